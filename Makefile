@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-all lint format bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[diffusion,evaluation,dev]'
+	touch $@
+
+demo: install
+	$(BIN)/python benchmarks/demo_clip.py demo/input
+	$(BIN)/unocclude complete demo/input/clip.mp4 --masks demo/input/visible_masks -o demo/out --overwrite
+	$(BIN)/unocclude evaluate demo/out demo/input
+	@echo "open $(CURDIR)/demo/out/report.html"
+
+test: install
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: install
+	$(BIN)/python -m pytest -n 2
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf $(VENV) demo build dist

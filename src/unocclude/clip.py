@@ -1,0 +1,136 @@
+"""Clip: T frames of RGB, decoded on demand."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from unocclude.errors import InputError
+
+
+class FrameSource(Protocol):
+    """What `media` gives for each kind of input: random access to frames, and their timing."""
+
+    height: int
+    width: int
+    fps: float
+    times: Sequence[float]
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int) -> np.ndarray:
+        """Frame i as (H, W, 3) uint8 RGB."""
+        ...
+
+
+class ArraySource:
+    """Frames that are already in memory."""
+
+    def __init__(self, frames: Sequence[np.ndarray], fps: float = 24.0):
+        self.frames = [np.ascontiguousarray(frame, dtype=np.uint8) for frame in frames]
+        if not self.frames:
+            raise InputError("a clip needs at least one frame")
+        shapes = {frame.shape for frame in self.frames}
+        shape = self.frames[0].shape
+        if len(shapes) > 1 or len(shape) != 3 or shape[2] != 3:
+            raise InputError(f"frames must all be (H, W, 3) of one size, got {sorted(shapes)}")
+        self.height, self.width = shape[:2]
+        self.fps = float(fps)
+        self.times = [i / self.fps for i in range(len(self.frames))]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def read(self, i: int) -> np.ndarray:
+        return self.frames[i]
+
+
+class Clip:
+    """T frames of H x W x 3 uint8 RGB with random access and a small cache; never the whole video in memory.
+
+    `clip[i]` is frame i, (H, W, 3) uint8, read-only. `times` are presentation times in seconds.
+    `path` is the file or folder it came from, None for frames in memory.
+    """
+
+    def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 64 << 20):
+        self._source = source
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._cache_size = max(8, cache_bytes // (source.height * source.width * 3))
+        self.path = path
+        self.height, self.width = source.height, source.width
+        self.fps = source.fps
+        self.times = source.times
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[np.ndarray], fps: float = 24.0) -> "Clip":
+        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array."""
+        return cls(ArraySource(list(frames), fps))
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"frame {i} of a clip of {len(self)} frames")
+        i %= len(self)
+        if i in self._cache:
+            self._cache.move_to_end(i)
+            return self._cache[i]
+        frame = self._source.read(i)
+        frame.setflags(write=False)
+        self._cache[i] = frame
+        if len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+        return frame
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    @cached_property
+    def shots(self) -> list[range]:
+        """Frame ranges between shot cuts (PySceneDetect); nothing is chained across a cut."""
+        from unocclude.media.shots import find_shots
+
+        return find_shots(self)
+
+    def shot_of(self, i: int) -> range:
+        """The shot that holds frame i."""
+        return next(shot for shot in self.shots if i in shot)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the clip's content, for telling one input from another."""
+        digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
+        if self.path is None:
+            for frame in self:
+                digest.update(frame.tobytes())
+        else:
+            files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.is_file())
+            for file in files:
+                digest.update(_ends(file))
+        return digest.hexdigest()[:16]
+
+
+def _ends(file: Path, amount: int = 1 << 20) -> bytes:
+    """Size and first and last MiB of a file: enough to tell inputs apart without reading gigabytes."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        head = stream.read(amount)
+        stream.seek(max(size - amount, amount if size > amount else size))
+        return str(size).encode() + head + stream.read(amount)
+
+
+def open(path: str | Path) -> Clip:
+    """Open a video file, a folder of frames (natural name order), or one image (T = 1).
+
+    Raises InputError when the path does not exist, is not readable, or holds no frames.
+    """
+    from unocclude.media.source import open_source
+
+    path = Path(path)
+    return Clip(open_source(path), path)

@@ -1,0 +1,13 @@
+"""The two ways in which this package fails on purpose; each carries one plain line for the user."""
+
+
+class UnoccludeError(Exception):
+    """The run failed (exit code 1): the input was good, but the work could not be finished."""
+
+    exit_code = 1
+
+
+class InputError(UnoccludeError):
+    """Bad usage or bad input (exit code 2): the message says what was wrong and what to do."""
+
+    exit_code = 2

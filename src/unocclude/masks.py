@@ -1,0 +1,85 @@
+"""MaskTrack: one object's masks over time."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco
+
+from unocclude.errors import InputError
+
+
+class MaskTrack:
+    """One object's masks over T frames, run-length encoded (COCO RLE), so that 10,000 frames are cheap.
+
+    `track[i]` is frame i's mask, (H, W) bool. `areas` is (T,) int64 in pixels; `boxes` is (T, 4) int64
+    as x0, y0, x1, y1 with exclusive ends, all zero where the mask is empty. `origin` says where the masks come
+    from: "given", or the tracker that made them.
+    """
+
+    def __init__(self, counts: Sequence[bytes], height: int, width: int, origin: str = "given"):
+        self._counts = list(counts)
+        self.height, self.width = int(height), int(width)
+        self.origin = origin
+        rles = [self._rle(i) for i in range(len(self._counts))]
+        self.areas = np.asarray(coco.area(rles) if rles else [], dtype=np.int64).reshape(-1)
+        xywh = np.asarray(coco.toBbox(rles) if rles else [], dtype=np.int64).reshape(-1, 4)
+        self.boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+    @classmethod
+    def from_masks(cls, masks: Iterable[np.ndarray], origin: str = "given") -> "MaskTrack":
+        """Build a track from (H, W) arrays, bool or anything whose non-zero pixels are the object.
+
+        Raises InputError when there is no mask or sizes differ.
+        """
+        counts: list[bytes] = []
+        shape: tuple[int, ...] | None = None
+        for i, mask in enumerate(masks):
+            if mask.ndim != 2 or (shape is not None and mask.shape != shape):
+                raise InputError(f"mask {i} has shape {mask.shape}, expected {shape or '(H, W)'}")
+            shape = mask.shape
+            counts.append(encode(mask))
+        if shape is None:
+            raise InputError("no masks given")
+        return cls(counts, shape[0], shape[1], origin)
+
+    def _rle(self, i: int) -> dict:
+        return {"size": [self.height, self.width], "counts": self._counts[i]}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"frame {i} of a track of {len(self)} frames")
+        return coco.decode(self._rle(i % len(self))).astype(bool)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all masks, the same for the same masks whatever file they came from."""
+        digest = hashlib.sha256(f"{self.height}x{self.width}".encode())
+        for counts in self._counts:
+            digest.update(counts + b"\0")
+        return digest.hexdigest()[:16]
+
+
+def encode(mask: np.ndarray) -> bytes:
+    """COCO RLE counts of an (H, W) mask; non-zero is the object."""
+    return coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))["counts"]
+
+
+def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
+    """Read a track from any mask format of the contract (see `unocclude.media.masks.read`).
+
+    Raises InputError for unreadable files, sizes that differ, or a track that is empty in all frames.
+    """
+    from unocclude.media import masks as files
+
+    track = MaskTrack.from_masks(files.read(path, object_id=object_id))
+    if not track.areas.any():
+        raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")
+    return track
