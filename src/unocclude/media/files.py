@@ -32,11 +32,16 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is what `whole` leaves behind in a killed process."""
+    return name.startswith(".") and TEMPORARY_MARK in name
+
+
 def sweep(folder: str | Path) -> None:
     """Remove what a killed process left half-written under `folder`."""
     for root, _, names in os.walk(folder):
         for name in names:
-            if name.startswith(".") and TEMPORARY_MARK in name:
+            if is_temporary(name):
                 (Path(root) / name).unlink(missing_ok=True)
 
 

@@ -1,0 +1,48 @@
+"""unocclude: see what an occluded object looks like.
+
+    clip = unocclude.open("clip.mp4")
+    track = unocclude.track(clip, box=(120, 80, 300, 260), frame=0)
+    result = unocclude.complete(clip, track, out="out/")
+    result.rgba[7]
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from unocclude.clip import Clip, open
+    from unocclude.complete import complete
+    from unocclude.completion import Completion
+    from unocclude.errors import InputError, UnoccludeError
+    from unocclude.masks import MaskTrack, read_masks
+    from unocclude.perception.track import track
+    from unocclude.scene import Scene
+
+# Imported when first asked for: `import unocclude` loads neither torch, OpenCV nor PyAV.
+_WHERE = {
+    "Clip": "clip",
+    "open": "clip",
+    "complete": "complete",
+    "Completion": "completion",
+    "InputError": "errors",
+    "UnoccludeError": "errors",
+    "MaskTrack": "masks",
+    "read_masks": "masks",
+    "track": "perception.track",
+    "Scene": "scene",
+}
+__all__ = [*_WHERE]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'unocclude' has no attribute {name!r}")
+    value = getattr(import_module(f"unocclude.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_WHERE]

@@ -1,0 +1,131 @@
+"""What a method gives (FrameResult) and the finished folder (Completion)."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+
+from unocclude.errors import InputError
+
+SCHEMA = 1
+NOTHING, SEEN, RECALLED, GENERATED = range(4)
+"""Provenance of an output pixel: no object, seen in this frame, recalled from another frame, generated."""
+PROVENANCE_NAMES = ("nothing", "seen", "recalled", "generated")
+PROVENANCE_PALETTE = np.array([(0, 0, 0), (64, 160, 80), (60, 120, 220), (240, 140, 40)], np.uint8)
+
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """One completed frame, canvas-sized.
+
+    amodal: (H, W) bool, the whole silhouette. rgba: (H, W, 4) uint8, straight alpha, colour 0 where alpha is 0.
+    provenance: (H, W) uint8, see `PROVENANCE_NAMES`. hypotheses: all K samples, the first being this frame itself,
+    or empty where K = 1. disagreement: (H, W) uint8, 0 where all hypotheses agree on the silhouette.
+    """
+
+    index: int
+    amodal: np.ndarray
+    rgba: np.ndarray
+    provenance: np.ndarray
+    hypotheses: Sequence["FrameResult"] = field(default=())
+
+    @property
+    def disagreement(self) -> np.ndarray:
+        """Share of hypothesis pairs that disagree on a pixel's being object, scaled so that an even split is 255."""
+        votes = np.mean([h.amodal for h in self.hypotheses or (self,)], axis=0)
+        return np.round(255 * 4 * votes * (1 - votes)).astype(np.uint8)
+
+
+T = TypeVar("T")
+
+
+class Frames(Sequence, Generic[T]):
+    """Arrays that are read from disk when asked for."""
+
+    def __init__(self, count: int, read: Callable[[int], T]):
+        self._count, self._read = count, read
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, i: int) -> T: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Frames[T]": ...
+    def __getitem__(self, i: int | slice) -> "T | Frames[T]":
+        if isinstance(i, slice):
+            picked = range(self._count)[i]
+            return Frames(len(picked), lambda k: self._read(picked[k]))
+        if not -self._count <= i < self._count:
+            raise IndexError(f"frame {i} of {self._count}")
+        return self._read(i % self._count)
+
+    def __iter__(self) -> Iterator[T]:
+        return (self._read(i) for i in range(self._count))
+
+
+class Completion:
+    """A finished OUT folder: `visible_masks[i]` and `amodal_masks[i]` (H, W) bool, `rgba[i]` (H, W, 4) uint8,
+    `provenance[i]` (H, W) uint8, read from disk when asked for; `info` is result.json.
+
+    Raises InputError when the folder is not a finished result of this tool.
+    """
+
+    def __init__(self, folder: str | Path, keep: tempfile.TemporaryDirectory | None = None):
+        self.folder = Path(folder)
+        self._keep = keep  # a temporary folder lives as long as this object
+        self.info = read_result(self.folder)
+        count = self.info["frame_count"]
+        self.visible_masks = Frames(count, lambda i: self._png("visible_masks", i) > 127)
+        self.amodal_masks = Frames(count, lambda i: self._png("amodal_masks", i) > 127)
+        self.rgba = Frames(count, lambda i: self._png("rgba", i))
+        self.provenance = Frames(count, lambda i: self._png("provenance", i))
+
+    def __len__(self) -> int:
+        return self.info["frame_count"]
+
+    def _png(self, kind: str, i: int) -> np.ndarray:
+        from unocclude.media.images import read_png
+
+        return read_png(self.folder / kind / f"{i:05d}.png")
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """Per-frame figures: visible_area, amodal_area (pixels), occlusion_rate, provenance fractions."""
+        return self.info["frames"]
+
+    @property
+    def hypotheses(self) -> list["Completion"]:
+        """The K hypotheses as completions of their own; just this one where K = 1."""
+        folders = sorted((self.folder / "hypotheses").glob("[0-9]*"), key=lambda p: int(p.name))
+        return [_View(self, folder) for folder in folders] or [self]
+
+
+class _View(Completion):
+    """One hypothesis: the same figures file, other pictures."""
+
+    def __init__(self, whole: Completion, folder: Path):
+        self._whole = whole
+        super().__init__(whole.folder)
+        self.folder = folder
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """result.json of a finished folder; raises InputError saying what is missing."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the OUT folder of a finished `unocclude complete`")
+    try:
+        info = json.loads((folder / RESULT_FILE).read_text())
+        if info["schema"] == SCHEMA:
+            return info
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no {RESULT_FILE}: not a finished result; finish it with --resume") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{folder / RESULT_FILE} is not a result of this tool") from None
+    raise InputError(f"{folder / RESULT_FILE} has schema {info['schema']}, this version reads {SCHEMA}")

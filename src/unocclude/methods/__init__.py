@@ -1,0 +1,36 @@
+"""The registry: each method's name and where its class lives. Classes are imported when asked for."""
+
+from importlib import import_module
+
+from pydantic import ValidationError
+
+from unocclude.errors import InputError
+from unocclude.methods.base import Method, Options
+
+WHERE = {
+    "recall": "unocclude.methods.recall:Recall",
+    "modal": "unocclude.methods.baselines:Modal",
+    "convex": "unocclude.methods.baselines:Convex",
+    "convex-r": "unocclude.methods.baselines:ConvexR",
+}
+
+
+def find(name: str) -> type[Method]:
+    """The class of a method; raises InputError naming the known ones."""
+    if name not in WHERE:
+        raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")
+    module, cls = WHERE[name].split(":")
+    return getattr(import_module(module), cls)
+
+
+def read_options(method: type[Method], pairs: dict[str, object]) -> Options:
+    """A method's options from KEY=VALUE pairs; raises InputError naming the key and what it takes."""
+    try:
+        return method.Options.model_validate(pairs)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(method.Options.model_fields) or "none"
+            raise InputError(f"method {method.name} has no option {key!r}; its options: {known}") from None
+        raise InputError(f"option {key}={first['input']!r} of method {method.name}: {first['msg']}") from None

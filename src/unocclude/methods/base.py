@@ -1,0 +1,58 @@
+"""The interface of every method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from unocclude.completion import FrameResult
+from unocclude.scene import Scene
+
+
+class Options(BaseModel):
+    """A method's own options; the command line's `--set`, the API and `unocclude methods` derive from it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every method is told about a run, whatever its own options are."""
+
+    seed: int = 0
+    hypotheses: int = 1
+    device: str = "auto"
+    weights: str | None = None
+
+
+class Method(ABC):
+    """Completes the object of a scene, frame by frame.
+
+    A subclass names itself, describes itself in one line, and lists its options as a pydantic class. `samples` says
+    whether it can draw several hypotheses; `missing` says in one line what it lacks on this machine, "" when it can
+    run.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    version: ClassVar[str] = "1"
+    Options: ClassVar[type[Options]] = Options
+    samples: ClassVar[bool] = False
+
+    def __init__(self, options: Options, setting: Setting = Setting()):
+        self.options = options
+        self.setting = setting
+
+    @classmethod
+    def missing(cls, weights: str | None = None) -> str:
+        """What this method needs and does not find here, in one line; empty when it can run."""
+        return ""
+
+    @abstractmethod
+    def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
+        """Yield the results of frames start..T-1 in order, each as soon as it is ready.
+
+        A resumed run starts in the middle, so a frame's result must not depend on `start`.
+        """

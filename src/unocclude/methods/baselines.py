@@ -1,0 +1,60 @@
+"""The baselines of every table: the visible mask itself, its convex hull, and the hull within the completion mask."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from unocclude.completion import FrameResult
+from unocclude.methods.base import Method
+from unocclude.methods.compose import compose
+from unocclude.methods.inpaint import inpaint
+from unocclude.scene import Scene
+
+
+class _Silhouette(Method):
+    """A method that only says how the silhouette grows; its pixels come from the object's own visible pixels."""
+
+    @abstractmethod
+    def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray: ...
+
+    def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
+        for i in range(start, len(scene)):
+            frame, visible = scene.frame(i), scene.visible(i)
+            amodal = self.silhouette(scene, i, visible) | visible
+            colour = inpaint(frame, visible, amodal)
+            yield compose(i, frame, visible, amodal, colour, np.zeros_like(visible))
+
+
+class Modal(_Silhouette):
+    name = "modal"
+    summary = "the visible mask unchanged: the lower bound of every table"
+
+    def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
+        return visible
+
+
+class Convex(_Silhouette):
+    name = "convex"
+    summary = "the convex hull of the visible mask"
+
+    def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
+        return hull(visible)
+
+
+class ConvexR(_Silhouette):
+    name = "convex-r"
+    summary = "the convex hull within our completion mask (the paper limits it by PCNet-M's order)"
+
+    def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
+        return hull(visible) & scene.completion_mask(i)
+
+
+def hull(mask: np.ndarray) -> np.ndarray:
+    """Filled convex hull of all pixels of a mask, (H, W) bool."""
+    filled = np.zeros(mask.shape, np.uint8)
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    if points is not None:
+        cv2.fillConvexPoly(filled, cv2.convexHull(points), 1)
+    return filled.astype(bool) | mask

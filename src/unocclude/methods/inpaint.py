@@ -1,0 +1,23 @@
+"""Pixels that no frame shows, filled from the object's own pixels only."""
+
+import cv2
+import numpy as np
+
+from unocclude.motion.fill import smooth_fill
+
+
+def inpaint(image: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Fill `wanted & ~known` from pixels in `known`; nothing outside `known` is ever looked at.
+
+    image: (H, W, 3) uint8. known, wanted: (H, W) bool. Returns (H, W, 3) uint8, equal to `image` on `known` and
+    zero outside both.
+    """
+    result = np.where(known[..., None], image, 0).astype(np.uint8)
+    holes = wanted & ~known
+    if not holes.any() or not known.any():
+        return result
+    # only the part around the holes matters: known pixels far away have no say in a smooth fill
+    x, y, w, h = cv2.boundingRect((known | wanted).astype(np.uint8))
+    box = np.s_[y : y + h, x : x + w]
+    result[box][holes[box]] = smooth_fill(result[box], known[box])[holes[box]]
+    return result

@@ -1,0 +1,89 @@
+"""Scene: all that a method may look at."""
+
+from functools import cached_property
+
+import numpy as np
+
+from unocclude.clip import Clip
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack
+from unocclude.motion.evidence import Evidence
+
+
+class Scene:
+    """A clip, one object's visible masks in it, and what perception says of them, computed once when asked for.
+
+    Everything is in canvas coordinates: with `pad` = F the canvas is larger than the frame by F of the frame on
+    every side, and what lies outside the frame counts as hidden.
+
+    Raises InputError where track or occluders do not fit the clip, or `pad` is out of [0, 2].
+    """
+
+    def __init__(self, clip: Clip, track: MaskTrack, occluders: MaskTrack | None = None, pad: float = 0.0):
+        for name, masks in (("mask", track), ("occluder mask", occluders)):
+            if masks is not None:
+                check_fit(clip, masks, name)
+        if not track.areas.any():
+            raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
+        if not 0 <= pad <= 2:
+            raise InputError(f"pad is {pad:g}, expected 0 to 2 (a fraction of the frame)")
+        self.clip, self.track, self.given_occluders = clip, track, occluders
+        self.offset = (round(clip.width * pad), round(clip.height * pad))
+        self.width = clip.width + 2 * self.offset[0]
+        self.height = clip.height + 2 * self.offset[1]
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    @property
+    def shots(self) -> list[range]:
+        """Frame ranges between cuts; nothing may be chained across them."""
+        return self.clip.shots
+
+    def frame(self, i: int) -> np.ndarray:
+        """Frame i on the canvas, (H, W, 3) uint8 RGB; black outside the frame."""
+        return self.on_canvas(self.clip[i])
+
+    def visible(self, i: int) -> np.ndarray:
+        """Visible mask M of frame i on the canvas, (H, W) bool."""
+        return self.on_canvas(self.track[i])
+
+    def occluder(self, i: int) -> np.ndarray:
+        """What the user says is in front in frame i, (H, W) bool; empty where nothing was given."""
+        if self.given_occluders is None:
+            return np.zeros((self.height, self.width), bool)
+        return self.on_canvas(self.given_occluders[i]) & ~self.visible(i)
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """Where the frame lies on the canvas, (H, W) bool."""
+        return self.on_canvas(np.ones((self.clip.height, self.clip.width), bool))
+
+    def on_canvas(self, image: np.ndarray) -> np.ndarray:
+        """A frame-sized image or mask, laid on the canvas; zero outside the frame."""
+        x, y = self.offset
+        if not (x or y):
+            return image
+        return np.pad(image, [(y, y), (x, x)] + [(0, 0)] * (image.ndim - 2))
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Camera motion, background and what is in front of it; see `unocclude.motion.evidence`."""
+        return Evidence(self)
+
+    def completion_mask(self, i: int) -> np.ndarray:
+        """Where the object may extend in frame i, (H, W) bool: its visible pixels, what may lie in front of it,
+        and what lies outside the frame; never plain background that is behind the object."""
+        return self.evidence.completion_mask(i)
+
+
+def check_fit(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
+    """Raise InputError unless there is one mask of the frame's size for every frame."""
+    if len(masks) != len(clip):
+        raise InputError(
+            f"{len(masks)} {name}s for {len(clip)} frames; give one for every frame (an empty one where hidden)"
+        )
+    if (masks.height, masks.width) != (clip.height, clip.width):
+        raise InputError(
+            f"{name}s are {masks.width}x{masks.height}, frames are {clip.width}x{clip.height}; they must be the same size"
+        )
