@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip, open
-    from unocclude.complete import complete
+    from unocclude.run import complete
     from unocclude.completion import Completion
     from unocclude.errors import InputError, UnoccludeError
     from unocclude.masks import MaskTrack, read_masks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Clip": "clip",
     "open": "clip",
-    "complete": "complete",
+    "complete": "run",
     "Completion": "completion",
     "InputError": "errors",
     "UnoccludeError": "errors",
