@@ -1,0 +1,91 @@
+"""Camera motion: how the background moves from frame to frame."""
+
+import cv2
+import numpy as np
+
+from unocclude.motion.working import Working
+
+LOOK_WIDTH = 400
+"""Corners are followed in grey pictures at most this wide."""
+
+
+class Camera:
+    """Homographies between frames of one shot, in working pixel coordinates.
+
+    Corners outside the object are followed by pyramidal Lucas-Kanade; RANSAC picks the motion that most of them
+    share.
+    """
+
+    def __init__(self, work: Working):
+        self.work = work
+        self._shrink = min(1.0, LOOK_WIDTH / work.width)
+        self._steps: dict[int, np.ndarray] = {}
+
+    def between(self, source: int, target: int) -> np.ndarray:
+        """3x3 map of background points from frame `source` to frame `target`."""
+        total = np.eye(3)
+        for i in range(min(source, target), max(source, target)):
+            if i not in self._steps:
+                self._steps[i] = self._step(i)
+            total = self._steps[i] @ total
+        return total if source <= target else np.linalg.inv(total)
+
+    def _grey(self, i: int) -> np.ndarray:
+        grey = cv2.cvtColor(self.work.frame[i], cv2.COLOR_RGB2GRAY)
+        return cv2.resize(grey, None, fx=self._shrink, fy=self._shrink, interpolation=cv2.INTER_AREA)
+
+    def _step(self, i: int) -> np.ndarray:
+        """Motion from frame i to frame i + 1."""
+        first, second = self._grey(i), self._grey(i + 1)
+        free = ~(self.work.visible[i] | self.work.occluder[i]) & self.work.inside
+        free = cv2.resize(free.astype(np.uint8), first.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        free = cv2.erode(free, np.ones((5, 5), np.uint8))
+        points = cv2.goodFeaturesToTrack(first, 400, 0.005, 6, mask=free)
+        if points is None or len(points) < 12:
+            return np.eye(3)
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, points, None, winSize=(15, 15), maxLevel=3)
+        back, found_back, _ = cv2.calcOpticalFlowPyrLK(second, first, moved, None, winSize=(15, 15), maxLevel=3)
+        good = (found & found_back).ravel().astype(bool) & (np.abs(back - points).max((1, 2)) < 0.7)
+        step = fit_motion(points[good, 0], moved[good, 0], 1.0)
+        grow = np.diag([self._shrink, self._shrink, 1.0])
+        return np.linalg.inv(grow) @ step @ grow
+
+
+def fit_motion(points: np.ndarray, moved: np.ndarray, tolerance: float) -> np.ndarray:
+    """The 3x3 motion most point pairs (N, 2) share within `tolerance` pixels: a homography where enough of them
+    agree on one that is not wild, else a similarity, else a shift, else none."""
+    if len(points) >= 30:
+        cv2.setRNGSeed(0)
+        homography, inliers = cv2.findHomography(points, moved, cv2.RANSAC, tolerance, maxIters=1000)
+        if homography is not None and inliers.mean() > 0.4 and is_tame(homography, points, 2.0):
+            return homography
+    if len(points) >= 8:
+        cv2.setRNGSeed(0)
+        similarity, inliers = cv2.estimateAffinePartial2D(points, moved, ransacReprojThreshold=2 * tolerance)
+        if similarity is not None and inliers.mean() > 0.3:
+            return np.vstack([similarity, [0, 0, 1]])
+    step = np.eye(3)
+    if len(points) >= 3:
+        step[:2, 2] = np.median(moved - points, axis=0)
+    return step
+
+
+def is_tame(motion: np.ndarray, points: np.ndarray, limit: float) -> bool:
+    """Whether a 3x3 map keeps area within a factor of `limit`, shape within an anisotropy of `limit` and stays away
+    from its horizon, all over the box of `points` (N, 2)."""
+    low, high = points.min(0), points.max(0)
+    centre = (low + high) / 2
+    for corner in (low, high, (low[0], high[1]), (high[0], low[1]), centre):
+        x, y = corner
+        w = motion[2] @ (x, y, 1)
+        centre_w = motion[2] @ (*centre, 1)
+        if abs(w) < 1e-6 or not 1 / limit < w / centre_w < limit:
+            return False
+        u, v = motion[0] @ (x, y, 1) / w, motion[1] @ (x, y, 1) / w
+        jacobian = (motion[:2, :2] - np.outer((u, v), motion[2, :2])) / w
+        singular = np.linalg.svd(jacobian, compute_uv=False)
+        if np.linalg.det(jacobian) <= 0 or singular[0] > limit or singular[1] < 1 / limit:
+            return False
+        if singular[0] > limit * singular[1]:
+            return False
+    return True
