@@ -132,7 +132,8 @@ class VideoFrames:
         self._codec: Any = self._stream.codec_context
         if self._codec is None:
             raise InputError(f"{self.path}: its video codec is unknown; convert it to H.264 first")
-        if self._stream.metadata.get("alpha_mode") == "1" and self._codec.name in ALPHA_DECODERS:
+        tags = {key.lower(): value for key, value in self._stream.metadata.items()}
+        if tags.get("alpha_mode") == "1" and self._codec.name in ALPHA_DECODERS:
             self._codec = av.CodecContext.create(ALPHA_DECODERS[self._codec.name], "r")
         self._codec.thread_type = "AUTO"
 
@@ -159,7 +160,7 @@ class VideoFrames:
         of = f"of its {announced} frames " if announced else "frames "
         raise InputError(
             f"{self.path}: the file is truncated or damaged: only {shown} {of}can be read; copy or export "
-            f"it again, or keep what can be read: ffmpeg -i {self.path.name} -frames:v {shown} -crf 12 readable.mp4"
+            f"it again, or keep the readable part: ffmpeg -i {self.path.name} -frames:v {shown} part.mp4"
         )
 
     def _decode_all(self) -> list[int | None]:
@@ -300,10 +301,10 @@ class VideoFrames:
 
 
 def index_packets(packets: Sequence[Packet], shown: Sequence[int] | None = None) -> PacketIndex | None:
-    """The index of a video's packets in decode order; None where their time stamps are missing or not unique.
+    """The index of a video's packets in decode order; None where time stamps are missing or not unique.
 
-    `shown`, where known, are the time stamps of the frames that decoding gives, in its order. Frames before the first
-    keyframe (a recording that was cut in the middle) cannot be decoded and do not count.
+    `shown`, where known, are the time stamps of the frames that decoding gives, in its order. Frames before
+    the first keyframe (a recording that was cut in the middle) cannot be decoded and do not count.
     """
     places = {packet.pts: place for place, packet in enumerate(packets) if packet.pts is not None}
     keys = {
