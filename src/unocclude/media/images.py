@@ -1,0 +1,196 @@
+"""Read and write still images."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from unocclude.errors import InputError
+from unocclude.media.files import write_bytes
+
+# Pillow's MPEG, PDF and other plugins also "open" files that are no images, so only these are tried.
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "TGA")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pbm", ".gif",
+            ".avif", ".jp2", ".tga")  # fmt: skip
+MAX_PIXELS = 100_000_000
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read any still image as (H, W, 3) uint8 RGB, a fresh array.
+
+    EXIF rotation is applied; transparency is composited on black (opaque pixels stay as they are); 16 bits are
+    scaled so that 65535 becomes 255. Of an animation this is the first frame.
+    Raises InputError for what is no image, is damaged, is floating point, or has over 100 megapixels.
+    """
+    path = Path(path)
+    with open_image(path) as image:
+        try:
+            return upright(to_rgb(image, path), orientation(image))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"{path}: the image is damaged ({error}); save it again") from error
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image as `read_image` will give it, from its header alone.
+
+    Raises InputError for what is no image or has over 100 megapixels.
+    """
+    with open_image(path) as image:
+        width, height = image.size
+        return (width, height) if orientation(image) in _SIDEWAYS else (height, width)
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Open an image with Pillow; only its header is read.
+
+    Raises InputError for what is no image or has over 100 megapixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {too_large()} ({error})".split(", could")[0]) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG") from None
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}x{image.height}"
+        image.close()
+        raise InputError(f"{path}: {too_large(size)}")
+    return image
+
+
+def too_large(size: str = "the frame") -> str:
+    """What to tell about a frame that has too many pixels."""
+    return f"{size} is over the limit of {MAX_PIXELS // 1_000_000} megapixels per frame; scale it down"
+
+
+def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
+    """The current frame of an opened image as (H, W, 3) uint8 RGB, on black where it is transparent."""
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
+        raise InputError(f"{path}: floating-point or 32-bit image; save it with 8 or 16 bits per channel")
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow gives a PPM's as "I", already scaled to 65535
+        grey = _eight_bits(np.asarray(image))
+        return np.repeat(grey[..., None], 3, axis=2)
+    if _has_deep_colour(image):
+        return _deep_to_rgb(path)
+    if image.has_transparency_data:
+        return on_black(np.asarray(image.convert("RGBA")))
+    return np.array(image.convert("RGB"))
+
+
+def on_black(rgba: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 straight RGBA composited on black, (H, W, 3); colours of opaque pixels stay bit for bit."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; only the header is read."""
+    if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
+        exif = Image.Exif()
+        exif.load(image.info.get("exif"))
+    else:
+        exif = image.getexif()
+    return int(exif.get(_ORIENTATION, 1))
+
+
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn (H, W, ...) as its EXIF orientation says; a contiguous array."""
+    if orientation in _SIDEWAYS:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+def write_png(path: str | Path, array: np.ndarray, palette: np.ndarray | None = None) -> None:
+    """Write a PNG whole or not at all; the same array always gives the same bytes.
+
+    `array` is uint8: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha. With `palette`, (N, 3)
+    uint8 RGB, `array` is (H, W) indices below N and the file is a palette PNG.
+    Raises ValueError for any other array.
+    """
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise ValueError(f"a PNG takes (H, W), (H, W, 3) or (H, W, 4) uint8, got {array.shape} {array.dtype}")
+    write_bytes(path, encode_png(array) if palette is None else _encode_palette_png(array, palette))
+
+
+def read_png(path: str | Path) -> np.ndarray:
+    """Read a PNG exactly as stored: (H, W) grey or palette indices, (H, W, 3) RGB or (H, W, 4) RGBA.
+
+    uint8, or uint16 where the file has 16 bits; a 1-bit file gives 0 and 255.
+    Raises InputError for what is no PNG or is damaged.
+    """
+    path = Path(path)
+    with open_image(path) as image:
+        try:
+            if image.format != "PNG":
+                raise InputError(f"{path}: not a PNG; save it as PNG")
+            if _has_deep_colour(image):
+                return _read_deep(path)
+            array = np.array(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"{path}: the image is damaged ({error}); save it again") from error
+    return array * np.uint8(255) if array.dtype == bool else array
+
+
+def encode_png(array: np.ndarray) -> bytes:
+    """The bytes of a PNG: (H, W), (H, W, 3) or (H, W, 4) uint8."""
+    if array.ndim == 3:
+        array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    # Level 1 with one fixed filter: twice as fast as the defaults, and hardly larger on layers, which are mostly
+    # empty.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    done, data = cv2.imencode(".png", array, options)
+    if not done:
+        raise ValueError(f"OpenCV cannot encode {array.shape} as PNG")
+    return data.tobytes()
+
+
+def _encode_palette_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
+    if indices.ndim != 2 or palette.ndim != 2 or palette.shape[1] != 3 or not 0 < len(palette) <= 256:
+        raise ValueError(f"a palette PNG takes (H, W) and (N, 3), got {indices.shape} and {palette.shape}")
+    if indices.size and indices.max() >= len(palette):
+        raise ValueError(f"index {indices.max()} is outside the palette of {len(palette)}")
+    image = Image.fromarray(np.ascontiguousarray(indices))
+    image.putpalette(palette.astype(np.uint8).tobytes())
+    data = io.BytesIO()
+    image.save(data, "PNG", compress_level=1)
+    return data.getvalue()
+
+
+def _eight_bits(array: np.ndarray) -> np.ndarray:
+    """0..65535 to 0..255, rounded."""
+    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _has_deep_colour(image: Image.Image) -> bool:
+    """Whether the file has 16 bits in several channels: Pillow would cut those to their upper 8."""
+    tiles: Any = getattr(image, "tile", ())
+    return image.format in ("PNG", "TIFF") and image.mode in ("RGB", "RGBA", "LA") and ";16" in str(tiles)
+
+
+def _read_deep(path: Path) -> np.ndarray:
+    """A 16-bit colour PNG or TIFF through OpenCV, (H, W, 3 or 4) uint16."""
+    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None or array.ndim != 3 or array.dtype != np.uint16:
+        raise InputError(f"{path}: this kind of 16-bit image cannot be read; save it with 8 bits per channel")
+    return cv2.cvtColor(array, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def _deep_to_rgb(path: Path) -> np.ndarray:
+    array = _read_deep(path)
+    if array.shape[2] == 4:
+        array = (array[..., :3].astype(np.uint64) * array[..., 3:] + 32767) // 65535
+    return _eight_bits(array)
