@@ -1,11 +1,12 @@
 """The registry: each method's name and where its class lives. Classes are imported when asked for."""
 
 from importlib import import_module
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from unocclude.errors import InputError
-from unocclude.methods.base import Method, Options
+
+if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
+    from unocclude.methods.base import Method, Options
 
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
@@ -15,7 +16,7 @@ WHERE = {
 }
 
 
-def find(name: str) -> type[Method]:
+def find(name: str) -> "type[Method]":
     """The class of a method; raises InputError naming the known ones."""
     if name not in WHERE:
         raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")
@@ -23,8 +24,10 @@ def find(name: str) -> type[Method]:
     return getattr(import_module(module), cls)
 
 
-def read_options(method: type[Method], pairs: dict[str, object]) -> Options:
+def read_options(method: "type[Method]", pairs: dict[str, object]) -> "Options":
     """A method's options from KEY=VALUE pairs; raises InputError naming the key and what it takes."""
+    from pydantic import ValidationError
+
     try:
         return method.Options.model_validate(pairs)
     except ValidationError as error:
