@@ -47,7 +47,7 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         "fps": info["fps"],
     }
     page = template.render(
-        title=Path(info["input"]).name if info["input"] else "frames in memory",
+        title=_title(info["input"]),
         info=info,
         data=_for_script(data),
         shown=shown,
@@ -58,6 +58,14 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         settings=_settings(info),
     )
     write_bytes(path / NAME, page.encode())
+
+
+def _title(input: str | None) -> str:
+    """A file's name; a folder's with the one above it, for it is often just called `frames`."""
+    if input is None:
+        return "frames in memory"
+    path = Path(input)
+    return f"{path.absolute().parent.name}/{path.name}" if path.is_dir() else path.name
 
 
 def choose(count: int, most: int) -> list[int]:
