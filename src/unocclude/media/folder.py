@@ -1,6 +1,7 @@
 """Frames from image files: a folder of them, one of them, or one that is animated."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from unocclude.media.files import natural_key
 from unocclude.media.images import (
     SUFFIXES,
     image_size,
-    on_black,
     open_image,
     orientation,
     read_image,
@@ -52,7 +52,7 @@ class FolderFrames:
 
 
 class AnimatedFrames:
-    """An animated GIF, APNG or WebP as frames: (H, W, 3) uint8 RGB on black, times from its frame durations."""
+    """An animated GIF, APNG or WebP as frames: (H, W, 3) uint8 RGB on black, times from its durations."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -70,7 +70,9 @@ class AnimatedFrames:
             self._image.seek(i)
             self._image.load()
         except (OSError, EOFError, SyntaxError, ValueError) as error:
-            raise InputError(f"{self.path}: frame {i} is damaged ({error}); export the animation again") from error
+            raise InputError(
+                f"{self.path}: frame {i} is damaged ({error}); export the animation again"
+            ) from error
         return self._image.info.get("duration", 0) / 1000 or _NO_DELAY
 
     def __len__(self) -> int:
@@ -90,8 +92,10 @@ def image_files(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     files = sorted((p for p in files if p.is_file()), key=lambda p: natural_key(p.name))
     if not files:
-        raise InputError(f"{folder}: the folder holds no images; give one that holds frames as PNG or JPEG files")
-    twice = next((pair for pair in zip(files, files[1:], strict=False) if pair[0].stem == pair[1].stem), None)
+        raise InputError(
+            f"{folder}: the folder holds no images; give one that holds frames as PNG or JPEG files"
+        )
+    twice = next((pair for pair in pairwise(files) if pair[0].stem == pair[1].stem), None)
     if twice:
         raise InputError(f"{folder} holds both {twice[0].name} and {twice[1].name}; keep one file a frame")
     return files

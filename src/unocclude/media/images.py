@@ -24,8 +24,8 @@ _SIDEWAYS = (5, 6, 7, 8)
 def read_image(path: str | Path) -> np.ndarray:
     """Read any still image as (H, W, 3) uint8 RGB, a fresh array.
 
-    EXIF rotation is applied; transparency is composited on black (opaque pixels stay as they are); 16 bits are
-    scaled so that 65535 becomes 255. Of an animation this is the first frame.
+    EXIF rotation is applied; transparency is composited on black (opaque pixels stay as they are); 16 bits
+    are scaled so that 65535 becomes 255. Of an animation this is the first frame.
     Raises InputError for what is no image, is damaged, is floating point, or has over 100 megapixels.
     """
     path = Path(path)
@@ -60,7 +60,9 @@ def open_image(path: str | Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {too_large()} ({error})".split(", could")[0]) from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG") from None
+        raise InputError(
+            f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG"
+        ) from None
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         image.close()
@@ -88,7 +90,7 @@ def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def on_black(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 straight RGBA composited on black, (H, W, 3); colours of opaque pixels stay bit for bit."""
+    """(H, W, 4) uint8 straight RGBA composited on black, (H, W, 3); opaque pixels stay bit for bit."""
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
@@ -97,7 +99,7 @@ def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; only the header is read."""
     if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
         exif = Image.Exif()
-        exif.load(image.info.get("exif"))
+        exif.load(image.info.get("exif") or b"")
     else:
         exif = image.getexif()
     return int(exif.get(_ORIENTATION, 1))
@@ -149,8 +151,8 @@ def encode_png(array: np.ndarray) -> bytes:
     """The bytes of a PNG: (H, W), (H, W, 3) or (H, W, 4) uint8."""
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    # Level 1 with one fixed filter: twice as fast as the defaults, and hardly larger on layers, which are mostly
-    # empty.
+    # Level 1 with one fixed filter: twice as fast as the defaults, and hardly larger on layers, which are
+    # mostly empty.
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     done, data = cv2.imencode(".png", array, options)
     if not done:

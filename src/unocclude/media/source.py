@@ -18,8 +18,8 @@ def open_source(path: str | Path) -> "FrameSource":
 
     What a file is, is decided by its content, not by its name. Frames come as (H, W, 3) uint8 RGB.
     Raises InputError, in one plain line with a remedy, when there is nothing to read or it cannot be read: no
-    such path, an empty folder or file, no image or video, a damaged image (named), frames of several sizes (the
-    first odd one named), no frames, a truncated video, more than 100 megapixels per frame.
+    such path, an empty folder or file, no image or video, a damaged image (named), frames of several sizes
+    (the first odd one named), no frames, a truncated video, more than 100 megapixels per frame.
     """
     path = Path(path)
     if not path.exists():

@@ -1,0 +1,186 @@
+"""Read an object's masks from every format of the contract."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from unocclude.errors import InputError
+from unocclude.media.folder import image_files, is_animated
+from unocclude.media.images import open_image, orientation, to_rgb, upright
+from unocclude.media.source import is_image, open_source
+
+_LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
+_HALF = 128  # from this grey level on, a pixel of a lossy mask belongs to the object
+
+
+def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarray]:
+    """Yield one object's masks, (H, W) bool, one a frame, from
+
+    - a folder of mask images in natural name order, or one mask image: non-zero is the object; in a palette
+      PNG (DAVIS) or a grey one that holds ids, `object_id` picks one, and without it every id counts;
+    - a video or animation: the object is where luma is at least 128;
+    - a `.json` of COCO RLEs: a list with one per frame (null where the object is hidden), or that list under
+      "segmentations", "masks" or "annotations"; or SA-V's `{"masklet": [[RLE per object] per frame]}`, where
+      `object_id` picks the object and is needed when there are several (SA-V annotates every fourth frame);
+    - a `.npy` or `.npz` array, (T, H, W) or (H, W), non-zero is the object, or the id with `object_id`.
+
+    Lossy images count from grey level 128 on. The path and a JSON are checked at once, the rest as it is
+    read.
+    Raises InputError for what cannot be read and for an `object_id` that never occurs, naming those that do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; check the path to the masks")
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _picked(path, (_labels(file) for file in image_files(path)), object_id)
+    if suffix == ".json":
+        return _read_json(path, object_id)
+    if suffix in (".npy", ".npz"):
+        return _picked(path, iter(_read_array(path)), object_id)
+    if path.stat().st_size and is_image(path) and not is_animated(path):
+        return _picked(path, iter([_labels(path)]), object_id)
+    if object_id is not None:
+        raise InputError(f"{path}: a mask video holds one object; leave out the object id")
+    source = open_source(path)
+    return (_luma(source.read(i)) >= _HALF for i in range(len(source)))
+
+
+# Images and arrays ------------------------------------------------------------------------------------------
+
+
+def _labels(path: Path) -> np.ndarray:
+    """A mask image as (H, W) of ids: palette indices or grey levels; 0 and 1 where it has colours."""
+    with open_image(path) as image:
+        ids = image.mode in ("P", "L", "1", "I;16") and image.format not in (*_LOSSY, "GIF")
+        try:
+            array = np.array(image) if ids else to_rgb(image, path)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"{path}: the mask is damaged ({error}); save it again") from error
+        array = upright(array, orientation(image))
+        if ids:
+            return array
+        if image.format in _LOSSY:
+            return _luma(array) >= _HALF
+    grey = (array == array[..., :1]).all()
+    return array[..., 0] if grey else np.asarray(array.any(axis=2))
+
+
+def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> Iterator[np.ndarray]:
+    """Masks of one id, or of every id but 0; an id that occurs in no frame is an InputError."""
+    seen: set[int] = set()
+    for label in labels:
+        if object_id is None:
+            yield np.asarray(label != 0)
+        else:
+            seen.update(np.unique(label).tolist())
+            yield np.asarray(label == object_id)
+    if object_id is not None and object_id not in seen:
+        known = ", ".join(str(int(i)) for i in sorted(seen - {0})) or "none"
+        raise InputError(
+            f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}"
+        )
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        loaded: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = loaded[loaded.files[0]] if path.suffix.lower() == ".npz" else loaded
+    except (OSError, ValueError, IndexError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as an array ({error}); save it with numpy.save") from error
+    if array.ndim not in (2, 3) or array.dtype.kind not in "bui" or not array.size:
+        raise InputError(
+            f"{path}: holds {array.dtype} of shape {array.shape}; give (T, H, W) whole numbers or bool"
+        )
+    return array if array.ndim == 3 else array[None]
+
+
+def _luma(rgb: np.ndarray) -> np.ndarray:
+    """BT.601 luma in whole levels, (H, W) uint16; grey stays as it is."""
+    return ((rgb.astype(np.uint32) @ np.array([77, 150, 29], np.uint32)) >> 8).astype(np.uint16)
+
+
+# Run lengths ------------------------------------------------------------------------------------------------
+
+
+def _read_json(path: Path, object_id: int | None) -> Iterator[np.ndarray]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); give COCO RLEs, one per frame") from error
+    if isinstance(data, dict) and "counts" in data:  # one RLE alone
+        data = [data]
+    ids = data.get("masklet_id") if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        names = ("masklet", "segmentations", "masks", "annotations")
+        data = next((data[name] for name in names if name in data), None)
+    if not isinstance(data, list) or not data:
+        raise InputError(f"{path}: holds no list of masks; give COCO RLEs, one per frame, or SA-V's masklet")
+    if any(isinstance(entry, list) for entry in data):
+        data = _one_object(path, data, ids, object_id)
+    elif object_id is not None:
+        raise InputError(f"{path}: holds one object without an id; leave out the object id")
+    rles = [_rle(path, i, entry) for i, entry in enumerate(data)]
+    size = next((rle["size"] for rle in rles if rle is not None), None)
+    if size is None:
+        raise InputError(f"{path}: all {len(rles)} masks are null; the object must be visible in one")
+    return (np.zeros(size, bool) if rle is None else coco.decode(rle).astype(bool) for rle in rles)
+
+
+def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
+    """One object's entries from lists with one RLE per object: SA-V's masklets, or the like without ids."""
+    frames = [[frame] if isinstance(frame, dict) else frame or [] for frame in frames]
+    count = max(len(frame) for frame in frames)
+    known = ids if isinstance(ids, list) and len(ids) == count else list(range(count))
+    listed = ", ".join(str(i) for i in known) or "none"
+    if object_id is None and count > 1:
+        raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
+    if object_id is not None and object_id not in known:
+        raise InputError(
+            f"{path}: object id {object_id} does not occur in these masks; the ids there are: {listed}"
+        )
+    at = 0 if object_id is None else known.index(object_id)
+    return [frame[at] if at < len(frame) else None for frame in frames]
+
+
+def _rle(path: Path, i: int, entry: Any) -> dict[str, Any] | None:
+    """One entry as an RLE that pycocotools can decode; None for null. It does not check lengths itself."""
+    if isinstance(entry, dict) and "segmentation" in entry:
+        entry = entry["segmentation"]
+    if entry is None:
+        return None
+    try:
+        height, width = (int(side) for side in entry["size"])
+        counts = entry["counts"]
+        runs = _runs(counts) if isinstance(counts, str) else [int(run) for run in counts]
+        if height <= 0 or width <= 0 or min(runs, default=0) < 0 or sum(runs) != height * width:
+            raise ValueError(f"its runs cover {sum(runs)} of {height}x{width} pixels")
+        return coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: mask {i} is not a COCO RLE with size and counts ({error}); write it again"
+        ) from error
+
+
+def _runs(text: str) -> list[int]:
+    """Run lengths of COCO's compressed counts: signed base-32 numbers, from the fourth on relative to the one
+    two before (pycocotools, `rleFrString`)."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"{character!r} in its counts")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("its counts end too early")
+    return runs
