@@ -17,6 +17,7 @@ import small_clip
 from small_clip import COUNT, HEIGHT, WIDTH, assert_one_line, contents, run
 
 import unocclude
+from unocclude import methods
 from unocclude.media import files as media_files
 from unocclude.media.images import read_png, write_png
 
@@ -163,7 +164,7 @@ def test_export(complete, tmp_path, capsys):
 
 def test_methods(capsys, monkeypatch):
     small_clip.register(monkeypatch)
-    monkeypatch.setitem(unocclude.methods.WHERE, "absent", "unocclude_absent:Absent")
+    monkeypatch.setitem(methods.WHERE, "absent", "absent_package:Absent")
     code, out, _ = run(capsys, "methods", "--json")
     found = {method["name"]: method for method in json.loads(out)}
     assert code == 0 and found["modal"]["runs_here"] and found["modal"]["options"] == []
@@ -173,7 +174,7 @@ def test_methods(capsys, monkeypatch):
         "default": 6,
         "description": "how far it may grow, in pixels",
     }
-    assert not found["absent"]["runs_here"] and "unocclude_absent" in found["absent"]["missing"]
+    assert not found["absent"]["runs_here"] and "absent_package" in found["absent"]["missing"]
     code, out, _ = run(capsys, "methods")
     assert code == 0 and "\x1b" not in out
     for words in ("modal: the visible mask", "reach=6", "how far it may grow", "shout=false", "runs here: no"):
@@ -194,7 +195,7 @@ def test_version_and_help(capsys):
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from unocclude.cli import main; main(['--help']); main(['complete', '--help']);"
-        "print([m for m in ('torch', 'cv2', 'av', 'pydantic', 'numpy', 'rich', 'PIL') if m in sys.modules])"
+        "print([m for m in ('torch', 'cv2', 'av', 'numpy', 'rich', 'PIL') if m in sys.modules])"
     )
     process = python("-c", code)
     out, err = process.communicate(timeout=60)
@@ -312,7 +313,8 @@ def test_input_that_is_none(content, tmp_path, capsys):
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
-    code, _, err = run(capsys, "complete", path, "-o", tmp_path / "out", "--box", "1,1,5,5")
+    arguments = ("complete", path, "-o", tmp_path / "out", "--box", "1,1,5,5", "--method", "modal")
+    code, _, err = run(capsys, *arguments)
     assert code == 2
     assert_one_line(err, "clip.mp4")
     assert not (tmp_path / "out").exists()

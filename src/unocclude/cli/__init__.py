@@ -50,6 +50,8 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args)
     try:
         code = typer.main.get_command(app).main(args, prog_name="unocclude", standalone_mode=False)
+        if code == INTERRUPTED:  # how newer versions of Typer report Ctrl-C
+            raise KeyboardInterrupt
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from unocclude.errors import InputError
+
 
 def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
@@ -26,14 +28,8 @@ def describe(name: str) -> dict[str, Any]:
 
     try:
         cls = find(name)
-    except ImportError as error:
-        return {
-            "name": name,
-            "summary": "",
-            "runs_here": False,
-            "missing": f"{error}; install the extra it belongs to, e.g. pip install 'unocclude[diffusion]'",
-            "options": [],
-        }
+    except (ImportError, InputError) as error:
+        return {"name": name, "summary": "", "runs_here": False, "missing": str(error), "options": []}
     missing = cls.missing(None)
     return {
         "name": name,

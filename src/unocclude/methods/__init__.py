@@ -17,11 +17,18 @@ WHERE = {
 
 
 def find(name: str) -> "type[Method]":
-    """The class of a method; raises InputError naming the known ones."""
+    """The class of a method; raises InputError naming the known ones, or the package that it lacks here."""
     if name not in WHERE:
         raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")
     module, cls = WHERE[name].split(":")
-    return getattr(import_module(module), cls)
+    try:
+        return getattr(import_module(module), cls)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "unocclude":
+            raise
+        raise InputError(
+            f"method {name} needs {error.name}, which is not installed; pip install 'unocclude[diffusion]'"
+        ) from error
 
 
 def read_options(method: "type[Method]", pairs: dict[str, object]) -> "Options":
