@@ -19,6 +19,7 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack, encode
 from unocclude.perception.colours import ColourGrid, colour_bins
+from unocclude.perception.find import Looks, Place
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.segment import segment, tidy
@@ -69,10 +70,6 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None) -
     return MaskTrack(counts, clip.height, clip.width, ORIGIN)
 
 
-class Looks:
-    def see(self,frame,mask): pass
-
-
 @dataclass
 class _State:
     """What is carried from frame to frame: the mask, the expected extent, the colours, the motion."""
@@ -85,6 +82,7 @@ class _State:
     looks: Any
     drift: np.ndarray = field(default_factory=lambda: np.zeros(2))  # object against camera, frame pixels a frame
     lost: int = 0
+    poor: int = 0
 
     @classmethod
     def start(cls, frame: np.ndarray, mask: np.ndarray) -> "_State":
@@ -97,6 +95,7 @@ class _State:
         layout.add(bins, *_placed(inside), inside, np.ones_like(inside))
         o = cls(mask, mask.astype(np.float32), memory, layout, float(mask.sum()), Looks())
         o.start_count=inside.sum()
+        o.looks.see(frame, mask)
         return o
 
     def step(self, before: np.ndarray, now: np.ndarray) -> None:
@@ -153,23 +152,30 @@ class _State:
         carried = np.zeros_like(self.extent)
         size_full = (window.x1 - window.x0, window.y1 - window.y0)
         carried[window.y0 : window.y1, window.x0 : window.x1] = cv2.resize(expected, size_full)
+        worth = float(np.clip(long_logit, -3, 3)[cut].sum() / np.prod(window.scale))
+        if not hasattr(self,'usual'): self.usual = worth
+        cover = area / max(float((carried > 0.5).sum()), 1.0)
         if area < max(9.0, P['lost'] * self.reference):
             full[:] = False
             area = 0
+            worth = 0
             self.lost += 1
-            found = self._find(now, carried)
-            if found is not None:
-                full, self.lost = found, 0
-                self.extent = full.astype(np.float32)
-                self.mask = full
-                self.drift[:] = 0
-                return
         else:
             self.lost = 0
+        self.poor = self.poor + 1 if (worth < P['poor'] * self.usual) else 0
+        if self.poor > 1 and (self.poor % 2 == 0):
+            found = self._find(now, carried, full, worth)
+            if found is not None:
+                self.mask = found
+                self.extent = found.astype(np.float32)
+                self.poor = 0
+                self.drift[:] = 0
+                return
         hidden = area < 0.8 * float((carried > 0.5).sum())
         self.extent = np.maximum(full.astype(np.float32), carried * (P['hold'] if hidden else P['fade']))
         self.mask = full
         if not hidden:
+            self.usual = 0.9 * self.usual + 0.1 * worth
             self.reference = 0.9 * self.reference + 0.1 * area
             self.memory.fade(1 - P['learn'])
             self.memory.add(bins_b, x, y, cut.astype(np.float32), P["learn"] * cut.astype(np.float32) * self.start_count / max(cut.sum(), 1))
@@ -186,8 +192,40 @@ class _State:
         recalled = (1 - P['lay']) * recalled + P['lay'] * placed
         return np.log((recalled + P['le']) / (around + P['le']))
 
-    def _find(self, now, carried):
-        return None
+    def _find(self, now, carried, current, worth):
+        """Look for the object elsewhere; its (H, W) bool mask there, or None when nothing is clearly better."""
+        centre = _centre(carried) if carried.any() else (now.shape[1] / 2, now.shape[0] / 2)
+        size = np.sqrt(self.reference)
+        best = None
+        for place in self.looks.find(now, centre, size * (2.0 + 0.25 * self.poor)):
+            if place.difference > P['diff']:
+                continue
+            mask, value = self._cut_at(now, place)
+            if value > P['accept'] * self.usual and value > 1.5 * worth and (best is None or value > best[1]):
+                best = mask, value
+        return None if best is None else best[0]
+
+    def _cut_at(self, now, place):
+        """Segment the object at a place found by its looks; the mask and what it is worth."""
+        box = place.box
+        window = Window.around(box, now.shape[:2])
+        lab = cv2.cvtColor(window.take(now), cv2.COLOR_RGB2LAB)
+        silhouette = np.zeros(now.shape[:2], np.float32)
+        size = max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1]))
+        _paste(silhouette, cv2.resize(place.mask, size), round(box[0]), round(box[1]))
+        expected = window.take(silhouette)
+        blur = 0.04 * max(size) * min(window.scale) + 1
+        soft = cv2.GaussianBlur(expected, (0, 0), blur)
+        bins, (x, y) = colour_bins(lab), _places(soft.shape)
+        prior = np.log((soft * .8 + 0.02) / (1 - soft * .8 + 0.02))
+        prior[soft < 0.03] = -10
+        cut = expected > 0.5
+        for _ in range(3):
+            scene = ColourGrid()
+            scene.add(bins, x, y, cut.astype(np.float32), np.ones_like(soft))
+            recall = np.clip(self._recall(bins, scene, expected), -3, 3)
+            cut = tidy(min_cut(P['p'] * prior + recall, lab, P['smooth']))
+        return window.put(cut, now), float(recall[cut].sum() / np.prod(window.scale))
 
     def _object_motion(self, forth, inside, extent, window) -> np.ndarray:
         """Similarity motion of the object's pixels in window pixels, (2, 3); the last one when too few are seen."""
@@ -208,6 +246,13 @@ class _State:
         camera = camera.copy()
         camera[:, 2] += self.drift * scale
         return camera
+
+
+def _paste(canvas: np.ndarray, patch: np.ndarray, x: int, y: int) -> None:
+    height, width = canvas.shape
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + patch.shape[1], width), min(y + patch.shape[0], height)
+    if x1 > x0 and y1 > y0:
+        canvas[y0:y1, x0:x1] = patch[y0 - y : y1 - y, x0 - x : x1 - x]
 
 
 def _similarity(forth: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -239,7 +284,7 @@ def _centre(weight: np.ndarray) -> tuple[float, float]:
 
 
 import json, os
-P = dict(p=.8, s=.7, l=.8, smooth=1.5, q=.7, hold=1.0, fade=.9, lay=.5, le=1e-4, cells=5, doubt=.8, h=.2, learn=.05, e=.02, near=4, lost=.02)
+P = dict(p=.8, s=.7, l=.8, smooth=1.5, q=.7, hold=1.0, fade=.9, lay=.5, le=1e-4, cells=5, doubt=.8, h=.3, learn=.05, e=.02, near=4, poor=.5, diff=30, accept=.35, lost=.02)
 P.update(json.loads(os.environ.get('P', '{}')))
 
 
