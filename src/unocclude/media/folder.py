@@ -66,6 +66,9 @@ class AnimatedFrames:
 
     def _seek(self, i: int) -> float:
         """Make frame i the current one; its duration in seconds."""
+        if i < self._image.tell():  # Pillow's own way back fails in some APNGs
+            self._image.close()
+            self._image = open_image(self.path)
         try:
             self._image.seek(i)
             self._image.load()

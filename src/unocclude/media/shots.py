@@ -21,8 +21,8 @@ def find_shots(clip: "Clip") -> list[range]:
 
     A cut is a frame whose content differs from the one before far more than its neighbours do
     (PySceneDetect's AdaptiveDetector). It does not count when within a second the picture from before is
-    back: then something filled the frame for a moment, an occluder or a flash. A shot of a single frame at either
-    end of a clip is found only where little moves.
+    back: then something filled the frame for a moment, an occluder or a flash. A shot of a single frame at
+    either end of a clip is found only where little moves.
     """
     count = len(clip)
     detector = AdaptiveDetector(min_scene_len=1, window_width=WINDOW)
