@@ -55,7 +55,7 @@ def python(*args, **options):
     )
 
 
-# What it writes ------------------------------------------------------------------------------------------------
+# What it writes -----------------------------------------------------------------------------------
 
 
 def test_complete_writes_the_contract(complete, clip, tmp_path):
@@ -132,7 +132,9 @@ def test_track(clip, tmp_path, capsys):
     assert run(capsys, *arguments, "--quiet") == (0, f"{out}\n", "")
     assert {p.name for p in out.iterdir()} == {"visible_masks", "track.json"}
     given = [read_png(p) for p in sorted((clip / "visible_masks").iterdir())]
-    assert all(np.array_equal(a, read_png(out / "visible_masks" / f"{i:05d}.png")) for i, a in enumerate(given))
+    assert all(
+        np.array_equal(a, read_png(out / "visible_masks" / f"{i:05d}.png")) for i, a in enumerate(given)
+    )
     assert json.loads((out / "track.json").read_text())["frame_count"] == COUNT
     code, _, err = run(capsys, *arguments)
     assert code == 2
@@ -177,17 +179,46 @@ def test_methods(capsys, monkeypatch):
     assert not found["absent"]["runs_here"] and "absent_package" in found["absent"]["missing"]
     code, out, _ = run(capsys, "methods")
     assert code == 0 and "\x1b" not in out
-    for words in ("modal: the visible mask", "reach=6", "how far it may grow", "shout=false", "runs here: no"):
+    for words in (
+        "modal: the visible mask",
+        "reach=6",
+        "how far it may grow",
+        "shout=false",
+        "runs here: no",
+    ):
         assert words in out
 
 
 def test_version_and_help(capsys):
     assert run(capsys, "--version") == (0, f"unocclude {unocclude.__version__}\n", "")
-    for arguments in (["--help"], *([verb, "--help"] for verb in ("complete", "track", "evaluate", "export", "methods"))):
+    for arguments in (
+        ["--help"],
+        *([verb, "--help"] for verb in ("complete", "track", "evaluate", "export", "methods")),
+    ):
         code, out, err = run(capsys, *arguments)
         assert code == 0 and "Usage: unocclude" in out and not err
-    flags = ("--masks --box --point --text --frame --object-id --occluders --method --set --hypotheses --pad --seed "
-             "--device --weights --resume --overwrite --quiet --debug").split()  # fmt: skip
+    flags = {
+        "--masks",
+        "--box",
+        "--point",
+        "--text",
+        "--frame",
+        "--object-id",
+        "--occluders",
+        "--method",
+        "--set",
+    }
+    flags |= {
+        "--hypotheses",
+        "--pad",
+        "--seed",
+        "--device",
+        "--weights",
+        "--resume",
+        "--overwrite",
+        "--quiet",
+    }
+    flags |= {"--debug", "-o"}
     out = run(capsys, "complete", "--help")[1]
     assert [flag for flag in flags if flag not in out] == []
 
@@ -203,7 +234,11 @@ def test_help_loads_nothing_heavy():
 
 
 def test_shell_completion_of_methods():
-    environment = {"_UNOCCLUDE_COMPLETE": "complete_bash", "COMP_WORDS": "unocclude complete --method con", "COMP_CWORD": "3"}
+    environment = {
+        "_UNOCCLUDE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "unocclude complete --method con",
+        "COMP_CWORD": "3",
+    }
     path = os.pathsep.join([SOURCE, os.environ.get("PYTHONPATH", "")])
     process = subprocess.run(
         [sys.executable, "-m", "unocclude.cli"],
@@ -214,7 +249,7 @@ def test_shell_completion_of_methods():
     assert process.stdout.split() == ["convex", "convex-r"], process.stderr
 
 
-# What it refuses -----------------------------------------------------------------------------------------------
+# What it refuses ----------------------------------------------------------------------------------
 
 
 def other_masks(folder, count=COUNT, height=HEIGHT, width=WIDTH, value=255):
@@ -253,7 +288,10 @@ REFUSED = {
     "pad too large": (["--masks", "visible_masks", "--pad", "3"], ["pad", "0 to 2"]),
     "pad nan": (["--masks", "visible_masks", "--pad", "nan"], ["pad"]),
     "resume and overwrite": (["--masks", "visible_masks", "--resume", "--overwrite"], ["not both"]),
-    "unknown flag": (["--masks", "visible_masks", "--colour", "red"], ["--colour", "unocclude complete --help"]),
+    "unknown flag": (
+        ["--masks", "visible_masks", "--colour", "red"],
+        ["--colour", "unocclude complete --help"],
+    ),
     "bad number": (["--masks", "visible_masks", "--seed", "x"], ["--seed", "integer"]),
     "surplus argument": (["--masks", "visible_masks", "more"], ["more"]),
     "flag without value": (["--masks"], ["--masks"]),
@@ -356,7 +394,7 @@ def test_interrupted(complete, tmp_path, monkeypatch):
     assert_one_line(err, "interrupted", "--resume")
 
 
-# The OUT folder ------------------------------------------------------------------------------------------------
+# The OUT folder -----------------------------------------------------------------------------------
 
 
 def stamps(folder):
@@ -389,10 +427,8 @@ def test_resume_of_another_run(complete, clip, tmp_path, capsys):
     assert code == 2
     assert_one_line(err, "seed")
     other = small_clip.make(tmp_path / "other", seed=5)
-    code, _, err = run(
-        capsys, "complete", other / "frames", "-o", tmp_path / "out", "--masks", clip / "visible_masks", "--method", "modal",
-        "--resume",
-    )  # fmt: skip
+    arguments = ("complete", other / "frames", "-o", tmp_path / "out", "--masks", clip / "visible_masks")
+    code, _, err = run(capsys, *arguments, "--method", "modal", "--resume")
     assert code == 2
     assert_one_line(err, "input")
     assert stamps(tmp_path / "out") == before
@@ -419,7 +455,17 @@ def test_overwrite_replaces_only_ours(complete, tmp_path):
 def test_overwrite_does_not_empty_the_folder_it_reads_from(complete, tmp_path, capsys):
     complete()
     source = tmp_path / "out" / "preview.mp4"
-    arguments = ("complete", source, "-o", tmp_path / "out", "--box", "3,9,17,25", "--method", "modal", "--overwrite")
+    arguments = (
+        "complete",
+        source,
+        "-o",
+        tmp_path / "out",
+        "--box",
+        "3,9,17,25",
+        "--method",
+        "modal",
+        "--overwrite",
+    )
     code, _, err = run(capsys, *arguments)
     assert code == 2
     assert_one_line(err, "inside")
@@ -437,7 +483,9 @@ def test_out_where_nothing_can_be(complete, tmp_path):
 def test_killed_overwrite_does_not_leave_old_frames_to_resume(complete, tmp_path, monkeypatch):
     """Frames of the old result that survive a kill during the emptying are not taken for the new run's."""
     complete("--method", "convex")
-    monkeypatch.setattr("unocclude.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "unocclude.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     assert complete("--overwrite")[0] == 130
     monkeypatch.undo()
     code, _, err = complete("--resume")
@@ -478,12 +526,23 @@ def test_disk_full_then_resumed(room, complete, tmp_path, monkeypatch):
     assert contents(out, *kinds) == contents(tmp_path / "straight", *kinds)
 
 
-RUN = "import sys, small_clip, unocclude.methods as m; m.WHERE['drawing'] = 'small_clip:Drawing'; sys.exit(small_clip.main(sys.argv[1:]))"
+RUN = """import sys, small_clip, unocclude.methods
+unocclude.methods.WHERE["drawing"] = "small_clip:Drawing"
+sys.exit(small_clip.main(sys.argv[1:]))"""
 
 
 def killed_and_resumed(clip, out, waits):
     """Kill -9 the same command after each wait, then let it finish; how often it was killed at work."""
-    command = ["complete", clip / "frames", "-o", out, "--masks", clip / "visible_masks", "--method", "drawing"]
+    command = [
+        "complete",
+        clip / "frames",
+        "-o",
+        out,
+        "--masks",
+        clip / "visible_masks",
+        "--method",
+        "drawing",
+    ]
     command += ["--hypotheses", "2", "--resume", "--quiet"]
     kills = 0
     for wait in waits:
@@ -509,7 +568,9 @@ def check_killed(tmp_path, monkeypatch, capsys, count, waits):
     assert run(capsys, "complete", clip / "frames", "-o", tmp_path / "straight", *prompt)[0] == 0
     kinds = (*PIXELS, "hypotheses", "disagreement")
     assert contents(tmp_path / "out", *kinds) == contents(tmp_path / "straight", *kinds)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in (tmp_path / "straight").iterdir()}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        p.name for p in (tmp_path / "straight").iterdir()
+    }
     assert not [p for p in (tmp_path / "out").rglob("*") if media_files.is_temporary(p.name)]
 
 
@@ -528,7 +589,9 @@ def test_killed_again_and_again(tmp_path, monkeypatch, capsys):
 def test_a_real_full_disk(clip, tmp_path, capsys):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True
+    ).returncode:
         pytest.skip("this machine does not let us mount a tmpfs")
     try:
         arguments = ("complete", clip / "frames", "-o", disk / "out", "--masks", clip / "visible_masks")

@@ -31,10 +31,12 @@ from unocclude.metrics import (
 
 MASK_METRICS: tuple[type[Metric], ...] = (MeanIoU, OccludedMeanIoU, HiddenIoU, PublishedHiddenIoU, FalseArea)
 APPEARANCE_METRICS: tuple[type[Metric], ...] = (HiddenPSNR, ObjectSSIM)
+METRICS: tuple[type[Metric], ...] = (*MASK_METRICS, *APPEARANCE_METRICS, TemporalStability)
 
 
 class Truth:
-    """A GT folder: `visible_masks/` and `amodal_masks/` (run-length encoded here), `amodal_rgb/` where there is one.
+    """A GT folder: `visible_masks/` and `amodal_masks/` (run-length encoded here), `amodal_rgb/` where there
+    is one.
 
     Raises InputError for a missing folder, counts or sizes that differ.
     """
@@ -87,20 +89,21 @@ class Truth:
 
 
 def evaluate(pred: Completion | str | Path, gt: str | Path) -> dict[str, Any]:
-    """All metrics of a result against the truth in a GT folder, over the clip and, under `frames`, for every frame.
+    """All metrics of a result against the truth in a GT folder, over the clip and, under `frames`, for every
+    frame.
 
-    pred: a finished OUT folder. gt: `visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim, `amodal_rgb/`.
-    Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden (dB), ssim,
-    temporal_stability, as their classes in `unocclude.metrics` define them; NaN where nothing could be measured. Each
-    entry of `frames` has the same keys, and `frame` and `occlusion_rate`. A prediction on a padded canvas is
-    compared where the frame lies on it.
+    pred: a finished OUT folder. gt: `visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim,
+    `amodal_rgb/`. Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden
+    (dB), ssim, temporal_stability, as their classes in `unocclude.metrics` define them; NaN where nothing
+    could be measured. Each entry of `frames` has the same keys, and `frame` and `occlusion_rate`. A
+    prediction on a padded canvas is compared where the frame lies on it.
 
     Raises InputError where the two do not fit each other.
     """
     pred = pred if isinstance(pred, Completion) else Completion(pred)
     truth = Truth(gt)
     part = _frame_part(pred, truth)
-    metrics = [metric() for metric in (*MASK_METRICS, *APPEARANCE_METRICS, TemporalStability)]
+    metrics = [metric() for metric in METRICS]
     unmeasured = () if truth.rgb else tuple(metric.name for metric in APPEARANCE_METRICS)
     frames = []
     for i, frame in enumerate(_frames(pred, truth, part)):
@@ -115,7 +118,9 @@ def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
     x, y = canvas["offset"]
     width, height = canvas["width"] - 2 * x, canvas["height"] - 2 * y
     if len(pred) != len(truth):
-        raise InputError(f"{pred.folder} has {len(pred)} frames, {truth.folder} {len(truth)}; compare the same clip")
+        raise InputError(
+            f"{pred.folder} has {len(pred)} frames, {truth.folder} {len(truth)}; compare the same clip"
+        )
     if (width, height) != (truth.width, truth.height):
         raise InputError(
             f"{pred.folder} is of {width}x{height} frames, {truth.folder} of {truth.width}x{truth.height}; "
@@ -134,7 +139,7 @@ def _frames(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> Iterat
 
 def table(figures: dict[str, Any]) -> str:
     """The figures over the clip as plain text."""
-    units = {metric.name: metric.unit for metric in (*MASK_METRICS, *APPEARANCE_METRICS, TemporalStability)}
+    units = {metric.name: metric.unit for metric in METRICS}
     lines = []
     for name, unit in units.items():
         value = figures[name]

@@ -25,8 +25,9 @@ KINDS = ("amodal_masks", "rgba", "provenance")
 
 
 def check_out(path: str | Path, *, resume: bool, overwrite: bool) -> None:
-    """What can be said of an OUT folder before any work: raise InputError where it cannot be written, where it
-    exists and neither `resume` nor `overwrite` allows going on, or where it is not a folder that this tool made."""
+    """What can be said of an OUT folder before any work: raise InputError where it cannot be written, where
+    it exists and neither `resume` nor `overwrite` allows going on, or where it is not a folder that this tool
+    made."""
     path = Path(path)
     if resume and overwrite:
         raise InputError("give --resume or --overwrite, not both")
@@ -34,11 +35,15 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool) -> None:
         raise InputError(f"{path} is a file; give a folder for -o")
     nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o")
+        raise InputError(
+            f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o"
+        )
     if not path.exists():
         return
     if not (resume or overwrite):
-        raise InputError(f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder")
+        raise InputError(
+            f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder"
+        )
     if not _is_empty(path) and _read_marks(path) is None:
         raise InputError(f"{path} was not made by this tool, so it is left alone; give another folder")
 
@@ -62,10 +67,10 @@ def _read_marks(path: Path) -> dict[str, Any] | None:
 class OutFolder:
     """One OUT folder on disk.
 
-    `identity` is everything that decides the result (input, prompt, method, options, seed, ...); `result` is the
-    file whose presence means finished. `finished`, `masks_done` and `frames_done` say what an earlier run of the same
-    identity left; `tracker` is where its visible masks came from. Nothing is written before `claim`.
-    Raises InputError as `check_out` does, and where `resume` meets a run of another identity.
+    `identity` is everything that decides the result (input, prompt, method, options, seed, ...); `result` is
+    the file whose presence means finished. `finished`, `masks_done` and `frames_done` say what an earlier run
+    of the same identity left; `tracker` is where its visible masks came from. Nothing is written before
+    `claim`. Raises InputError as `check_out` does, and where `resume` meets a run of another identity.
     """
 
     def __init__(
@@ -104,8 +109,8 @@ class OutFolder:
         sweep(self.path)
         marks = {"schema": SCHEMA, "identity": self.identity, "tracker": tracker}
         if self._clear:
-            # said before anything is deleted: a kill in between leaves a folder of ours, whose old frames nobody
-            # takes for this run's
+            # said before anything is deleted: a kill in between leaves a folder of ours, whose old frames
+            # nobody takes for this run's
             self._write_json(RUN_FILE, {**marks, "clearing": True})
             for child in self.path.iterdir():
                 if child.is_dir() and not child.is_symlink():
@@ -172,7 +177,8 @@ class OutFolder:
 
 
 def frame_figures(provenance: np.ndarray, visible_area: int) -> dict[str, Any]:
-    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and of which provenance the object is."""
+    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and of which provenance the
+    object is."""
     counts = np.bincount(provenance.ravel(), minlength=len(PROVENANCE_NAMES))
     area = int(counts[1:].sum())
     return {

@@ -48,10 +48,11 @@ def complete(
 ) -> Completion:
     """Complete one object of a clip and write the OUT folder of the contract.
 
-    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to track.
-    options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad: enlarge the
-    canvas by this fraction of the frame on every side. out: the folder to write; None for a temporary one that lives
-    as long as the result. resume goes on with an unfinished run of the same arguments; overwrite replaces a result.
+    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to
+    track. options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad:
+    enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None for a
+    temporary one that lives as long as the result. resume goes on with an unfinished run of the same
+    arguments; overwrite replaces a result.
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
@@ -89,7 +90,8 @@ def complete(
 
 
 def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
-    """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be had here."""
+    """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
+    had here."""
     cls = find(method)
     chosen = read_options(cls, options)
     if setting.hypotheses < 1:
@@ -141,7 +143,9 @@ def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
 def _keep_input(clip: Clip, out: Path, overwrite: bool) -> None:
     """Frames are read while OUT is written, so a folder that is replaced must not hold them."""
     if overwrite and clip.path is not None and clip.path.resolve().is_relative_to(out.resolve()):
-        raise InputError(f"{clip.path} lies inside {out}, which --overwrite would empty; give another folder for -o")
+        raise InputError(
+            f"{clip.path} lies inside {out}, which --overwrite would empty; give another folder for -o"
+        )
 
 
 @contextmanager
@@ -150,7 +154,8 @@ def _one_line_failures(folder: OutFolder) -> Iterator[None]:
         yield
     except OSError as error:
         raise UnoccludeError(
-            f"could not write to {folder.path}: {error.strerror or error}; what is finished stays, go on with --resume"
+            f"could not write to {folder.path}: {error.strerror or error}; "
+            "what is finished stays, go on with --resume"
         ) from error
 
 
@@ -161,7 +166,9 @@ def _locate(
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done(len(clip)):
-        return MaskTrack.from_masks((_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker)
+        return MaskTrack.from_masks(
+            (_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker
+        )
     started = time.perf_counter()
     track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
     timings["tracking"] = time.perf_counter() - started
@@ -206,7 +213,8 @@ def _run(
         "method": {"name": method.name, "version": method.version, "options": folder.identity["options"]},
         "input": str(clip.path) if clip.path else None,
         "arguments": {
-            key: folder.identity[key] for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")
+            key: folder.identity[key]
+            for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")
         },
         "seed": folder.identity["seed"],
         "tracker": track.origin,
@@ -244,7 +252,8 @@ def track_to(
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Path:
-    """Track one object of a clip and write `visible_masks/` and track.json to the folder `out`; returns the folder.
+    """Track one object of a clip and write `visible_masks/` and track.json to the folder `out`; returns the
+    folder.
 
     The rules of the folder, and what is raised, are those of `complete`.
     """

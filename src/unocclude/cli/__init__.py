@@ -45,8 +45,8 @@ def _root(
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line on `args` (default: the process's own) and return the exit code: 0 done, 1 the run failed,
-    2 bad usage or bad input, 130 interrupted."""
+    """Run the command line on `args` (default: the process's own) and return the exit code: 0 done, 1 the run
+    failed, 2 bad usage or bad input, 130 interrupted."""
     args = list(sys.argv[1:] if args is None else args)
     try:
         code = typer.main.get_command(app).main(args, prog_name="unocclude", standalone_mode=False)

@@ -50,7 +50,9 @@ def run(
             "--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side."
         ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")
+    ] = 0,
     device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
     weights: Annotated[
         str | None,
@@ -61,7 +63,10 @@ def run(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Complete one object of INPUT: amodal masks, RGBA, provenance, a preview and a report in OUT."""
+    """Complete one object: amodal masks and RGBA of all frames.
+
+    OUT gets the masks, the RGBA, where every pixel comes from, a preview and a report.
+    """
     from unocclude.cli.progress import show_progress
     from unocclude.output import check_out
 

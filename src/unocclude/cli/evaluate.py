@@ -30,7 +30,7 @@ def run(
     ] = None,
     debug: shared.Debug = False,
 ) -> None:
-    """Compare PRED with the truth in GT and print a table."""
+    """Compare a result with the truth and print a table."""
     from unocclude import evaluation
 
     if plot is not None:

@@ -31,14 +31,16 @@ def run(
     ],
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", help="FILE.mov, .webm, .mp4, .gif, .png or .exr.", show_default=False
-        ),
+        typer.Argument(metavar="FILE", help="FILE.mov, .webm, .mp4, .gif, .png or .exr.", show_default=False),
     ],
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Write OUT's RGBA as one file; the suffix says the format (.mov ProRes 4444 and .webm VP9 keep alpha)."""
+    """Write a result as one file for editors and browsers.
+
+    The suffix of FILE is the format: .mov (ProRes 4444) and .webm (VP9) are video with alpha, .mp4 is
+    without, .gif and .png (APNG) are animations, .exr is one file a frame.
+    """
     from unocclude.cli.progress import show_progress
 
     if file.suffix.lower() not in FORMATS:
@@ -52,7 +54,9 @@ def run(
     result = Completion(out)
     try:
         with show_progress(quiet) as progress:
-            files = write_layers(file, _frames(result, progress), result.info["fps"], result.info.get("times"))
+            files = write_layers(
+                file, _frames(result, progress), result.info["fps"], result.info.get("times")
+            )
     except OSError as error:
         raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
     typer.echo("\n".join(str(file) for file in files))

@@ -12,7 +12,7 @@ from unocclude.errors import InputError
 def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:
-    """List the methods: their options, what they need, and whether they can run here now."""
+    """List the methods and whether they can run here now."""
     from unocclude.methods import WHERE
 
     found = [describe(name) for name in WHERE]

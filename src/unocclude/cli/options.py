@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 Input = Annotated[
     Path,
-    typer.Argument(metavar="INPUT", help="A video file, a folder of frames, or an image.", show_default=False),
+    typer.Argument(
+        metavar="INPUT", help="A video file, a folder of frames, or an image.", show_default=False
+    ),
 ]
 Out = Annotated[
     Path, typer.Option("-o", "--out", metavar="OUT", help="The folder to write.", show_default=False)
@@ -25,8 +27,8 @@ Masks = Annotated[
     typer.Option(
         "--masks",
         metavar="PATH",
-        help="The object's visible masks: a folder of PNGs (one a frame), one PNG (the mask in --frame, tracked from "
-        "there), a mask video, or a COCO-RLE / SA-V json.",
+        help="The object's visible masks: a folder of PNGs (one a frame), one PNG (the mask in --frame, "
+        "tracked from there), a mask video, or a COCO-RLE / SA-V json.",
     ),
 ]
 Box = Annotated[
@@ -47,7 +49,9 @@ FrameNumber = Annotated[
 ]
 ObjectId = Annotated[
     int | None,
-    typer.Option("--object-id", metavar="K", help="Which object of --masks that hold several (DAVIS palette)."),
+    typer.Option(
+        "--object-id", metavar="K", help="Which object of --masks that hold several (DAVIS palette)."
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run of the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT, if this tool made it.")]
@@ -56,10 +60,19 @@ Debug = Annotated[bool, typer.Option("--debug", help="On failure print the trace
 
 
 def check_kinds(
-    masks: Path | None, box: list[str] | None, point: list[str] | None, text: str | None, object_id: int | None
+    masks: Path | None,
+    box: list[str] | None,
+    point: list[str] | None,
+    text: str | None,
+    object_id: int | None,
 ) -> None:
     """Raise InputError unless exactly one kind of prompt is given."""
-    given = {"--masks": masks is not None, "--box": bool(box), "--point": bool(point), "--text": text is not None}
+    given = {
+        "--masks": masks is not None,
+        "--box": bool(box),
+        "--point": bool(point),
+        "--text": text is not None,
+    }
     kinds = [name for name, is_given in given.items() if is_given]
     if not kinds:
         raise InputError("nothing says which object: give one of --masks, --box, --point or --text")

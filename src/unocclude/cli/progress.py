@@ -12,7 +12,8 @@ Progress = Callable[[str, int, int], None]
 def show_progress(quiet: bool) -> Iterator[Progress]:
     """Yield what to call with (stage, frames done, frames in all).
 
-    On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing when quiet.
+    On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing
+    when quiet.
     """
     if quiet:
         yield lambda stage, done, total: None

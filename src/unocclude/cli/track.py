@@ -19,7 +19,7 @@ def run(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Track one object of INPUT: its visible masks in OUT/visible_masks."""
+    """Track one object: its visible masks in all frames."""
     from unocclude.cli.progress import show_progress
     from unocclude.output import check_out
 

@@ -27,7 +27,7 @@ def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.ndim == 2 or image.shape[2] == 3:
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     alpha = image[..., 3:].astype(np.float32) / 255
-    layer = np.dstack([image[..., :3] * alpha, alpha * 255]).astype(np.float32)
+    layer: np.ndarray = np.dstack([image[..., :3] * alpha, alpha * 255]).astype(np.float32)
     layer = cv2.resize(layer, size[::-1], interpolation=cv2.INTER_AREA)
     layer[..., :3] /= np.maximum(layer[..., 3:] / 255, 1e-3)
     return np.clip(np.rint(layer), 0, 255).astype(np.uint8)

@@ -15,8 +15,9 @@ NAME = "preview.mp4"
 
 
 def write_preview(path: Path, scene: Scene, progress: Callable[[str, int, int], None]) -> None:
-    """Write `path`/preview.mp4 from a folder whose frames are all there: on the left the clip with the visible mask
-    tinted and the amodal silhouette outlined, on the right the completed object on a checkerboard.
+    """Write `path`/preview.mp4 from a folder whose frames are all there: on the left the clip with the
+    visible mask tinted and the amodal silhouette outlined, on the right the completed object on a
+    checkerboard.
 
     H.264, at most 960 pixels on its longer side. Raises OSError when it cannot be written.
     """

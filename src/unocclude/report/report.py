@@ -4,7 +4,9 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,9 @@ CHART_POINTS = 800
 def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
     """Write `path`/report.html from a folder whose frames are all there, whole or not at all.
 
-    The page holds everything it shows (downscaled pictures of at most 120 frames) and links the exact PNGs beside
-    it; it opens from disk and asks no network. `info` is what result.json will say. Raises OSError when it cannot be
-    written.
+    The page holds everything it shows (downscaled pictures of at most 120 frames) and links the exact PNGs
+    beside it; it opens from disk and asks no network. `info` is what result.json will say. Raises OSError
+    when it cannot be written.
     """
     from jinja2 import Environment
 
@@ -94,14 +96,16 @@ def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) ->
     if samples:
         makers["disagreement"] = lambda i: _png(shrink(_read(path, "disagreement", i), size))
     for name in samples:
-        makers[f"hypothesis-{name}"] = lambda i, folder=path / "hypotheses" / name: _webp(  # type: ignore[misc]
-            shrink(_read(folder, "rgba", i), small)
-        )
+        makers[f"hypothesis-{name}"] = partial(_hypothesis, path / "hypotheses" / name, small)
     return {panel: [make(i) for i in shown] for panel, make in makers.items()}
 
 
 def _read(folder: Path, kind: str, i: int) -> np.ndarray:
     return read_png(folder / kind / f"{i:05d}.png")
+
+
+def _hypothesis(folder: Path, size: tuple[int, int], i: int) -> str:
+    return _webp(shrink(_read(folder, "rgba", i), size))
 
 
 def _overlay(path: Path, scene: Scene, i: int, size: tuple[int, int]) -> np.ndarray:
@@ -134,12 +138,12 @@ def _address(kind: str, picture: Image.Image, **options: Any) -> str:
 
 
 def occlusion_chart(rates: list[float]) -> str:
-    """Points of an SVG line of the occlusion rate, x 0..1000 over the clip and y 0..100 downwards, each the largest
-    rate of its stretch of frames, so that no short occlusion is lost however long the clip is."""
+    """Points of an SVG line of the occlusion rate, x 0..1000 over the clip and y 0..100 downwards, each the
+    largest rate of its stretch of frames, so that no short occlusion is lost however long the clip is."""
     count = len(rates)
     edges = np.linspace(0, count, min(count, CHART_POINTS) + 1).astype(int)
     points = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         x = 1000 * ((start + end - 1) / 2) / max(count - 1, 1)
         points.append(f"{x:.1f},{100 * (1 - max(0.0, max(rates[start:end]))):.1f}")
     if len(points) == 1:  # one frame: a level line
@@ -160,7 +164,10 @@ def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("frames", f"{info['frame_count']}"),
         ("canvas", f"{info['canvas']['width']}x{info['canvas']['height']}"),
         ("occluded", f"{len(occluded)} frames, most {max(occluded, default=0):.0%}"),
-        *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
+        *(
+            (name, f"{share:.1%} of the object")
+            for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)
+        ),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
     ]
 
@@ -181,5 +188,7 @@ def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:
         "unocclude": info["unocclude"],
     }
     return [
-        (key, value if isinstance(value, str) else json.dumps(value)) for key, value in rows.items() if value is not None
+        (key, value if isinstance(value, str) else json.dumps(value))
+        for key, value in rows.items()
+        if value is not None
     ]
