@@ -170,6 +170,7 @@ def _locate(
             (_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker
         )
     started = time.perf_counter()
+    progress("tracking", 0, len(clip))
     track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
     timings["tracking"] = time.perf_counter() - started
     return track

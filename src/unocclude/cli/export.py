@@ -63,6 +63,7 @@ def run(
 
 
 def _frames(result: "Completion", progress: "Progress") -> "Iterator[np.ndarray]":
+    progress("exporting", 0, len(result))
     for i, rgba in enumerate(result.rgba):
         yield rgba
         progress("exporting", i + 1, len(result))

@@ -10,7 +10,7 @@ Progress = Callable[[str, int, int], None]
 
 @contextmanager
 def show_progress(quiet: bool) -> Iterator[Progress]:
-    """Yield what to call with (stage, frames done, frames in all).
+    """Yield what to call with (stage, frames done, frames in all), first before any is done.
 
     On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing
     when quiet.
@@ -35,7 +35,8 @@ class _Lines:
             self._stage, self._started, self._first = stage, time.perf_counter(), done
         if done == total:
             seconds = time.perf_counter() - self._started
-            sys.stderr.write(f"{stage}: {total} frames, {total - self._first} of them in {seconds:.1f} s\n")
+            resumed = f", {self._first} of them earlier" if self._first else ""
+            sys.stderr.write(f"{stage}: {total} frames in {seconds:.1f} s{resumed}\n")
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def _bars() -> Iterator[Progress]:
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{speed:.1f} fps" if speed else "", style="progress.data.speed")
+            return Text(f"{speed:.1f} fps" if speed else "", style="cyan")
 
     columns = (
         TextColumn("{task.description:<10}"),

@@ -29,6 +29,7 @@ def _pictures(path: Path, scene: Scene, progress: Callable[[str, int, int], None
     height, width = fit(scene.height, scene.width, LONG_SIDE)
     height, width = fit(height, width, LONG_SIDE // 2) if width > LONG_SIDE // 2 else (height, width)
     size = (max(2, height // 2 * 2), max(2, width // 2 * 2))
+    progress("preview", 0, len(scene))
     for i in range(len(scene)):
         amodal = shrink(read_png(path / "amodal_masks" / f"{i:05d}.png") > 127, size)
         left = overlay(shrink(scene.frame(i), size), shrink(scene.visible(i), size), amodal)
