@@ -19,7 +19,7 @@ def rgb() -> np.ndarray:
 
 
 def test_importing_the_package_loads_no_decoder() -> None:
-    code = "import sys, unocclude, unocclude.errors; print([m for m in ('cv2', 'av', 'torch') if m in sys.modules])"
+    code = "import sys, unocclude.errors; print([m for m in ('cv2', 'av', 'torch') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 
@@ -156,7 +156,11 @@ def test_what_is_no_sensible_image_is_refused(tmp_path: Path, rgb: np.ndarray) -
     Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "float.tif")
     Image.fromarray(rgb).resize((200, 200)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:500])
-    for name, words in [("text.png", "not an image"), ("float.tif", "floating-point"), ("cut.png", "damaged")]:
+    for name, words in [
+        ("text.png", "not an image"),
+        ("float.tif", "floating-point"),
+        ("cut.png", "damaged"),
+    ]:
         with pytest.raises(InputError, match=words) as caught:
             read_image(tmp_path / name)
         assert name in str(caught.value) and "\n" not in str(caught.value)

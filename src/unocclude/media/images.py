@@ -97,7 +97,9 @@ def on_black(rgba: np.ndarray) -> np.ndarray:
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation that is still to be applied, 1 to 8; only the header is read."""
-    if image.format == "TIFF":  # Pillow and OpenCV turn these themselves; the size in the header is the final one
+    if (
+        image.format == "TIFF"
+    ):  # Pillow and OpenCV turn these themselves; the size in the header is the final one
         return 1
     if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
         exif = Image.Exif()

@@ -98,7 +98,7 @@ class VideoFrames:
         first = self._decode_to(0)
         self._size = (first.width, first.height)
         self._turn = _display_turn(first)
-        self.height, self.width = self._size if self._turn[0] else self._size[::-1]
+        self.height, self.width = self._size[::-1] if self._turn[0] else self._size
 
     def __len__(self) -> int:
         return self._count
