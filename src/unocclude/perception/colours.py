@@ -3,7 +3,11 @@
 import numpy as np
 
 _COLOURS = (16, 24, 24)  # bins of L, a, b
-_RANGE = ((0, 255), (68, 188), (68, 188))  # 8-bit Lab as OpenCV scales it; what lies outside goes to the end bins
+_RANGE = (
+    (0, 255),
+    (68, 188),
+    (68, 188),
+)  # 8-bit Lab as OpenCV scales it; what lies outside goes to the end bins
 
 
 def colour_bins(lab: np.ndarray) -> np.ndarray:
@@ -33,7 +37,9 @@ class ColourGrid:
         place += np.clip(x * self.cells, 0, self.cells - 1).astype(np.int64)
         return place * int(np.prod(_COLOURS)) + bins
 
-    def add(self, bins: np.ndarray, x: np.ndarray, y: np.ndarray, inside: np.ndarray, weight: np.ndarray) -> None:
+    def add(
+        self, bins: np.ndarray, x: np.ndarray, y: np.ndarray, inside: np.ndarray, weight: np.ndarray
+    ) -> None:
         """Count pixels: `bins` from `colour_bins`, places x, y in 0..1, `inside` 0..1 (object), `weight` >= 0."""
         index = self._index(bins, x, y).ravel()
         for side, share in enumerate((inside, 1.0 - inside)):

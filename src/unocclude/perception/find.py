@@ -26,6 +26,16 @@ class Place:
     mask: np.ndarray
     difference: float
 
+    def silhouette(self, shape: tuple[int, int]) -> np.ndarray:
+        """The silhouette in a frame of `shape` (height, width), (H, W) float32, 0 or 1."""
+        x, y, x1, y1 = (round(v) for v in self.box)
+        patch = cv2.resize(self.mask, (max(1, x1 - x), max(1, y1 - y)), interpolation=cv2.INTER_NEAREST)
+        canvas = np.zeros(shape, np.float32)
+        left, top = max(x, 0), max(y, 0)
+        part = patch[top - y : shape[0] - y, left - x : shape[1] - x]
+        canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return canvas
+
 
 class Looks:
     """A few looks of the object from frames where it was well visible: the first, and some of the latest."""
@@ -44,8 +54,13 @@ class Looks:
             return
         zoom = max(w, h) / _LONG_SIDE
         size = (max(3, round(w / zoom)), max(3, round(h / zoom)))
-        rgb = cv2.resize(np.ascontiguousarray(frame[y : y + h, x : x + w]), size, interpolation=cv2.INTER_AREA)
-        inside = cv2.resize(mask[y : y + h, x : x + w].astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.6
+        rgb = cv2.resize(
+            np.ascontiguousarray(frame[y : y + h, x : x + w]), size, interpolation=cv2.INTER_AREA
+        )
+        inside = (
+            cv2.resize(mask[y : y + h, x : x + w].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            > 0.6
+        )
         if inside.sum() < 8:
             return
         self._looks.append(Look(_features(rgb), inside.astype(np.float32), zoom))
@@ -72,7 +87,11 @@ class Looks:
                 rms = np.sqrt(np.maximum(error, 0) / look.mask.sum())
                 x = (np.arange(rms.shape[1]) + w / 2) * zoom - near[0]
                 y = (np.arange(rms.shape[0]) + h / 2) * zoom - near[1]
-                cost = rms * (1.0 + np.hypot(x[None], y[:, None]) / max(reach, 1.0)) * (1 + 0.1 * abs(np.log(scale)))
+                cost = (
+                    rms
+                    * (1.0 + np.hypot(x[None], y[:, None]) / max(reach, 1.0))
+                    * (1 + 0.1 * abs(np.log(scale)))
+                )
                 _, _, at, _ = cv2.minMaxLoc(cost)
                 box = (at[0] * zoom, at[1] * zoom, (at[0] + w) * zoom, (at[1] + h) * zoom)
                 places.append((float(cost[at[1], at[0]]), Place(box, look.mask, float(rms[at[1], at[0]]))))

@@ -33,7 +33,9 @@ def min_cut(logit: np.ndarray, lab: np.ndarray, smoothness: float = 2.0) -> np.n
     pairs = []
     for dy, dx in _NEIGHBOURS:
         ys, yt = slice(0, height - dy), slice(dy, height)
-        xs, xt = (slice(0, width - dx), slice(dx, width)) if dx >= 0 else (slice(-dx, width), slice(0, width + dx))
+        xs, xt = (
+            (slice(0, width - dx), slice(dx, width)) if dx >= 0 else (slice(-dx, width), slice(0, width + dx))
+        )
         distance = ((colour[ys, xs] - colour[yt, xt]) ** 2).sum(-1)
         pairs.append(((ys, xs), (yt, xt), distance, float(np.hypot(dy, dx))))
     total = sum(float(p[2].sum()) for p in pairs)
@@ -58,7 +60,8 @@ def min_cut(logit: np.ndarray, lab: np.ndarray, smoothness: float = 2.0) -> np.n
     columns += [every, np.full(count, sink, np.int32)]
     capacities += [np.maximum(evidence, 0), np.maximum(-evidence, 0)]
     graph = csr_matrix(
-        (np.concatenate(capacities), (np.concatenate(rows), np.concatenate(columns))), shape=(count + 2, count + 2)
+        (np.concatenate(capacities), (np.concatenate(rows), np.concatenate(columns))),
+        shape=(count + 2, count + 2),
     )
     residual = graph - maximum_flow(graph, source, sink).flow
     residual.data = np.maximum(residual.data, 0)
