@@ -578,6 +578,27 @@ def test_killed_then_resumed(tmp_path, monkeypatch, capsys):
     check_killed(tmp_path, monkeypatch, capsys, 60, [0.0, 0.05])
 
 
+def test_ctrl_c_in_a_real_process(tmp_path):
+    clip, out = small_clip.make(tmp_path / "clip", 100), tmp_path / "out"
+    command = [
+        "complete",
+        clip / "frames",
+        "-o",
+        out,
+        "--masks",
+        clip / "visible_masks",
+        "--method",
+        "drawing",
+    ]
+    process = python("-c", RUN, *command, "--hypotheses", "4")
+    while not (out / "rgba").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    stdout, err = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert_one_line(err, "interrupted")
+
+
 @pytest.mark.slow
 def test_killed_again_and_again(tmp_path, monkeypatch, capsys):
     moment = random.Random(0)
