@@ -1,5 +1,7 @@
 """Pictures of a result, for people: overlay, checkerboard, size."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -26,10 +28,10 @@ def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return cv2.resize(image.astype(np.uint8) * 255, size[::-1], interpolation=cv2.INTER_AREA) > 127
     if image.ndim == 2 or image.shape[2] == 3:
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    alpha = image[..., 3:].astype(np.float32) / 255
-    layer: np.ndarray = np.dstack([image[..., :3] * alpha, alpha * 255]).astype(np.float32)
+    layer = image.astype(np.float32)
+    layer[..., :3] *= cv2.cvtColor(image[..., 3], cv2.COLOR_GRAY2RGB)
     layer = cv2.resize(layer, size[::-1], interpolation=cv2.INTER_AREA)
-    layer[..., :3] /= np.maximum(layer[..., 3:] / 255, 1e-3)
+    layer[..., :3] /= np.maximum(layer[..., 3:], 0.25)
     return np.clip(np.rint(layer), 0, 255).astype(np.uint8)
 
 
@@ -44,7 +46,13 @@ def overlay(frame: np.ndarray, visible: np.ndarray, amodal: np.ndarray) -> np.nd
 
 def on_checkerboard(rgba: np.ndarray) -> np.ndarray:
     """(H, W, 4) uint8 straight alpha over a grey checkerboard, (H, W, 3) uint8 RGB."""
-    ys, xs = np.indices(rgba.shape[:2]) // _SQUARE
-    board = np.where((ys + xs) % 2, _DARK, _LIGHT)[..., None]
-    alpha = rgba[..., 3:] / 255
-    return np.rint(rgba[..., :3] * alpha + board * (1 - alpha)).astype(np.uint8)
+    alpha = cv2.cvtColor(rgba[..., 3], cv2.COLOR_GRAY2RGB).astype(np.uint16)
+    blend = rgba[..., :3] * alpha + _board(*rgba.shape[:2]) * (255 - alpha)
+    return ((blend + 127) // 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=2)
+def _board(height: int, width: int) -> np.ndarray:
+    ys, xs = np.indices((height, width)) // _SQUARE
+    board = np.where((ys + xs) % 2, _DARK, _LIGHT).astype(np.uint16)
+    return np.repeat(board[..., None], 3, axis=2)
