@@ -88,14 +88,14 @@ def test_what_editors_look_at(tmp_path: Path) -> None:
     assert 0 < data.index(b"moov") < data.index(b"mdat")  # plays while it loads
 
 
-def test_colour_does_not_darken_at_the_edge(tmp_path: Path) -> None:
-    """A white layer stays white up to its soft edge, though the pixels beyond are black."""
+def test_the_colour_at_the_edge_is_the_layers_own(tmp_path: Path) -> None:
+    """A red layer stays red up to its soft edge, though the pixels beyond are black and share its chroma."""
     layer = layers((48, 64), 1)[0]
-    layer[..., :3] = np.where(layer[..., 3:] > 0, 255, 0)
+    layer[..., :3] = np.where(layer[..., 3:] > 0, [230, 40, 30], 0)
     for name, decoder in [("a.mov", None), ("a.webm", "libvpx-vp9")]:
         write_layers(tmp_path / name, [layer], fps=25)
         got = decode_rgba(tmp_path / name, decoder)[0]
-        assert got[layer[..., 3] > 0, :3].min() >= 250
+        assert np.abs(got[..., :3].astype(int) - [230, 40, 30])[layer[..., 3] > 0].max() <= 4
 
 
 @pytest.mark.parametrize("size", SIZES)

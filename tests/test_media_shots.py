@@ -60,6 +60,13 @@ def test_a_flash_is_no_cut_but_a_cut_beside_it_is() -> None:
     assert shots(frames) == [(0, 30), (30, 60)]
 
 
+def test_what_was_covered_for_a_moment_is_the_same_shot() -> None:
+    """From one frame to the next something fills the picture, and is gone again: two cuts to a detector."""
+    frames = [*pan(0, 40, speed=1), *pan(1, 40, speed=1)]
+    frames[15:21] = pan(9, 6, speed=1)
+    assert shots(frames) == [(0, 40), (40, 80)]
+
+
 def test_fast_motion_and_noise_are_no_cuts() -> None:
     assert shots(pan(0, 30, speed=17)) == [(0, 30)]
     noise = np.random.default_rng(0)
