@@ -28,10 +28,10 @@ def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return cv2.resize(image.astype(np.uint8) * 255, size[::-1], interpolation=cv2.INTER_AREA) > 127
     if image.ndim == 2 or image.shape[2] == 3:
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    layer = image.astype(np.float32)
+    layer: np.ndarray = image.astype(np.float32)
     layer[..., :3] *= cv2.cvtColor(image[..., 3], cv2.COLOR_GRAY2RGB)
     layer = cv2.resize(layer, size[::-1], interpolation=cv2.INTER_AREA)
-    layer[..., :3] /= np.maximum(layer[..., 3:], 0.25)
+    layer[..., :3] = layer[..., :3] / np.maximum(layer[..., 3:], 0.25)
     return np.clip(np.rint(layer), 0, 255).astype(np.uint8)
 
 
