@@ -23,7 +23,8 @@ class MaskTrack:
         self.height, self.width = int(height), int(width)
         self.origin = origin
         rles = [self._rle(i) for i in range(len(self._counts))]
-        self.areas = np.asarray(coco.area(rles) if rles else [], dtype=np.int64).reshape(-1)
+        # one by one: pycocotools 2.0.11 keeps the length of a list in 8 bits, and more than 255 masks overflow
+        self.areas = np.array([coco.area(rle) for rle in rles], dtype=np.int64)
         xywh = np.asarray(coco.toBbox(rles) if rles else [], dtype=np.int64).reshape(-1, 4)
         self.boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 

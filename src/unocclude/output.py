@@ -1,8 +1,9 @@
 """Writing the OUT folder: claimed once, frame by frame, resumable after kill -9."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +17,118 @@ from unocclude.media.images import read_png, write_png
 RUN_FILE = "run.json"
 """Present while a run is unfinished: what it was asked to do, so that only the same run resumes it."""
 
+TRACK_FILE = "track.json"
+"""What `unocclude track` writes last, as result.json is for `complete`."""
+
 # provenance comes last: a frame whose provenance is there is whole
 KINDS = ("amodal_masks", "rgba", "provenance")
+
+
+def check_out(path: str | Path, *, resume: bool, overwrite: bool) -> None:
+    """What can be said of an OUT folder before any work: raise InputError where it cannot be written, where
+    it exists and neither `resume` nor `overwrite` allows going on, or where it is not a folder that this tool
+    made."""
+    path = Path(path)
+    if resume and overwrite:
+        raise InputError("give --resume or --overwrite, not both")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; give a folder for -o")
+    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o"
+        )
+    if not path.exists():
+        return
+    if not (resume or overwrite):
+        raise InputError(
+            f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder"
+        )
+    if not _is_empty(path) and _read_marks(path) is None:
+        raise InputError(f"{path} was not made by this tool, so it is left alone; give another folder")
+
+
+def _is_empty(path: Path) -> bool:
+    return all(is_temporary(child.name) for child in path.iterdir())
+
+
+def _read_marks(path: Path) -> dict[str, Any] | None:
+    """What this tool wrote of a run into a folder; None where it did not make the folder."""
+    for name in (RUN_FILE, RESULT_FILE, TRACK_FILE):
+        try:
+            content = json.loads((path / name).read_text())
+            if content["schema"] == SCHEMA and isinstance(content["identity"], dict):
+                return content
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
 
 
 class OutFolder:
     """One OUT folder on disk.
 
-    `identity` is everything that decides the result (input, prompt, method, options, seed, ...). `finished` and
-    `frames_done` say what an earlier run of the same identity left. Nothing is written before `claim`.
-    Raises InputError where the folder exists and neither `resume` nor `overwrite` allows going on.
+    `identity` is everything that decides the result (input, prompt, method, options, seed, ...); `result` is
+    the file whose presence means finished. `finished`, `masks_done` and `frames_done` say what an earlier run
+    of the same identity left; `tracker` is where its visible masks came from. Nothing is written before
+    `claim`. Raises InputError as `check_out` does, and where `resume` meets a run of another identity.
     """
 
-    def __init__(self, path: str | Path, identity: dict[str, Any], *, resume: bool, overwrite: bool):
+    def __init__(
+        self,
+        path: str | Path,
+        identity: dict[str, Any],
+        *,
+        resume: bool,
+        overwrite: bool,
+        result: str = RESULT_FILE,
+    ):
+        check_out(path, resume=resume, overwrite=overwrite)
         self.path = Path(path)
         self.identity = json.loads(json.dumps(identity))
-        self.overwrite = overwrite
+        self.result = result
         self.finished = False
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path} is a file; give a folder for -o")
-        if not self.path.exists() or self._is_empty():
-            if self.path.exists() and not (resume or overwrite):
-                raise InputError(f"{self.path} exists; use --resume or --overwrite, or another folder")
+        self.tracker = ""
+        self._clear = overwrite
+        marks = _read_marks(self.path) if resume and self.path.exists() else None
+        if marks is None:
             return
-        if resume:
-            earlier = self._identity_on_disk()
-            if earlier is None:
-                raise InputError(f"{self.path} is not a run of this tool; give another folder")
-            differing = [k for k in sorted({*earlier, *self.identity}) if earlier.get(k) != self.identity.get(k)]
-            if differing:
-                raise InputError(
-                    f"{self.path} holds a run with other arguments ({', '.join(differing)}); "
-                    "give the same arguments, or --overwrite"
-                )
-            self.finished = (self.path / RESULT_FILE).exists() and not (self.path / RUN_FILE).exists()
-        elif overwrite:
-            if self._identity_on_disk() is None:
-                raise InputError(f"{self.path} was not made by this tool, so it is not replaced; give another folder")
-        else:
-            raise InputError(f"{self.path} exists; use --resume to finish it or --overwrite to replace it")
+        earlier = marks["identity"]
+        differing = [k for k in sorted({*earlier, *self.identity}) if earlier.get(k) != self.identity.get(k)]
+        if differing:
+            raise InputError(
+                f"{self.path} holds a run with other arguments ({', '.join(differing)}); "
+                "give the same arguments, or --overwrite"
+            )
+        self.finished = (self.path / result).exists() and not (self.path / RUN_FILE).exists()
+        self.tracker = marks.get("tracker", "")
+        self._clear = bool(marks.get("clearing"))
 
-    def _is_empty(self) -> bool:
-        return all(is_temporary(child.name) for child in self.path.iterdir())
-
-    def _identity_on_disk(self) -> dict[str, Any] | None:
-        for name in (RUN_FILE, RESULT_FILE):
-            try:
-                content = json.loads((self.path / name).read_text())
-                if content["schema"] == SCHEMA:
-                    return content["identity"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-        return None
-
-    def claim(self) -> None:
+    def claim(self, tracker: str) -> None:
         """Create the folder, or empty it where it is to be replaced, and mark it as this run's."""
         self.path.mkdir(parents=True, exist_ok=True)
         sweep(self.path)
-        if self.overwrite or not (self.path / RUN_FILE).exists():
-            # before anything is deleted, so that a killed --overwrite still leaves a folder of ours
-            self._write_json(RUN_FILE, {"schema": SCHEMA, "identity": self.identity})
-        if self.overwrite:
+        marks = {"schema": SCHEMA, "identity": self.identity, "tracker": tracker}
+        if self._clear:
+            # said before anything is deleted: a kill in between leaves a folder of ours, whose old frames
+            # nobody takes for this run's
+            self._write_json(RUN_FILE, {**marks, "clearing": True})
             for child in self.path.iterdir():
                 if child.is_dir() and not child.is_symlink():
                     shutil.rmtree(child)
                 elif child.name != RUN_FILE:
                     child.unlink()
+            self._clear = False
+        self._write_json(RUN_FILE, marks)
 
     def masks_done(self, count: int) -> bool:
         """Whether all visible masks of an earlier run are there."""
-        return (self.path / "visible_masks" / f"{count - 1:05d}.png").exists()
+        return not self._clear and (self.path / "visible_masks" / f"{count - 1:05d}.png").exists()
 
-    def write_visible(self, masks: Iterator[np.ndarray]) -> None:
+    def visible(self, i: int) -> np.ndarray:
+        """Visible mask i of an earlier run, canvas-sized (H, W) bool."""
+        return read_png(self.path / "visible_masks" / f"{i:05d}.png") > 127
+
+    def write_visible(self, masks: Iterable[np.ndarray]) -> None:
         """Write all visible masks, canvas-sized (H, W) bool, in order."""
         for i, mask in enumerate(masks):
             self._write("visible_masks", i, _grey(mask))
@@ -123,12 +164,12 @@ class OutFolder:
         provenance = read_png(self.path / "provenance" / f"{i:05d}.png")
         return frame_figures(provenance, visible_area)
 
-    def finish(self, info: dict[str, Any], extras: list[Callable[[Path], None]]) -> None:
+    def finish(self, info: dict[str, Any], extras: Iterable[Callable[[Path], None]] = ()) -> None:
         """Write what a person looks at (`extras`), then result.json, whose presence means finished."""
-        content = {"schema": SCHEMA, **info, "identity": self.identity}
         for extra in extras:
             extra(self.path)
-        self._write_json(RESULT_FILE, content)
+        content = {"schema": SCHEMA, **info, "identity": self.identity}
+        self._write_json(self.result, content)
         (self.path / RUN_FILE).unlink(missing_ok=True)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -136,7 +177,8 @@ class OutFolder:
 
 
 def frame_figures(provenance: np.ndarray, visible_area: int) -> dict[str, Any]:
-    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and of which provenance the object is."""
+    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and of which provenance the
+    object is."""
     counts = np.bincount(provenance.ravel(), minlength=len(PROVENANCE_NAMES))
     area = int(counts[1:].sum())
     return {

@@ -1,8 +1,11 @@
-"""The one function behind the command line and the API: complete one object of a clip."""
+"""The functions behind the command line and the API: complete or track one object of a clip."""
 
+import hashlib
+import importlib.util
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,20 @@ from unocclude import __version__
 from unocclude.clip import Clip
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.masks import MaskTrack
+from unocclude.masks import MaskTrack, encode
 from unocclude.methods import find, read_options
 from unocclude.methods.base import Method, Setting
-from unocclude.output import OutFolder, frame_figures
+from unocclude.output import TRACK_FILE, OutFolder, frame_figures
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.track import track_prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
-from unocclude.scene import Scene, check_fit
+from unocclude.scene import Scene, check_fit, check_pad
 
 Progress = Callable[[str, int, int], None]
 """Told of every step: what is being done, how many frames are done, of how many."""
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def complete(
@@ -43,39 +48,33 @@ def complete(
 ) -> Completion:
     """Complete one object of a clip and write the OUT folder of the contract.
 
-    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to track.
-    options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad: enlarge the
-    canvas by this fraction of the frame on every side. out: the folder to write; None for a temporary one that lives
-    as long as the result. resume goes on with an unfinished run of the same arguments; overwrite replaces a result.
+    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to
+    track. options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad:
+    enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None for a
+    temporary one that lives as long as the result. resume goes on with an unfinished run of the same
+    arguments; overwrite replaces a result.
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
-    cls = find(method)
-    chosen = read_options(cls, options or {})
-    if hypotheses < 1:
-        raise InputError(f"hypotheses is {hypotheses}, expected 1 or more")
-    if hypotheses > 1 and not cls.samples:
-        raise InputError(f"method {method} cannot sample several hypotheses; leave out --hypotheses")
-    if lacking := cls.missing(weights):
-        raise InputError(f"method {method} cannot run here: {lacking}")
-    if isinstance(prompt, MaskTrack):
-        check_fit(clip, prompt)
-    else:
-        prompt.check(clip)
+    setting = Setting(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
+    worker = prepare(method, options or {}, setting)
+    check_pad(pad)
+    _check_prompt(clip, prompt)
     if occluders is not None:
         check_fit(clip, occluders, "occluder mask")
 
     keep = None
     if out is None:
         keep = tempfile.TemporaryDirectory(prefix="unocclude-")
-        out, resume = keep.name, True
+        out, resume, overwrite = keep.name, True, False
     identity = {
+        "verb": "complete",
         "input": clip.fingerprint,
-        "prompt": prompt.fingerprint,
+        "prompt": describe(prompt),
         "occluders": occluders.fingerprint if occluders is not None else None,
         "method": method,
-        "method_version": cls.version,
-        "options": chosen.model_dump(mode="json"),
+        "method_version": worker.version,
+        "options": worker.options.model_dump(mode="json"),
         "hypotheses": hypotheses,
         "pad": pad,
         "seed": seed,
@@ -84,15 +83,103 @@ def complete(
     }
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite)
     if not folder.finished:
-        worker = cls(chosen, Setting(seed=seed, hypotheses=hypotheses, device=device, weights=weights))
-        try:
+        _keep_input(clip, folder.path, overwrite)
+        with _one_line_failures(folder):
             _run(worker, clip, prompt, occluders, pad, folder, progress)
-        except OSError as error:
-            raise UnoccludeError(
-                f"could not write to {folder.path}: {error.strerror or error}; what is finished stays, "
-                "go on with --resume"
-            ) from error
     return Completion(folder.path, keep)
+
+
+def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
+    """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
+    had here."""
+    cls = find(method)
+    chosen = read_options(cls, options)
+    if setting.hypotheses < 1:
+        raise InputError(f"hypotheses is {setting.hypotheses}, expected 1 or more")
+    if setting.hypotheses > 1 and not cls.samples:
+        raise InputError(f"method {method} cannot sample several hypotheses; leave out --hypotheses")
+    if setting.device not in DEVICES:
+        raise InputError(f"device is {setting.device!r}, expected one of {', '.join(DEVICES)}")
+    if setting.device == "cuda" and not _has_cuda():
+        raise InputError("device cuda: torch finds no CUDA GPU here; use --device auto or --device cpu")
+    if setting.weights is not None and not cls.takes_weights:
+        raise InputError(f"method {method} takes no weights; leave out --weights")
+    if lacking := cls.missing(setting.weights):
+        raise InputError(f"method {method} cannot run here: {lacking}")
+    return cls(chosen, setting)
+
+
+def _has_cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _check_prompt(clip: Clip, prompt: MaskTrack | Prompt) -> None:
+    if isinstance(prompt, MaskTrack):
+        check_fit(clip, prompt)
+    else:
+        prompt.check(clip)
+
+
+def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
+    """A prompt as JSON: what was pointed at, masks by a hash of their pixels."""
+    if isinstance(prompt, MaskTrack):
+        return {"masks": prompt.fingerprint}
+    given: dict[str, Any] = {"frame": prompt.frame}
+    if prompt.boxes:
+        given["boxes"] = [list(box) for box in prompt.boxes]
+    if prompt.points:
+        given["points"] = [list(point) for point in prompt.points]
+    if prompt.mask is not None:
+        given["mask"] = hashlib.sha256(encode(prompt.mask)).hexdigest()[:16]
+    if prompt.text is not None:
+        given["text"] = prompt.text
+    return given
+
+
+def _keep_input(clip: Clip, out: Path, overwrite: bool) -> None:
+    """Frames are read while OUT is written, so a folder that is replaced must not hold them."""
+    if overwrite and clip.path is not None and clip.path.resolve().is_relative_to(out.resolve()):
+        raise InputError(
+            f"{clip.path} lies inside {out}, which --overwrite would empty; give another folder for -o"
+        )
+
+
+@contextmanager
+def _one_line_failures(folder: OutFolder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnoccludeError(
+            f"could not write to {folder.path}: {error.strerror or error}; "
+            "what is finished stays, go on with --resume"
+        ) from error
+
+
+def _locate(
+    clip: Clip, prompt: MaskTrack | Prompt, folder: OutFolder, progress: Progress, timings: dict[str, float]
+) -> MaskTrack:
+    """The object's visible masks: given, from an earlier part of this run, or tracked now."""
+    if isinstance(prompt, MaskTrack):
+        return prompt
+    if folder.masks_done(len(clip)):
+        return MaskTrack.from_masks(
+            (_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker
+        )
+    started = time.perf_counter()
+    progress("tracking", 0, len(clip))
+    track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
+    timings["tracking"] = time.perf_counter() - started
+    return track
+
+
+def _frame_part(clip: Clip, mask: Any) -> Any:
+    """The frame's part of a canvas, in whose middle it lies."""
+    y, x = (mask.shape[0] - clip.height) // 2, (mask.shape[1] - clip.width) // 2
+    return mask[y : y + clip.height, x : x + clip.width]
 
 
 def _run(
@@ -106,15 +193,9 @@ def _run(
 ) -> None:
     timings: dict[str, float] = {}
     count = len(clip)
-
-    started = time.perf_counter()
-    if isinstance(prompt, MaskTrack):
-        track = prompt
-    else:
-        track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
-        timings["tracking"] = time.perf_counter() - started
+    track = _locate(clip, prompt, folder, progress, timings)
     scene = Scene(clip, track, occluders, pad)
-    folder.claim()
+    folder.claim(track.origin)
     if not folder.masks_done(count):
         folder.write_visible(scene.visible(i) for i in range(count))
 
@@ -132,20 +213,73 @@ def _run(
         "unocclude": __version__,
         "method": {"name": method.name, "version": method.version, "options": folder.identity["options"]},
         "input": str(clip.path) if clip.path else None,
-        "arguments": {k: folder.identity[k] for k in ("hypotheses", "pad", "device", "weights")},
+        "arguments": {
+            key: folder.identity[key]
+            for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")
+        },
         "seed": folder.identity["seed"],
         "tracker": track.origin,
         "fps": clip.fps,
+        **_uneven_times(clip),
         "frame_count": count,
         "canvas": {"width": scene.width, "height": scene.height, "offset": list(scene.offset)},
         "resumed_at": first,
-        "timings": {stage: round(seconds, 3) for stage, seconds in timings.items()},
+        "timings": timings,
         "frames": figures,
     }
-    folder.finish(
-        info,
-        [
-            lambda path: write_preview(path, scene, progress),
-            lambda path: write_report(path, scene, info),
-        ],
-    )
+
+    def preview(path: Path) -> None:
+        started = time.perf_counter()
+        write_preview(path, scene, progress)
+        timings["preview"] = time.perf_counter() - started
+        info["timings"] = {stage: round(seconds, 3) for stage, seconds in timings.items()}
+
+    folder.finish(info, [preview, lambda path: write_report(path, scene, info)])
+
+
+def _uneven_times(clip: Clip) -> dict[str, list[float]]:
+    """The frames' times in seconds, where they do not simply follow fps."""
+    if all(abs(time - i / clip.fps) < 1e-3 for i, time in enumerate(clip.times)):
+        return {}
+    return {"times": [round(float(time), 6) for time in clip.times]}
+
+
+def track_to(
+    clip: Clip,
+    prompt: MaskTrack | Prompt,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Path:
+    """Track one object of a clip and write `visible_masks/` and track.json to the folder `out`; returns the
+    folder.
+
+    The rules of the folder, and what is raised, are those of `complete`.
+    """
+    _check_prompt(clip, prompt)
+    identity = {"verb": "track", "input": clip.fingerprint, "prompt": describe(prompt)}
+    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRACK_FILE)
+    if folder.finished:
+        return folder.path
+    _keep_input(clip, folder.path, overwrite)
+    timings: dict[str, float] = {}
+    with _one_line_failures(folder):
+        track = _locate(clip, prompt, folder, progress, timings)
+        folder.claim(track.origin)
+        if not folder.masks_done(len(clip)):
+            folder.write_visible(iter(track))
+        folder.finish(
+            {
+                "unocclude": __version__,
+                "input": str(clip.path) if clip.path else None,
+                "arguments": {"prompt": folder.identity["prompt"]},
+                "tracker": track.origin,
+                "fps": clip.fps,
+                "frame_count": len(clip),
+                "timings": {stage: round(seconds, 3) for stage, seconds in timings.items()},
+                "frames": [{"visible_area": int(area)} for area in track.areas],
+            }
+        )
+    return folder.path

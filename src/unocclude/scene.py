@@ -25,8 +25,7 @@ class Scene:
                 check_fit(clip, masks, name)
         if not track.areas.any():
             raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
-        if not 0 <= pad <= 2:
-            raise InputError(f"pad is {pad:g}, expected 0 to 2 (a fraction of the frame)")
+        check_pad(pad)
         self.clip, self.track, self.given_occluders = clip, track, occluders
         self.offset = (round(clip.width * pad), round(clip.height * pad))
         self.width = clip.width + 2 * self.offset[0]
@@ -75,6 +74,12 @@ class Scene:
         """Where the object may extend in frame i, (H, W) bool: its visible pixels, what may lie in front of it,
         and what lies outside the frame; never plain background that is behind the object."""
         return self.evidence.completion_mask(i)
+
+
+def check_pad(pad: float) -> None:
+    """Raise InputError unless `pad` is a sensible fraction of the frame."""
+    if not 0 <= pad <= 2:
+        raise InputError(f"pad is {pad:g}, expected 0 to 2 (a fraction of the frame)")
 
 
 def check_fit(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:

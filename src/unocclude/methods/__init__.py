@@ -1,11 +1,12 @@
 """The registry: each method's name and where its class lives. Classes are imported when asked for."""
 
 from importlib import import_module
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from unocclude.errors import InputError
-from unocclude.methods.base import Method, Options
+
+if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
+    from unocclude.methods.base import Method, Options
 
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
@@ -15,16 +16,25 @@ WHERE = {
 }
 
 
-def find(name: str) -> type[Method]:
-    """The class of a method; raises InputError naming the known ones."""
+def find(name: str) -> "type[Method]":
+    """The class of a method; raises InputError naming the known ones, or the package that it lacks here."""
     if name not in WHERE:
         raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")
     module, cls = WHERE[name].split(":")
-    return getattr(import_module(module), cls)
+    try:
+        return getattr(import_module(module), cls)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "unocclude":
+            raise
+        raise InputError(
+            f"method {name} needs {error.name}, which is not installed; pip install 'unocclude[diffusion]'"
+        ) from error
 
 
-def read_options(method: type[Method], pairs: dict[str, object]) -> Options:
+def read_options(method: "type[Method]", pairs: dict[str, object]) -> "Options":
     """A method's options from KEY=VALUE pairs; raises InputError naming the key and what it takes."""
+    from pydantic import ValidationError
+
     try:
         return method.Options.model_validate(pairs)
     except ValidationError as error:

@@ -31,8 +31,8 @@ class Method(ABC):
     """Completes the object of a scene, frame by frame.
 
     A subclass names itself, describes itself in one line, and lists its options as a pydantic class. `samples` says
-    whether it can draw several hypotheses; `missing` says in one line what it lacks on this machine, "" when it can
-    run.
+    whether it can draw several hypotheses, `takes_weights` whether `--weights` means anything to it, `needs` in a few
+    words what it runs on; `missing` says in one line what it lacks on this machine, "" when it can run.
     """
 
     name: ClassVar[str]
@@ -40,6 +40,8 @@ class Method(ABC):
     version: ClassVar[str] = "1"
     Options: ClassVar[type[Options]] = Options
     samples: ClassVar[bool] = False
+    takes_weights: ClassVar[bool] = False
+    needs: ClassVar[str] = "a CPU; no weights"
 
     def __init__(self, options: Options, setting: Setting = Setting()):
         self.options = options

@@ -1,0 +1,81 @@
+"""The command line: one file a verb, registered here. Every failure is one plain line on stderr."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from unocclude import __version__
+from unocclude.cli import complete, evaluate, export, methods, track
+from unocclude.errors import UnoccludeError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="unocclude",
+    help="See what an occluded object looks like: its amodal mask and RGBA in every frame of a clip.",
+    # plain help: it comes at once, without loading rich, and reads well in a pipe
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("complete")(complete.run)
+app.command("track")(track.run)
+app.command("evaluate")(evaluate.run)
+app.command("export")(export.run)
+app.command("methods")(methods.run)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"unocclude {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line on `args` (default: the process's own) and return the exit code: 0 done, 1 the run
+    failed, 2 bad usage or bad input, 130 interrupted."""
+    args = list(sys.argv[1:] if args is None else args)
+    try:
+        code = typer.main.get_command(app).main(args, prog_name="unocclude", standalone_mode=False)
+        if code == INTERRUPTED:  # how newer versions of Typer report Ctrl-C
+            raise KeyboardInterrupt
+        sys.stdout.flush()
+        return int(code or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; what is finished stays, go on with --resume", INTERRUPTED)
+    except BrokenPipeError:
+        # whoever read our output has gone; say nothing, and let nothing be flushed to it on the way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if "--debug" in args:
+            traceback.print_exc()
+        if isinstance(error, UnoccludeError):
+            return _fail(str(error), error.exit_code)
+        if hasattr(error, "format_message"):  # Typer's own: unknown option, missing argument, bad number, ...
+            return _fail(_usage(error), 2)
+        return _fail(f"{type(error).__name__}: {error}; add --debug for the traceback", 1)
+
+
+def _usage(error: Exception) -> str:
+    message = error.format_message().rstrip(". ")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    return f"{message}; see `{context.command_path if context else 'unocclude'} --help`"
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return code

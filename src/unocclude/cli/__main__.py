@@ -1,0 +1,5 @@
+import sys
+
+from unocclude.cli import main
+
+sys.exit(main())

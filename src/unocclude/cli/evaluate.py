@@ -1,0 +1,46 @@
+"""`unocclude evaluate`: how good a result is, where the truth is known."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unocclude.cli import options as shared
+
+
+def run(
+    pred: Annotated[
+        Path, typer.Argument(metavar="PRED", help="The OUT folder of a finished run.", show_default=False)
+    ],
+    gt: Annotated[
+        Path,
+        typer.Argument(
+            metavar="GT",
+            help="A folder with visible_masks/, amodal_masks/ and, for appearance, amodal_rgb/.",
+            show_default=False,
+        ),
+    ],
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all figures, also per frame, to this file."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE.png", help="Draw the figures over time; needs matplotlib."),
+    ] = None,
+    debug: shared.Debug = False,
+) -> None:
+    """Compare a result with the truth and print a table."""
+    from unocclude import evaluation
+
+    if plot is not None:
+        evaluation.check_plotting(plot)
+    for file in (json_file, plot):
+        if file is not None:
+            shared.check_file(file)
+    figures = evaluation.evaluate(pred, gt)
+    typer.echo(evaluation.table(figures))
+    if json_file is not None:
+        evaluation.write_json(json_file, figures)
+    if plot is not None:
+        evaluation.write_plot(plot, figures)

@@ -1,0 +1,85 @@
+"""`unocclude methods`: what there is to choose from, and what of it can run here."""
+
+import json
+import textwrap
+from typing import Annotated, Any
+
+import typer
+
+from unocclude.errors import InputError
+
+
+def run(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
+) -> None:
+    """List the methods and whether they can run here now."""
+    from unocclude.methods import WHERE
+
+    found = [describe(name) for name in WHERE]
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        typer.echo("\n\n".join(as_text(method) for method in found))
+
+
+def describe(name: str) -> dict[str, Any]:
+    """All that can be said of a method, as JSON."""
+    from unocclude.methods import find
+
+    try:
+        cls = find(name)
+    except (ImportError, InputError) as error:
+        return {"name": name, "summary": "", "runs_here": False, "missing": str(error), "options": []}
+    missing = cls.missing(None)
+    return {
+        "name": name,
+        "summary": cls.summary,
+        "version": cls.version,
+        "runs_here": not missing,
+        "missing": missing,
+        "needs": cls.needs,
+        "takes_weights": cls.takes_weights,
+        "samples_hypotheses": cls.samples,
+        "options": [
+            {
+                "name": key,
+                "type": _type_name(field.annotation),
+                "default": field.get_default(call_default_factory=True),
+                "description": field.description or "",
+            }
+            for key, field in cls.Options.model_fields.items()
+        ],
+    }
+
+
+def _type_name(annotation: Any) -> str:
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(annotation) is Literal:
+        return "|".join(str(choice) for choice in get_args(annotation))
+    return getattr(annotation, "__name__", str(annotation)) if not get_args(annotation) else str(annotation)
+
+
+def as_text(method: dict[str, Any]) -> str:
+    """One method as plain lines."""
+    lines = [f"{method['name']}: {method['summary']}" if method["summary"] else method["name"]]
+    if needs := method.get("needs"):
+        lines.append(f"  needs: {needs}")
+    lines.append("  runs here: " + ("yes" if method["runs_here"] else f"no: {method['missing']}"))
+    if method.get("samples_hypotheses"):
+        lines.append("  can draw several --hypotheses")
+    if method["options"]:
+        lines.append("  options (--set KEY=VALUE):")
+        settings = [f"{option['name']}={_shown(option['default'])}" for option in method["options"]]
+        width = max(len(setting) for setting in settings)
+        for setting, option in zip(settings, method["options"], strict=True):
+            text = f"{option['type']}; {option['description']}" if option["description"] else option["type"]
+            head = f"    {setting:<{width}}  "
+            lines += textwrap.wrap(
+                text, 110, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False
+            )
+    return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)

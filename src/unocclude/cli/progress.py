@@ -1,0 +1,76 @@
+"""The progress bar: stage, frames done, frames a second, time left; on stderr only."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[str, int, int], None]
+
+
+@contextmanager
+def show_progress(quiet: bool) -> Iterator[Progress]:
+    """Yield what to call with (stage, frames done, frames in all), first before any is done.
+
+    On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing
+    when quiet.
+    """
+    if quiet:
+        yield lambda stage, done, total: None
+    elif sys.stderr.isatty():
+        with _bars() as report:
+            yield report
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """One plain line for every finished stage."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage != self._stage:
+            self._stage, self._started, self._first = stage, time.perf_counter(), done
+        if done == total:
+            seconds = time.perf_counter() - self._started
+            resumed = f", {self._first} of them earlier" if self._first else ""
+            sys.stderr.write(f"{stage}: {total} frames in {seconds:.1f} s{resumed}\n")
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.1f} fps" if speed else "", style="cyan")
+
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Speed(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, object] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, completed=done)
+            bars.update(tasks[stage], completed=done)  # type: ignore[arg-type]
+
+        yield report

@@ -1,0 +1,127 @@
+"""Appearance on a grey backdrop: PSNR over hidden pixels, SSIM on the object's box."""
+
+import math
+
+import numpy as np
+
+from unocclude.metrics.base import Frame, MeanMetric, Metric, over
+
+GREY = 127
+PEAK = 255.0
+PSNR_CAP = 100.0
+"""dB given to equal pixels, whose PSNR would be infinite (and no number in JSON)."""
+
+
+def on_grey(rgba: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 with straight alpha, composited on grey 127; (H, W, 3) float64, 0 to 255."""
+    alpha = rgba[..., 3:] / 255.0
+    return alpha * rgba[..., :3] + (1 - alpha) * GREY
+
+
+class HiddenPSNR(Metric):
+    """PSNR over the truth's hidden pixels A - M of all frames together: 10 log10(255² / MSE) in dB, at most
+    100.
+
+    Both sides are RGBA composited on grey 127, so pixels that the prediction misses are grey. The mean
+    squared error is pooled over all hidden pixels and three channels, so that a frame with three hidden
+    pixels does not weigh as much as one with thousands; `update` returns the frame's own PSNR.
+    """
+
+    name = "psnr_hidden"
+    unit = "dB, higher is better"
+
+    def reset(self) -> None:
+        self._error, self._count = 0.0, 0
+
+    def update(self, frame: Frame) -> float:
+        hidden = frame.truth & ~frame.visible
+        difference = on_grey(frame.pred_rgba[hidden]) - on_grey(frame.truth_rgba[hidden])
+        error = float(np.square(difference).sum())
+        self._error += error
+        self._count += difference.size
+        return _psnr(error, difference.size)
+
+    def compute(self) -> float:
+        return _psnr(self._error, self._count)
+
+
+def _psnr(error: float, count: int) -> float:
+    if not count:
+        return math.nan
+    return min(PSNR_CAP, 10 * math.log10(PEAK**2 * count / error)) if error else PSNR_CAP
+
+
+class ObjectSSIM(MeanMetric):
+    """Mean SSIM on the box of the truth's amodal mask, both sides composited on grey 127; frames without
+    object left out.
+
+    SSIM(x, y) = (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2)), C1 = (0.01·255)², C2 =
+    (0.03·255)², Gaussian window 11x11, σ = 1.5, over window places wholly inside the box, then the mean over
+    places and the three channels (Wang, Bovik, Sheikh, Simoncelli 2004, equations 13 to 17). A box under 11
+    pixels is widened with grey.
+    """
+
+    name = "ssim"
+    unit = "-1 to 1, higher is better"
+
+    def value(self, frame: Frame) -> float:
+        rows, columns = np.flatnonzero(frame.truth.any(1)), np.flatnonzero(frame.truth.any(0))
+        if not len(rows):
+            return math.nan
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        pred, truth = (_at_least_window(on_grey(rgba[box])) for rgba in (frame.pred_rgba, frame.truth_rgba))
+        return _ssim(pred, truth)
+
+
+_WINDOW, _SIGMA = 11, 1.5
+
+
+def _gaussian() -> np.ndarray:
+    x = np.arange(_WINDOW) - _WINDOW // 2
+    weights = np.exp(-0.5 * (x / _SIGMA) ** 2)
+    return weights / weights.sum()
+
+
+def _at_least_window(image: np.ndarray) -> np.ndarray:
+    lacking = [max(0, _WINDOW - size) for size in image.shape[:2]]
+    padding = [(n // 2, n - n // 2) for n in lacking]
+    return np.pad(image, [*padding, (0, 0)], constant_values=GREY)
+
+
+def _ssim(x: np.ndarray, y: np.ndarray) -> float:
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x = _blur(x * x) - mean_x**2
+    var_y = _blur(y * y) - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
+    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+        (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    )
+    return float(similarity.mean())
+
+
+def _blur(image: np.ndarray) -> np.ndarray:
+    """Gaussian window at every place where it lies wholly inside, (H-10, W-10, C)."""
+    for axis in (0, 1):
+        length = image.shape[axis] - _WINDOW + 1
+        image = sum(
+            weight * (image[k : k + length] if axis == 0 else image[:, k : k + length])
+            for k, weight in enumerate(_gaussian())
+        )
+    return image
+
+
+def psnr_hidden(
+    pred_rgba: np.ndarray, truth_rgba: np.ndarray, truth: np.ndarray, visible: np.ndarray
+) -> float:
+    """PSNR in dB over the truth's hidden pixels; RGBA (T, H, W, 4) uint8, masks (T, H, W) bool.
+
+    NaN where nothing is hidden. Formula: `HiddenPSNR`.
+    """
+    return over(HiddenPSNR(), truth, truth, visible, pred_rgba, truth_rgba)
+
+
+def ssim(pred_rgba: np.ndarray, truth_rgba: np.ndarray, truth: np.ndarray) -> float:
+    """SSIM on the object's box; RGBA (T, H, W, 4) uint8, truth's amodal masks (T, H, W) bool. Formula:
+    `ObjectSSIM`."""
+    return over(ObjectSSIM(), truth, truth, truth, pred_rgba, truth_rgba)

@@ -1,0 +1,132 @@
+"""Intersection over union of amodal masks: plain, on occluded frames, on hidden pixels, and as published."""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from unocclude.metrics.base import Frame, MeanMetric, over
+
+Variant = Literal["plain", "published"]
+_PUBLISHED_EPS = 1e-6
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """|a ∩ b| / |a ∪ b| of two masks, (H, W) bool; NaN where both are empty."""
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else math.nan
+
+
+class MeanIoU(MeanMetric):
+    """mIoU: mean of |P ∩ A| / |P ∪ A| over frames where the truth A or the prediction P is not empty.
+
+    Jaccard index; as "mIoU" in Diffusion-VAS (Chen et al. 2025, section 4), without its epsilon and without
+    counting frames where both are empty.
+    """
+
+    name = "miou"
+
+    def value(self, frame: Frame) -> float:
+        return iou(frame.pred, frame.truth)
+
+
+class OccludedMeanIoU(MeanMetric):
+    """mIoU over occluded frames only: those with 1 - |M| / |A| > 1 %."""
+
+    name = "miou_occluded_frames"
+
+    def value(self, frame: Frame) -> float:
+        return iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
+
+
+class HiddenIoU(MeanMetric):
+    """mIoU_occ: mean of |(P-M) ∩ (A-M)| / |(P-M) ∪ (A-M)| over occluded frames; a miss counts 0.
+
+    The plain definition in the text of Diffusion-VAS (section 4.1): IoU of the hidden part alone.
+    """
+
+    name = "miou_occ"
+
+    def value(self, frame: Frame) -> float:
+        if not frame.is_occluded:
+            return math.nan
+        return iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
+
+
+class PublishedMeanIoU(MeanMetric):
+    """mIoU as the released SAIL-VOS evaluation of Diffusion-VAS computes it (commit bbea113).
+
+    The prediction is united with the visible mask; |P ∩ A| / (|P ∪ A| + 1e-6); every frame counts, one where
+    both are empty as 0. Masks are compared at their own size; the script resizes to 800x1280, SAIL-VOS's
+    frame size, first.
+    """
+
+    name = "miou_published"
+
+    def value(self, frame: Frame) -> float:
+        return _published_iou(frame.pred | frame.visible, frame.truth)
+
+
+class PublishedHiddenIoU(MeanMetric):
+    """mIoU_occ as the released SAIL-VOS evaluation of Diffusion-VAS computes it (commit bbea113).
+
+    (P ∪ M) - M and A - M are each eroded once by a 5x5 square (what lies outside the image erodes nothing);
+    value |∩| / (|∪| + 1e-6); every frame with a value below 1e-6 is dropped: empty ones, but also total
+    misses and pure false positives. So it flatters; report it beside the plain one. Size: see
+    `PublishedMeanIoU`.
+    """
+
+    name = "miou_occ_published"
+
+    def value(self, frame: Frame) -> float:
+        value = _published_iou(erode(frame.pred & ~frame.visible), erode(frame.truth & ~frame.visible))
+        return value if value >= _PUBLISHED_EPS else math.nan
+
+
+def _published_iou(a: np.ndarray, b: np.ndarray) -> float:
+    return np.count_nonzero(a & b) / (np.count_nonzero(a | b) + _PUBLISHED_EPS)
+
+
+def erode(mask: np.ndarray, radius: int = 2) -> np.ndarray:
+    """Erosion of an (H, W) bool mask by a (2 radius + 1) square; pixels outside the image count as object,
+    which is `cv2.erode`'s default border."""
+    for axis in (0, 1):
+        padding = [(radius, radius) if a == axis else (0, 0) for a in (0, 1)]
+        padded = np.pad(mask, padding, constant_values=True)
+        length = mask.shape[axis]
+        mask = np.logical_and.reduce(
+            [np.take(padded, range(k, k + length), axis) for k in range(2 * radius + 1)]
+        )
+    return mask
+
+
+def miou(
+    pred: np.ndarray, truth: np.ndarray, visible: np.ndarray | None = None, *, variant: Variant = "plain"
+) -> float:
+    """mIoU of (T, H, W) bool stacks, 0 to 1; NaN where no frame counts. Formulas: `MeanIoU`,
+    `PublishedMeanIoU`.
+
+    `visible` is looked at by the published variant only, which unites the prediction with it; where it is
+    left out the prediction is taken to hold the visible pixels already.
+    """
+    metric = PublishedMeanIoU() if _published(variant) else MeanIoU()
+    return over(metric, pred, truth, np.zeros_like(truth) if visible is None else visible)
+
+
+def miou_occluded_frames(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> float:
+    """mIoU over frames more than 1 % hidden, of (T, H, W) bool stacks, 0 to 1. Formula: `OccludedMeanIoU`."""
+    return over(OccludedMeanIoU(), pred, truth, visible)
+
+
+def miou_occ(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, variant: Variant = "plain") -> float:
+    """IoU of the hidden part, of (T, H, W) bool stacks, 0 to 1; NaN where no frame counts.
+
+    Formulas: `HiddenIoU` (plain), `PublishedHiddenIoU` (published).
+    """
+    return over(PublishedHiddenIoU() if _published(variant) else HiddenIoU(), pred, truth, visible)
+
+
+def _published(variant: str) -> bool:
+    if variant not in ("plain", "published"):
+        raise ValueError(f"variant is {variant!r}, expected 'plain' or 'published'")
+    return variant == "published"

@@ -1,0 +1,117 @@
+"""Find an object again by its looks, after it was hidden or the scene was cut."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_LONG_SIDE = 28  # templates are this many pixels long
+_SCALES = (0.7, 0.85, 1.0, 1.2, 1.4)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The object as seen in one frame: a Lab thumbnail, its mask, and how many frame pixels one of its pixels is."""
+
+    lab: np.ndarray  # (h, w, 3) float32
+    mask: np.ndarray  # (h, w) float32, 0 or 1
+    zoom: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a look was found: a box in frame pixels, its silhouette there, and the colour difference (rms, Lab)."""
+
+    box: tuple[float, float, float, float]
+    mask: np.ndarray
+    difference: float
+
+    def silhouette(self, shape: tuple[int, int]) -> np.ndarray:
+        """The silhouette in a frame of `shape` (height, width), (H, W) float32, 0 or 1."""
+        x, y, x1, y1 = (round(v) for v in self.box)
+        patch = cv2.resize(self.mask, (max(1, x1 - x), max(1, y1 - y)), interpolation=cv2.INTER_NEAREST)
+        canvas = np.zeros(shape, np.float32)
+        left, top = max(x, 0), max(y, 0)
+        part = patch[top - y : shape[0] - y, left - x : shape[1] - x]
+        canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return canvas
+
+
+class Looks:
+    """A few looks of the object from frames where it was well visible: the first, and some of the latest."""
+
+    def __init__(self, most: int = 4, every: int = 5):
+        self._looks: list[Look] = []
+        self._most, self._every, self._seen = most, every, 0
+
+    def see(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Remember how the object looks in (H, W, 3) RGB `frame` where its (H, W) bool `mask` is."""
+        self._seen += 1
+        if self._seen % self._every != 1 and self._every > 1:
+            return
+        x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+        if w < 4 or h < 4:
+            return
+        zoom = max(w, h) / _LONG_SIDE
+        size = (max(3, round(w / zoom)), max(3, round(h / zoom)))
+        rgb = cv2.resize(
+            np.ascontiguousarray(frame[y : y + h, x : x + w]), size, interpolation=cv2.INTER_AREA
+        )
+        inside = (
+            cv2.resize(mask[y : y + h, x : x + w].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            > 0.6
+        )
+        if inside.sum() < 8:
+            return
+        self._looks.append(Look(_features(rgb), inside.astype(np.float32), zoom))
+        if len(self._looks) > self._most:
+            del self._looks[1]
+
+    def find(self, frame: np.ndarray, near: tuple[float, float], reach: float, most: int = 3) -> list[Place]:
+        """The places of (H, W, 3) RGB `frame` that look most like the object, best first.
+
+        Masked template matching over looks and scales; a place `reach` pixels away from `near` must look twice
+        as good as one at `near`.
+        """
+        places: list[tuple[float, Place]] = []
+        for look in self._looks:
+            for scale in _SCALES:
+                zoom = look.zoom * scale
+                size = (round(frame.shape[1] / zoom), round(frame.shape[0] / zoom))
+                h, w = look.mask.shape
+                if size[0] < w or size[1] < h or max(size) > 1600:
+                    continue
+                image = _features(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+                mask = np.repeat(look.mask[..., None], 3, 2)
+                error = cv2.matchTemplate(image, look.lab, cv2.TM_SQDIFF, mask=mask)
+                rms = np.sqrt(np.maximum(error, 0) / look.mask.sum())
+                x = (np.arange(rms.shape[1]) + w / 2) * zoom - near[0]
+                y = (np.arange(rms.shape[0]) + h / 2) * zoom - near[1]
+                cost = (
+                    rms
+                    * (1.0 + np.hypot(x[None], y[:, None]) / max(reach, 1.0))
+                    * (1 + 0.1 * abs(np.log(scale)))
+                )
+                _, _, at, _ = cv2.minMaxLoc(cost)
+                box = (at[0] * zoom, at[1] * zoom, (at[0] + w) * zoom, (at[1] + h) * zoom)
+                places.append((float(cost[at[1], at[0]]), Place(box, look.mask, float(rms[at[1], at[0]]))))
+        chosen: list[Place] = []
+        for _, place in sorted(places, key=lambda item: item[0]):
+            if all(_overlap(place.box, other.box) < 0.5 for other in chosen):
+                chosen.append(place)
+            if len(chosen) == most:
+                break
+        return chosen
+
+
+def _features(rgb: np.ndarray) -> np.ndarray:
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab[..., 0] *= 0.6  # light changes more than colour
+    return cv2.GaussianBlur(lab, (3, 3), 0)
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)

@@ -1,0 +1,48 @@
+"""Dense flow within a window, and the motion of a region."""
+
+import cv2
+import numpy as np
+
+
+def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Flow from a to b, (h, w, 3) uint8 RGB: (h, w, 2) float32, x and y in pixels (DIS, Kroeger et al., ECCV 2016).
+
+    Images too small for DIS (a side under 16 px) give zero flow.
+    """
+    if min(a.shape[:2]) < 16:
+        return np.zeros((*a.shape[:2], 2), np.float32)
+    grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (a, b)]
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grey[0], grey[1], None)
+
+
+def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """`image` at the float positions `at`, (h, w, 2) as x, y; ends repeated."""
+    return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def pixels(shape: tuple[int, ...]) -> np.ndarray:
+    """Each pixel's x and y, (h, w, 2) float32."""
+    return np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), 2).astype(np.float32)
+
+
+def places(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Each pixel's x and y as parts of the image, both (h, w), 0..1."""
+    grid = pixels(shape)
+    return (grid[..., 0] + 0.5) / shape[1], (grid[..., 1] + 0.5) / shape[0]
+
+
+def similarity(flow: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The similarity transform that best explains `flow` at the pixels `where`, (2, 3); RANSAC, fixed seed.
+
+    The identity where there are too few pixels to tell.
+    """
+    ys, xs = np.nonzero(where)
+    if len(xs) < 6:
+        return np.eye(2, 3)
+    pick = np.linspace(0, len(xs) - 1, min(len(xs), 400)).astype(int)
+    source = np.stack([xs[pick], ys[pick]], 1).astype(np.float32)
+    cv2.setRNGSeed(0)
+    found, _ = cv2.estimateAffinePartial2D(
+        source, source + flow[ys[pick], xs[pick]], method=cv2.RANSAC, ransacReprojThreshold=1.5
+    )
+    return np.eye(2, 3) if found is None else found

@@ -1,0 +1,96 @@
+"""What the user points at: one object, by box, point, mask or words, in one frame."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unocclude.clip import Clip
+from unocclude.errors import InputError
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+NEEDS_GROUNDING = (
+    "a text prompt needs published Grounding DINO weights, looked for in the folder that UNOCCLUDE_WEIGHTS names; "
+    "give the object with --box, --point or --masks instead"
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One object in frame `frame`, given in exactly one way.
+
+    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several are parts of
+    the one object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero is the object.
+    `text`: the object in words.
+    """
+
+    frame: int = 0
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+    mask: np.ndarray | None = None
+    text: str | None = None
+
+    @classmethod
+    def of(
+        cls, box: Any = None, point: Any = None, mask: np.ndarray | None = None, frame: int = 0
+    ) -> "Prompt":
+        """From what a caller of `track` writes: one box (or point), or a list of them, or a mask.
+
+        Raises InputError when a box is not four numbers or a point not two.
+        """
+        return cls(
+            int(frame), _rows(box, 4, "a box", "x0, y0, x1, y1"), _rows(point, 2, "a point", "x, y"), mask
+        )
+
+    def check(self, clip: Clip) -> None:
+        """Raise InputError unless this prompt names something in `clip`."""
+        given = sum((bool(self.boxes), bool(self.points), self.mask is not None, self.text is not None))
+        if given != 1:
+            raise InputError(
+                f"give exactly one kind of prompt: a box, a point, a mask or a text; got {given}"
+            )
+        if not 0 <= self.frame < len(clip):
+            raise InputError(f"frame {self.frame} does not exist; the clip has frames 0 to {len(clip) - 1}")
+        size = f"the {clip.width}x{clip.height} frame"
+        for box in self.boxes:
+            x0, y0, x1, y1 = box
+            text = ",".join(f"{v:g}" for v in box)
+            if not np.isfinite(box).all() or x1 <= x0 or y1 <= y0:
+                raise InputError(f"box {text} is empty; give x0,y0,x1,y1 with x1 > x0 and y1 > y0")
+            left, top, right, bottom = clip_box(box, (clip.height, clip.width))
+            if right <= left or bottom <= top:
+                raise InputError(f"box {text} lies outside {size}; give pixels as x0,y0,x1,y1")
+        for x, y in self.points:
+            if not (0 <= x < clip.width and 0 <= y < clip.height):
+                raise InputError(f"point {x:g},{y:g} lies outside {size}; give pixels as x,y")
+        if self.mask is not None:
+            if self.mask.shape != (clip.height, clip.width):
+                got = "x".join(str(n) for n in self.mask.shape[::-1])
+                raise InputError(f"the mask is {got}, not the size of {size}; give a mask of the clip's size")
+            if not self.mask.any():
+                raise InputError("the mask is empty; mark the object with non-zero pixels")
+        if self.text is not None:
+            raise InputError(NEEDS_GROUNDING)
+
+
+def clip_box(box: Box, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A box as whole pixels inside a frame of `shape` (height, width); empty when it lies outside."""
+    x = np.clip([np.floor(box[0]), np.ceil(box[2])], 0, shape[1])
+    y = np.clip([np.floor(box[1]), np.ceil(box[3])], 0, shape[0])
+    return int(x[0]), int(y[0]), int(x[1]), int(y[1])
+
+
+def _rows(given: Any, length: int, name: str, form: str) -> tuple[Any, ...]:
+    if given is None:
+        return ()
+    try:
+        rows = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{given!r} is not {name}; give {form}") from None
+    if rows.ndim == 1:
+        rows = rows[None]
+    if rows.ndim != 2 or rows.shape[1] != length or not len(rows):
+        raise InputError(f"{given!r} is not {name}; give {form}")
+    return tuple(tuple(float(v) for v in row) for row in rows)

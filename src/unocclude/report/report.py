@@ -1,0 +1,194 @@
+"""report.html: one page that shows a result and says where every pixel of it comes from."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE
+from unocclude.media.files import write_bytes
+from unocclude.media.images import read_png
+from unocclude.report.draw import fit, overlay, shrink
+from unocclude.scene import Scene
+
+NAME = "report.html"
+MOST_SHOWN = 120
+"""How many frames are embedded, evenly chosen; the exact pictures of all frames lie beside the report."""
+LONG_SIDE = 480
+HYPOTHESIS_SIDE = 200
+CHART_POINTS = 800
+
+
+def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
+    """Write `path`/report.html from a folder whose frames are all there, whole or not at all.
+
+    The page holds everything it shows (downscaled pictures of at most 120 frames) and links the exact PNGs
+    beside it; it opens from disk and asks no network. `info` is what result.json will say. Raises OSError
+    when it cannot be written.
+    """
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((files("unocclude.report") / "report.html.j2").read_text("utf-8"))
+    shown = choose(len(scene), MOST_SHOWN)
+    samples = sorted((path / "hypotheses").glob("[0-9]*"), key=lambda folder: int(folder.name))
+    data = {
+        "shown": shown,
+        "figures": [info["frames"][i] for i in shown],
+        "pictures": _pictures(path, scene, shown, [folder.name for folder in samples]),
+        "count": len(scene),
+        "fps": info["fps"],
+    }
+    page = template.render(
+        title=_title(info["input"]),
+        info=info,
+        data=_for_script(data),
+        shown=shown,
+        hypotheses=[folder.name for folder in samples],
+        legend=list(zip(PROVENANCE_NAMES[1:], PROVENANCE_PALETTE[1:].tolist(), strict=True)),
+        chart=occlusion_chart([frame["occlusion_rate"] for frame in info["frames"]]),
+        summary=_summary(info),
+        settings=_settings(info),
+    )
+    write_bytes(path / NAME, page.encode())
+
+
+def _title(input: str | None) -> str:
+    """A file's name; a folder's with the one above it, for it is often just called `frames`."""
+    if input is None:
+        return "frames in memory"
+    path = Path(input)
+    return f"{path.absolute().parent.name}/{path.name}" if path.is_dir() else path.name
+
+
+def choose(count: int, most: int) -> list[int]:
+    """At most `most` of the frames 0..count-1, evenly spread, first and last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(k * (count - 1) / (most - 1)) for k in range(most)]
+
+
+def _for_script(data: dict[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) -> dict[str, list[str]]:
+    """Every panel's pictures of the shown frames, as data: addresses."""
+    size = fit(scene.height, scene.width, LONG_SIDE)
+    small = fit(scene.height, scene.width, HYPOTHESIS_SIDE)
+    makers: dict[str, Callable[[int], str]] = {
+        "overlay": lambda i: _webp(_overlay(path, scene, i, size)),
+        "amodal": lambda i: _png(shrink(_read(path, "amodal_masks", i) > 127, size).astype(np.uint8) * 255),
+        "rgba": lambda i: _webp(shrink(_read(path, "rgba", i), size)),
+        "provenance": lambda i: _png(_nearest(_read(path, "provenance", i), size), PROVENANCE_PALETTE),
+    }
+    if samples:
+        makers["disagreement"] = lambda i: _png(shrink(_read(path, "disagreement", i), size))
+    for name in samples:
+        makers[f"hypothesis-{name}"] = partial(_hypothesis, path / "hypotheses" / name, small)
+    return {panel: [make(i) for i in shown] for panel, make in makers.items()}
+
+
+def _read(folder: Path, kind: str, i: int) -> np.ndarray:
+    return read_png(folder / kind / f"{i:05d}.png")
+
+
+def _hypothesis(folder: Path, size: tuple[int, int], i: int) -> str:
+    return _webp(shrink(_read(folder, "rgba", i), size))
+
+
+def _overlay(path: Path, scene: Scene, i: int, size: tuple[int, int]) -> np.ndarray:
+    amodal = shrink(_read(path, "amodal_masks", i) > 127, size)
+    return overlay(shrink(scene.frame(i), size), shrink(scene.visible(i), size), amodal)
+
+
+def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _webp(image: np.ndarray) -> str:
+    """A lossy picture, RGB or RGBA."""
+    return _address("webp", Image.fromarray(image), quality=78, method=3)
+
+
+def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
+    """An exact picture of few values: grey, or palette indices."""
+    picture = Image.fromarray(image)
+    if palette is not None:
+        picture.putpalette(palette.tobytes())
+        return _address("png", picture, optimize=True, transparency=0)
+    return _address("png", picture, optimize=True)
+
+
+def _address(kind: str, picture: Image.Image, **options: Any) -> str:
+    data = io.BytesIO()
+    picture.save(data, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def occlusion_chart(rates: list[float]) -> str:
+    """Points of an SVG line of the occlusion rate, x 0..1000 over the clip and y 0..100 downwards, each the
+    largest rate of its stretch of frames, so that no short occlusion is lost however long the clip is."""
+    count = len(rates)
+    edges = np.linspace(0, count, min(count, CHART_POINTS) + 1).astype(int)
+    points = []
+    for start, end in pairwise(edges):
+        x = 1000 * ((start + end - 1) / 2) / max(count - 1, 1)
+        points.append(f"{x:.1f},{100 * (1 - max(0.0, max(rates[start:end]))):.1f}")
+    if len(points) == 1:  # one frame: a level line
+        y = points[0].split(",")[1]
+        points = [f"0,{y}", f"1000,{y}"]
+    return " ".join(points)
+
+
+def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
+    frames = info["frames"]
+    occluded = [frame["occlusion_rate"] for frame in frames if frame["occlusion_rate"] > 0.01]
+    area = sum(frame["amodal_area"] for frame in frames)
+    shares = [
+        sum(frame["amodal_area"] * frame["provenance"][name] for frame in frames) / area if area else 0.0
+        for name in PROVENANCE_NAMES[1:]
+    ]
+    return [
+        ("frames", f"{info['frame_count']}"),
+        ("canvas", f"{info['canvas']['width']}x{info['canvas']['height']}"),
+        ("occluded", f"{len(occluded)} frames, most {max(occluded, default=0):.0%}"),
+        *(
+            (name, f"{share:.1%} of the object")
+            for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)
+        ),
+        ("time", f"{sum(info['timings'].values()):.1f} s"),
+    ]
+
+
+def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:
+    """Settings and timings as rows of plain text."""
+    rows = {
+        "input": info["input"] or "frames in memory",
+        "method": f"{info['method']['name']}, version {info['method']['version']}",
+        **{f"option {key}": value for key, value in info["method"]["options"].items()},
+        **info["arguments"],
+        "seed": info["seed"],
+        "visible masks from": info["tracker"],
+        "frames per second": f"{info['fps']:g}",
+        "canvas offset": info["canvas"]["offset"],
+        "resumed at frame": info["resumed_at"],
+        **{f"seconds {stage}": f"{seconds:.2f}" for stage, seconds in info["timings"].items()},
+        "unocclude": info["unocclude"],
+    }
+    return [
+        (key, value if isinstance(value, str) else json.dumps(value))
+        for key, value in rows.items()
+        if value is not None
+    ]
