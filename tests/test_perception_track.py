@@ -12,6 +12,7 @@ import pytest
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.perception.colours import ColourGrid, colour_bins
+from unocclude.perception.flow import dense_flow, pixels, sample, similarity
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.track import track, track_prompt
@@ -234,6 +235,19 @@ def test_min_cut_finds_the_least_energy() -> None:
 
     least = min(energy(np.array([n >> k & 1 for k in range(9)], bool).reshape(3, 3)) for n in range(512))
     assert energy(min_cut(logit, lab, 2.0)) == pytest.approx(least, abs=0.05)
+
+
+def test_flow_goes_where_it_says() -> None:
+    a = texture(60, 80, 11, (120, 120, 120))
+    b = np.roll(a, (2, 3), axis=(0, 1))
+    flow = dense_flow(a, b)
+    assert np.abs(np.median(flow, axis=(0, 1)) - (3, 2)).max() < 0.05
+    moved = sample(b, pixels(flow.shape) + flow)
+    assert np.abs(moved[5:-5, 5:-5].astype(int) - a[5:-5, 5:-5]).mean() < 2
+    assert similarity(flow, np.ones(flow.shape[:2], bool)) == pytest.approx(
+        np.array([[1, 0, 3], [0, 1, 2]]), abs=0.1
+    )
+    assert not dense_flow(a[:8], b[:8]).any()
 
 
 def test_colour_grid_tells_colours_and_places_apart() -> None:

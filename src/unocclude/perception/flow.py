@@ -3,8 +3,6 @@
 import cv2
 import numpy as np
 
-_NO_MAP = np.zeros((0, 0), np.float32)  # x and y come in one map
-
 
 def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Flow from a to b, (h, w, 3) uint8 RGB: (h, w, 2) float32, x and y in pixels.
@@ -21,7 +19,8 @@ def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
     """`image` at the float positions `at`, (h, w, 2) as x, y; ends repeated."""
-    return cv2.remap(image, at, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    edge = cv2.BORDER_REPLICATE
+    return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=edge)  # type: ignore[call-overload]
 
 
 def pixels(shape: tuple[int, ...]) -> np.ndarray:
