@@ -32,14 +32,14 @@ ORIGIN = "flow+cut"
 Progress = Callable[[int, int], None]
 
 # Weights of the evidence (log-odds) and of the cut's smoothness; set by hand on ten clips.
-PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 0.8, 1.5
+PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 1.1, 1.5
 UNCOVERED = 0.7  # chance that an uncovered pixel in the middle of the expected extent is the object's
 HIDDEN = 0.3  # the same for a pixel that was not the object's in the last frame (an occluder, or an error)
 DOUBT = 0.8  # how much less such a pixel counts as an example of background when its colour is the object's
 FADE = 0.9  # of the expected extent a frame, where the object turns out not to be while it is well visible
 LEARN = 0.05  # share of the long-term colours renewed by a frame where the object is well visible
 GONE = 0.02  # of the usual area: less counts as nothing
-POOR = 0.5  # of the usual worth: less makes us look elsewhere
+POOR = 0.65  # of the usual worth: less makes us look elsewhere
 FOUND = 0.35  # of the usual worth: what must be found there
 UNLIKE = 30.0  # rms colour difference (Lab) at which a found place is not the object
 
