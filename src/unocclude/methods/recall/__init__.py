@@ -15,7 +15,7 @@ from unocclude.completion import FrameResult
 from unocclude.methods.base import Method, Options
 from unocclude.methods.compose import compose
 from unocclude.methods.recall.appearance import recall_pixels
-from unocclude.methods.recall.silhouette import Voter
+from unocclude.methods.recall.silhouette import Silhouette, Voter
 from unocclude.methods.recall.still import complete_still
 from unocclude.scene import Scene
 
@@ -38,16 +38,21 @@ class Recall(Method):
                 amodal, colour, recalled = complete_still(scene, i)
             else:
                 silhouette = voter.silhouette(i)
-                amodal = _upsample(scene, silhouette.soft, silhouette.window) | visible
+                amodal = upsample(scene, silhouette) | visible
                 colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
             yield compose(i, frame, visible, amodal, colour, recalled)
 
 
-def _upsample(scene: Scene, soft: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
-    """A soft working mask's window as a (H, W) bool mask on the canvas."""
+def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:
+    """The added part of a working silhouette as a (H, W) bool mask on the canvas; the visible part's own edge is not
+    touched, so that an object that is not hidden stays as it is."""
     work = scene.evidence.work
-    whole = np.zeros((work.height, work.width), np.float32)
-    whole[window] = soft
-    if (scene.height, scene.width) == whole.shape:
-        return whole > 0.5
-    return cv2.resize(whole, (scene.width, scene.height), interpolation=cv2.INTER_LINEAR) > 0.5
+    soft = np.zeros((work.height, work.width), np.float32)
+    near = np.zeros((work.height, work.width), np.uint8)
+    soft[silhouette.window] = silhouette.soft
+    near[silhouette.window] = silhouette.added
+    size = (scene.width, scene.height)
+    if (scene.height, scene.width) != soft.shape:
+        soft = cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)
+        near = cv2.resize(cv2.dilate(near, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_NEAREST)
+    return (soft > 0.5) & (near > 0)

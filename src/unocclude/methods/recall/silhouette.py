@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from unocclude.methods.baselines import hull
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
 from unocclude.motion.working import Recent
@@ -16,18 +17,25 @@ AGAINST_UNKNOWN_WHOLE = 0.8
 
 AGREE_FOREIGN = 0.43
 AGREE_STILL = 0.55
+HULL_BONUS = 0.15
+UNSURE_ERROR, REFUSED_ERROR = 20.0, 45.0
+ERROR_SCALE = 25.0
+SCORE_SCALE = 4.0
+AGE_SCALE = 12.0
+OWN = 2.0
 
 
 @dataclass(frozen=True)
 class Silhouette:
     """One frame's completed silhouette at working resolution.
 
-    `window` rows and columns; `soft` (h, w) float32 in 0..1, of which > 0.5 is object; `references` the aligned
-    references and their weights, best first.
+    `window` rows and columns; `soft` (h, w) float32 in 0..1, of which > 0.5 is object; `added` (h, w) bool, its part
+    that is not visible; `references` the aligned references and their weights, best first.
     """
 
     window: tuple[slice, slice]
     soft: np.ndarray
+    added: np.ndarray
     references: list[tuple[float, Aligned]]
 
 
@@ -53,7 +61,7 @@ class Voter:
         visible, labels = self.work.visible[i][window], evidence.labels[i]
         sources = self.references(i)
         if not sources or not labels.size:
-            return Silhouette(window, visible.astype(np.float32), [])
+            return Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])
         aligned = [self.aligner.align(s, i) for s in sources]
         references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
 
@@ -65,16 +73,18 @@ class Voter:
         total = sum(weight for weight, _ in references)
         # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
         whole = float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
-        own = total * whole * (labels != FOREIGN)
+        own = OWN * total * whole * (labels != FOREIGN)
         share = votes / (votes + against + own + 0.05 * total)
 
         needed = np.where(labels == STILL, AGREE_STILL, AGREE_FOREIGN)
+        needed = needed - HULL_BONUS * (hull(visible) & (labels == FOREIGN))
         soft = np.clip(0.5 + (share - needed), 0, 1).astype(np.float32)
         soft[labels == BACKGROUND] = 0
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[s] for s in sources])))
-        soft = np.where(_solid((soft > 0.5) & ~visible, expected) | visible, soft, np.minimum(soft, 0.49))
+        added = _solid((soft > 0.5) & ~visible, expected)
+        soft[~added] = np.minimum(soft[~added], 0.49)
         soft[visible] = 1
-        return Silhouette(window, soft, references)
+        return Silhouette(window, soft, added, references)
 
     def _weights(self, aligned: list[Aligned]) -> list[float]:
         """exp of how well each silhouette and its pixels explain what is seen, and how near in time it is."""
@@ -82,9 +92,9 @@ class Voter:
         return [
             float(
                 np.exp(
-                    4.0 * (a.score - best)
-                    - abs(a.source - a.target) / 12.0
-                    - (a.error if np.isfinite(a.error) else 20.0) / 25.0
+                    SCORE_SCALE * (a.score - best)
+                    - abs(a.source - a.target) / AGE_SCALE
+                    - (UNSURE_ERROR if np.isnan(a.error) else min(a.error, REFUSED_ERROR)) / ERROR_SCALE
                 )
             )
             for a in aligned
