@@ -32,8 +32,9 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, crf: int =
     with whole(path) as part, av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.pix_fmt, stream.options = "yuv420p", {"crf": str(crf), "preset": "fast"}
-        for frame in frames:
-            stream.height, stream.width = frame.shape[:2]
+        for i, frame in enumerate(frames):
+            if i == 0:
+                stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
 
