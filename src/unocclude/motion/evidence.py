@@ -5,32 +5,30 @@ object covered that place in one of them; *still* when it agrees but the object 
 looks like that); *foreign* when other frames show something else there; otherwise unknown.
 """
 
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 
 from unocclude.motion.camera import Camera
-from unocclude.motion.trajectory import Trajectory
+from unocclude.motion.trajectory import Trajectory, interpolate
 from unocclude.motion.working import Recent, SceneLike, Working
 
 UNKNOWN, BACKGROUND, STILL, FOREIGN = range(4)
 
-OFFSETS = (1, 2, 4, 6, 9, 12, 16, 20, 26, 34, 44)
+OFFSETS = (1, 2, 4, 6, 9, 12, 16, 20, 26)
+"""Frames that are compared with a frame, on both sides."""
+
 TOLERANCE = 22.0
 """Grey levels (largest of the three channels, after a slight blur) by which agreeing pixels may differ."""
 
+MARGIN = 0.45
+"""How far around its expected box the object is looked for, in box sizes."""
 
-class Labels(NamedTuple):
-    """Labels of a region of one frame at working resolution."""
-
-    x: int
-    y: int
-    labels: np.ndarray  # (h, w) uint8
+BOX_REACH = 12
+"""A frame with an untouched silhouette corrects the expected box this many frames around it."""
 
 
 class Evidence:
-    """Camera motion and labels of a scene, computed once when asked for."""
+    """Camera motion, labels and the expected box of a scene, computed once when asked for."""
 
     def __init__(self, scene: SceneLike):
         self.scene = scene
@@ -38,46 +36,73 @@ class Evidence:
         self.camera = Camera(self.work)
         self.trajectory = Trajectory(self.work)
         self.labels = Recent(self._labels)
+        self.contact = Recent(self._contact, keep=1 << 20)  # one number a frame
+        self._soft = Recent(lambda i: soften(self.work.frame[i]), keep=2 * OFFSETS[-1] + 2)
+
+    def window(self, i: int) -> tuple[slice, slice]:
+        """Rows and columns in which frame i's object is looked for, at working resolution."""
+        return self.trajectory.window(i, MARGIN)
 
     def _labels(self, i: int) -> np.ndarray:
-        """(h, w) uint8 labels of frame i at working resolution; FOREIGN outside the frame."""
-        work = self.work
-        if work.scene.given_occluders is not None:
-            return np.where(work.occluder[i] | ~work.inside, FOREIGN, BACKGROUND).astype(np.uint8)
-        here = _soft(work.frame[i])
-        shot = work.shot(i)
-        size = (work.width, work.height)
+        """(h, w) uint8 labels of frame i's window; FOREIGN outside the picture."""
+        work, window = self.work, self.window(i)
+        if self.scene.given_occluders is not None:
+            return np.where(work.occluder[i] | ~work.inside, FOREIGN, BACKGROUND)[window].astype(np.uint8)
+        here = self._soft[i][window]
         seen = np.zeros(here.shape[:2], np.float32)
         agree = np.zeros_like(seen)
         covered = np.zeros(here.shape[:2], bool)
+        if not here.size:
+            return covered.astype(np.uint8)
+        size = here.shape[1::-1]
+        into_window = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1.0]])
+        shot = work.whole_shot(i)
         for s in sorted({i + sign * k for k in OFFSETS for sign in (-1, 1)} & set(shot)):
-            motion = self.camera.between(s, i)
+            motion = into_window @ self.camera.between(s, i)
             visible = work.visible[s].astype(np.uint8)
-            known = work.inside & (cv2.dilate(visible, np.ones((5, 5), np.uint8)) == 0)
+            known = (cv2.dilate(visible, np.ones((5, 5), np.uint8)) == 0) & work.inside
             if not self.trajectory.well[s]:
                 # what is near a badly visible object may be what hides it, so it says nothing of the background
                 known[self.trajectory.window(s, 0.1)] = False
-            known = known.astype(np.uint8)
-            moved = cv2.warpPerspective(_soft(work.frame[s]), motion, size, flags=cv2.INTER_LINEAR)
-            valid = cv2.warpPerspective(known, motion, size, flags=cv2.INTER_NEAREST)
+            moved = cv2.warpPerspective(self._soft[s], motion, size, flags=cv2.INTER_LINEAR)
+            valid = cv2.warpPerspective(known.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST)
             covered |= cv2.warpPerspective(visible, motion, size, flags=cv2.INTER_NEAREST) > 0
-            difference = cv2.absdiff(here, moved).max(2)
             seen += valid
-            agree += valid * (difference < TOLERANCE)
+            agree += valid * (cv2.absdiff(here, moved).max(2) < TOLERANCE)
         labels = np.full(seen.shape, UNKNOWN, np.uint8)
-        known = seen >= 3
-        same = known & (agree >= 0.5 * seen)
+        known_here = seen >= 3
+        same = known_here & (agree >= 0.5 * seen)
         labels[same] = np.where(covered[same], BACKGROUND, STILL)
-        labels[known & (agree <= 0.25 * seen)] = FOREIGN
-        labels[~work.inside] = FOREIGN
+        labels[known_here & (agree <= 0.25 * seen)] = FOREIGN
+        labels[~work.inside[window]] = FOREIGN
         return labels
+
+    def _contact(self, i: int) -> float:
+        """Share of the visible silhouette's surroundings that is foreign, 0..1; 1 where nothing is visible."""
+        window = self.window(i)
+        visible = self.work.visible[i][window].astype(np.uint8)
+        if not visible.any():
+            return 1.0
+        ring = cv2.dilate(visible, np.ones((9, 9), np.uint8)) & ~cv2.dilate(visible, np.ones((3, 3), np.uint8))
+        return float((self.labels[i][ring > 0] == FOREIGN).mean()) if ring.any() else 0.0
+
+    def expected_box(self, i: int) -> np.ndarray:
+        """The whole object's box x0, y0, x1, y1 in frame i, working pixels, from the frames nearby whose silhouette
+        nothing touches; from well-visible frames where there are none. NaN where the shot never shows the object."""
+        trajectory = self.trajectory
+        wells = trajectory.well_near(i)
+        whole = {s for s in wells if trajectory.ratio[s] >= 0.9 and self.contact[s] <= 0.05}
+        knots = [s for s in wells if s in whole or whole.isdisjoint(range(s - BOX_REACH, s + BOX_REACH + 1))]
+        return interpolate(self.work.boxes, knots, np.array([i]))[0] if knots else np.full(4, np.nan)
 
     def completion_mask(self, i: int) -> np.ndarray:
         """(H, W) bool on the canvas: see `Scene.completion_mask`."""
-        open_ = (self.labels[i] != BACKGROUND).astype(np.uint8)
+        open_ = np.zeros((self.work.height, self.work.width), np.uint8)
+        open_[self.window(i)] = self.labels[i] != BACKGROUND
         size = (self.scene.width, self.scene.height)
         return (cv2.resize(open_, size, interpolation=cv2.INTER_NEAREST) > 0) | self.scene.visible(i)
 
 
-def _soft(frame: np.ndarray) -> np.ndarray:
+def soften(frame: np.ndarray) -> np.ndarray:
+    """A slight blur (sigma 1), so that agreement does not hang on noise and half a pixel of misalignment."""
     return cv2.GaussianBlur(frame, (0, 0), 1.0)

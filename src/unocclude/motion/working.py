@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -12,8 +12,11 @@ from unocclude.masks import MaskTrack
 OBJECT_SIZE = 176
 """Working pixels along the longer side of a typical box of the object."""
 
-WINDOW = 48
-"""No frame looks further than this many frames away."""
+LOOK_WIDTH = 640
+"""Working pictures are at most this long, so that their memory is bounded whatever the size of the object."""
+
+WINDOW = 24
+"""A frame looks at all frames within this distance, and further only for the nearest that show the object well."""
 
 T = TypeVar("T")
 
@@ -37,19 +40,20 @@ class SceneLike(Protocol):
     def occluder(self, i: int) -> np.ndarray: ...
 
 
-class Recent(dict):
-    """A function of the frame number whose latest results are kept: memory does not grow with the clip."""
+class Recent(Generic[T]):
+    """A function of the frame number whose latest used results are kept: memory does not grow with the clip."""
 
-    def __init__(self, function: Callable[[int], T], keep: int = 2 * WINDOW + 2):
+    def __init__(self, function: Callable[[int], T], keep: int = 3 * WINDOW + 8):
         self._function, self._keep = function, keep
-        self._order: OrderedDict[int, None] = OrderedDict()
+        self._kept: OrderedDict[int, T] = OrderedDict()
 
-    def __missing__(self, i: int) -> T:
-        value = self[i] = self._function(i)
-        self._order[i] = None
-        if len(self._order) > self._keep:
-            del self[self._order.popitem(last=False)[0]]
-        return value
+    def __getitem__(self, i: int) -> T:
+        if i not in self._kept:
+            self._kept[i] = self._function(i)
+            if len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(i)
+        return self._kept[i]
 
 
 class Working:
@@ -63,7 +67,8 @@ class Working:
         self.scene = scene
         track = scene.track
         spans = (track.boxes[:, 2:] - track.boxes[:, :2]).max(1)[track.areas > 0]
-        self.scale = min(1.0, OBJECT_SIZE / float(np.percentile(spans, 90)))
+        longest = max(scene.width, scene.height)
+        self.scale = min(1.0, OBJECT_SIZE / float(np.percentile(spans, 90)), LOOK_WIDTH / longest)
         self.width = max(1, round(scene.width * self.scale))
         self.height = max(1, round(scene.height * self.scale))
         self.areas = track.areas * self.scale**2
@@ -88,7 +93,11 @@ class Working:
         sx, sy = self.scene.width / self.width, self.scene.height / self.height
         return np.array([[sx, 0, sx / 2 - 0.5], [0, sy, sy / 2 - 0.5], [0, 0, 1]])
 
+    def whole_shot(self, i: int) -> range:
+        """The shot that holds frame i."""
+        return next(shot for shot in self.scene.shots if i in shot)
+
     def shot(self, i: int) -> range:
-        """The part of frame i's shot that frame i may look at."""
-        shot = next(shot for shot in self.scene.shots if i in shot)
+        """The part of frame i's shot within `WINDOW` frames."""
+        shot = self.whole_shot(i)
         return range(max(shot.start, i - WINDOW), min(shot.stop, i + WINDOW + 1))

@@ -40,7 +40,7 @@ class ColourGrid:
     def add(
         self, bins: np.ndarray, x: np.ndarray, y: np.ndarray, inside: np.ndarray, weight: np.ndarray
     ) -> None:
-        """Count pixels: `bins` from `colour_bins`, places x, y in 0..1, `inside` 0..1 (object), `weight` >= 0."""
+        """Count pixels: their colour `bins`, places x, y and `inside` (object) in 0..1, `weight` >= 0."""
         index = self._index(bins, x, y).ravel()
         for side, share in enumerate((inside, 1.0 - inside)):
             amount = (share * weight).ravel()

@@ -11,7 +11,7 @@ _SCALES = (0.7, 0.85, 1.0, 1.2, 1.4)
 
 @dataclass(frozen=True)
 class Look:
-    """The object as seen in one frame: a Lab thumbnail, its mask, and how many frame pixels one of its pixels is."""
+    """The object as seen in one frame: a Lab thumbnail, its mask, and its frame pixels per pixel."""
 
     lab: np.ndarray  # (h, w, 3) float32
     mask: np.ndarray  # (h, w) float32, 0 or 1
@@ -20,7 +20,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a look was found: a box in frame pixels, its silhouette there, and the colour difference (rms, Lab)."""
+    """Where a look was found: a box in frame pixels, its silhouette there, and the rms colour difference."""
 
     box: tuple[float, float, float, float]
     mask: np.ndarray
@@ -70,8 +70,8 @@ class Looks:
     def find(self, frame: np.ndarray, near: tuple[float, float], reach: float, most: int = 3) -> list[Place]:
         """The places of (H, W, 3) RGB `frame` that look most like the object, best first.
 
-        Masked template matching over looks and scales; a place `reach` pixels away from `near` must look twice
-        as good as one at `near`.
+        Masked template matching over looks and scales; a place `reach` pixels away from `near` must look
+        twice as good as one at `near`.
         """
         places: list[tuple[float, Place]] = []
         for look in self._looks:

@@ -5,19 +5,22 @@ import numpy as np
 
 
 def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Flow from a to b, (h, w, 3) uint8 RGB: (h, w, 2) float32, x and y in pixels (DIS, Kroeger et al., ECCV 2016).
+    """Flow from a to b, (h, w, 3) uint8 RGB: (h, w, 2) float32, x and y in pixels.
 
-    Images too small for DIS (a side under 16 px) give zero flow.
+    Dense Inverse Search (Kroeger et al., ECCV 2016); zero for images too small for it (a side under 16 px).
     """
     if min(a.shape[:2]) < 16:
         return np.zeros((*a.shape[:2], 2), np.float32)
     grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (a, b)]
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grey[0], grey[1], None)
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method.setFinestScale(0)
+    return method.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
 
 
 def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
     """`image` at the float positions `at`, (h, w, 2) as x, y; ends repeated."""
-    return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    edge = cv2.BORDER_REPLICATE
+    return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=edge)  # type: ignore[call-overload]
 
 
 def pixels(shape: tuple[int, ...]) -> np.ndarray:

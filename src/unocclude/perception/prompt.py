@@ -12,7 +12,7 @@ Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
 NEEDS_GROUNDING = (
-    "a text prompt needs published Grounding DINO weights, looked for in the folder that UNOCCLUDE_WEIGHTS names; "
+    "a text prompt needs published Grounding DINO weights in the folder that UNOCCLUDE_WEIGHTS names; "
     "give the object with --box, --point or --masks instead"
 )
 
@@ -21,9 +21,9 @@ NEEDS_GROUNDING = (
 class Prompt:
     """One object in frame `frame`, given in exactly one way.
 
-    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several are parts of
-    the one object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero is the object.
-    `text`: the object in words.
+    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several are
+    parts of the one object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero is the
+    object. `text`: the object in words.
     """
 
     frame: int = 0

@@ -1,5 +1,7 @@
 """From a prompt to the object's mask in the prompt's frame: GrabCut, helped by motion."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -18,8 +20,8 @@ _PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, as parts of th
 def segment(clip: Clip, prompt: Prompt) -> np.ndarray:
     """The object's visible mask in frame `prompt.frame`, (H, W) bool, never empty for a checked prompt.
 
-    A mask is taken as it is. A box: GrabCut (Rother et al., SIGGRAPH 2004) against surroundings of three widths
-    votes; the vote is refined by minimum cuts on colours and on motion against the surroundings, where
+    A mask is taken as it is. A box: GrabCut (Rother et al., SIGGRAPH 2004) against surroundings of three
+    widths votes; the vote is refined by minimum cuts on colours and on motion against the surroundings, where
     the neighbouring frames show any. A point: grown at several sizes, see `_from_points`.
     """
     if prompt.mask is not None:
@@ -51,14 +53,21 @@ def _from_boxes(clip: Clip, frame: int, boxes: list[tuple[int, int, int, int]]) 
     return full if full.sum() >= 0.02 * allowed.sum() else allowed > 0
 
 
-def _grabcut(rgb: np.ndarray, inside: np.ndarray, rounds: int = 6) -> np.ndarray:
-    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+def _grabcut(rgb: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The object among the pixels `inside` of an (h, w, 3) uint8 image, (h, w) bool; all where none is."""
     if inside.all() or not inside.any():
         return inside
-    cv2.setRNGSeed(0)
-    cv2.grabCut(rgb, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
-    mask = labels == cv2.GC_PR_FGD
+    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    mask = _decide(rgb, labels, rounds=6)
     return mask if mask.any() else inside
+
+
+def _decide(rgb: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
+    """GrabCut from a map of `cv2.GC_*` labels, (h, w) uint8; the same answer every time."""
+    cv2.setRNGSeed(0)
+    models = np.zeros((2, 1, 65))
+    cv2.grabCut(rgb, labels, (0, 0, 1, 1), models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
+    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
 def _refine(clip: Clip, frame: int, window: Window, vote: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -94,8 +103,8 @@ def _flows(clip: Clip, frame: int, window: Window) -> list[np.ndarray]:
 def _motion_evidence(flow: np.ndarray, cut: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Log-odds that a pixel moves as the object does rather than as the surroundings do, (h, w), within +-2.
 
-    Both motions are similarities fitted to `flow`, on `cut` and outside `inside`; where they agree there is no
-    evidence.
+    Both motions are similarities fitted to `flow`, on `cut` and outside `inside`; where they agree there is
+    no evidence.
     """
     grid = pixels(cut.shape)
     object_, scene = similarity(flow, cut), similarity(flow, ~inside)
@@ -107,14 +116,14 @@ def _motion_evidence(flow: np.ndarray, cut: np.ndarray, inside: np.ndarray) -> n
 
 def _bounds(boxes: list[tuple[int, int, int, int]]) -> Box:
     rows = np.array(boxes)
-    return (*rows[:, :2].min(0).tolist(), *rows[:, 2:].max(0).tolist())  # type: ignore[return-value]
+    return (*rows[:, :2].min(0).tolist(), *rows[:, 2:].max(0).tolist())
 
 
 def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
     """Segment around points on the object.
 
-    For several object sizes, pixels near the points are taken as the object's and pixels beyond that size as not;
-    GrabCut decides between. Of the masks, the one whose outline follows the strongest edges and that
+    For several object sizes, pixels near the points are taken as the object's and pixels beyond that size as
+    not; GrabCut decides between. Of the masks, the one whose outline follows the strongest edges and that
     most agrees with the next size is taken.
     """
     frame, shape = clip[prompt.frame], (clip.height, clip.width)
@@ -138,9 +147,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         labels[distance < core] = cv2.GC_FGD
         if not (labels == cv2.GC_BGD).any() and not (labels == cv2.GC_PR_BGD).any():
             continue
-        cv2.setRNGSeed(0)
-        cv2.grabCut(rgb, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
-        cut = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+        cut = _decide(rgb, labels, rounds=5)
         cut = _parts_with(tidy(cut), at)
         masks.append(window.put(cut, frame))
         scores.append(_edge_support(rgb, cut, distance < reach))
@@ -148,7 +155,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         return np.ones(shape, bool)
     agreement = [1.0] * len(masks)
     if len(masks) > 1:
-        pairs = [_iou(a, b) for a, b in zip(masks, masks[1:], strict=False)]
+        pairs = [_iou(a, b) for a, b in pairwise(masks)]
         agreement = [max(p) for p in zip([0, *pairs], [*pairs, 0], strict=True)]
     best = masks[int(np.argmax([s * (0.3 + a) for s, a in zip(scores, agreement, strict=True)]))]
     for x, y in points:
@@ -157,7 +164,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
 
 
 def _edge_support(rgb: np.ndarray, cut: np.ndarray, reach: np.ndarray) -> float:
-    """Mean colour step across the outline, 0..1; an outline on the limit of the reach or the window counts 0."""
+    """Mean colour step across the outline, 0..1; outlines on the limit of the reach count 0."""
     lab = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), (0, 0), 1.0).astype(np.float32)
     kernel = np.ones((3, 3), np.uint8)
     step = np.linalg.norm(cv2.dilate(lab, kernel) - cv2.erode(lab, kernel), axis=2)

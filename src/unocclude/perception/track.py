@@ -1,11 +1,11 @@
 """Visible masks of one object in all frames from a prompt in one, without weights.
 
-Each frame's mask is an exact minimum cut. Its evidence: the previous mask moved by dense optical flow, trusted only
-where forward and backward flow agree; a localised colour model of the previous frame, moved by the same flow; and
-long-term colours of the object, anywhere in it and at their place in it. Where flow has no answer (something was
-uncovered) colour decides, but only inside the object's expected extent: its last well-visible silhouette, carried
-along by its own motion, or by its last known motion against the camera's while it is hidden. When little of the
-object is left it is looked for elsewhere by its looks (`find.py`).
+Each frame's mask is an exact minimum cut. Its evidence: the previous mask moved by dense optical flow,
+trusted only where forward and backward flow agree; a localised colour model of the previous frame, moved by
+the same flow; and long-term colours of the object, anywhere in it and at their place in it. Where flow has no
+answer (something was uncovered) colour decides, but only inside the object's expected extent: its last
+well-visible silhouette, carried along by its own motion, or by its last known motion against the camera's
+while it is hidden. When little of the object is left it is looked for elsewhere by its looks (`find.py`).
 
 After Video SnapCut (Bai et al., SIGGRAPH 2009), Dynamic Color Flow (Bai et al., ECCV 2010) and ObjectFlow
 (Tsai et al., CVPR 2016); the code is ours.
@@ -32,14 +32,14 @@ ORIGIN = "flow+cut"
 Progress = Callable[[int, int], None]
 
 # Weights of the evidence (log-odds) and of the cut's smoothness; set by hand on ten clips.
-PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 0.8, 1.5
+PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 1.1, 1.5
 UNCOVERED = 0.7  # chance that an uncovered pixel in the middle of the expected extent is the object's
 HIDDEN = 0.3  # the same for a pixel that was not the object's in the last frame (an occluder, or an error)
-DOUBT = 0.9  # how much less such a pixel counts as an example of background when its colour is the object's
+DOUBT = 0.8  # how much less such a pixel counts as an example of background when its colour is the object's
 FADE = 0.9  # of the expected extent a frame, where the object turns out not to be while it is well visible
 LEARN = 0.05  # share of the long-term colours renewed by a frame where the object is well visible
 GONE = 0.02  # of the usual area: less counts as nothing
-POOR = 0.5  # of the usual worth: less makes us look elsewhere
+POOR = 0.65  # of the usual worth: less makes us look elsewhere
 FOUND = 0.35  # of the usual worth: what must be found there
 UNLIKE = 30.0  # rms colour difference (Lab) at which a found place is not the object
 
@@ -53,11 +53,11 @@ def track(
     frame: int = 0,
     progress: Progress | None = None,
 ) -> MaskTrack:
-    """Visible masks of the object that `box`, `point` or `mask` marks in frame `frame`, in all frames of `clip`.
+    """Visible masks of the object that `box`, `point` or `mask` marks in frame `frame`.
 
-    `box` is (x0, y0, x1, y1) in pixels with exclusive ends, or a list of boxes that together hold the object;
-    `point` is (x, y) on the object, or a list; `mask` is (H, W), non-zero on the object. `progress(done, total)`
-    is called after each frame. The result's `origin` is "flow+cut".
+    `box` is (x0, y0, x1, y1) in pixels with exclusive ends, or a list of boxes that together hold the
+    object; `point` is (x, y) on the object, or a list; `mask` is (H, W), non-zero on the object.
+    `progress(done, total)` is called after each frame. The result's `origin` is "flow+cut".
 
     Raises InputError for a prompt that names nothing in the clip.
     """
@@ -93,14 +93,14 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None) -
 
 @dataclass
 class _Usual:
-    """What a well-visible frame looks like: the object's area, and its worth (summed colour evidence), in pixels."""
+    """What a well-visible frame looks like: the object's area, and its worth (summed colour evidence)."""
 
     area: float
-    worth: float | None = None
+    worth: float
 
     def learn(self, area: float, worth: float) -> None:
         self.area = 0.9 * self.area + 0.1 * area
-        self.worth = worth if self.worth is None else 0.9 * self.worth + 0.1 * worth
+        self.worth = 0.9 * self.worth + 0.1 * worth
 
 
 @dataclass
@@ -118,7 +118,7 @@ class _Colours:
             grid.add(bins, x, y, inside, inside * (share * 1e4 / total))
 
     def evidence(self, bins: np.ndarray, extent: np.ndarray, background: np.ndarray) -> np.ndarray:
-        """Log-odds, within +-3, that a colour is the object's (box from `extent`) and not that of `background`."""
+        """Log-odds, within +-3, that a colour is the object's (in `extent`) and not that of `background`."""
         x, y = places(bins.shape)
         scene = ColourGrid()
         scene.add(bins, x, y, 1.0 - background, np.ones_like(background))
@@ -135,19 +135,21 @@ class _Colours:
 
 
 class Follower:
-    """Carries an object from frame to frame; `mask` is (H, W) bool, its visible mask in the last frame given."""
+    """Carries an object from frame to frame; `mask` is (H, W) bool, its visible mask in the last frame."""
 
     def __init__(self, frame: np.ndarray, mask: np.ndarray):
         self.mask = mask
         self._extent = mask.astype(np.float32)  # 0..1: where the object is expected, hidden parts included
         self._drift = np.zeros(2)  # of the object against the camera, frame pixels a frame
-        self._usual = _Usual(float(mask.sum()))
         self._colours = _Colours()
         self._looks = Looks()
         self._poor = 0  # frames since the object was last seen well enough
         window = Window.around(_box_of(mask), mask.shape)
         inside = window.take(self._extent)
-        self._colours.learn(colour_bins(cv2.cvtColor(window.take(frame), cv2.COLOR_RGB2LAB)), inside, 1.0)
+        bins = colour_bins(cv2.cvtColor(window.take(frame), cv2.COLOR_RGB2LAB))
+        self._colours.learn(bins, inside, 1.0)
+        evidence = self._colours.evidence(bins, inside, 1.0 - inside)
+        self._usual = _Usual(float(mask.sum()), _worth(evidence, inside > 0.5, window))
         self._looks.see(frame, mask)
 
     def step(self, before: np.ndarray, now: np.ndarray) -> None:
@@ -159,7 +161,8 @@ class Follower:
         bins_a, bins_b = colour_bins(lab_a), colour_bins(lab_b)
         forth, back = dense_flow(a, b), dense_flow(b, a)
 
-        expected = cv2.warpAffine(extent, self._motion(forth, inside, extent, window), inside.shape[::-1])
+        motion = self._motion(forth, back, inside, extent, window)
+        expected = cv2.warpAffine(extent, motion, inside.shape[::-1])
         moved = sample(cv2.GaussianBlur(inside, (0, 0), 1.0), pixels(inside.shape) + back)
         trust = _trust(forth, back, lab_a, lab_b)
         chance = np.maximum(trust * moved + (1 - trust) * UNCOVERED * expected, HIDDEN * expected)
@@ -188,7 +191,7 @@ class Follower:
             self._usual.learn(float(mask.sum()), worth)
             self._colours.learn(bins_b, cut.astype(np.float32), LEARN)
             self._looks.see(now, mask)
-        self._poor = self._poor + 1 if hidden and worth < POOR * (self._usual.worth or 0.0) else 0
+        self._poor = self._poor + 1 if hidden and worth < POOR * self._usual.worth else 0
         if self._poor and self._poor % 2 == 0:
             self._search(now, worth)
 
@@ -200,28 +203,31 @@ class Follower:
         self._search(now, 0.0, reach=8.0)
 
     def _motion(
-        self, forth: np.ndarray, inside: np.ndarray, extent: np.ndarray, window: Window
+        self, forth: np.ndarray, back: np.ndarray, inside: np.ndarray, extent: np.ndarray, window: Window
     ) -> np.ndarray:
-        """The object's motion in window pixels, (2, 3): seen, or the camera's plus its last drift when hidden."""
-        camera = similarity(forth, (inside < 0.5) & (extent < 0.3))
+        """The object's motion in window pixels, (2, 3): as seen, or camera and last drift."""
+        slip = np.linalg.norm(forth + sample(back, pixels(inside.shape) + forth), axis=2)
+        camera = similarity(forth, (inside < 0.5) & (extent < 0.3) & (slip < 1))
         seen = inside > 0.5
         share = seen.sum() / max((extent > 0.5).sum(), 1)
         scale = np.array(window.scale)
-        if seen.sum() < 12 or share < 0.3:
+        sure = seen & (slip < 1)
+        if sure.sum() < 12 or share < 0.4:
             camera[:, 2] += self._drift * scale
             return camera
-        own = similarity(forth, seen)
+        own = similarity(forth, sure)
         if share < 0.6 or not 0.85 < np.hypot(own[0, 0], own[0, 1]) < 1.18:
-            own = np.column_stack([np.eye(2), np.median(forth[seen], axis=0)])
-        drift = (own - camera) @ np.array([*_centre(extent), 1.0]) / scale
-        self._drift = 0.7 * self._drift + 0.3 * drift if self._drift.any() else drift
+            own = np.column_stack([np.eye(2), np.median(forth[sure], axis=0)])
+        if share > 0.6:
+            drift = (own - camera) @ np.array([*_centre(extent), 1.0]) / scale
+            self._drift = 0.7 * self._drift + 0.3 * drift if self._drift.any() else drift
         return own
 
     def _search(self, now: np.ndarray, worth: float, reach: float = 2.0) -> None:
         """Go on from where the object is found by its looks, if that is clearly worth more than `worth`."""
         size = float(np.sqrt(self._usual.area))
         near = _centre(self._extent)
-        needed = max(FOUND * (self._usual.worth or 0.0), 1.5 * worth)
+        needed = max(FOUND * self._usual.worth, 1.5 * worth)
         best: np.ndarray | None = None
         for place in self._looks.find(now, near, size * (reach + 0.25 * self._poor)):
             if place.difference < UNLIKE:
@@ -251,7 +257,7 @@ class Follower:
 
 
 def _trust(forth: np.ndarray, back: np.ndarray, lab_a: np.ndarray, lab_b: np.ndarray) -> np.ndarray:
-    """How far the flow back from b to a can be trusted, (h, w) 0..1: round trip, likeness, inside the window."""
+    """How far the flow back from b to a can be trusted, (h, w) 0..1: round trip, likeness, in the window."""
     there = pixels(back.shape) + back
     slip = np.linalg.norm(back + sample(forth, there), axis=2) / (1.0 + 0.1 * np.linalg.norm(back, axis=2))
     change = np.abs(lab_b.astype(np.float32) - sample(lab_a, there).astype(np.float32)).sum(2)
@@ -264,7 +270,7 @@ def _trust(forth: np.ndarray, back: np.ndarray, lab_a: np.ndarray, lab_b: np.nda
 def _nearby(
     bins_a: np.ndarray, bins_b: np.ndarray, inside: np.ndarray, weight: np.ndarray, forth: np.ndarray
 ) -> np.ndarray:
-    """Log-odds, within +-3, of b's pixels by the colours that a's labelled pixels bring to their neighbourhood."""
+    """Log-odds, within +-3, of b's pixels by the colours a's labelled pixels bring to their place."""
     height, width = inside.shape
     target = pixels(inside.shape) + forth + 0.5
     grid = ColourGrid(cells=8)

@@ -21,9 +21,10 @@ class Window:
     def around(
         cls, box: tuple[float, float, float, float], shape: tuple[int, int], pad: float = 0.4, side: int = 320
     ) -> "Window":
-        """The window around `box`, padded by `pad` of its longer side (at least 16 px), at most `side` px large.
+        """The window around `box`, padded by `pad` of its longer side (at least 16 px).
 
-        `shape` is the frame's (height, width). A box outside the frame gives the nearest strip of the frame.
+        It is seen at a size of at most `side` px. `shape` is the frame's (height, width). A box outside the
+        frame gives the nearest strip of the frame.
         """
         height, width = shape
         margin = max(16.0, pad * max(box[2] - box[0], box[3] - box[1]))
@@ -47,7 +48,7 @@ class Window:
         return cv2.resize(crop, (self.width, self.height), interpolation=cv2.INTER_AREA)
 
     def put(self, mask: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """A window-sized (h, w) bool mask as an (H, W) bool mask of the frame, its edge fitted to the frame's.
+        """A window-sized (h, w) bool mask as an (H, W) bool mask of the frame, edges fitted to its.
 
         When the window is smaller than its box, the enlarged mask is refitted with a guided filter
         (He et al., 2010) on the frame's luma.

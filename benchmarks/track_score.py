@@ -1,0 +1,92 @@
+"""Score the weight-free tracker on the development clips.
+
+The prompt is the tight box of the true visible mask (or the mask itself) in the frame of the first third with
+the largest visible area. IoU is the mean over all frames, 1 where both masks are empty. Baselines start from
+the same first mask: `hold` keeps it, `flow` only warps it along dense optical flow.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unocclude.clip import Clip
+from unocclude.perception.flow import dense_flow, pixels, sample
+from unocclude.perception.track import track
+from unocclude.perception.window import Window
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+def read_clip(folder: Path) -> tuple[Clip, list[np.ndarray]]:
+    """The frames of a development clip and its true visible masks."""
+    frames = [cv2.imread(str(path))[..., ::-1] for path in sorted((folder / "frames").iterdir())]
+    paths = sorted((folder / "visible_masks").iterdir())
+    clip = Clip.from_frames(frames)
+    clip.__dict__["shots"] = [range(len(frames))]
+    return clip, [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127 for path in paths]
+
+
+def good_frame(truth: list[np.ndarray]) -> int:
+    """The frame of the first third where most of the object is visible."""
+    return int(np.argmax([mask.sum() for mask in truth[: max(1, len(truth) // 3)]]))
+
+
+def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of a mask, ends exclusive."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return x, y, x + width, y + height
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union; 1 when both are empty."""
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 1.0
+
+
+def flow_only(clip: Clip, mask: np.ndarray, frame: int) -> list[np.ndarray]:
+    """The baseline: `mask` of frame `frame` warped from frame to frame."""
+    window = Window.around((0, 0, clip.width, clip.height), (clip.height, clip.width), side=432)
+    masks = [mask] * len(clip)
+    for order in (range(frame + 1, len(clip)), range(frame - 1, -1, -1)):
+        soft = window.take(mask.astype(np.float32))
+        for i in order:
+            flow = dense_flow(window.take(clip[i]), window.take(clip[i - order.step]))
+            soft = sample(soft, pixels(soft.shape) + flow)
+            masks[i] = cv2.resize(soft, (clip.width, clip.height)) > 0.5
+    return masks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("clips", nargs="*", help="names; all when none is given")
+    parser.add_argument("--prompt", choices=("box", "mask"), default="box")
+    options = parser.parse_args()
+    folders = [*sorted((DATA / "real").glob("*")), *sorted((DATA / "composites").glob("*"))]
+    rows = []
+    print(f"{'clip':20s} {'frame':>5s} {'IoU':>6s} {'first':>6s} {'hold':>6s} {'flow':>6s} {'fps':>5s}")
+    for folder in folders:
+        if options.clips and folder.name not in options.clips:
+            continue
+        clip, truth = read_clip(folder)
+        frame = good_frame(truth)
+        prompt = {"box": tight_box(truth[frame])} if options.prompt == "box" else {"mask": truth[frame]}
+        started = time.perf_counter()
+        masks = list(track(clip, frame=frame, **prompt))
+        speed = len(clip) / (time.perf_counter() - started)
+        ours = float(np.mean([iou(a, b) for a, b in zip(masks, truth, strict=True)]))
+        hold = float(np.mean([iou(masks[frame], b) for b in truth]))
+        flow = float(
+            np.mean([iou(a, b) for a, b in zip(flow_only(clip, masks[frame], frame), truth, strict=True)])
+        )
+        rows.append((ours, iou(masks[frame], truth[frame]), hold, flow, speed))
+        figures = " ".join(f"{v:6.3f}" for v in rows[-1][:4])
+        print(f"{folder.name:20s} {frame:5d} {figures} {speed:5.1f}", flush=True)
+    if rows:
+        print(f"{'mean':26s} " + " ".join(f"{v:6.3f}" for v in np.mean(rows, axis=0)[:4]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Laying another frame's object over this frame's: which motion, and how far to trust it.
+
+Every reference starts from a *transplant*: its silhouette moved into the expected box and shifted to where it explains
+the visible evidence best. Where the object has texture, a similarity, affine or homography from matched features
+(SIFT) refined by flow between object-only pictures may replace it; it is chosen only when it lowers the error on visible
+pixels that were held back from its fit.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from unocclude.motion.camera import is_tame
+from unocclude.motion.evidence import BACKGROUND, STILL, Evidence
+from unocclude.motion.fill import smooth_fill
+from unocclude.motion.working import Recent
+
+SEARCH = 0.2
+"""A transplant is shifted by at most this share of the box."""
+
+COLOUR_SPREAD = 100.0
+"""Grey levels of RGB distance at which a visible pixel no longer speaks for a shift."""
+
+ERROR_CAP = 60.0
+"""Grey levels at which a pixel's error stops growing: wrong is wrong."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Reference `source` laid over frame `target`: `motion` (3x3) maps working pixels of source to target; `error` is
+    the mean absolute difference in grey levels over the held-back visible pixels (nan where there are too few);
+    `score` (at most 1) says how well the silhouette explains what is seen; `precise` whether the motion came from
+    pixels rather than from boxes."""
+
+    source: int
+    target: int
+    motion: np.ndarray
+    error: float
+    score: float
+    precise: bool
+
+
+class Aligner:
+    """Aligns references with frames of one scene at working resolution."""
+
+    def __init__(self, evidence: Evidence):
+        self.evidence = evidence
+        self.work = evidence.work
+        self._features = Recent(self._find_features)
+        self._object_only = Recent(self._make_object_only)
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def align(self, source: int, target: int) -> Aligned:
+        """The best motion of the object from frame `source` to frame `target`."""
+        transplant, score = self._transplant(source, target)
+        best = Aligned(source, target, transplant, self._error(source, target, transplant), score, False)
+        if not self.work.visible[target].any():
+            return best
+        for candidate in (self._match(source, target), transplant):
+            if candidate is None:
+                continue
+            for motion in (candidate, self._refine(source, target, candidate)):
+                if motion is None or motion is transplant:
+                    continue
+                error = self._error(source, target, motion)
+                if error < 0.8 * best.error if not best.precise else error < best.error:
+                    best = Aligned(source, target, motion, error, score, True)
+            if best.precise:
+                break
+        return best
+
+    def _transplant(self, source: int, target: int) -> tuple[np.ndarray, float]:
+        """Expected box to expected box, then the shift that scores best on a half-size grid."""
+        window = self.evidence.window(target)
+        box, box_source = self.evidence.expected_box(target), self.work.boxes[source]
+        size, size_source = box[2:] - box[:2], box_source[2:] - box_source[:2]
+        scale = float(np.clip(np.sqrt(size.prod() / size_source.prod()), 0.5, 2))
+        shift = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2
+        motion = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
+
+        visible, labels = self.work.visible[target][window], self.evidence.labels[target]
+        worth = np.select([visible, labels == BACKGROUND, labels == STILL], [1, -1, -0.6], 0).astype(np.float32)
+        half = (max(1, worth.shape[1] // 2), max(1, worth.shape[0] // 2))
+
+        def small(image: np.ndarray) -> np.ndarray:
+            return cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+        silhouette = small(self.warp(self.work.visible[source], motion, window).astype(np.float32))
+        if not silhouette.any():
+            return motion, -1.0
+        reach = max(2, round(SEARCH * float(size.max()) / 2))
+        seen = small(visible.astype(np.float32))
+        here = small(self.work.frame[target][window]) / COLOUR_SPREAD
+        there = small(self.warp(self.work.frame[source], motion, window)) / COLOUR_SPREAD
+
+        def shifted(image: np.ndarray, template: np.ndarray) -> np.ndarray:
+            padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
+            return cv2.matchTemplate(padded, template, cv2.TM_CCORR)
+
+        score = shifted(small(worth), silhouette)
+        if seen.any():
+            score -= shifted(seen * (here**2).sum(2), silhouette) + shifted(seen, silhouette * (there**2).sum(2))
+            for c in range(3):
+                score += 2 * shifted(seen * here[..., c], silhouette * there[..., c])
+        dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+        total = float(silhouette.sum())
+        score = score / total - 0.15 * (dx**2 + dy**2) / reach**2
+        y, x = np.unravel_index(np.argmax(score), score.shape)
+        move = np.eye(3)
+        move[:2, 2] = 2.0 * (x - reach), 2.0 * (y - reach)
+        return move @ motion, float(score[y, x])
+
+    def warp(self, image: np.ndarray, motion: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
+        """A working picture or mask (bool stays bool) moved by `motion` and cut to `window`."""
+        into = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1.0]]) @ motion
+        size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
+        if image.dtype == bool:
+            return cv2.warpPerspective(image.astype(np.uint8) * 255, into, size, flags=cv2.INTER_LINEAR) > 127
+        return cv2.warpPerspective(image, into, size, flags=cv2.INTER_LINEAR)
+
+    def _error(self, source: int, target: int, motion: np.ndarray) -> float:
+        """Mean capped difference over the held-back visible pixels of `target`; those that `source` should cover and
+        does not count as wrong."""
+        window = self.evidence.window(target)
+        visible = self.work.visible[target][window] & _held_back(window)
+        covered = self.warp(self.work.visible[source], motion, window)
+        count = int(visible.sum())
+        if count < 16 or (visible & covered).sum() < 0.25 * count:
+            return np.inf if count >= 16 else np.nan
+        moved = self.warp(self.evidence._soft[source], motion, window)
+        difference = cv2.absdiff(self.evidence._soft[target][window], moved).max(2).astype(np.float32)
+        both = visible & covered
+        missing = count - int(both.sum())
+        share = min(missing, 0.5 * count) * 0.5  # an uncovered visible pixel may be hidden in the source
+        return float((np.minimum(difference, ERROR_CAP)[both].sum() + ERROR_CAP * 0.3 * share) / (both.sum() + share))
+
+    def _find_features(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """SIFT keypoints (N, 2) and descriptors (N, 128) inside the visible mask."""
+        x0, y0, x1, y1 = self.work.boxes[i].astype(int)
+        box = np.s_[max(0, y0 - 2) : y1 + 3, max(0, x0 - 2) : x1 + 3]
+        visible = self.work.visible[i][box].astype(np.uint8)
+        empty = np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
+        if min(visible.shape) < 16 or not visible.any():
+            return empty
+        grey = cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY)
+        inner = cv2.erode(visible, np.ones((3, 3), np.uint8))
+        points, descriptors = cv2.SIFT_create(300, contrastThreshold=0.02).detectAndCompute(grey, inner)
+        if descriptors is None:
+            return empty
+        corner = (box[1].start, box[0].start)
+        return np.array([p.pt for p in points], np.float32) + np.float32(corner), descriptors
+
+    def _match(self, source: int, target: int) -> np.ndarray | None:
+        """A motion that enough matched features share, else None."""
+        (points, first), (moved, second) = self._features[source], self._features[target]
+        if min(len(first), len(second)) < 8:
+            return None
+        pairs = [
+            pair[0]
+            for pair in cv2.BFMatcher(cv2.NORM_L2).knnMatch(first, second, k=2)
+            if len(pair) == 2 and pair[0].distance < 0.8 * pair[1].distance
+        ]
+        if len(pairs) < 8:
+            return None
+        return fit_object(points[[m.queryIdx for m in pairs]], moved[[m.trainIdx for m in pairs]], 2.5, 7)
+
+    def _make_object_only(self, i: int) -> np.ndarray:
+        """Grey picture of frame i in which all that is not the visible object is filled smoothly from it."""
+        box = self.evidence.window(i)
+        grey = np.zeros((self.work.height, self.work.width), np.uint8)
+        grey[box] = smooth_fill(cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY), self.work.visible[i][box])
+        return grey
+
+    def _refine(self, source: int, target: int, motion: np.ndarray) -> np.ndarray | None:
+        """A motion re-fitted to the flow that remains after `motion`, from the pixels not held back; None where it
+        does not fit."""
+        window = self.evidence.window(target)
+        if min(window[0].stop - window[0].start, window[1].stop - window[1].start) < 16:
+            return None
+        here = self._object_only[target][window]
+        covered = self.warp(self.work.visible[source], motion, window)
+        both = self.work.visible[target][window] & covered
+        there = smooth_fill(self.warp(self._object_only[source], motion, window), covered)
+        flow = self._flow.calc(here, there, None)
+        inner = cv2.erode(both.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        ys, xs = np.nonzero(inner & ~_held_back(window))
+        if len(ys) < 60:
+            return None
+        step = max(1, len(ys) // 600)
+        ys, xs = ys[::step], xs[::step]
+        points = np.stack([xs, ys], 1).astype(np.float32)
+        rest = fit_object(points + flow[ys, xs], points, 0.7, 30)
+        if rest is None:
+            return None
+        into = np.array([[1, 0, window[1].start], [0, 1, window[0].start], [0, 0, 1.0]])
+        return into @ rest @ np.linalg.inv(into) @ motion
+
+
+def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: int) -> np.ndarray | None:
+    """The 3x3 motion of a rigid thing from point pairs (N, 2), N >= 3: a homography where it explains clearly more than an
+    affine map, else the affine map, else a similarity; None where fewer than `least` or a third of the pairs agree
+    or the map is wild."""
+    found: list[tuple[float, np.ndarray]] = []
+    for kind, needed, bonus in (("similarity", 3, 1.0), ("affine", 6, 0.95), ("homography", 12, 0.9)):
+        if len(points) < needed:
+            continue
+        cv2.setRNGSeed(0)
+        if kind == "homography":
+            matrix, inliers = cv2.findHomography(points, moved, cv2.RANSAC, tolerance, maxIters=500)
+        else:
+            fit = cv2.estimateAffinePartial2D if kind == "similarity" else cv2.estimateAffine2D
+            matrix, inliers = fit(points, moved, ransacReprojThreshold=tolerance, maxIters=500)
+            matrix = None if matrix is None else np.vstack([matrix, [0, 0, 1]])
+        if matrix is None or inliers.sum() < max(least, len(points) / 3) or not is_tame(matrix, points, 3.0):
+            continue
+        found.append((float(inliers.sum()) * bonus, matrix))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _held_back(window: tuple[slice, slice]) -> np.ndarray:
+    """Checkerboard of 8x8 blocks: where it is true, pixels judge motions and never shape them."""
+    ys, xs = np.ogrid[window[0], window[1]]
+    return (ys // 8 + xs // 8) % 2 == 0
