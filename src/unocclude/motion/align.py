@@ -178,7 +178,7 @@ class Aligner:
         window = self.evidence.window(target)
         if min(window[0].stop - window[0].start, window[1].stop - window[1].start) < 16:
             return None
-        here = self._object_only[target][window]
+        here = np.ascontiguousarray(self._object_only[target][window])
         covered = self.warp(self.work.visible[source], motion, window)
         both = self.work.visible[target][window] & covered
         there = smooth_fill(self.warp(self._object_only[source], motion, window), covered)

@@ -1,0 +1,76 @@
+"""Pixels of the hidden part: copied from the best-aligned frame that shows them, matched in gain, without seams."""
+
+import cv2
+import numpy as np
+
+from unocclude.methods.inpaint import inpaint
+from unocclude.methods.recall.silhouette import Silhouette
+from unocclude.motion.fill import smooth_fill
+from unocclude.scene import Scene
+
+LARGEST_CORRECTION = 40.0
+"""Grey levels by which a copied pixel may be changed to meet the visible ones."""
+
+MOST_SOURCES = 6
+
+
+def recall_pixels(
+    scene: Scene, i: int, visible: np.ndarray, amodal: np.ndarray, silhouette: Silhouette
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colour of the hidden pixels `amodal & ~visible` of frame i.
+
+    visible, amodal: (H, W) bool on the canvas. Returns colour (H, W, 3) uint8, valid on `amodal`, and recalled
+    (H, W) bool: pixels copied from another frame; the others were inpainted from the object's own.
+    """
+    frame = scene.frame(i)
+    recalled = np.zeros_like(visible)
+    colour = np.where(visible[..., None], frame, 0)
+    hidden = amodal & ~visible
+    if not hidden.any():
+        return colour, recalled
+    # the hidden part and the visible pixels around it, which gain and seams are matched on
+    x, y, w, h = cv2.boundingRect(hidden.astype(np.uint8))
+    reach = max(8, max(w, h) // 4)
+    box = np.s_[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach]
+    wanted, seen, here = hidden[box], visible[box], frame[box].astype(np.float32)
+    found = np.zeros_like(wanted)
+    copied = here.copy()
+    to_canvas = scene.evidence.work.to_canvas
+    into_box = np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1.0]])
+    references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
+    layers = []
+    for _, aligned in references[:MOST_SOURCES]:
+        motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas)
+        size = wanted.shape[::-1]
+        # clean pixels first: those at the source's own edge are mixed with its background
+        cover = cv2.warpPerspective(scene.visible(aligned.source).astype(np.uint8) * 255, motion, size)
+        clean = cv2.erode((cover > 250).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        layers.append((clean, cover > 127, motion, aligned.source))
+    for edge in (False, True):
+        for clean, cover, motion, source in layers:
+            mask = cover if edge else clean
+            take = mask & wanted & ~found
+            if not take.any():
+                continue
+            moved = cv2.warpPerspective(scene.frame(source), motion, wanted.shape[::-1], flags=cv2.INTER_CUBIC)
+            meet = mask & (seen | found)
+            copied[take] = _meet(moved.astype(np.float32), copied, meet)[take]
+            found |= take
+            if (found | ~wanted).all():
+                break
+    result = np.clip(np.rint(copied), 0, 255).astype(np.uint8)
+    colour[box][found] = result[found]
+    recalled[box] = found
+    return inpaint(colour, visible | recalled, amodal), recalled
+
+
+def _meet(moved: np.ndarray, target: np.ndarray, meet: np.ndarray) -> np.ndarray:
+    """`moved` (h, w, 3) corrected smoothly so that it equals `target` where they meet (`meet`, (h, w) bool): a
+    membrane (Farbman et al. 2009) through the differences along the seam and the mean difference inside."""
+    if meet.sum() < 12:
+        return moved
+    difference = np.clip(target - moved, -LARGEST_CORRECTION, LARGEST_CORRECTION)
+    # differences of single pixels are noise and misalignment; only what neighbours share is gain
+    weight = cv2.GaussianBlur(meet.astype(np.float32), (0, 0), 2.0)
+    smooth = cv2.GaussianBlur(difference * meet[..., None], (0, 0), 2.0) / np.maximum(weight, 1e-6)[..., None]
+    return moved + smooth_fill(smooth, meet)

@@ -1,0 +1,79 @@
+"""A single image: the contour and the symmetry of the visible part, continued inside what may hide it.
+
+Weak by nature: nothing in one picture shows the hidden part. A pixel beyond the visible mask counts as possible
+occluder when its region bites into the object's hull, and as background otherwise.
+"""
+
+import cv2
+import numpy as np
+
+from unocclude.methods.baselines import hull
+from unocclude.methods.inpaint import inpaint
+from unocclude.motion.working import OBJECT_SIZE
+from unocclude.scene import Scene
+
+LEAST_SYMMETRY = 0.8
+"""IoU of the visible part with its mirror image, inside what is known, below which symmetry is not believed."""
+
+
+def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Silhouette (H, W) bool, colour (H, W, 3) uint8 and recalled (H, W) bool (none) of a frame without others."""
+    frame, visible = scene.frame(i), scene.visible(i)
+    nothing = np.zeros_like(visible)
+    if not visible.any():
+        return visible, np.zeros_like(frame), nothing
+    x, y, w, h = cv2.boundingRect(visible.astype(np.uint8))
+    scale = min(1.0, OBJECT_SIZE / max(w, h))
+    grow = max(w, h) // 3 + 4
+    box = np.s_[max(0, y - grow) : y + h + grow, max(0, x - grow) : x + w + grow]
+    size = (max(1, round(visible[box].shape[1] * scale)), max(1, round(visible[box].shape[0] * scale)))
+
+    def small(mask: np.ndarray) -> np.ndarray:
+        return cv2.resize(mask[box].astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
+
+    part = small(visible)
+    if scene.given_occluders is not None:
+        open_ = small(scene.occluder(i) | ~scene.inside)
+    else:
+        open_ = bites(part) | small(~scene.inside)
+    grown = (hull(part) | mirrored(part, open_)) & (open_ | part)
+    opened = cv2.morphologyEx((grown & ~part).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    added = cv2.resize(opened.astype(np.float32), visible[box].shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    amodal = visible.copy()
+    amodal[box] |= added
+    return amodal, inpaint(frame, visible, amodal), nothing
+
+
+def bites(part: np.ndarray) -> np.ndarray:
+    """Pockets of the hull that are deep and wide-mouthed, as an occluder cuts them; (H, W) bool.
+
+    A pocket counts when its depth, measured as the largest disc that fits into it, exceeds 4 % of the object.
+    """
+    pockets = (hull(part) & ~part).astype(np.uint8)
+    size = float(np.sqrt(part.sum()))
+    count, labels = cv2.connectedComponents(pockets)
+    depth = cv2.distanceTransform(pockets, cv2.DIST_L2, 5)
+    deep = [k for k in range(1, count) if depth[labels == k].max() > max(2.0, 0.04 * size)]
+    return np.isin(labels, deep)
+
+
+def mirrored(part: np.ndarray, open_: np.ndarray) -> np.ndarray:
+    """The visible part with its best mirror image added, where that is believed; (H, W) bool.
+
+    Axes through the hull's centre are tried in steps of 5 degrees; a mirror image is judged only outside `open_`,
+    where the truth is seen.
+    """
+    filled = hull(part).astype(np.uint8)
+    moments = cv2.moments(filled, binaryImage=True)
+    centre = np.array([moments["m10"], moments["m01"]]) / max(moments["m00"], 1e-9)
+    best, best_fit = part, LEAST_SYMMETRY
+    for degrees in range(0, 180, 5):
+        a = 2 * np.deg2rad(degrees)
+        turn = np.array([[np.cos(a), np.sin(a)], [np.sin(a), -np.cos(a)]])
+        matrix = np.column_stack([turn, centre - turn @ centre])
+        image = cv2.warpAffine(part.astype(np.uint8), matrix, part.shape[::-1], flags=cv2.INTER_NEAREST) > 0
+        known = ~open_
+        fit = float((image & part & known).sum() / max(1, ((image | part) & known).sum()))
+        if fit > best_fit:
+            best, best_fit = image | part, fit
+    return best
