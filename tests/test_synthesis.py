@@ -176,6 +176,14 @@ def test_written_in_our_layout(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_seed_is_the_same_scene_at_every_size():
+    small, large = (rigid_world(5, "camera", 8, side, side) for side in (64, 128))
+    assert small.about["occluders"] == large.about["occluders"]
+    for a, b in zip(small.amodal, large.amodal, strict=True):
+        shrunk = cv2.resize(b.astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA) > 0.5
+        assert (shrunk & a).sum() / (shrunk | a).sum() > 0.9
+
+
 def test_what_it_refuses():
     for bad in ({"motion": "spin"}, {"frames": 0}, {"width": 8}, {"occluders": ["ghost"]}):
         with pytest.raises(ValueError, match="expected"):

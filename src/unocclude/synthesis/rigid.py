@@ -52,15 +52,16 @@ def rigid_world(
     Raises ValueError for sizes under 16 pixels, no frames, or names that do not exist.
     """
     _check(motion, frames, width, height, occluders)
-    rng = np.random.default_rng([seed, MOTIONS.index(motion)])
+    # a generator for everything of its own: the same seed is the same scene at every size and length
+    rng, *rngs = np.random.default_rng([seed, MOTIONS.index(motion)]).spawn(5)
     stage = _Stage(frames, width, height, radius=size * min(width, height) / 2)
-    camera = _camera(stage, rng) if motion == "camera" else [np.eye(3)] * frames
-    place = (_tilting if motion == "perspective" else _turning)(stage, rng)
+    camera = _camera(stage, rngs[0]) if motion == "camera" else [np.eye(3)] * frames
+    place = (_tilting if motion == "perspective" else _turning)(stage, rngs[1])
 
     hue = rng.uniform()  # the background's is opposite, occluders lie between
-    object_ = _object(stage, hue, rng)
+    object_ = _object(stage, hue, rngs[2])
     object_.homographies = [c @ h for c, h in zip(camera, place, strict=True)]
-    background = _background(stage, camera, hue + 0.5, rng)
+    background = _background(stage, camera, hue + 0.5, rngs[3])
     chosen = _choose(occluders, rng)
     if never_whole:
         hiding = [_swinging(stage, camera, hue, rng)]
@@ -68,7 +69,10 @@ def rigid_world(
         # one after the other; a single frame shows the moment when they all hide the object
         count = len(chosen)
         moments = np.linspace(0.3, 0.7, count) if min(count, frames) > 1 else [0.5] * count
-        hiding = [_occluder(k, at, stage, camera, hue, rng) for k, at in zip(chosen, moments, strict=True)]
+        hiding = [
+            _occluder(kind, at, stage, camera, hue, own)
+            for kind, at, own in zip(chosen, moments, rng.spawn(count), strict=True)
+        ]
 
     world = World([], [], [], [], [], fps, object_.plate, object_.homographies, camera)
     for i in range(frames):
