@@ -26,12 +26,14 @@ def demo_world() -> World:
     )
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, crf: int = 6) -> None:
+def write_video(
+    path: Path, frames: Iterable[np.ndarray], fps: float, crf: int = 6, preset: str = "fast"
+) -> None:
     """RGB frames of even size as H.264, whole or not at all; BT.601, which is what untagged video of this
     size is taken for."""
     with whole(path) as part, av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": str(crf), "preset": "fast"}
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": str(crf), "preset": preset}
         for i, frame in enumerate(frames):
             if i == 0:
                 stream.height, stream.width = frame.shape[:2]

@@ -36,7 +36,8 @@ def make(folder: Path, lengths: list[int]) -> None:
         write_png(distinct / f"{i}.png", mask.astype("uint8") * 255)
     for length in lengths:
         order = [DISTINCT - 1 - abs(DISTINCT - 1 - i % (2 * DISTINCT - 2)) for i in range(length)]
-        write_video(folder / f"{length}.mp4", (world.frames[k] for k in order), world.fps, crf=16)
+        frames = (world.frames[k] for k in order)
+        write_video(folder / f"{length}.mp4", frames, world.fps, crf=16, preset="ultrafast")
         (folder / str(length)).mkdir()
         for i, k in enumerate(order):
             (folder / str(length) / f"{i:05d}.png").hardlink_to(distinct / f"{k}.png")
