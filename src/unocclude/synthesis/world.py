@@ -1,0 +1,83 @@
+"""World: a generated clip with its truth, and how it is written as a GT folder."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unocclude.media.files import sweep, write_bytes
+from unocclude.media.images import write_png
+
+
+@dataclass(frozen=True)
+class World:
+    """A clip of T frames and all that is true of one object in it; every list has T entries.
+
+    frames: (H, W, 3) uint8 RGB, what a camera sees. amodal: (H, W) bool, the whole silhouette. visible:
+    (H, W) bool, the part of it that no occluder hides. amodal_rgb: (H, W, 3) uint8, the object's own colour
+    on `amodal` (without sensor noise and without what shines through its anti-aliased edge), black elsewhere.
+    occluders: (K, H, W) uint8, the opacity of each of K occluders; one hides a pixel from 128 on.
+
+    plate: (h, w, 4) uint8, the flat object itself, with colour also outside its silhouette; homographies:
+    (3, 3) float64, plate to frame; camera: (3, 3) float64, the scene (what a camera at rest would see) to
+    frame. Pixel centres are at integers. about: what the world was made from.
+    """
+
+    frames: list[np.ndarray]
+    visible: list[np.ndarray]
+    amodal: list[np.ndarray]
+    amodal_rgb: list[np.ndarray]
+    occluders: list[np.ndarray]
+    fps: float
+    plate: np.ndarray
+    homographies: list[np.ndarray]
+    camera: list[np.ndarray]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @cached_property
+    def occlusion_rate(self) -> list[float]:
+        """1 - |M| / |A| of every frame; 0 where there is no object."""
+        pairs = zip(self.visible, self.amodal, strict=True)
+        return [1 - float(m.sum() / a.sum()) if a.any() else 0.0 for m, a in pairs]
+
+
+PARTS: dict[str, Callable[[World], list[np.ndarray]]] = {
+    "frames": lambda world: world.frames,
+    "visible_masks": lambda world: [mask.astype(np.uint8) * 255 for mask in world.visible],
+    "amodal_masks": lambda world: [mask.astype(np.uint8) * 255 for mask in world.amodal],
+    "amodal_rgb": lambda world: world.amodal_rgb,
+}
+
+
+def write_world(world: World, folder: str | Path) -> None:
+    """Write a world in our GT layout: frames/, visible_masks/, amodal_masks/, amodal_rgb/ (object on black)
+    as 00000.png and on, and meta.json: fps, occlusion_rate, homographies and what the world was made from.
+
+    Files appear whole or not at all; meta.json comes last. Frames of an earlier, longer world are removed.
+    Raises OSError when the folder cannot be written.
+    """
+    folder = Path(folder)
+    (folder / "meta.json").unlink(missing_ok=True)
+    for part, images in PARTS.items():
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        sweep(folder / part)
+        names = [f"{i:05d}.png" for i in range(len(world))]
+        for name, image in zip(names, images(world), strict=True):
+            write_png(folder / part / name, image)
+        for old in set((folder / part).glob("[0-9]*.png")) - {folder / part / name for name in names}:
+            old.unlink()
+    meta = {
+        **world.about,
+        "fps": world.fps,
+        "occlusion_rate": [round(rate, 4) for rate in world.occlusion_rate],
+        "homographies": [matrix.tolist() for matrix in world.homographies],
+        "camera": [matrix.tolist() for matrix in world.camera],
+    }
+    write_bytes(folder / "meta.json", (json.dumps(meta, indent=1) + "\n").encode())
