@@ -6,12 +6,12 @@ the visible evidence best. Where the object has texture, a similarity, affine or
 pixels that were held back from its fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from unocclude.motion.camera import is_tame
+from unocclude.motion.camera import is_tame, shift
 from unocclude.motion.evidence import BACKGROUND, STILL, Evidence
 from unocclude.motion.fill import smooth_fill
 from unocclude.motion.working import Recent
@@ -26,12 +26,17 @@ ERROR_CAP = 60.0
 """Grey levels at which a pixel's error stops growing: wrong is wrong."""
 
 
+PINNED_SHIFT, PINNED_RATIO = 3.0, 0.55
+"""An alignment is trusted when its error is under this share of the mean error at shifts of so many pixels."""
+
+
 @dataclass(frozen=True)
 class Aligned:
     """Reference `source` laid over frame `target`: `motion` (3x3) maps working pixels of source to target; `error` is
     the mean absolute difference in grey levels over the held-back visible pixels (nan where there are too few);
     `score` (at most 1) says how well the silhouette explains what is seen; `precise` whether the motion came from
-    pixels rather than from boxes."""
+    pixels rather than from boxes; `trusted` whether those pixels pin it down: a small shift would clearly raise the
+    error, as it does on rigid textured things."""
 
     source: int
     target: int
@@ -39,6 +44,7 @@ class Aligned:
     error: float
     score: float
     precise: bool
+    trusted: bool = False
 
 
 class Aligner:
@@ -50,6 +56,7 @@ class Aligner:
         self._features = Recent(self._find_features)
         self._object_only = Recent(self._make_object_only)
         self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(0)  # the fit needs a tenth of a pixel
 
     def align(self, source: int, target: int) -> Aligned:
         """The best motion of the object from frame `source` to frame `target`."""
@@ -58,17 +65,27 @@ class Aligner:
         if not self.work.visible[target].any():
             return best
         for candidate in (self._match(source, target), transplant):
-            if candidate is None:
-                continue
-            for motion in (candidate, self._refine(source, target, candidate)):
-                if motion is None or motion is transplant:
-                    continue
-                error = self._error(source, target, motion)
-                if error < 0.8 * best.error if not best.precise else error < best.error:
+            motion, tolerance = candidate, 1.0
+            while motion is not None:
+                if motion is not transplant:
+                    error = self._error(source, target, motion)
+                    if error >= (1.0 if best.precise else 0.8) * best.error:
+                        break
                     best = Aligned(source, target, motion, error, score, True)
+                if tolerance < 0.4:
+                    break
+                motion = self._refine(source, target, motion, tolerance)
+                tolerance /= 2
             if best.precise:
-                break
+                return replace(best, trusted=self._is_pinned(best))
         return best
+
+    def _is_pinned(self, aligned: Aligned) -> bool:
+        nearby = [
+            self._error(aligned.source, aligned.target, shift(dx, dy) @ aligned.motion)
+            for dx, dy in ((PINNED_SHIFT, 0), (0, PINNED_SHIFT), (-PINNED_SHIFT, 0), (0, -PINNED_SHIFT))
+        ]
+        return aligned.error < PINNED_RATIO * float(np.mean(nearby))
 
     def _transplant(self, source: int, target: int) -> tuple[np.ndarray, float]:
         """Expected box to expected box, then the shift that scores best on a half-size grid."""
@@ -76,8 +93,8 @@ class Aligner:
         box, box_source = self.evidence.expected_box(target), self.work.boxes[source]
         size, size_source = box[2:] - box[:2], box_source[2:] - box_source[:2]
         scale = float(np.clip(np.sqrt(size.prod() / size_source.prod()), 0.5, 2))
-        shift = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2
-        motion = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
+        move = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2
+        motion = shift(*move) @ np.diag([scale, scale, 1.0])
 
         visible, labels = self.work.visible[target][window], self.evidence.labels[target]
         worth = np.select([visible, labels == BACKGROUND, labels == STILL], [1, -1, -0.6], 0).astype(np.float32)
@@ -107,13 +124,11 @@ class Aligner:
         total = float(silhouette.sum())
         score = score / total - 0.15 * (dx**2 + dy**2) / reach**2
         y, x = np.unravel_index(np.argmax(score), score.shape)
-        move = np.eye(3)
-        move[:2, 2] = 2.0 * (x - reach), 2.0 * (y - reach)
-        return move @ motion, float(score[y, x])
+        return shift(2.0 * (x - reach), 2.0 * (y - reach)) @ motion, float(score[y, x])
 
     def warp(self, image: np.ndarray, motion: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
         """A working picture or mask (bool stays bool) moved by `motion` and cut to `window`."""
-        into = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1.0]]) @ motion
+        into = shift(-window[1].start, -window[0].start) @ motion
         size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
         if image.dtype == bool:
             return cv2.warpPerspective(image.astype(np.uint8) * 255, into, size, flags=cv2.INTER_LINEAR) > 127
@@ -172,9 +187,9 @@ class Aligner:
         grey[box] = smooth_fill(cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY), self.work.visible[i][box])
         return grey
 
-    def _refine(self, source: int, target: int, motion: np.ndarray) -> np.ndarray | None:
-        """A motion re-fitted to the flow that remains after `motion`, from the pixels not held back; None where it
-        does not fit."""
+    def _refine(self, source: int, target: int, motion: np.ndarray, tolerance: float) -> np.ndarray | None:
+        """A motion re-fitted to the flow that remains after `motion`, from the pixels not held back, within
+        `tolerance` pixels; None where it does not fit."""
         window = self.evidence.window(target)
         if min(window[0].stop - window[0].start, window[1].stop - window[1].start) < 16:
             return None
@@ -190,10 +205,10 @@ class Aligner:
         step = max(1, len(ys) // 600)
         ys, xs = ys[::step], xs[::step]
         points = np.stack([xs, ys], 1).astype(np.float32)
-        rest = fit_object(points + flow[ys, xs], points, 0.7, 30)
+        rest = fit_object(points + flow[ys, xs], points, tolerance, 30)
         if rest is None:
             return None
-        into = np.array([[1, 0, window[1].start], [0, 1, window[0].start], [0, 0, 1.0]])
+        into = shift(window[1].start, window[0].start)
         return into @ rest @ np.linalg.inv(into) @ motion
 
 

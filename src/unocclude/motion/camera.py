@@ -70,6 +70,11 @@ def fit_motion(points: np.ndarray, moved: np.ndarray, tolerance: float) -> np.nd
     return step
 
 
+def shift(dx: float, dy: float) -> np.ndarray:
+    """3x3 translation."""
+    return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1.0]])
+
+
 def is_tame(motion: np.ndarray, points: np.ndarray, limit: float) -> bool:
     """Whether a 3x3 map keeps area within a factor of `limit`, shape within an anisotropy of `limit` and stays away
     from its horizon, all over the box of `points` (N, 2)."""

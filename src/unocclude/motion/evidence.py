@@ -8,7 +8,7 @@ looks like that); *foreign* when other frames show something else there; otherwi
 import cv2
 import numpy as np
 
-from unocclude.motion.camera import Camera
+from unocclude.motion.camera import Camera, shift
 from unocclude.motion.trajectory import Trajectory, interpolate
 from unocclude.motion.working import Recent, SceneLike, Working
 
@@ -55,7 +55,7 @@ class Evidence:
         if not here.size:
             return covered.astype(np.uint8)
         size = here.shape[1::-1]
-        into_window = np.array([[1, 0, -window[1].start], [0, 1, -window[0].start], [0, 0, 1.0]])
+        into_window = shift(-window[1].start, -window[0].start)
         shot = work.whole_shot(i)
         for s in sorted({i + sign * k for k in OFFSETS for sign in (-1, 1)} & set(shot)):
             motion = into_window @ self.camera.between(s, i)

@@ -38,6 +38,7 @@ def recall_pixels(
     to_canvas = scene.evidence.work.to_canvas
     into_box = np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1.0]])
     references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
+    seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # its edge is mixed with the occluder
     layers = []
     for _, aligned in references[:MOST_SOURCES]:
         motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas)

@@ -14,6 +14,9 @@ from unocclude.motion.working import Recent
 # the object there says next to nothing.
 AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.1}
 AGAINST_UNKNOWN_WHOLE = 0.8
+# References laid exactly are believed where they show the object; only what is surely behind it contradicts them.
+AGAINST_RIGID = {BACKGROUND: 1.0, STILL: 0.3, UNKNOWN: 0.3, FOREIGN: 0.0}
+LEAST_TRUSTED = 3
 
 AGREE_FOREIGN = 0.43
 AGREE_STILL = 0.55
@@ -46,7 +49,8 @@ class Voter:
         self.evidence, self.work = evidence, evidence.work
         self.count = count
         self.aligner = Aligner(evidence)
-        self._against = Recent(self._speaks_against)
+        self._against = Recent(lambda s: self._speaks_against(s, AGAINST))
+        self._behind = Recent(lambda s: self._speaks_against(s, AGAINST_RIGID))
 
     def references(self, i: int) -> list[int]:
         """Up to `count` well-visible frames of the shot: half before and half after, the nearest ones and a spread of
@@ -59,12 +63,52 @@ class Voter:
         """Frame i's silhouette; the visible mask where no other frame has a say."""
         evidence, window = self.evidence, self.evidence.window(i)
         visible, labels = self.work.visible[i][window], evidence.labels[i]
-        sources = self.references(i)
-        if not sources or not labels.size:
+        aligned = [self.aligner.align(s, i) for s in self.references(i)]
+        if sum(a.trusted for a in aligned) >= LEAST_TRUSTED:
+            aligned += [self.aligner.align(s, i) for s in self._half_visible(i)]
+        if not aligned or not labels.size:
             return Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])
-        aligned = [self.aligner.align(s, i) for s in sources]
-        references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
+        expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
+        trusted = [a for a in aligned if a.trusted]
+        if len(trusted) >= LEAST_TRUSTED:
+            references = sorted(((float(np.exp(-a.error / 5.0)), a) for a in trusted), key=lambda pair: -pair[0])
+            soft = self._rigid(references, window, labels)
+            added = _solid((soft > 0.5) & ~visible, expected, 0.002)
+        else:
+            aligned = [a for a in aligned if self.evidence.trajectory.well[a.source]]
+            references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
+            soft = self._articulated(i, references, window, labels, visible)
+            added = _solid((soft > 0.5) & ~visible, expected, 0.01)
+        soft[~added] = np.minimum(soft[~added], 0.49)
+        soft[visible] = 1
+        return Silhouette(window, soft, added, references)
 
+    def _half_visible(self, i: int) -> list[int]:
+        """Frames nearby that show some of the object, but not well."""
+        trajectory = self.evidence.trajectory
+        some = [s for s in self.work.shot(i) if not trajectory.well[s] and trajectory.ratio[s] > 0.2 and s != i]
+        return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
+
+    def _rigid(
+        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], labels: np.ndarray
+    ) -> np.ndarray:
+        """Share of references that show the object at a pixel among those that can tell."""
+        votes = np.zeros(labels.shape, np.float32)
+        against = np.zeros(labels.shape, np.float32)
+        for weight, a in references:
+            votes += weight * self.aligner.warp(self.work.visible[a.source].astype(np.float32), a.motion, window)
+            against += weight * self.aligner.warp(self._behind[a.source], a.motion, window)
+        share = votes / (votes + against + 0.1 * references[0][0])
+        return np.where(labels == BACKGROUND, share - 0.2, share)
+
+    def _articulated(
+        self,
+        i: int,
+        references: list[tuple[float, Aligned]],
+        window: tuple[slice, slice],
+        labels: np.ndarray,
+        visible: np.ndarray,
+    ) -> np.ndarray:
         votes = np.zeros(labels.shape, np.float32)
         against = np.zeros(labels.shape, np.float32)
         for weight, a in references:
@@ -72,19 +116,15 @@ class Voter:
             against += weight * self.aligner.warp(self._against[a.source], a.motion, window)
         total = sum(weight for weight, _ in references)
         # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
+        evidence = self.evidence
         whole = float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
         own = OWN * total * whole * (labels != FOREIGN)
         share = votes / (votes + against + own + 0.05 * total)
-
         needed = np.where(labels == STILL, AGREE_STILL, AGREE_FOREIGN)
         needed = needed - HULL_BONUS * (hull(visible) & (labels == FOREIGN))
         soft = np.clip(0.5 + (share - needed), 0, 1).astype(np.float32)
         soft[labels == BACKGROUND] = 0
-        expected = max(float(visible.sum()), float(np.mean([self.work.areas[s] for s in sources])))
-        added = _solid((soft > 0.5) & ~visible, expected)
-        soft[~added] = np.minimum(soft[~added], 0.49)
-        soft[visible] = 1
-        return Silhouette(window, soft, added, references)
+        return soft
 
     def _weights(self, aligned: list[Aligned]) -> list[float]:
         """exp of how well each silhouette and its pixels explain what is seen, and how near in time it is."""
@@ -100,12 +140,12 @@ class Voter:
             for a in aligned
         ]
 
-    def _speaks_against(self, s: int) -> np.ndarray:
+    def _speaks_against(self, s: int, weights: dict[int, float]) -> np.ndarray:
         """(h, w) float32 in 0..1: how much frame s says that a place is not the object."""
         window = self.evidence.window(s)
-        table = np.array([AGAINST[label] for label in range(4)], np.float32)
+        table = np.array([weights[label] for label in range(4)], np.float32)
         if self.evidence.trajectory.ratio[s] > 0.9:
-            table[UNKNOWN] = AGAINST_UNKNOWN_WHOLE
+            table[UNKNOWN] = max(table[UNKNOWN], AGAINST_UNKNOWN_WHOLE)
         whole = self.work.inside.astype(np.float32)
         whole[window] = table[self.evidence.labels[s]]
         whole[self.work.visible[s]] = 0
@@ -120,11 +160,12 @@ def _spread(frames: list[int], count: int) -> list[int]:
     return frames[:near] + [frames[k] for k in np.linspace(near, len(frames) - 1, count - near).astype(int)]
 
 
-def _solid(added: np.ndarray, expected_area: float) -> np.ndarray:
-    """Added pixels without slivers and specks; none at all where they are under 3 % of the object."""
+def _solid(added: np.ndarray, expected_area: float, share: float) -> np.ndarray:
+    """Added pixels without slivers and specks (parts under `share` of the object); none at all where they are under
+    three times that."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     opened = cv2.morphologyEx(added.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(opened)
-    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= 0.01 * expected_area]
+    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= share * expected_area]
     kept = np.isin(parts, large)
-    return kept if kept.sum() >= 0.03 * expected_area else np.zeros_like(kept)
+    return kept if kept.sum() >= 3 * share * expected_area else np.zeros_like(kept)
