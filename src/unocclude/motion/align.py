@@ -72,7 +72,7 @@ class Aligner:
                     if error >= (1.0 if best.precise else 0.8) * best.error:
                         break
                     best = Aligned(source, target, motion, error, score, True)
-                if tolerance < 0.4:
+                if tolerance < 0.2:
                     break
                 motion = self._refine(source, target, motion, tolerance)
                 tolerance /= 2
@@ -217,7 +217,7 @@ def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: i
     affine map, else the affine map, else a similarity; None where fewer than `least` or a third of the pairs agree
     or the map is wild."""
     found: list[tuple[float, np.ndarray]] = []
-    for kind, needed, bonus in (("similarity", 3, 1.0), ("affine", 6, 0.95), ("homography", 12, 0.9)):
+    for kind, needed, bonus in (("similarity", 3, 1.0), ("affine", 6, 0.95), ("homography", 12, 0.93)):
         if len(points) < needed:
             continue
         cv2.setRNGSeed(0)

@@ -11,7 +11,12 @@ from unocclude.scene import Scene
 LARGEST_CORRECTION = 40.0
 """Grey levels by which a copied pixel may be changed to meet the visible ones."""
 
-MOST_SOURCES = 6
+MOST_SOURCES = 8
+RIM = 3
+"""Pixels this near to a copied one take its colour: at a source's own edge colours are mixed with its background."""
+
+MOST_BLENDED = 3
+"""Where several references are laid exactly, so many are averaged: noise and misalignment cancel."""
 
 
 def recall_pixels(
@@ -33,36 +38,43 @@ def recall_pixels(
     reach = max(8, max(w, h) // 4)
     box = np.s_[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach]
     wanted, seen, here = hidden[box], visible[box], frame[box].astype(np.float32)
-    found = np.zeros_like(wanted)
     copied = here.copy()
     to_canvas = scene.evidence.work.to_canvas
     into_box = np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1.0]])
-    references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
     seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # its edge is mixed with the occluder
-    layers = []
+    references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
+    weight = np.zeros(wanted.shape, np.float32)
     for _, aligned in references[:MOST_SOURCES]:
         motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas)
         size = wanted.shape[::-1]
-        # clean pixels first: those at the source's own edge are mixed with its background
-        cover = cv2.warpPerspective(scene.visible(aligned.source).astype(np.uint8) * 255, motion, size)
-        clean = cv2.erode((cover > 250).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        layers.append((clean, cover > 127, motion, aligned.source))
-    for edge in (False, True):
-        for clean, cover, motion, source in layers:
-            mask = cover if edge else clean
-            take = mask & wanted & ~found
-            if not take.any():
-                continue
-            moved = cv2.warpPerspective(scene.frame(source), motion, wanted.shape[::-1], flags=cv2.INTER_CUBIC)
-            meet = mask & (seen | found)
-            copied[take] = _meet(moved.astype(np.float32), copied, meet)[take]
-            found |= take
-            if (found | ~wanted).all():
-                break
+        cover = cv2.warpPerspective(scene.visible(aligned.source).astype(np.uint8) * 255, motion, size) > 127
+        # the source's own edge is mixed with its background
+        clean = cv2.erode(cover.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        take = clean & wanted & (weight < (MOST_BLENDED if aligned.trusted else 1))
+        if not take.any():
+            continue
+        moved = cv2.warpPerspective(scene.frame(aligned.source), motion, size, flags=cv2.INTER_CUBIC)
+        moved = _meet(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
+        old = weight[take][:, None]
+        copied[take] = (copied[take] * old + moved[take]) / (old + 1)
+        weight[take] += 1
+    found = weight > 0
     result = np.clip(np.rint(copied), 0, 255).astype(np.uint8)
-    colour[box][found] = result[found]
-    recalled[box] = found
+    rim = wanted & ~found & (cv2.dilate(found.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0)
+    result[rim] = _nearest(result, found | seen)[rim]
+    recalled[box] = found | rim
+    colour[box][found | rim] = result[found | rim]
     return inpaint(colour, visible | recalled, amodal), recalled
+
+
+def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Every pixel's nearest known pixel's colour; image (h, w, 3), known (h, w) bool with at least one True."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((labels.max() + 1, 3), image.dtype)
+    colours[labels[known]] = image[known]
+    return colours[labels]
 
 
 def _meet(moved: np.ndarray, target: np.ndarray, meet: np.ndarray) -> np.ndarray:

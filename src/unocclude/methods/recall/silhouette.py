@@ -13,9 +13,9 @@ from unocclude.motion.working import Recent
 # How much a reference's pixel that is not its visible object speaks against the object, by label: what may hide
 # the object there says next to nothing.
 AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.1}
-AGAINST_UNKNOWN_WHOLE = 0.8
+WHOLE_KNOWS_BETTER = 2.7
 # References laid exactly are believed where they show the object; only what is surely behind it contradicts them.
-AGAINST_RIGID = {BACKGROUND: 1.0, STILL: 0.3, UNKNOWN: 0.3, FOREIGN: 0.0}
+AGAINST_RIGID = {BACKGROUND: 1.0, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
 LEAST_TRUSTED = 3
 
 AGREE_FOREIGN = 0.43
@@ -145,7 +145,7 @@ class Voter:
         window = self.evidence.window(s)
         table = np.array([weights[label] for label in range(4)], np.float32)
         if self.evidence.trajectory.ratio[s] > 0.9:
-            table[UNKNOWN] = max(table[UNKNOWN], AGAINST_UNKNOWN_WHOLE)
+            table[UNKNOWN] *= WHOLE_KNOWS_BETTER
         whole = self.work.inside.astype(np.float32)
         whole[window] = table[self.evidence.labels[s]]
         whole[self.work.visible[s]] = 0
