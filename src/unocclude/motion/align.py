@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from unocclude.motion.camera import is_tame, shift
-from unocclude.motion.evidence import BACKGROUND, STILL, Evidence
+from unocclude.motion.evidence import BACKGROUND, STILL, Evidence, largest_difference
 from unocclude.motion.fill import smooth_fill
 from unocclude.motion.working import Recent
 
@@ -55,8 +55,9 @@ class Aligner:
         self.work = evidence.work
         self._features = Recent(self._find_features)
         self._object_only = Recent(self._make_object_only)
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._flow.setFinestScale(0)  # the fit needs a tenth of a pixel
+        self._coarse = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._fine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._fine.setFinestScale(0)  # the last fits need a tenth of a pixel
 
     def align(self, source: int, target: int) -> Aligned:
         """The best motion of the object from frame `source` to frame `target`."""
@@ -143,8 +144,8 @@ class Aligner:
         count = int(visible.sum())
         if count < 16 or (visible & covered).sum() < 0.25 * count:
             return np.inf if count >= 16 else np.nan
-        moved = self.warp(self.evidence._soft[source], motion, window)
-        difference = cv2.absdiff(self.evidence._soft[target][window], moved).max(2).astype(np.float32)
+        moved = self.warp(self.evidence.soft[source], motion, window)
+        difference = largest_difference(self.evidence.soft[target][window], moved).astype(np.float32)
         both = visible & covered
         missing = count - int(both.sum())
         share = min(missing, 0.5 * count) * 0.5  # an uncovered visible pixel may be hidden in the source
@@ -191,24 +192,27 @@ class Aligner:
         """A motion re-fitted to the flow that remains after `motion`, from the pixels not held back, within
         `tolerance` pixels; None where it does not fit."""
         window = self.evidence.window(target)
-        if min(window[0].stop - window[0].start, window[1].stop - window[1].start) < 16:
-            return None
-        here = np.ascontiguousarray(self._object_only[target][window])
         covered = self.warp(self.work.visible[source], motion, window)
         both = self.work.visible[target][window] & covered
-        there = smooth_fill(self.warp(self._object_only[source], motion, window), covered)
-        flow = self._flow.calc(here, there, None)
-        inner = cv2.erode(both.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        ys, xs = np.nonzero(inner & ~_held_back(window))
+        x, y, width, height = cv2.boundingRect(both.astype(np.uint8))
+        if min(width, height) < 16:
+            return None
+        tight = np.s_[window[0].start + y : window[0].start + y + height, window[1].start + x : window[1].start + x + width]
+        inside = np.s_[y : y + height, x : x + width]
+        here = np.ascontiguousarray(self._object_only[target][tight])
+        there = smooth_fill(self.warp(self._object_only[source], motion, tight), covered[inside])
+        flow = (self._coarse if tolerance >= 1 else self._fine).calc(here, there, None)
+        inner = cv2.erode(both[inside].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        ys, xs = np.nonzero(inner & ~_held_back(tight))
         if len(ys) < 60:
             return None
-        step = max(1, len(ys) // 600)
+        step = len(ys) // 300 + 1
         ys, xs = ys[::step], xs[::step]
         points = np.stack([xs, ys], 1).astype(np.float32)
         rest = fit_object(points + flow[ys, xs], points, tolerance, 30)
         if rest is None:
             return None
-        into = shift(window[1].start, window[0].start)
+        into = shift(tight[1].start, tight[0].start)
         return into @ rest @ np.linalg.inv(into) @ motion
 
 
@@ -222,10 +226,10 @@ def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: i
             continue
         cv2.setRNGSeed(0)
         if kind == "homography":
-            matrix, inliers = cv2.findHomography(points, moved, cv2.RANSAC, tolerance, maxIters=500)
+            matrix, inliers = cv2.findHomography(points, moved, cv2.RANSAC, tolerance, maxIters=200)
         else:
             fit = cv2.estimateAffinePartial2D if kind == "similarity" else cv2.estimateAffine2D
-            matrix, inliers = fit(points, moved, ransacReprojThreshold=tolerance, maxIters=500)
+            matrix, inliers = fit(points, moved, ransacReprojThreshold=tolerance, maxIters=300)
             matrix = None if matrix is None else np.vstack([matrix, [0, 0, 1]])
         if matrix is None or inliers.sum() < max(least, len(points) / 3) or not is_tame(matrix, points, 3.0):
             continue
@@ -236,4 +240,4 @@ def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: i
 def _held_back(window: tuple[slice, slice]) -> np.ndarray:
     """Checkerboard of 8x8 blocks: where it is true, pixels judge motions and never shape them."""
     ys, xs = np.ogrid[window[0], window[1]]
-    return (ys // 8 + xs // 8) % 2 == 0
+    return ((ys >> 3) + (xs >> 3)) & 1 == 0

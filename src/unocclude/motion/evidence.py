@@ -37,7 +37,7 @@ class Evidence:
         self.trajectory = Trajectory(self.work)
         self.labels = Recent(self._labels)
         self.contact = Recent(self._contact, keep=1 << 20)  # one number a frame
-        self._soft = Recent(lambda i: soften(self.work.frame[i]), keep=2 * OFFSETS[-1] + 2)
+        self.soft = Recent(lambda i: soften(self.work.frame[i]), keep=2 * OFFSETS[-1] + 2)
 
     def window(self, i: int) -> tuple[slice, slice]:
         """Rows and columns in which frame i's object is looked for, at working resolution."""
@@ -48,7 +48,7 @@ class Evidence:
         work, window = self.work, self.window(i)
         if self.scene.given_occluders is not None:
             return np.where(work.occluder[i] | ~work.inside, FOREIGN, BACKGROUND)[window].astype(np.uint8)
-        here = self._soft[i][window]
+        here = self.soft[i][window]
         seen = np.zeros(here.shape[:2], np.float32)
         agree = np.zeros_like(seen)
         covered = np.zeros(here.shape[:2], bool)
@@ -64,11 +64,11 @@ class Evidence:
             if not self.trajectory.well[s]:
                 # what is near a badly visible object may be what hides it, so it says nothing of the background
                 known[self.trajectory.window(s, 0.1)] = False
-            moved = cv2.warpPerspective(self._soft[s], motion, size, flags=cv2.INTER_LINEAR)
+            moved = cv2.warpPerspective(self.soft[s], motion, size, flags=cv2.INTER_LINEAR)
             valid = cv2.warpPerspective(known.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST)
             covered |= cv2.warpPerspective(visible, motion, size, flags=cv2.INTER_NEAREST) > 0
             seen += valid
-            agree += valid * (cv2.absdiff(here, moved).max(2) < TOLERANCE)
+            agree += valid * (largest_difference(here, moved) < TOLERANCE)
         labels = np.full(seen.shape, UNKNOWN, np.uint8)
         known_here = seen >= 3
         same = known_here & (agree >= 0.5 * seen)
@@ -106,3 +106,9 @@ class Evidence:
 def soften(frame: np.ndarray) -> np.ndarray:
     """A slight blur (sigma 1), so that agreement does not hang on noise and half a pixel of misalignment."""
     return cv2.GaussianBlur(frame, (0, 0), 1.0)
+
+
+def largest_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Per-pixel absolute difference of two (h, w, 3) uint8 pictures, the largest of the channels: (h, w) uint8."""
+    red, green, blue = cv2.split(cv2.absdiff(first, second))
+    return cv2.max(cv2.max(red, green), blue)

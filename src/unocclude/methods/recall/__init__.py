@@ -21,7 +21,7 @@ from unocclude.scene import Scene
 
 
 class RecallOptions(Options):
-    references: int = Field(16, ge=2, le=64, description="frames that vote on each frame's silhouette")
+    references: int = Field(12, ge=2, le=64, description="frames that vote on each frame's silhouette")
 
 
 class Recall(Method):

@@ -45,7 +45,7 @@ class Silhouette:
 class Voter:
     """Completes silhouettes of one scene from its references."""
 
-    def __init__(self, evidence: Evidence, count: int = 16):
+    def __init__(self, evidence: Evidence, count: int = 12):
         self.evidence, self.work = evidence, evidence.work
         self.count = count
         self.aligner = Aligner(evidence)
@@ -57,7 +57,9 @@ class Voter:
         the others."""
         wells = [s for s in self.evidence.trajectory.well_near(i) if s != i]
         before, after = [s for s in wells if s < i][::-1], [s for s in wells if s > i]
-        return [s for side in (before, after) for s in _spread(side, self.count // 2)]
+        untouched = self.evidence.trajectory.ratio[i] > 0.9 and self.evidence.contact[i] < 0.03
+        count = self.count // 2 if untouched else self.count
+        return [s for side in (before, after) for s in _spread(side, count // 2)]
 
     def silhouette(self, i: int) -> Silhouette:
         """Frame i's silhouette; the visible mask where no other frame has a say."""
