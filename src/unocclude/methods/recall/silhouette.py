@@ -15,7 +15,9 @@ from unocclude.motion.working import Recent
 AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.1}
 WHOLE_KNOWS_BETTER = 2.7
 # References laid exactly are believed where they show the object; only what is surely behind it contradicts them.
-AGAINST_RIGID = {BACKGROUND: 1.0, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
+AGAINST_RIGID = {BACKGROUND: 0.4, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
+RIGID_DOUBT = 0.2
+RIGID_ERROR_SCALE = 12.0
 LEAST_TRUSTED = 3
 
 AGREE_FOREIGN = 0.43
@@ -73,7 +75,7 @@ class Voter:
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
         trusted = [a for a in aligned if a.trusted]
         if len(trusted) >= LEAST_TRUSTED:
-            references = sorted(((float(np.exp(-a.error / 5.0)), a) for a in trusted), key=lambda pair: -pair[0])
+            references = sorted(((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0])
             soft = self._rigid(references, window, labels)
             added = _solid((soft > 0.5) & ~visible, expected, 0.002)
         else:
@@ -101,7 +103,7 @@ class Voter:
             votes += weight * self.aligner.warp(self.work.visible[a.source].astype(np.float32), a.motion, window)
             against += weight * self.aligner.warp(self._behind[a.source], a.motion, window)
         share = votes / (votes + against + 0.1 * references[0][0])
-        return np.where(labels == BACKGROUND, share - 0.2, share)
+        return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
 
     def _articulated(
         self,
