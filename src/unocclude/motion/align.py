@@ -65,21 +65,24 @@ class Aligner:
         best = Aligned(source, target, transplant, self._error(source, target, transplant), score, False)
         if not self.work.visible[target].any():
             return best
+        exact = best
         for candidate in (self._match(source, target), transplant):
             motion, tolerance = candidate, 1.0
             while motion is not None:
                 if motion is not transplant:
                     error = self._error(source, target, motion)
-                    if error >= (1.0 if best.precise else 0.8) * best.error:
+                    if not error < exact.error:
                         break
-                    best = Aligned(source, target, motion, error, score, True)
+                    exact = Aligned(source, target, motion, error, score, True)
                 if tolerance < 0.2:
                     break
                 motion = self._refine(source, target, motion, tolerance)
                 tolerance /= 2
-            if best.precise:
-                return replace(best, trusted=self._is_pinned(best))
-        return best
+            if exact.precise:
+                break
+        if self._is_pinned(exact):
+            return replace(exact, trusted=True)
+        return exact if exact.error < 0.8 * best.error else best
 
     def _is_pinned(self, aligned: Aligned) -> bool:
         nearby = [

@@ -20,6 +20,9 @@ RIGID_DOUBT = 0.2
 RIGID_ERROR_SCALE = 12.0
 LEAST_TRUSTED = 3
 
+PRIOR = 0.05
+"""Weight of the guess where no frame has a say, as a share of all references."""
+
 AGREE_FOREIGN = 0.43
 AGREE_STILL = 0.55
 HULL_BONUS = 0.15
@@ -76,7 +79,7 @@ class Voter:
         trusted = [a for a in aligned if a.trusted]
         if len(trusted) >= LEAST_TRUSTED:
             references = sorted(((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0])
-            soft = self._rigid(references, window, labels)
+            soft = self._rigid(references, window, labels, visible)
             added = _solid((soft > 0.5) & ~visible, expected, 0.002)
         else:
             aligned = [a for a in aligned if self.evidence.trajectory.well[a.source]]
@@ -94,7 +97,11 @@ class Voter:
         return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
 
     def _rigid(
-        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], labels: np.ndarray
+        self,
+        references: list[tuple[float, Aligned]],
+        window: tuple[slice, slice],
+        labels: np.ndarray,
+        visible: np.ndarray,
     ) -> np.ndarray:
         """Share of references that show the object at a pixel among those that can tell."""
         votes = np.zeros(labels.shape, np.float32)
@@ -102,7 +109,8 @@ class Voter:
         for weight, a in references:
             votes += weight * self.aligner.warp(self.work.visible[a.source].astype(np.float32), a.motion, window)
             against += weight * self.aligner.warp(self._behind[a.source], a.motion, window)
-        share = votes / (votes + against + 0.1 * references[0][0])
+        own = PRIOR * sum(weight for weight, _ in references)
+        share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
         return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
 
     def _articulated(
@@ -123,12 +131,17 @@ class Voter:
         evidence = self.evidence
         whole = float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
         own = OWN * total * whole * (labels != FOREIGN)
-        share = votes / (votes + against + own + 0.05 * total)
+        guess = PRIOR * total
+        share = (votes + guess * self._guess(visible, labels)) / (votes + against + own + guess)
         needed = np.where(labels == STILL, AGREE_STILL, AGREE_FOREIGN)
         needed = needed - HULL_BONUS * (hull(visible) & (labels == FOREIGN))
         soft = np.clip(0.5 + (share - needed), 0, 1).astype(np.float32)
         soft[labels == BACKGROUND] = 0
         return soft
+
+    def _guess(self, visible: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What is believed where no frame has a say: the object's hull, as far as something may hide it."""
+        return 0.9 * (hull(visible) & ((labels == FOREIGN) | (labels == UNKNOWN))).astype(np.float32)
 
     def _weights(self, aligned: list[Aligned]) -> list[float]:
         """exp of how well each silhouette and its pixels explain what is seen, and how near in time it is."""
