@@ -21,14 +21,10 @@ SEED, FRAMES, WIDTH, HEIGHT = 3, 48, 480, 320
 
 
 def demo_world() -> World:
-    return rigid_world(
-        SEED, "camera", FRAMES, WIDTH, HEIGHT, size=0.66, occluders=["pole", "blob"], noise=1.5, fps=24
-    )
+    return rigid_world(SEED, "camera", FRAMES, WIDTH, HEIGHT, size=0.66, occluders=["pole", "blob"], noise=1.5, fps=24)
 
 
-def write_video(
-    path: Path, frames: Iterable[np.ndarray], fps: float, crf: int = 6, preset: str = "fast"
-) -> None:
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, crf: int = 6, preset: str = "fast") -> None:
     """RGB frames of even size as H.264, whole or not at all; BT.601, which is what untagged video of this
     size is taken for."""
     with whole(path) as part, av.open(str(part), "w") as container:

@@ -114,9 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="recall")
     parser.add_argument("--quick", action="store_true", help="50 frames only")
-    parser.add_argument(
-        "--profile", action="store_true", help="the ten functions that took longest, of each run"
-    )
+    parser.add_argument("--profile", action="store_true", help="the ten functions that took longest, of each run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     parser.add_argument("--make", nargs="+", metavar=("FOLDER", "LENGTH"), help=argparse.SUPPRESS)
     parser.add_argument("--measure", nargs=2, metavar=("FOLDER", "LENGTH"), help=argparse.SUPPRESS)

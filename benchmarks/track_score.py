@@ -78,9 +78,7 @@ def main() -> None:
         speed = len(clip) / (time.perf_counter() - started)
         ours = float(np.mean([iou(a, b) for a, b in zip(masks, truth, strict=True)]))
         hold = float(np.mean([iou(masks[frame], b) for b in truth]))
-        flow = float(
-            np.mean([iou(a, b) for a, b in zip(flow_only(clip, masks[frame], frame), truth, strict=True)])
-        )
+        flow = float(np.mean([iou(a, b) for a, b in zip(flow_only(clip, masks[frame], frame), truth, strict=True)]))
         rows.append((ours, iou(masks[frame], truth[frame]), hold, flow, speed))
         figures = " ".join(f"{v:6.3f}" for v in rows[-1][:4])
         print(f"{folder.name:20s} {frame:5d} {figures} {speed:5.1f}", flush=True)

@@ -125,7 +125,13 @@ def write(folder: Path, number: int, real: Path) -> None:
             ("amodal_rgb", frame * amodal[..., None]),
         ):
             cv2.imwrite(str(folder / part / f"{i:05d}.png"), image)
-    meta = {"object": name, "frames": [first, last], "occluder": kind, "motion": motion, "occlusion_rate": rates}
+    meta = {
+        "object": name,
+        "frames": [first, last],
+        "occluder": kind,
+        "motion": motion,
+        "occlusion_rate": rates,
+    }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1))
     print(f"{folder.name}: {name} {first}-{last} behind {kind}, {motion}; hidden {np.round(rates, 2).tolist()}")
 

@@ -11,7 +11,7 @@ from unocclude import methods
 from unocclude.cli import main
 from unocclude.completion import FrameResult
 from unocclude.media.images import write_png
-from unocclude.methods.base import Method, Options
+from unocclude.methods.base import Method, MethodOptions
 from unocclude.methods.compose import compose
 
 HEIGHT, WIDTH, COUNT = 36, 48, 6
@@ -30,9 +30,7 @@ def make(folder, count=COUNT, seed=0):
         x = 2 + round(30 * t / max(count, 5))
         frame[10:24, x : x + 14] = texture
         amodal[10:24, x : x + 14] = True
-        write_png(
-            folder / "amodal_rgb" / f"{t:05d}.png", np.where(amodal[..., None], frame, 0).astype(np.uint8)
-        )
+        write_png(folder / "amodal_rgb" / f"{t:05d}.png", np.where(amodal[..., None], frame, 0).astype(np.uint8))
         visible = amodal.copy()
         visible[:, 26:32] = False
         frame[:, 26:32] = (20, 200, 20)
@@ -49,18 +47,16 @@ class Drawing(Method):
     summary = "a method for tests"
     samples = True
 
-    class Options(Options):
+    class MethodOptions(MethodOptions):
         reach: int = Field(6, ge=1, le=20, description="how far it may grow, in pixels")
         shout: bool = False
 
-    Options: ClassVar[type[Options]]
+    Options: ClassVar[type[MethodOptions]]
 
     def complete(self, scene, start=0):
         for i in range(start, len(scene)):
             drawn = [self._draw(scene, i, k) for k in range(self.setting.hypotheses)]
-            yield (
-                drawn[0] if len(drawn) == 1 else FrameResult(**vars(drawn[0]) | {"hypotheses": tuple(drawn)})
-            )
+            yield (drawn[0] if len(drawn) == 1 else FrameResult(**vars(drawn[0]) | {"hypotheses": tuple(drawn)}))
 
     def _draw(self, scene, i, k):
         # seeded by frame, so that a run that is resumed draws the same
@@ -99,9 +95,7 @@ def run(capsys, *args):
 
 def assert_one_line(err, *words):
     """An error as the contract wants it: one plain line that says these words."""
-    lines = [
-        line for line in err.splitlines() if not line.startswith(("tracking:", "completing:", "preview:"))
-    ]
+    lines = [line for line in err.splitlines() if not line.startswith(("tracking:", "completing:", "preview:"))]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     assert "Traceback" not in err and not re.search("[\x1b│╭─]", err)
@@ -113,8 +107,5 @@ def contents(folder, *kinds):
     """Every file under the named sub-folders (all of it without names), as bytes by name."""
     roots = [Path(folder) / kind for kind in kinds] or [Path(folder)]
     return {
-        str(p.relative_to(folder)): p.read_bytes()
-        for root in roots
-        for p in sorted(root.rglob("*"))
-        if p.is_file()
+        str(p.relative_to(folder)): p.read_bytes() for root in roots for p in sorted(root.rglob("*")) if p.is_file()
     }

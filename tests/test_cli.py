@@ -132,9 +132,7 @@ def test_track(clip, tmp_path, capsys):
     assert run(capsys, *arguments, "--quiet") == (0, f"{out}\n", "")
     assert {p.name for p in out.iterdir()} == {"visible_masks", "track.json"}
     given = [read_png(p) for p in sorted((clip / "visible_masks").iterdir())]
-    assert all(
-        np.array_equal(a, read_png(out / "visible_masks" / f"{i:05d}.png")) for i, a in enumerate(given)
-    )
+    assert all(np.array_equal(a, read_png(out / "visible_masks" / f"{i:05d}.png")) for i, a in enumerate(given))
     assert json.loads((out / "track.json").read_text())["frame_count"] == COUNT
     code, _, err = run(capsys, *arguments)
     assert code == 2
@@ -483,9 +481,7 @@ def test_out_where_nothing_can_be(complete, tmp_path):
 def test_killed_overwrite_does_not_leave_old_frames_to_resume(complete, tmp_path, monkeypatch):
     """Frames of the old result that survive a kill during the emptying are not taken for the new run's."""
     complete("--method", "convex")
-    monkeypatch.setattr(
-        "unocclude.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
+    monkeypatch.setattr("unocclude.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
     assert complete("--overwrite")[0] == 130
     monkeypatch.undo()
     code, _, err = complete("--resume")
@@ -568,9 +564,7 @@ def check_killed(tmp_path, monkeypatch, capsys, count, waits):
     assert run(capsys, "complete", clip / "frames", "-o", tmp_path / "straight", *prompt)[0] == 0
     kinds = (*PIXELS, "hypotheses", "disagreement")
     assert contents(tmp_path / "out", *kinds) == contents(tmp_path / "straight", *kinds)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        p.name for p in (tmp_path / "straight").iterdir()
-    }
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in (tmp_path / "straight").iterdir()}
     assert not [p for p in (tmp_path / "out").rglob("*") if media_files.is_temporary(p.name)]
 
 
@@ -610,9 +604,7 @@ def test_killed_again_and_again(tmp_path, monkeypatch, capsys):
 def test_a_real_full_disk(clip, tmp_path, capsys):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True
-    ).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("this machine does not let us mount a tmpfs")
     try:
         arguments = ("complete", clip / "frames", "-o", disk / "out", "--masks", clip / "visible_masks")

@@ -112,9 +112,7 @@ def test_the_truth_itself_is_perfect_and_the_visible_mask_is_not(pred, gt):
 
 def test_json_table_and_plot(pred, gt, tmp_path, capsys):
     out = pred(method="modal")
-    code, text, err = run(
-        capsys, "evaluate", out, gt, "--json", tmp_path / "f.json", "--plot", tmp_path / "f.png"
-    )
+    code, text, err = run(capsys, "evaluate", out, gt, "--json", tmp_path / "f.json", "--plot", tmp_path / "f.png")
     assert (code, err) == (0, "")
     written = json.loads((tmp_path / "f.json").read_text(), parse_constant=pytest.fail)
     assert written.keys() == {*KEYS, "frames"}
@@ -141,9 +139,7 @@ def test_one_frame(gt, tmp_path, capsys):
     arguments = ("--masks", small / "visible_masks", "--method", "modal")
     assert run(capsys, "complete", small / "frames", "-o", tmp_path / "o", *arguments)[0] == 0
     figures = evaluation.evaluate(tmp_path / "o", small)
-    assert (
-        figures["miou"] == 1 and math.isnan(figures["temporal_stability"]) and math.isnan(figures["miou_occ"])
-    )
+    assert figures["miou"] == 1 and math.isnan(figures["temporal_stability"]) and math.isnan(figures["miou_occ"])
 
 
 def resize(folder):
@@ -164,8 +160,7 @@ SPOILED = {
         resize(gt / kind) for kind in ("frames", "visible_masks", "amodal_masks", "amodal_rgb")
     ],
     "has 6 frames": lambda gt: [
-        (gt / kind / "00005.png").unlink()
-        for kind in ("frames", "visible_masks", "amodal_masks", "amodal_rgb")
+        (gt / kind / "00005.png").unlink() for kind in ("frames", "visible_masks", "amodal_masks", "amodal_rgb")
     ],
 }
 

@@ -54,9 +54,7 @@ def on(rgba: np.ndarray, grey: float) -> np.ndarray:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("name", "decoder"), [("a.mov", None), ("a.webm", "libvpx-vp9")])
-def test_alpha_video_comes_back(
-    tmp_path: Path, name: str, decoder: str | None, size: tuple[int, int]
-) -> None:
+def test_alpha_video_comes_back(tmp_path: Path, name: str, decoder: str | None, size: tuple[int, int]) -> None:
     want = layers(size)
     assert write_layers(tmp_path / name, iter(want), fps=25) == [tmp_path / name]
     got = decode_rgba(tmp_path / name, decoder)
@@ -160,9 +158,7 @@ def test_exr_is_linear_and_premultiplied(tmp_path: Path) -> None:
             stored = np.stack([halves[k] for k in (2, 0, 1, 3)], axis=2).astype(float)
         alpha = frame[..., 3:] / 255
         unmultiplied = stored[..., :3] / np.maximum(alpha, 1e-9)
-        srgb = np.where(
-            unmultiplied <= 0.0031308, unmultiplied * 12.92, 1.055 * unmultiplied ** (1 / 2.4) - 0.055
-        )
+        srgb = np.where(unmultiplied <= 0.0031308, unmultiplied * 12.92, 1.055 * unmultiplied ** (1 / 2.4) - 0.055)
         assert np.abs(stored[..., 3:] - alpha).max() < 1e-3
         assert np.abs(srgb * 255 - frame[..., :3])[frame[..., 3] > 20].max() < 0.5
 
@@ -227,9 +223,7 @@ def test_a_file_that_was_there_survives_a_failure(tmp_path: Path) -> None:
 
 
 def test_bad_requests(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"unknown format \.xyz; use one of .mov, .webm, .mp4, .gif, .png, .exr"
-    ):
+    with pytest.raises(InputError, match=r"unknown format \.xyz; use one of .mov, .webm, .mp4, .gif, .png, .exr"):
         write_layers(tmp_path / "a.xyz", layers((48, 64)), fps=25)
     for suffix in ("mov", "exr"):
         with pytest.raises(InputError, match="no frames"):

@@ -64,9 +64,7 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], Path]] = {
     "nulls": lambda p, t: write_json(p / "m.json", [rle(m) if m.any() else None for m in t]),
     "uncompressed": lambda p, t: write_json(p / "m.json", {"masks": [uncompressed(m) for m in t]}),
     "segmentations": lambda p, t: write_json(p / "m.json", {"segmentations": [rle(m) for m in t]}),
-    "annotations": lambda p, t: write_json(
-        p / "m.json", {"annotations": [{"segmentation": rle(m)} for m in t]}
-    ),
+    "annotations": lambda p, t: write_json(p / "m.json", {"annotations": [{"segmentation": rle(m)} for m in t]}),
     "sav": lambda p, t: write_json(p / "m.json", {"masklet": [[rle(m)] for m in t], "masklet_id": [0]}),
     "npy": lambda p, t: (np.save(p / "m.npy", t), p / "m.npy")[1],
     "npz": lambda p, t: (np.savez_compressed(p / "m.npz", masks=t.astype(np.int64)), p / "m.npz")[1],

@@ -22,15 +22,11 @@ def pan(seed: int, count: int, speed: int = 2) -> list[np.ndarray]:
 
 def shots(frames: list[np.ndarray]) -> list[tuple[int, int]]:
     found = find_shots(Clip.from_frames(frames))
-    assert all(len(shot) for shot in found) and [i for shot in found for i in shot] == list(
-        range(len(frames))
-    )
+    assert all(len(shot) for shot in found) and [i for shot in found for i in shot] == list(range(len(frames)))
     return [(shot.start, shot.stop) for shot in found]
 
 
-@pytest.mark.parametrize(
-    "lengths", [[20, 20], [2, 20], [20, 2], [3, 3, 3], [40, 5, 30], [30], [15, 15, 15, 15]]
-)
+@pytest.mark.parametrize("lengths", [[20, 20], [2, 20], [20, 2], [3, 3, 3], [40, 5, 30], [30], [15, 15, 15, 15]])
 def test_hard_cuts(lengths: list[int]) -> None:
     frames = [frame for seed, count in enumerate(lengths) for frame in pan(seed, count)]
     ends = np.cumsum([0, *lengths]).tolist()
@@ -70,9 +66,7 @@ def test_what_was_covered_for_a_moment_is_the_same_shot() -> None:
 def test_fast_motion_and_noise_are_no_cuts() -> None:
     assert shots(pan(0, 30, speed=17)) == [(0, 30)]
     noise = np.random.default_rng(0)
-    assert shots(
-        [np.clip(f + noise.normal(0, 12, f.shape), 0, 255).astype(np.uint8) for f in pan(0, 30)]
-    ) == [(0, 30)]
+    assert shots([np.clip(f + noise.normal(0, 12, f.shape), 0, 255).astype(np.uint8) for f in pan(0, 30)]) == [(0, 30)]
 
 
 @pytest.mark.parametrize("size", [(9, 7), (1, 1), (40, 900)])

@@ -90,9 +90,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("name", "codec", "pixels", "options"), KINDS, ids=[kind[0] for kind in KINDS])
-def test_any_order_gives_the_same_bits(
-    tmp_path: Path, name: str, codec: str, pixels: str, options: dict
-) -> None:
+def test_any_order_gives_the_same_bits(tmp_path: Path, name: str, codec: str, pixels: str, options: dict) -> None:
     size = (49, 65) if codec in ("libvpx-vp9", "prores_ks", "ffv1") and pixels != "yuv422p10le" else (50, 66)
     path = clip(tmp_path / name, codec, size=size, pixels=pixels, options=options)
     want = sequential(path)
@@ -113,9 +111,7 @@ def test_few_packets_are_decoded_again(tmp_path: Path, monkeypatch: pytest.Monke
     video = VideoFrames(clip(tmp_path / "a.mp4", "libx264", 48, options=X264))
     begun: list[int] = []
     restart = VideoFrames._restart
-    monkeypatch.setattr(
-        VideoFrames, "_restart", lambda self, place: (begun.append(place), restart(self, place))
-    )
+    monkeypatch.setattr(VideoFrames, "_restart", lambda self, place: (begun.append(place), restart(self, place)))
     for i in range(48):
         video.read(i)
     assert begun == []  # forwards, never again
@@ -138,14 +134,10 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_video_of_one_frame(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.mp4", "libx264", 1)
     video = open_source(path)
-    assert (
-        len(video) == 1 and list(video.times) == [0.0] and np.array_equal(video.read(0), sequential(path)[0])
-    )
+    assert len(video) == 1 and list(video.times) == [0.0] and np.array_equal(video.read(0), sequential(path)[0])
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.webm", "libvpx-vp9")]
-)
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.webm", "libvpx-vp9")])
 def test_variable_frame_rate_keeps_every_frame(tmp_path: Path, name: str, codec: str) -> None:
     times = [0, 33, 66, 100, 400, 410, 1000, 1033]
     path = clip(tmp_path / name, codec, 8, times=times)
@@ -247,9 +239,7 @@ def test_ten_bits_come_down_to_eight(tmp_path: Path) -> None:
         ("a.mkv", "ffv1", "bgra", {}),
     ],
 )
-def test_alpha_is_composited_on_black(
-    tmp_path: Path, name: str, codec: str, pixels: str, options: dict
-) -> None:
+def test_alpha_is_composited_on_black(tmp_path: Path, name: str, codec: str, pixels: str, options: dict) -> None:
     grey = np.full((48, 64, 4), 200, np.uint8)
     grey[..., 3] = np.linspace(0, 255, 64).round()
 
@@ -257,9 +247,7 @@ def test_alpha_is_composited_on_black(
         if name.endswith("webm"):
             stream.metadata["alpha_mode"] = "1"
 
-    path = encode(
-        tmp_path / name, codec, [grey] * 2, pixels=pixels, options=options, setup=tag, layout="rgba"
-    )
+    path = encode(tmp_path / name, codec, [grey] * 2, pixels=pixels, options=options, setup=tag, layout="rgba")
     assert np.abs(VideoFrames(path).read(1) - 200 * (grey[..., 3:] / 255)).max() <= 3
 
 
@@ -279,9 +267,7 @@ def test_truncated_with_its_index_in_front(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.mp4", "libx264", 40, options=X264, container_options=flags)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"mdat") + 4 + (len(whole) - whole.index(b"mdat") - 4) // 2])
-    with pytest.raises(
-        InputError, match=r"truncated.* only (\d+) of its 40 frames can be read.*ffmpeg"
-    ) as caught:
+    with pytest.raises(InputError, match=r"truncated.* only (\d+) of its 40 frames can be read.*ffmpeg") as caught:
         open_source(path)
     readable = int(str(caught.value).split("only ")[1].split()[0])
     with av.open(str(path)) as file:
@@ -290,9 +276,7 @@ def test_truncated_with_its_index_in_front(tmp_path: Path) -> None:
         assert len(packets) == readable
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4")]
-)
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4")])
 def test_other_containers_cut_short(tmp_path: Path, name: str, codec: str) -> None:
     path = clip(tmp_path / name, codec, 40)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.7)])

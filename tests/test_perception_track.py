@@ -22,9 +22,7 @@ DATA = Path(__file__).parents[1].parent / "shared" / "data"
 HEIGHT, WIDTH = 97, 161  # odd on purpose
 
 
-def texture(
-    height: int, width: int, seed: int, colour: tuple[int, int, int], contrast: float = 60
-) -> np.ndarray:
+def texture(height: int, width: int, seed: int, colour: tuple[int, int, int], contrast: float = 60) -> np.ndarray:
     rng = np.random.default_rng(seed)
     noise = cv2.GaussianBlur(rng.normal(size=(height, width, 3)).astype(np.float32), (0, 0), 2.0)
     return np.clip(np.array(colour) + contrast * noise / noise.std() * 0.4, 0, 255).astype(np.uint8)
@@ -198,9 +196,7 @@ def test_single_grey_frame_and_whole_frame_box() -> None:
         ({"box": (1, 1, 5, 5), "point": (3, 3)}, "exactly one kind of prompt"),
     ],
 )
-def test_bad_prompts_say_what_was_wrong(
-    passing: tuple[Clip, list[np.ndarray]], prompt: dict, words: str
-) -> None:
+def test_bad_prompts_say_what_was_wrong(passing: tuple[Clip, list[np.ndarray]], prompt: dict, words: str) -> None:
     with pytest.raises(InputError) as caught:
         track(passing[0], **prompt)
     assert words in str(caught.value) and "\n" not in str(caught.value)
@@ -244,9 +240,7 @@ def test_flow_goes_where_it_says() -> None:
     assert np.abs(np.median(flow, axis=(0, 1)) - (3, 2)).max() < 0.05
     moved = sample(b, pixels(flow.shape) + flow)
     assert np.abs(moved[5:-5, 5:-5].astype(int) - a[5:-5, 5:-5]).mean() < 2
-    assert similarity(flow, np.ones(flow.shape[:2], bool)) == pytest.approx(
-        np.array([[1, 0, 3], [0, 1, 2]]), abs=0.1
-    )
+    assert similarity(flow, np.ones(flow.shape[:2], bool)) == pytest.approx(np.array([[1, 0, 3], [0, 1, 2]]), abs=0.1)
     assert not dense_flow(a[:8], b[:8]).any()
 
 

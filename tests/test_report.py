@@ -125,9 +125,7 @@ def test_pictures_are_made_right():
     assert edge.any() and np.abs(small[edge][:, :3].astype(int) - (200, 100, 50)).max() <= 2  # no dark fringe
     board = on_checkerboard(rgba)
     assert np.array_equal(board[15, 15], (200, 100, 50)) and len(np.unique(board[0:8, 0:16])) == 2
-    assert (
-        fit(1080, 1920, 960) == (540, 960) and fit(10, 20, 960) == (10, 20) and fit(1, 5000, 480) == (1, 480)
-    )
+    assert fit(1080, 1920, 960) == (540, 960) and fit(10, 20, 960) == (10, 20) and fit(1, 5000, 480) == (1, 480)
     mask = np.zeros((40, 40), bool)
     mask[10:30, 10:30] = True
     assert shrink(mask, (20, 20)).sum() == 100
@@ -167,9 +165,7 @@ def page(browser):
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
     page.on(
         "request",
-        lambda request: (
-            None if request.url.startswith(("file:", "data:")) else page.wrong.append(request.url)
-        ),
+        lambda request: None if request.url.startswith(("file:", "data:")) else page.wrong.append(request.url),
     )
     yield page
     page.context.close()

@@ -30,13 +30,9 @@ def warp(image, homography, width, height):
     total = np.zeros((height, width, image.shape[2]))
     for dy in offsets:
         for dx in offsets:
-            u, v, w = np.tensordot(
-                np.linalg.inv(homography), np.stack([x + dx, y + dy, np.ones_like(x)]), axes=1
-            )
+            u, v, w = np.tensordot(np.linalg.inv(homography), np.stack([x + dx, y + dy, np.ones_like(x)]), axes=1)
             at = [(u / w).astype(np.float32), (v / w).astype(np.float32)]
-            total += cv2.remap(
-                image.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-            )
+            total += cv2.remap(image.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return total / 25
 
 
@@ -112,9 +108,7 @@ def test_noise_is_the_sensors_alone():
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
-@pytest.mark.parametrize(
-    ("frames", "width", "height"), [(1, 97, 61), (5, 63, 125), (2, 16, 16), (1, 128, 128)]
-)
+@pytest.mark.parametrize(("frames", "width", "height"), [(1, 97, 61), (5, 63, 125), (2, 16, 16), (1, 128, 128)])
 def test_any_size_and_length(motion, frames, width, height):
     world = rigid_world(1, motion, frames, width, height)
     assert len(world) == frames and world.frames[0].shape == (height, width, 3)

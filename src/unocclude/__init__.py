@@ -1,9 +1,9 @@
 """unocclude: see what an occluded object looks like.
 
-    clip = unocclude.open("clip.mp4")
-    track = unocclude.track(clip, box=(120, 80, 300, 260), frame=0)
-    result = unocclude.complete(clip, track, out="out/")
-    result.rgba[7]
+clip = unocclude.open("clip.mp4")
+track = unocclude.track(clip, box=(120, 80, 300, 260), frame=0)
+result = unocclude.complete(clip, track, out="out/")
+result.rgba[7]
 """
 
 from importlib import import_module
@@ -13,11 +13,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip, open
-    from unocclude.run import complete
     from unocclude.completion import Completion
     from unocclude.errors import InputError, UnoccludeError
     from unocclude.masks import MaskTrack, read_masks
     from unocclude.perception.track import track
+    from unocclude.run import complete
     from unocclude.scene import Scene
 
 # Imported when first asked for: `import unocclude` loads neither torch, OpenCV nor PyAV.
@@ -33,7 +33,18 @@ _WHERE = {
     "track": "perception.track",
     "Scene": "scene",
 }
-__all__ = [*_WHERE]  # noqa: PLE0604
+__all__ = [
+    "Clip",
+    "Completion",
+    "InputError",
+    "MaskTrack",
+    "Scene",
+    "UnoccludeError",
+    "complete",
+    "open",
+    "read_masks",
+    "track",
+]
 
 
 def __getattr__(name: str) -> Any:

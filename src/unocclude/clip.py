@@ -15,10 +15,16 @@ from unocclude.errors import InputError
 class FrameSource(Protocol):
     """What `media` gives for each kind of input: random access to frames, and their timing."""
 
-    height: int
-    width: int
-    fps: float
-    times: Sequence[float]
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+    @property
+    def times(self) -> Sequence[float]:
+        """Presentation times in seconds."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -118,9 +118,7 @@ def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
     x, y = canvas["offset"]
     width, height = canvas["width"] - 2 * x, canvas["height"] - 2 * y
     if len(pred) != len(truth):
-        raise InputError(
-            f"{pred.folder} has {len(pred)} frames, {truth.folder} {len(truth)}; compare the same clip"
-        )
+        raise InputError(f"{pred.folder} has {len(pred)} frames, {truth.folder} {len(truth)}; compare the same clip")
     if (width, height) != (truth.width, truth.height):
         raise InputError(
             f"{pred.folder} is of {width}x{height} frames, {truth.folder} of {truth.width}x{truth.height}; "

@@ -35,15 +35,11 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool) -> None:
         raise InputError(f"{path} is a file; give a folder for -o")
     nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(
-            f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o"
-        )
+        raise InputError(f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o")
     if not path.exists():
         return
     if not (resume or overwrite):
-        raise InputError(
-            f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder"
-        )
+        raise InputError(f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder")
     if not _is_empty(path) and _read_marks(path) is None:
         raise InputError(f"{path} was not made by this tool, so it is left alone; give another folder")
 

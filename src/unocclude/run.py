@@ -143,9 +143,7 @@ def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
 def _keep_input(clip: Clip, out: Path, overwrite: bool) -> None:
     """Frames are read while OUT is written, so a folder that is replaced must not hold them."""
     if overwrite and clip.path is not None and clip.path.resolve().is_relative_to(out.resolve()):
-        raise InputError(
-            f"{clip.path} lies inside {out}, which --overwrite would empty; give another folder for -o"
-        )
+        raise InputError(f"{clip.path} lies inside {out}, which --overwrite would empty; give another folder for -o")
 
 
 @contextmanager
@@ -154,8 +152,7 @@ def _one_line_failures(folder: OutFolder) -> Iterator[None]:
         yield
     except OSError as error:
         raise UnoccludeError(
-            f"could not write to {folder.path}: {error.strerror or error}; "
-            "what is finished stays, go on with --resume"
+            f"could not write to {folder.path}: {error.strerror or error}; what is finished stays, go on with --resume"
         ) from error
 
 
@@ -166,9 +163,7 @@ def _locate(
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done(len(clip)):
-        return MaskTrack.from_masks(
-            (_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker
-        )
+        return MaskTrack.from_masks((_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker)
     started = time.perf_counter()
     progress("tracking", 0, len(clip))
     track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
@@ -214,8 +209,7 @@ def _run(
         "method": {"name": method.name, "version": method.version, "options": folder.identity["options"]},
         "input": str(clip.path) if clip.path else None,
         "arguments": {
-            key: folder.identity[key]
-            for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")
+            key: folder.identity[key] for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")
         },
         "seed": folder.identity["seed"],
         "tracker": track.origin,

@@ -26,15 +26,11 @@ def run(
     object_id: shared.ObjectId = None,
     occluders: Annotated[
         Path | None,
-        typer.Option(
-            "--occluders", metavar="PATH", help="Masks of what is known to be in front; formats of --masks."
-        ),
+        typer.Option("--occluders", metavar="PATH", help="Masks of what is known to be in front; formats of --masks."),
     ] = None,
     method: Annotated[
         str,
-        typer.Option(
-            "--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods
-        ),
+        typer.Option("--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods),
     ] = "recall",
     settings: Annotated[
         list[str] | None,
@@ -46,13 +42,9 @@ def run(
     ] = 1,
     pad: Annotated[
         float,
-        typer.Option(
-            "--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side."
-        ),
+        typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side."),
     ] = 0.0,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")
-    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")] = 0,
     device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
     weights: Annotated[
         str | None,

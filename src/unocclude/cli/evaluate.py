@@ -9,9 +9,7 @@ from unocclude.cli import options as shared
 
 
 def run(
-    pred: Annotated[
-        Path, typer.Argument(metavar="PRED", help="The OUT folder of a finished run.", show_default=False)
-    ],
+    pred: Annotated[Path, typer.Argument(metavar="PRED", help="The OUT folder of a finished run.", show_default=False)],
     gt: Annotated[
         Path,
         typer.Argument(

@@ -26,9 +26,7 @@ FORMATS = {
 
 
 def run(
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The OUT folder of a finished run.", show_default=False)
-    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The OUT folder of a finished run.", show_default=False)],
     file: Annotated[
         Path,
         typer.Argument(metavar="FILE", help="FILE.mov, .webm, .mp4, .gif, .png or .exr.", show_default=False),
@@ -54,9 +52,7 @@ def run(
     result = Completion(out)
     try:
         with show_progress(quiet) as progress:
-            files = write_layers(
-                file, _frames(result, progress), result.info["fps"], result.info.get("times")
-            )
+            files = write_layers(file, _frames(result, progress), result.info["fps"], result.info.get("times"))
     except OSError as error:
         raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
     typer.echo("\n".join(str(file) for file in files))

@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 
 Input = Annotated[
     Path,
-    typer.Argument(
-        metavar="INPUT", help="A video file, a folder of frames, or an image.", show_default=False
-    ),
+    typer.Argument(metavar="INPUT", help="A video file, a folder of frames, or an image.", show_default=False),
 ]
-Out = Annotated[
-    Path, typer.Option("-o", "--out", metavar="OUT", help="The folder to write.", show_default=False)
-]
+Out = Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The folder to write.", show_default=False)]
 Masks = Annotated[
     Path | None,
     typer.Option(
@@ -49,9 +45,7 @@ FrameNumber = Annotated[
 ]
 ObjectId = Annotated[
     int | None,
-    typer.Option(
-        "--object-id", metavar="K", help="Which object of --masks that hold several (DAVIS palette)."
-    ),
+    typer.Option("--object-id", metavar="K", help="Which object of --masks that hold several (DAVIS palette)."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run of the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT, if this tool made it.")]

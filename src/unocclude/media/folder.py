@@ -73,9 +73,7 @@ class AnimatedFrames:
             self._image.seek(i)
             self._image.load()
         except (OSError, EOFError, SyntaxError, ValueError) as error:
-            raise InputError(
-                f"{self.path}: frame {i} is damaged ({error}); export the animation again"
-            ) from error
+            raise InputError(f"{self.path}: frame {i} is damaged ({error}); export the animation again") from error
         return self._image.info.get("duration", 0) / 1000 or _NO_DELAY
 
     def __len__(self) -> int:
@@ -95,9 +93,7 @@ def image_files(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     files = sorted((p for p in files if p.is_file()), key=lambda p: natural_key(p.name))
     if not files:
-        raise InputError(
-            f"{folder}: the folder holds no images; give one that holds frames as PNG or JPEG files"
-        )
+        raise InputError(f"{folder}: the folder holds no images; give one that holds frames as PNG or JPEG files")
     twice = next((pair for pair in pairwise(files) if pair[0].stem == pair[1].stem), None)
     if twice:
         raise InputError(f"{folder} holds both {twice[0].name} and {twice[1].name}; keep one file a frame")

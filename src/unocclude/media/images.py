@@ -60,9 +60,7 @@ def open_image(path: str | Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: {too_large()} ({error})".split(", could")[0]) from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG"
-        ) from None
+        raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG") from None
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         image.close()
@@ -97,9 +95,7 @@ def on_black(rgba: np.ndarray) -> np.ndarray:
 
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation that is still to be applied, 1 to 8; only the header is read."""
-    if (
-        image.format == "TIFF"
-    ):  # Pillow and OpenCV turn these themselves; the size in the header is the final one
+    if image.format == "TIFF":  # Pillow and OpenCV turn these themselves; the size in the header is the final one
         return 1
     if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
         exif = Image.Exif()

@@ -183,9 +183,7 @@ FORMATS = {
         container_options={"loop": "0"},
         gap=_GIF_GAP,
     ),
-    ".png": Format(
-        container="apng", codec="apng", pixels="rgba", picture=_rgba, container_options={"plays": "0"}
-    ),
+    ".png": Format(container="apng", codec="apng", pixels="rgba", picture=_rgba, container_options={"plays": "0"}),
 }
 
 
@@ -292,9 +290,7 @@ def _checked(frames: Iterable[np.ndarray], channels: int) -> Iterator[np.ndarray
     for i, frame in enumerate(frames):
         shape = shape or frame.shape
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != channels or frame.shape != shape:
-            raise ValueError(
-                f"frame {i} is {frame.shape} {frame.dtype}, expected {shape} uint8, {channels} channels"
-            )
+            raise ValueError(f"frame {i} is {frame.shape} {frame.dtype}, expected {shape} uint8, {channels} channels")
         yield frame
     if shape is None:
         raise InputError("there are no frames to write; give at least one")

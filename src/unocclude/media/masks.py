@@ -81,9 +81,7 @@ def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> 
             yield np.asarray(label == object_id)
     if object_id is not None and object_id not in seen:
         known = ", ".join(str(int(i)) for i in sorted(seen - {0})) or "none"
-        raise InputError(
-            f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}"
-        )
+        raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}")
 
 
 def _read_array(path: Path) -> np.ndarray:
@@ -93,9 +91,7 @@ def _read_array(path: Path) -> np.ndarray:
     except (OSError, ValueError, IndexError, EOFError) as error:
         raise InputError(f"{path}: cannot be read as an array ({error}); save it with numpy.save") from error
     if array.ndim not in (2, 3) or array.dtype.kind not in "bui" or not array.size:
-        raise InputError(
-            f"{path}: holds {array.dtype} of shape {array.shape}; give (T, H, W) whole numbers or bool"
-        )
+        raise InputError(f"{path}: holds {array.dtype} of shape {array.shape}; give (T, H, W) whole numbers or bool")
     return array if array.ndim == 3 else array[None]
 
 
@@ -140,9 +136,7 @@ def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> li
     if object_id is None and count > 1:
         raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
     if object_id is not None and object_id not in known:
-        raise InputError(
-            f"{path}: object id {object_id} does not occur in these masks; the ids there are: {listed}"
-        )
+        raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {listed}")
     at = 0 if object_id is None else known.index(object_id)
     return [frame[at] if at < len(frame) else None for frame in frames]
 

@@ -20,9 +20,7 @@ from unocclude.media.images import MAX_PIXELS, on_black, too_large
 
 NEAR = 12  # frames: decoding on over so few is cheaper than seeking
 REORDER = 16  # frames: the most by which a decoder may deliver out of order (H.264 and HEVC)
-RECENT_BYTES = (
-    48 << 20
-)  # decoded frames kept, so that walking backwards does not decode a whole GOP per frame
+RECENT_BYTES = 48 << 20  # decoded frames kept, so that walking backwards does not decode a whole GOP per frame
 # FFmpeg's own decoders of these leave the alpha channel out.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Their packets may hold no frame that is shown, so that only decoding can count frames.
@@ -120,12 +118,8 @@ class VideoFrames:
                     f"{self.path}: the file is truncated: its index (moov, at the end) is missing, "
                     "so none of its frames can be read; copy or export it again"
                 ) from None
-            raise InputError(
-                f"{self.path}: not a video or image file that can be read ({_reason(error)})"
-            ) from None
-        streams = [
-            s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
-        ]
+            raise InputError(f"{self.path}: not a video or image file that can be read ({_reason(error)})") from None
+        streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams or self._container.format.name == "tty":  # FFmpeg renders plain text as video, too
             raise InputError(f"{self.path}: holds no video; give a video, an image or a folder of frames")
         self._stream = streams[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from unocclude.errors import InputError
 
 if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
-    from unocclude.methods.base import Method, Options
+    from unocclude.methods.base import Method, MethodOptions
 
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
@@ -31,7 +31,7 @@ def find(name: str) -> "type[Method]":
         ) from error
 
 
-def read_options(method: "type[Method]", pairs: dict[str, object]) -> "Options":
+def read_options(method: "type[Method]", pairs: dict[str, object]) -> "MethodOptions":
     """A method's options from KEY=VALUE pairs; raises InputError naming the key and what it takes."""
     from pydantic import ValidationError
 

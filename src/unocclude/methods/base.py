@@ -11,7 +11,7 @@ from unocclude.completion import FrameResult
 from unocclude.scene import Scene
 
 
-class Options(BaseModel):
+class MethodOptions(BaseModel):
     """A method's own options; the command line's `--set`, the API and `unocclude methods` derive from it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,12 +38,12 @@ class Method(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     version: ClassVar[str] = "1"
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[MethodOptions]] = MethodOptions
     samples: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = False
     needs: ClassVar[str] = "a CPU; no weights"
 
-    def __init__(self, options: Options, setting: Setting = Setting()):
+    def __init__(self, options: MethodOptions, setting: Setting = Setting()):
         self.options = options
         self.setting = setting
 

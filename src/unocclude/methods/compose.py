@@ -7,7 +7,12 @@ from unocclude.completion import GENERATED, NOTHING, RECALLED, SEEN, FrameResult
 
 
 def compose(
-    index: int, frame: np.ndarray, visible: np.ndarray, amodal: np.ndarray, colour: np.ndarray, recalled: np.ndarray
+    index: int,
+    frame: np.ndarray,
+    visible: np.ndarray,
+    amodal: np.ndarray,
+    colour: np.ndarray,
+    recalled: np.ndarray,
 ) -> FrameResult:
     """Lay the visible pixels over a method's own and say where each pixel comes from.
 

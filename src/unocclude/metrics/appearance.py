@@ -111,9 +111,7 @@ def _blur(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def psnr_hidden(
-    pred_rgba: np.ndarray, truth_rgba: np.ndarray, truth: np.ndarray, visible: np.ndarray
-) -> float:
+def psnr_hidden(pred_rgba: np.ndarray, truth_rgba: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> float:
     """PSNR in dB over the truth's hidden pixels; RGBA (T, H, W, 4) uint8, masks (T, H, W) bool.
 
     NaN where nothing is hidden. Formula: `HiddenPSNR`.

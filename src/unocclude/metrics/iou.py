@@ -94,9 +94,7 @@ def erode(mask: np.ndarray, radius: int = 2) -> np.ndarray:
         padding = [(radius, radius) if a == axis else (0, 0) for a in (0, 1)]
         padded = np.pad(mask, padding, constant_values=True)
         length = mask.shape[axis]
-        mask = np.logical_and.reduce(
-            [np.take(padded, range(k, k + length), axis) for k in range(2 * radius + 1)]
-        )
+        mask = np.logical_and.reduce([np.take(padded, range(k, k + length), axis) for k in range(2 * radius + 1)])
     return mask
 
 

@@ -200,7 +200,10 @@ class Aligner:
         x, y, width, height = cv2.boundingRect(both.astype(np.uint8))
         if min(width, height) < 16:
             return None
-        tight = np.s_[window[0].start + y : window[0].start + y + height, window[1].start + x : window[1].start + x + width]
+        tight = np.s_[
+            window[0].start + y : window[0].start + y + height,
+            window[1].start + x : window[1].start + x + width,
+        ]
         inside = np.s_[y : y + height, x : x + width]
         here = np.ascontiguousarray(self._object_only[target][tight])
         there = smooth_fill(self.warp(self._object_only[source], motion, tight), covered[inside])

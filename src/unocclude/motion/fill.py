@@ -32,7 +32,7 @@ def _push_pull(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
     small_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
     # a coarse pixel with any known pixel below it counts as wholly known
     lift = 1 / np.maximum(small_weight, 1e-6) * np.minimum(small_weight * 4, 1)
-    small_colour *= lift if colour.ndim == 2 else lift[..., None]
+    small_colour = small_colour * (lift if colour.ndim == 2 else lift[..., None])
     coarse = _push_pull(small_colour, np.minimum(small_weight * 4, 1))
     up = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return colour + (1 - total) * up

@@ -37,9 +37,7 @@ class ColourGrid:
         place += np.clip(x * self.cells, 0, self.cells - 1).astype(np.int64)
         return place * int(np.prod(_COLOURS)) + bins
 
-    def add(
-        self, bins: np.ndarray, x: np.ndarray, y: np.ndarray, inside: np.ndarray, weight: np.ndarray
-    ) -> None:
+    def add(self, bins: np.ndarray, x: np.ndarray, y: np.ndarray, inside: np.ndarray, weight: np.ndarray) -> None:
         """Count pixels: their colour `bins`, places x, y and `inside` (object) in 0..1, `weight` >= 0."""
         index = self._index(bins, x, y).ravel()
         for side, share in enumerate((inside, 1.0 - inside)):

@@ -54,13 +54,8 @@ class Looks:
             return
         zoom = max(w, h) / _LONG_SIDE
         size = (max(3, round(w / zoom)), max(3, round(h / zoom)))
-        rgb = cv2.resize(
-            np.ascontiguousarray(frame[y : y + h, x : x + w]), size, interpolation=cv2.INTER_AREA
-        )
-        inside = (
-            cv2.resize(mask[y : y + h, x : x + w].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-            > 0.6
-        )
+        rgb = cv2.resize(np.ascontiguousarray(frame[y : y + h, x : x + w]), size, interpolation=cv2.INTER_AREA)
+        inside = cv2.resize(mask[y : y + h, x : x + w].astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.6
         if inside.sum() < 8:
             return
         self._looks.append(Look(_features(rgb), inside.astype(np.float32), zoom))
@@ -87,11 +82,7 @@ class Looks:
                 rms = np.sqrt(np.maximum(error, 0) / look.mask.sum())
                 x = (np.arange(rms.shape[1]) + w / 2) * zoom - near[0]
                 y = (np.arange(rms.shape[0]) + h / 2) * zoom - near[1]
-                cost = (
-                    rms
-                    * (1.0 + np.hypot(x[None], y[:, None]) / max(reach, 1.0))
-                    * (1 + 0.1 * abs(np.log(scale)))
-                )
+                cost = rms * (1.0 + np.hypot(x[None], y[:, None]) / max(reach, 1.0)) * (1 + 0.1 * abs(np.log(scale)))
                 _, _, at, _ = cv2.minMaxLoc(cost)
                 box = (at[0] * zoom, at[1] * zoom, (at[0] + w) * zoom, (at[1] + h) * zoom)
                 places.append((float(cost[at[1], at[0]]), Place(box, look.mask, float(rms[at[1], at[0]]))))

@@ -33,9 +33,7 @@ def min_cut(logit: np.ndarray, lab: np.ndarray, smoothness: float = 2.0) -> np.n
     pairs = []
     for dy, dx in _NEIGHBOURS:
         ys, yt = slice(0, height - dy), slice(dy, height)
-        xs, xt = (
-            (slice(0, width - dx), slice(dx, width)) if dx >= 0 else (slice(-dx, width), slice(0, width + dx))
-        )
+        xs, xt = (slice(0, width - dx), slice(dx, width)) if dx >= 0 else (slice(-dx, width), slice(0, width + dx))
         distance = ((colour[ys, xs] - colour[yt, xt]) ** 2).sum(-1)
         pairs.append(((ys, xs), (yt, xt), distance, float(np.hypot(dy, dx))))
     total = sum(float(p[2].sum()) for p in pairs)

@@ -33,24 +33,18 @@ class Prompt:
     text: str | None = None
 
     @classmethod
-    def of(
-        cls, box: Any = None, point: Any = None, mask: np.ndarray | None = None, frame: int = 0
-    ) -> "Prompt":
+    def of(cls, box: Any = None, point: Any = None, mask: np.ndarray | None = None, frame: int = 0) -> "Prompt":
         """From what a caller of `track` writes: one box (or point), or a list of them, or a mask.
 
         Raises InputError when a box is not four numbers or a point not two.
         """
-        return cls(
-            int(frame), _rows(box, 4, "a box", "x0, y0, x1, y1"), _rows(point, 2, "a point", "x, y"), mask
-        )
+        return cls(int(frame), _rows(box, 4, "a box", "x0, y0, x1, y1"), _rows(point, 2, "a point", "x, y"), mask)
 
     def check(self, clip: Clip) -> None:
         """Raise InputError unless this prompt names something in `clip`."""
         given = sum((bool(self.boxes), bool(self.points), self.mask is not None, self.text is not None))
         if given != 1:
-            raise InputError(
-                f"give exactly one kind of prompt: a box, a point, a mask or a text; got {given}"
-            )
+            raise InputError(f"give exactly one kind of prompt: a box, a point, a mask or a text; got {given}")
         if not 0 <= self.frame < len(clip):
             raise InputError(f"frame {self.frame} does not exist; the clip has frames 0 to {len(clip) - 1}")
         size = f"the {clip.width}x{clip.height} frame"

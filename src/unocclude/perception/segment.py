@@ -194,9 +194,7 @@ def tidy(mask: np.ndarray, smallest: float = 0.03, hole: float = 0.01) -> np.nda
         return mask
     mask = mask.copy()
     for value, limit in ((False, hole), (True, smallest)):
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(
-            (mask == value).astype(np.uint8), connectivity=4
-        )
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=4)
         small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < limit * area)
         small = small[small > 0]
         if small.size:

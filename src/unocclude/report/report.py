@@ -164,10 +164,7 @@ def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("frames", f"{info['frame_count']}"),
         ("canvas", f"{info['canvas']['width']}x{info['canvas']['height']}"),
         ("occluded", f"{len(occluded)} frames, most {max(occluded, default=0):.0%}"),
-        *(
-            (name, f"{share:.1%} of the object")
-            for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)
-        ),
+        *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
     ]
 

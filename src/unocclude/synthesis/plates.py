@@ -22,9 +22,7 @@ def octaves(height: int, width: int, coarse: float, fine: float, rng: Generator)
         x, y = rng.uniform(1, 2, 2)
         place = np.array([[1 / cell, 0, x], [0, 1 / cell, y]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        total += cell**0.7 * cv2.warpAffine(
-            grid, place, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT
-        )
+        total += cell**0.7 * cv2.warpAffine(grid, place, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
         cell /= 2
     return (total - total.mean()) / max(float(total.std()), 1e-6)
 
@@ -71,11 +69,7 @@ def _glyphs(height: int, width: int, grain: float, hue: float, vivid: float, rng
     size = 8 * grain
     for top in np.arange(0, height, 1.25 * size):
         for left in np.arange(0, width, 1.25 * size):
-            knots = (
-                rng.integers(0, 3, (rng.integers(3, 6), 2)) * size / 2
-                + (left, top)
-                + rng.uniform(0, grain, 2)
-            )
+            knots = rng.integers(0, 3, (rng.integers(3, 6), 2)) * size / 2 + (left, top) + rng.uniform(0, grain, 2)
             ink = palette[rng.integers(len(palette))].tolist()
             thickness = max(1, round(grain * rng.uniform(0.8, 1.6)))
             cv2.polylines(image, [knots.astype(np.int32)], False, ink, thickness, cv2.LINE_AA)
@@ -89,9 +83,7 @@ TEXTURES: dict[str, Callable[[int, int, float, float, float, Generator], np.ndar
 }
 
 
-def texture(
-    kind: str, height: int, width: int, grain: float, hue: float, vivid: float, rng: Generator
-) -> np.ndarray:
+def texture(kind: str, height: int, width: int, grain: float, hue: float, vivid: float, rng: Generator) -> np.ndarray:
     """A picture without empty places, (H, W, 3) uint8 RGB: `kind` is one of TEXTURES, `grain` its finest
     detail in pixels, `hue` what its colours lie around and `vivid` how strong they are, both 0 to 1."""
     image = TEXTURES[kind](height, width, grain, hue, vivid, rng)
@@ -136,9 +128,7 @@ def _letter(size: int, rng: Generator) -> np.ndarray:
         cv2.LINE_AA,
     )
     x, y, w, h = cv2.boundingRect(canvas)
-    fit = (
-        1.9 * size / 2 / np.hypot(w, h) * 1.05
-    )  # its box within the circle, its corners being empty or nearly so
+    fit = 1.9 * size / 2 / np.hypot(w, h) * 1.05  # its box within the circle, its corners being empty or nearly so
     move = np.array([[fit, 0, size / 2 - fit * (x + w / 2)], [0, fit, size / 2 - fit * (y + h / 2)]])
     return cv2.warpAffine(canvas, move, (size, size), flags=cv2.INTER_LINEAR)
 
@@ -163,7 +153,5 @@ def silhouette(kind: str, size: int, rng: Generator, hole: bool = False) -> np.n
     mask = SILHOUETTES[kind](_FINER * size, rng)
     if hole:
         centre = _FINER * size * (0.5 + rng.uniform(-0.06, 0.06, 2))
-        cv2.circle(
-            mask, np.rint(centre).astype(int).tolist(), int(_FINER * size * rng.uniform(0.07, 0.1)), 0, -1
-        )
+        cv2.circle(mask, np.rint(centre).astype(int).tolist(), int(_FINER * size * rng.uniform(0.07, 0.1)), 0, -1)
     return cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)

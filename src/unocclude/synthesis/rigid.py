@@ -143,11 +143,7 @@ class _Stage:
         swing = max(0.0, min(self.width, self.height) / 2 - reach) * 0.3
         t = (self.time - 0.5) * min(1, self.frames / 16)
         drift = 2 * min(room, 1.45 * self.radius) * t
-        return (
-            self.centre
-            + drift[:, None] * self.along
-            + swing * np.sin(2 * np.pi * t)[:, None] * self.along[::-1]
-        )
+        return self.centre + drift[:, None] * self.along + swing * np.sin(2 * np.pi * t)[:, None] * self.along[::-1]
 
 
 @dataclass
@@ -167,9 +163,7 @@ class _Layer:
         if x1 <= x0 or y1 <= y0:
             return colour, coverage
         middle = (SAMPLES - 1) / 2  # pixel centres are at integers in both grids
-        finer = np.array(
-            [[SAMPLES, 0, middle - SAMPLES * x0], [0, SAMPLES, middle - SAMPLES * y0], [0, 0, 1]]
-        )
+        finer = np.array([[SAMPLES, 0, middle - SAMPLES * x0], [0, SAMPLES, middle - SAMPLES * y0], [0, 0, 1]])
         size, fine = (x1 - x0, y1 - y0), (SAMPLES * (x1 - x0), SAMPLES * (y1 - y0))
         warp = finer @ self.homographies[i]
         edge = cv2.BORDER_REFLECT_101 if self.endless else cv2.BORDER_REPLICATE
@@ -203,9 +197,7 @@ def _sensor(frame: np.ndarray, deviation: float, rng: np.random.Generator) -> np
     return np.clip(np.rint(frame + rng.normal(0, deviation, frame.shape)), 0, 255).astype(np.uint8)
 
 
-def _plate(
-    coverage: np.ndarray, grain: float, hue: float, vivid: float, rng: np.random.Generator
-) -> np.ndarray:
+def _plate(coverage: np.ndarray, grain: float, hue: float, vivid: float, rng: np.random.Generator) -> np.ndarray:
     kind = str(rng.choice(list(TEXTURES)))
     height, width = coverage.shape
     return np.dstack([texture(kind, height, width, grain * DENSITY, hue, vivid, rng), coverage])
@@ -266,11 +258,7 @@ def _turning(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
     shear = _wave(stage, -0.15, 0.15, rng)
     lean = [np.array([[1, s, 0], [0, 1, 0], [0, 0, 1]]) for s in shear]
     return [
-        _shift(stage.path[i])
-        @ _rotation(angle[i])
-        @ lean[i]
-        @ _scale(grow[i], grow[i] * squeeze[i])
-        @ _lying(stage)
+        _shift(stage.path[i]) @ _rotation(angle[i]) @ lean[i] @ _scale(grow[i], grow[i] * squeeze[i]) @ _lying(stage)
         for i in range(stage.frames)
     ]
 
@@ -300,11 +288,7 @@ def _camera(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
     for i in range(stage.frames):
         lean = np.array([[1, 0, 0], [0, 1, 0], [*tilt[i], 1]])
         views.append(
-            _shift(stage.centre + pan[i])
-            @ _rotation(roll[i])
-            @ _scale(zoom[i])
-            @ lean
-            @ _shift(-stage.centre)
+            _shift(stage.centre + pan[i]) @ _rotation(roll[i]) @ _scale(zoom[i]) @ lean @ _shift(-stage.centre)
         )
     start = np.linalg.inv(views[0])
     steps = [view @ start for view in views]
@@ -334,9 +318,7 @@ def _occluder(
 ) -> _Layer:
     """Something that is in front of the object's middle at `moment` (0 to 1) of the clip."""
     radius, time = stage.radius, stage.time
-    thickness = (
-        radius * {"pole": rng.uniform(0.3, 0.45), "bar": rng.uniform(0.4, 0.6), "blob": 0, "wall": 2.5}[kind]
-    )
+    thickness = radius * {"pole": rng.uniform(0.3, 0.45), "bar": rng.uniform(0.4, 0.6), "blob": 0, "wall": 2.5}[kind]
     if kind == "blob":
         side = max(8, round(2 * radius * rng.uniform(0.6, 0.75) * DENSITY))
         coverage, half = silhouette("blob", side, rng), side / DENSITY / 2

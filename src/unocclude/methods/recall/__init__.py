@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from unocclude.completion import FrameResult
-from unocclude.methods.base import Method, Options
+from unocclude.methods.base import Method, MethodOptions
 from unocclude.methods.compose import compose
 from unocclude.methods.recall.appearance import recall_pixels
 from unocclude.methods.recall.silhouette import Silhouette, Voter
@@ -20,7 +20,7 @@ from unocclude.methods.recall.still import complete_still
 from unocclude.scene import Scene
 
 
-class RecallOptions(Options):
+class RecallOptions(MethodOptions):
     references: int = Field(12, ge=2, le=64, description="frames that vote on each frame's silhouette")
 
 

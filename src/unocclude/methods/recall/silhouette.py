@@ -12,7 +12,7 @@ from unocclude.motion.working import Recent
 
 # How much a reference's pixel that is not its visible object speaks against the object, by label: what may hide
 # the object there says next to nothing.
-AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.1}
+AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.05}
 WHOLE_KNOWS_BETTER = 2.7
 # References laid exactly are believed where they show the object; only what is surely behind it contradicts them.
 AGAINST_RIGID = {BACKGROUND: 0.4, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
@@ -20,7 +20,7 @@ RIGID_DOUBT = 0.2
 RIGID_ERROR_SCALE = 12.0
 LEAST_TRUSTED = 3
 
-PRIOR = 0.05
+PRIOR = 0.1
 """Weight of the guess where no frame has a say, as a share of all references."""
 
 AGREE_FOREIGN = 0.43
@@ -78,7 +78,9 @@ class Voter:
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
         trusted = [a for a in aligned if a.trusted]
         if len(trusted) >= LEAST_TRUSTED:
-            references = sorted(((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0])
+            references = sorted(
+                ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
+            )
             soft = self._rigid(references, window, labels, visible)
             added = _solid((soft > 0.5) & ~visible, expected, 0.002)
         else:
@@ -141,7 +143,7 @@ class Voter:
 
     def _guess(self, visible: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """What is believed where no frame has a say: the object's hull, as far as something may hide it."""
-        return 0.9 * (hull(visible) & ((labels == FOREIGN) | (labels == UNKNOWN))).astype(np.float32)
+        return 0.9 * (hull(visible) & (labels == FOREIGN)).astype(np.float32)
 
     def _weights(self, aligned: list[Aligned]) -> list[float]:
         """exp of how well each silhouette and its pixels explain what is seen, and how near in time it is."""
