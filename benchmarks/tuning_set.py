@@ -61,7 +61,7 @@ def cut_out(kind: str, real: Path, height: int, rng: np.random.Generator) -> tup
     x0, y0 = min(b[0] for b in boxes), min(b[1] for b in boxes)
     x1, y1 = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
     scale = height / (y1 - y0)
-    size = (max(2, round((x1 - x0) * scale)), max(2, round(height)))
+    size = (max(2, round((x1 - x0) * scale)), max(2, height))
     pictures = [cv2.resize(f[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA) for f in frames]
     cuts = [cv2.resize(m[y0:y1, x0:x1].astype(np.float32), size, interpolation=cv2.INTER_AREA) for m in masks]
     return np.stack(pictures), np.stack(cuts)

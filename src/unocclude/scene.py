@@ -90,5 +90,6 @@ def check_fit(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
         )
     if (masks.height, masks.width) != (clip.height, clip.width):
         raise InputError(
-            f"{name}s are {masks.width}x{masks.height}, frames are {clip.width}x{clip.height}; they must be the same size"
+            f"{name}s are {masks.width}x{masks.height}, frames are {clip.width}x{clip.height}; "
+            "they must be the same size"
         )

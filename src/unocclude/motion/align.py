@@ -1,9 +1,9 @@
 """Laying another frame's object over this frame's: which motion, and how far to trust it.
 
-Every reference starts from a *transplant*: its silhouette moved into the expected box and shifted to where it explains
-the visible evidence best. Where the object has texture, a similarity, affine or homography from matched features
-(SIFT) refined by flow between object-only pictures may replace it; it is chosen only when it lowers the error on visible
-pixels that were held back from its fit.
+Every reference starts from a *transplant*: its silhouette moved into the expected box and shifted to where it
+explains the visible evidence best. Where the object has texture, a motion from matched features
+(SIFT) refined by flow between object-only pictures may replace it; it is chosen only when it lowers the error on
+visible pixels that were held back from its fit.
 """
 
 from dataclasses import dataclass, replace
@@ -55,8 +55,8 @@ class Aligner:
         self.work = evidence.work
         self._features = Recent(self._find_features)
         self._object_only = Recent(self._make_object_only)
-        self._coarse = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._fine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._fine.setFinestScale(0)  # the last fits need a tenth of a pixel
 
     def align(self, source: int, target: int) -> Aligned:
@@ -164,11 +164,12 @@ class Aligner:
             return empty
         grey = cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY)
         inner = cv2.erode(visible, np.ones((3, 3), np.uint8))
-        points, descriptors = cv2.SIFT_create(300, contrastThreshold=0.02).detectAndCompute(grey, inner)
+        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.02).detectAndCompute(grey, inner)
         if descriptors is None:
             return empty
-        corner = (box[1].start, box[0].start)
-        return np.array([p.pt for p in points], np.float32) + np.float32(corner), descriptors
+        return np.array([p.pt for p in points], np.float32) + np.array(
+            [box[1].start, box[0].start], np.float32
+        ), descriptors
 
     def _match(self, source: int, target: int) -> np.ndarray | None:
         """A motion that enough matched features share, else None."""
@@ -207,7 +208,9 @@ class Aligner:
         inside = np.s_[y : y + height, x : x + width]
         here = np.ascontiguousarray(self._object_only[target][tight])
         there = smooth_fill(self.warp(self._object_only[source], motion, tight), covered[inside])
-        flow = (self._coarse if tolerance >= 1 else self._fine).calc(here, there, None)
+        flow = (self._coarse if tolerance >= 1 else self._fine).calc(
+            here, there, np.zeros((*here.shape, 2), np.float32)
+        )
         inner = cv2.erode(both[inside].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         ys, xs = np.nonzero(inner & ~_held_back(tight))
         if len(ys) < 60:
@@ -223,7 +226,7 @@ class Aligner:
 
 
 def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: int) -> np.ndarray | None:
-    """The 3x3 motion of a rigid thing from point pairs (N, 2), N >= 3: a homography where it explains clearly more than an
+    """The 3x3 motion of a rigid thing from point pairs (N, 2): a homography where it explains clearly more than an
     affine map, else the affine map, else a similarity; None where fewer than `least` or a third of the pairs agree
     or the map is wild."""
     found: list[tuple[float, np.ndarray]] = []

@@ -83,8 +83,8 @@ class Evidence:
         visible = self.work.visible[i][window].astype(np.uint8)
         if not visible.any():
             return 1.0
-        ring = cv2.dilate(visible, np.ones((9, 9), np.uint8)) & ~cv2.dilate(visible, np.ones((3, 3), np.uint8))
-        return float((self.labels[i][ring > 0] == FOREIGN).mean()) if ring.any() else 0.0
+        ring = cv2.dilate(visible, np.ones((9, 9), np.uint8)) > cv2.dilate(visible, np.ones((3, 3), np.uint8))
+        return float((self.labels[i][ring] == FOREIGN).mean()) if ring.any() else 0.0
 
     def expected_box(self, i: int) -> np.ndarray:
         """The whole object's box x0, y0, x1, y1 in frame i, working pixels, from the frames nearby whose silhouette

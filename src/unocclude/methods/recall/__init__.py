@@ -47,8 +47,8 @@ def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:
     """The added part of a working silhouette as a (H, W) bool mask on the canvas; the visible part's own edge is not
     touched, so that an object that is not hidden stays as it is."""
     work = scene.evidence.work
-    soft = np.zeros((work.height, work.width), np.float32)
-    near = np.zeros((work.height, work.width), np.uint8)
+    soft: np.ndarray = np.zeros((work.height, work.width), np.float32)
+    near: np.ndarray = np.zeros((work.height, work.width), np.uint8)
     soft[silhouette.window] = silhouette.soft
     near[silhouette.window] = silhouette.added
     size = (scene.width, scene.height)
