@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -47,11 +46,9 @@ class Drawing(Method):
     summary = "a method for tests"
     samples = True
 
-    class MethodOptions(MethodOptions):
+    class Options(MethodOptions):
         reach: int = Field(6, ge=1, le=20, description="how far it may grow, in pixels")
         shout: bool = False
-
-    Options: ClassVar[type[MethodOptions]]
 
     def complete(self, scene, start=0):
         for i in range(start, len(scene)):
