@@ -94,7 +94,7 @@ class Aligner:
     def _transplant(self, source: int, target: int) -> tuple[np.ndarray, float]:
         """Expected box to expected box, then the shift that scores best on a half-size grid."""
         window = self.evidence.window(target)
-        box, box_source = self.evidence.expected_box(target), self.work.boxes[source]
+        box, box_source = self.evidence.expected_box[target], self.work.boxes[source]
         size, size_source = box[2:] - box[:2], box_source[2:] - box_source[:2]
         scale = float(np.clip(np.sqrt(size.prod() / size_source.prod()), 0.5, 2))
         move = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2

@@ -37,6 +37,7 @@ class Evidence:
         self.trajectory = Trajectory(self.work)
         self.labels = Recent(self._labels)
         self.contact = Recent(self._contact, keep=1 << 20)  # one number a frame
+        self.expected_box = Recent(self._expected_box)
         self.soft = Recent(lambda i: soften(self.work.frame[i]), keep=2 * OFFSETS[-1] + 2)
 
     def window(self, i: int) -> tuple[slice, slice]:
@@ -86,7 +87,7 @@ class Evidence:
         ring = cv2.dilate(visible, np.ones((9, 9), np.uint8)) > cv2.dilate(visible, np.ones((3, 3), np.uint8))
         return float((self.labels[i][ring] == FOREIGN).mean()) if ring.any() else 0.0
 
-    def expected_box(self, i: int) -> np.ndarray:
+    def _expected_box(self, i: int) -> np.ndarray:
         """The whole object's box x0, y0, x1, y1 in frame i, working pixels, from the frames nearby whose silhouette
         nothing touches; from well-visible frames where there are none. NaN where the shot never shows the object."""
         trajectory = self.trajectory

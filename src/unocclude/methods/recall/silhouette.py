@@ -84,7 +84,6 @@ class Voter:
             soft = self._rigid(references, window, labels, visible)
             added = _solid((soft > 0.5) & ~visible, expected, 0.002)
         else:
-            aligned = [a for a in aligned if self.evidence.trajectory.well[a.source]]
             references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
             soft = self._articulated(i, references, window, labels, visible)
             added = _solid((soft > 0.5) & ~visible, expected, 0.01)
@@ -98,6 +97,17 @@ class Voter:
         some = [s for s in self.work.shot(i) if not trajectory.well[s] and trajectory.ratio[s] > 0.2 and s != i]
         return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
 
+    def _count(
+        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], speaks_against: Recent[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted votes for and against the object at every pixel of the window, (h, w) float32 each."""
+        votes = against = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)
+        for weight, a in references:
+            shown = self.work.visible[a.source].astype(np.float32)
+            votes = votes + weight * self.aligner.warp(shown, a.motion, window)
+            against = against + weight * self.aligner.warp(speaks_against[a.source], a.motion, window)
+        return votes, against
+
     def _rigid(
         self,
         references: list[tuple[float, Aligned]],
@@ -106,11 +116,7 @@ class Voter:
         visible: np.ndarray,
     ) -> np.ndarray:
         """Share of references that show the object at a pixel among those that can tell."""
-        votes = np.zeros(labels.shape, np.float32)
-        against = np.zeros(labels.shape, np.float32)
-        for weight, a in references:
-            votes += weight * self.aligner.warp(self.work.visible[a.source].astype(np.float32), a.motion, window)
-            against += weight * self.aligner.warp(self._behind[a.source], a.motion, window)
+        votes, against = self._count(references, window, self._behind)
         own = PRIOR * sum(weight for weight, _ in references)
         share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
         return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
@@ -123,11 +129,7 @@ class Voter:
         labels: np.ndarray,
         visible: np.ndarray,
     ) -> np.ndarray:
-        votes = np.zeros(labels.shape, np.float32)
-        against = np.zeros(labels.shape, np.float32)
-        for weight, a in references:
-            votes += weight * self.aligner.warp(self.work.visible[a.source].astype(np.float32), a.motion, window)
-            against += weight * self.aligner.warp(self._against[a.source], a.motion, window)
+        votes, against = self._count(references, window, self._against)
         total = sum(weight for weight, _ in references)
         # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
         evidence = self.evidence
