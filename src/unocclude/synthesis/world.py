@@ -22,9 +22,10 @@ class World:
     on `amodal` (without sensor noise and without what shines through its anti-aliased edge), black elsewhere.
     occluders: (K, H, W) uint8, the opacity of each of K occluders; one hides a pixel from 128 on.
 
-    plate: (h, w, 4) uint8, the flat object itself, with colour also outside its silhouette; homographies:
-    (3, 3) float64, plate to frame; camera: (3, 3) float64, the scene (what a camera at rest would see) to
-    frame. Pixel centres are at integers. about: what the world was made from.
+    What only some generators know is empty elsewhere. plate: (h, w, 4) uint8, the flat object itself, with colour
+    also outside its silhouette; homographies: (3, 3) float64, plate to frame; camera: (3, 3) float64, the scene
+    (what a camera at rest would see) to frame. Pixel centres are at integers. depth: (H, W) float32, metres along
+    the camera's axis to what is visible, inf where there is nothing. about: what the world was made from.
     """
 
     frames: list[np.ndarray]
@@ -33,9 +34,10 @@ class World:
     amodal_rgb: list[np.ndarray]
     occluders: list[np.ndarray]
     fps: float
-    plate: np.ndarray
-    homographies: list[np.ndarray]
-    camera: list[np.ndarray]
+    plate: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 4), np.uint8))
+    homographies: list[np.ndarray] = field(default_factory=list)
+    camera: list[np.ndarray] = field(default_factory=list)
+    depth: list[np.ndarray] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
