@@ -10,12 +10,10 @@ from unocclude.evaluation import evaluate
 from unocclude.synthesis import rigid_world, write_world
 from unocclude.synthesis.rigid import MOTIONS
 
-# The bar for the mean over worlds in which some frame shows the object whole, then floors for each world, a little
-# under what was measured: perspective is the worst of them (26.1 dB). Where no frame shows the object whole, recall
-# falls short of the bar (.85 and 25.3 dB at worst), and the floor only keeps it from getting worse.
-MEAN_IOU, MEAN_PSNR = 0.90, 28.0
-WORLD_IOU, WORLD_PSNR = 0.90, 25.5
-NEVER_WHOLE_IOU, NEVER_WHOLE_PSNR = 0.84, 24.8
+# The bar for every world in which some frame shows the object whole; measured: .915 and 28.4 dB in the worst of six.
+# Where no frame does, recall misses the bar (.90 and 26.4 dB at worst), and the floor keeps it from getting worse.
+WORLD_IOU, WORLD_PSNR = 0.90, 28.0
+NEVER_WHOLE_IOU, NEVER_WHOLE_PSNR = 0.88, 25.9
 SIZE = {"frames": 24, "width": 256, "height": 192}
 
 
@@ -33,17 +31,14 @@ def run(tmp_path_factory):
     return complete
 
 
-def test_what_other_frames_show_is_recalled(run):
-    reached = []
-    for motion in MOTIONS:
-        for seed in (0, 1):
-            world, result, figures = run(seed, motion)
-            assert_visible_is_kept(world, result)
-            assert_whole_is_unchanged(world, figures)
-            reached.append((figures["miou_occ"], figures["psnr_hidden"]))
-    ious, psnrs = zip(*reached, strict=True)
-    assert np.mean(ious) >= MEAN_IOU and np.mean(psnrs) >= MEAN_PSNR, reached
-    assert min(ious) >= WORLD_IOU and min(psnrs) >= WORLD_PSNR, reached
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_other_frames_show_is_recalled(run, motion, seed):
+    world, result, figures = run(seed, motion)
+    assert_visible_is_kept(world, result)
+    assert_whole_is_unchanged(world, figures)
+    reached = figures["miou_occ"], figures["psnr_hidden"]
+    assert reached[0] >= WORLD_IOU and reached[1] >= WORLD_PSNR, reached
 
 
 @pytest.mark.parametrize("motion", MOTIONS)

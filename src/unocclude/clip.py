@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ class ArraySource:
 class Clip:
     """T frames of H x W x 3 uint8 RGB with random access and a small cache; never the whole video in memory.
 
-    `clip[i]` is frame i, (H, W, 3) uint8, read-only. `times` are presentation times in seconds.
+    `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `times` are presentation times in seconds.
     `path` is the file or folder it came from, None for frames in memory.
     """
 
@@ -66,6 +67,7 @@ class Clip:
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_size = max(8, cache_bytes // (source.height * source.width * 3))
+        self._lock = Lock()
         self.path = path
         self.height, self.width = source.height, source.width
         self.fps = source.fps
@@ -83,15 +85,16 @@ class Clip:
         if not -len(self) <= i < len(self):
             raise IndexError(f"frame {i} of a clip of {len(self)} frames")
         i %= len(self)
-        if i in self._cache:
-            self._cache.move_to_end(i)
-            return self._cache[i]
-        frame = self._source.read(i)
-        frame.setflags(write=False)
-        self._cache[i] = frame
-        if len(self._cache) > self._cache_size:
-            self._cache.popitem(last=False)
-        return frame
+        with self._lock:
+            if i in self._cache:
+                self._cache.move_to_end(i)
+                return self._cache[i]
+            frame = self._source.read(i)
+            frame.setflags(write=False)
+            self._cache[i] = frame
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+            return frame
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))

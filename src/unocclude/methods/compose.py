@@ -22,11 +22,14 @@ def compose(
     """
     amodal = amodal | visible
     provenance = np.full(amodal.shape, NOTHING, np.uint8)
-    provenance[amodal] = GENERATED
-    provenance[amodal & recalled] = RECALLED
-    provenance[visible] = SEEN
-    rgb = np.where(visible[..., None], frame, colour)
-    return FrameResult(index, amodal, with_alpha(rgb, amodal), provenance)
+    rgba: np.ndarray = np.zeros((*amodal.shape, 4), np.uint8)
+    x, y, w, h = cv2.boundingRect(amodal.astype(np.uint8))
+    box = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]  # alpha falls off over one pixel
+    if amodal.any():
+        seen, own = visible[box], amodal[box]
+        provenance[box] = np.select([seen, own & recalled[box], own], [SEEN, RECALLED, GENERATED], NOTHING)
+        rgba[box] = with_alpha(np.where(seen[..., None], frame[box], colour[box]), own)
+    return FrameResult(index, amodal, rgba, provenance)
 
 
 def with_alpha(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -12,12 +12,12 @@ def inpaint(image: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndar
     image: (H, W, 3) uint8. known, wanted: (H, W) bool. Returns (H, W, 3) uint8, equal to `image` on `known` and
     zero outside both.
     """
-    result = np.where(known[..., None], image, 0).astype(np.uint8)
+    result = np.zeros_like(image)
     holes = wanted & ~known
-    if not holes.any() or not known.any():
-        return result
-    # only the part around the holes matters: known pixels far away have no say in a smooth fill
+    # only the part around the object matters: there is nothing known elsewhere
     x, y, w, h = cv2.boundingRect((known | wanted).astype(np.uint8))
     box = np.s_[y : y + h, x : x + w]
-    result[box][holes[box]] = smooth_fill(result[box], known[box])[holes[box]]
+    result[box][known[box]] = image[box][known[box]]
+    if holes.any() and known.any():
+        result[box][holes[box]] = smooth_fill(result[box], known[box])[holes[box]]
     return result

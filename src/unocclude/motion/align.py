@@ -1,9 +1,9 @@
 """Laying another frame's object over this frame's: which motion, and how far to trust it.
 
 Every reference starts from a *transplant*: its silhouette moved into the expected box and shifted to where it
-explains the visible evidence best. Where the object has texture, a motion from matched features
-(SIFT) refined by flow between object-only pictures may replace it; it is chosen only when it lowers the error on
-visible pixels that were held back from its fit.
+explains the visible evidence best. Where the object has texture, a motion from matched features (SIFT), refined by
+Lucas-Kanade between object-only pictures, may replace it; it is chosen only when it lowers the error on visible pixels
+that were held back from its fit.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from unocclude.motion.camera import is_tame, shift
-from unocclude.motion.evidence import BACKGROUND, STILL, Evidence, largest_difference
+from unocclude.motion.camera import follow, is_tame, shift
+from unocclude.motion.evidence import BACKGROUND, STILL, Evidence
 from unocclude.motion.fill import smooth_fill
 from unocclude.motion.working import Recent
 
@@ -25,6 +25,12 @@ COLOUR_SPREAD = 100.0
 ERROR_CAP = 60.0
 """Grey levels at which a pixel's error stops growing: wrong is wrong."""
 
+
+POINTS = 150
+"""Places at most whose remaining motion a fit looks at."""
+
+LOOK, COARSE, FINE = 13, 3, 1
+"""Pixels of the square in which a place is followed, and pyramid levels of the first and of the later fits."""
 
 PINNED_SHIFT, PINNED_RATIO = 3.0, 0.55
 """An alignment is trusted when its error is under this share of the mean error at shifts of so many pixels."""
@@ -47,6 +53,17 @@ class Aligned:
     trusted: bool = False
 
 
+@dataclass(frozen=True)
+class _Judge:
+    """What motions onto a frame are judged by: `box` around its visible object, there the held-back visible `pixels`
+    (h, w) bool, the softened picture `look` (h, w, 3) uint8, and how many pixels there are."""
+
+    box: tuple[slice, slice]
+    pixels: np.ndarray
+    look: np.ndarray
+    count: int
+
+
 class Aligner:
     """Aligns references with frames of one scene at working resolution."""
 
@@ -55,9 +72,7 @@ class Aligner:
         self.work = evidence.work
         self._features = Recent(self._find_features)
         self._object_only = Recent(self._make_object_only)
-        self._coarse = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._fine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._fine.setFinestScale(0)  # the last fits need a tenth of a pixel
+        self._judge = Recent(self._make_judge)
 
     def align(self, source: int, target: int) -> Aligned:
         """The best motion of the object from frame `source` to frame `target`."""
@@ -85,6 +100,8 @@ class Aligner:
         return exact if exact.error < 0.8 * best.error else best
 
     def _is_pinned(self, aligned: Aligned) -> bool:
+        if not aligned.error < PINNED_RATIO * ERROR_CAP:
+            return False
         nearby = [
             self._error(aligned.source, aligned.target, shift(dx, dy) @ aligned.motion)
             for dx, dy in ((PINNED_SHIFT, 0), (0, PINNED_SHIFT), (-PINNED_SHIFT, 0), (0, -PINNED_SHIFT))
@@ -135,24 +152,32 @@ class Aligner:
         into = shift(-window[1].start, -window[0].start) @ motion
         size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
         if image.dtype == bool:
-            return cv2.warpPerspective(image.astype(np.uint8) * 255, into, size, flags=cv2.INTER_LINEAR) > 127
-        return cv2.warpPerspective(image, into, size, flags=cv2.INTER_LINEAR)
+            return warp(image.astype(np.uint8) * 255, into, size) > 127
+        return warp(image, into, size)
 
     def _error(self, source: int, target: int, motion: np.ndarray) -> float:
         """Mean capped difference over the held-back visible pixels of `target`; those that `source` should cover and
         does not count as wrong."""
-        window = self.evidence.window(target)
-        visible = self.work.visible[target][window] & _held_back(window)
-        covered = self.warp(self.work.visible[source], motion, window)
-        count = int(visible.sum())
-        if count < 16 or (visible & covered).sum() < 0.25 * count:
-            return np.inf if count >= 16 else np.nan
-        moved = self.warp(self.evidence.soft[source], motion, window)
-        difference = largest_difference(self.evidence.soft[target][window], moved).astype(np.float32)
-        both = visible & covered
-        missing = count - int(both.sum())
-        share = min(missing, 0.5 * count) * 0.5  # an uncovered visible pixel may be hidden in the source
-        return float((np.minimum(difference, ERROR_CAP)[both].sum() + ERROR_CAP * 0.3 * share) / (both.sum() + share))
+        judge = self._judge[target]
+        if judge.count < 16:
+            return np.nan
+        moved = self.warp(self.evidence.shown[source], motion, judge.box)
+        both = judge.pixels & (moved[..., 3] > 127)
+        shared = int(both.sum())
+        if shared < 0.25 * judge.count:
+            return np.inf
+        difference = cv2.absdiff(judge.look, moved[..., :3])[both].max(1)
+        # an uncovered visible pixel may be hidden in the source
+        share = min(judge.count - shared, 0.5 * judge.count) * 0.5
+        wrong = float(np.minimum(difference, ERROR_CAP).sum())
+        return (wrong + ERROR_CAP * 0.3 * share) / (shared + share)
+
+    def _make_judge(self, i: int) -> _Judge:
+        visible = self.work.visible[i]
+        x, y, width, height = cv2.boundingRect(visible.astype(np.uint8))
+        box = np.s_[y : y + height, x : x + width]
+        pixels = visible[box] & _held_back(box)
+        return _Judge(box, pixels, np.ascontiguousarray(self.evidence.soft[i][box]), int(pixels.sum()))
 
     def _find_features(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """SIFT keypoints (N, 2) and descriptors (N, 128) inside the visible mask."""
@@ -164,7 +189,7 @@ class Aligner:
             return empty
         grey = cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY)
         inner = cv2.erode(visible, np.ones((3, 3), np.uint8))
-        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.02).detectAndCompute(grey, inner)
+        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.005).detectAndCompute(grey, inner)
         if descriptors is None:
             return empty
         return np.array([p.pt for p in points], np.float32) + np.array(
@@ -172,18 +197,19 @@ class Aligner:
         ), descriptors
 
     def _match(self, source: int, target: int) -> np.ndarray | None:
-        """A motion that enough matched features share, else None."""
+        """A motion that enough matched features share, else None. Its demands are low: what is wrong shows in the
+        held-back error."""
         (points, first), (moved, second) = self._features[source], self._features[target]
         if min(len(first), len(second)) < 8:
             return None
         pairs = [
             pair[0]
             for pair in cv2.BFMatcher(cv2.NORM_L2).knnMatch(first, second, k=2)
-            if len(pair) == 2 and pair[0].distance < 0.8 * pair[1].distance
+            if len(pair) == 2 and pair[0].distance < 0.85 * pair[1].distance
         ]
         if len(pairs) < 8:
             return None
-        return fit_object(points[[m.queryIdx for m in pairs]], moved[[m.trainIdx for m in pairs]], 2.5, 7)
+        return fit_object(points[[m.queryIdx for m in pairs]], moved[[m.trainIdx for m in pairs]], 3.0, 6)
 
     def _make_object_only(self, i: int) -> np.ndarray:
         """Grey picture of frame i in which all that is not the visible object is filled smoothly from it."""
@@ -193,7 +219,7 @@ class Aligner:
         return grey
 
     def _refine(self, source: int, target: int, motion: np.ndarray, tolerance: float) -> np.ndarray | None:
-        """A motion re-fitted to the flow that remains after `motion`, from the pixels not held back, within
+        """`motion` re-fitted to what it leaves unexplained, from the pixels not held back, within
         `tolerance` pixels; None where it does not fit."""
         window = self.evidence.window(target)
         covered = self.warp(self.work.visible[source], motion, window)
@@ -208,17 +234,16 @@ class Aligner:
         inside = np.s_[y : y + height, x : x + width]
         here = np.ascontiguousarray(self._object_only[target][tight])
         there = smooth_fill(self.warp(self._object_only[source], motion, tight), covered[inside])
-        flow = (self._coarse if tolerance >= 1 else self._fine).calc(
-            here, there, np.zeros((*here.shape, 2), np.float32)
-        )
         inner = cv2.erode(both[inside].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         ys, xs = np.nonzero(inner & ~_held_back(tight))
         if len(ys) < 60:
             return None
-        step = len(ys) // 300 + 1
+        step = len(ys) // POINTS + 1
         ys, xs = ys[::step], xs[::step]
         points = np.stack([xs, ys], 1).astype(np.float32)
-        rest = fit_object(points + flow[ys, xs], points, tolerance, 30)
+        levels = COARSE if tolerance >= 1 else FINE
+        moved, found = follow(here, there, points, LOOK, levels)
+        rest = fit_object(moved[found], points[found], tolerance, 30)
         if rest is None:
             return None
         into = shift(tight[1].start, tight[0].start)
@@ -231,7 +256,7 @@ def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: i
     or the map is wild."""
     found: list[tuple[float, np.ndarray]] = []
     for kind, needed, bonus in (("similarity", 3, 1.0), ("affine", 6, 0.95), ("homography", 12, 0.93)):
-        if len(points) < needed:
+        if len(points) < needed or (found and found[-1][0] >= bonus * len(points)):
             continue
         cv2.setRNGSeed(0)
         if kind == "homography":
@@ -244,6 +269,13 @@ def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: i
             continue
         found.append((float(inliers.sum()) * bonus, matrix))
     return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def warp(image: np.ndarray, motion: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture moved by a 3x3 `motion`, linearly interpolated, black outside; size: (width, height)."""
+    if motion[2, 0] == motion[2, 1] == 0:  # twice as fast
+        return cv2.warpAffine(image, motion[:2] / motion[2, 2], size, flags=cv2.INTER_LINEAR)
+    return cv2.warpPerspective(image, motion, size, flags=cv2.INTER_LINEAR)
 
 
 def _held_back(window: tuple[slice, slice]) -> np.ndarray:

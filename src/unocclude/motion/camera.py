@@ -43,19 +43,25 @@ class Camera:
         points = cv2.goodFeaturesToTrack(first, 400, 0.005, 6, mask=free)
         if points is None or len(points) < 12:
             return np.eye(3)
-        moved, found = _follow(first, second, points)
-        back, found_back = _follow(second, first, moved)
-        good = found & found_back & (np.abs(back - points).max((1, 2)) < 0.7)
-        step = fit_motion(points[good, 0], moved[good, 0], 1.0)
+        points = points[:, 0]
+        moved, found = follow(first, second, points)
+        back, found_back = follow(second, first, moved)
+        good = found & found_back & (np.abs(back - points).max(1) < 0.7)
+        step = fit_motion(points[good], moved[good], 1.0)
         grow = np.diag([self._shrink, self._shrink, 1.0])
         return np.linalg.inv(grow) @ step @ grow
 
 
-def _follow(first: np.ndarray, second: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 1, 2) followed from one grey picture to another, and which were found, (N,) bool."""
-    start = points.astype(np.float32)
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, start, start.copy(), winSize=(15, 15), maxLevel=3)
-    return np.asarray(moved), np.asarray(found).ravel().astype(bool)
+def follow(
+    first: np.ndarray, second: np.ndarray, points: np.ndarray, look: int = 15, levels: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 2) followed from one grey picture to another by pyramidal Lucas-Kanade, squares of `look` pixels on
+    `levels` halvings: where they are there, (N, 2) float32, and which were found, (N,) bool."""
+    start = points.astype(np.float32)[:, None]
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        first, second, start, start.copy(), winSize=(look, look), maxLevel=levels
+    )
+    return np.asarray(moved)[:, 0], np.asarray(found).ravel().astype(bool)
 
 
 def fit_motion(points: np.ndarray, moved: np.ndarray, tolerance: float) -> np.ndarray:

@@ -39,6 +39,7 @@ class Evidence:
         self.contact = Recent(self._contact, keep=1 << 20)  # one number a frame
         self.expected_box = Recent(self._expected_box)
         self.soft = Recent(lambda i: soften(self.work.frame[i]), keep=2 * OFFSETS[-1] + 2)
+        self.shown = Recent(self._shown)
 
     def window(self, i: int) -> tuple[slice, slice]:
         """Rows and columns in which frame i's object is looked for, at working resolution."""
@@ -77,6 +78,10 @@ class Evidence:
         labels[known_here & (agree <= 0.25 * seen)] = FOREIGN
         labels[~work.inside[window]] = FOREIGN
         return labels
+
+    def _shown(self, i: int) -> np.ndarray:
+        """(h, w, 4) uint8: the softened frame and, in the last channel, the visible mask."""
+        return np.dstack([self.soft[i], self.work.visible[i].astype(np.uint8) * 255])
 
     def _contact(self, i: int) -> float:
         """Share of the visible silhouette's surroundings that is foreign, 0..1; 1 where nothing is visible."""

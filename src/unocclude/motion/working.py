@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import RLock
 from typing import Generic, Protocol, TypeVar
 
 import cv2
@@ -41,19 +42,22 @@ class SceneLike(Protocol):
 
 
 class Recent(Generic[T]):
-    """A function of the frame number whose latest used results are kept: memory does not grow with the clip."""
+    """A function of the frame number whose latest used results are kept: memory does not grow with the clip. Threads
+    may share it; each result is worked out once."""
 
     def __init__(self, function: Callable[[int], T], keep: int = 3 * WINDOW + 8):
         self._function, self._keep = function, keep
         self._kept: OrderedDict[int, T] = OrderedDict()
+        self._lock = RLock()
 
     def __getitem__(self, i: int) -> T:
-        if i not in self._kept:
-            self._kept[i] = self._function(i)
-            if len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(i)
-        return self._kept[i]
+        with self._lock:
+            if i not in self._kept:
+                self._kept[i] = self._function(i)
+                if len(self._kept) > self._keep:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(i)
+            return self._kept[i]
 
 
 class Working:

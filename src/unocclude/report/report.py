@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
 from itertools import pairwise
@@ -97,7 +98,8 @@ def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) ->
         makers["disagreement"] = lambda i: _png(shrink(_read(path, "disagreement", i), size))
     for name in samples:
         makers[f"hypothesis-{name}"] = partial(_hypothesis, path / "hypotheses" / name, small)
-    return {panel: [make(i) for i in shown] for panel, make in makers.items()}
+    with ThreadPoolExecutor() as pool:
+        return {panel: list(pool.map(make, shown)) for panel, make in makers.items()}
 
 
 def _read(folder: Path, kind: str, i: int) -> np.ndarray:
@@ -119,7 +121,7 @@ def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _webp(image: np.ndarray) -> str:
     """A lossy picture, RGB or RGBA."""
-    return _address("webp", Image.fromarray(image), quality=78, method=3)
+    return _address("webp", Image.fromarray(image), quality=78, method=1)
 
 
 def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
@@ -127,7 +129,7 @@ def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
     picture = Image.fromarray(image)
     if palette is not None:
         picture.putpalette(palette.tobytes())
-        return _address("png", picture, optimize=True, transparency=0)
+        return _address("png", picture, transparency=0)
     return _address("png", picture, optimize=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from unocclude.completion import FrameResult
+from unocclude.methods.ahead import ahead
 from unocclude.methods.base import Method, MethodOptions
 from unocclude.methods.compose import compose
 from unocclude.methods.recall.appearance import recall_pixels
@@ -32,15 +33,17 @@ class Recall(Method):
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         voter = Voter(scene.evidence, self.options.references)
-        for i in range(start, len(scene)):
-            frame, visible = scene.frame(i), scene.visible(i)
-            if len(scene.clip.shot_of(i)) == 1:
-                amodal, colour, recalled = complete_still(scene, i)
-            else:
-                silhouette = voter.silhouette(i)
-                amodal = upsample(scene, silhouette) | visible
-                colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
-            yield compose(i, frame, visible, amodal, colour, recalled)
+        return ahead(lambda i: self._frame(scene, voter, i), range(start, len(scene)))
+
+    def _frame(self, scene: Scene, voter: Voter, i: int) -> FrameResult:
+        frame, visible = scene.frame(i), scene.visible(i)
+        if len(scene.clip.shot_of(i)) == 1:
+            amodal, colour, recalled = complete_still(scene, i)
+        else:
+            silhouette = voter.silhouette(i)
+            amodal = upsample(scene, silhouette) | visible
+            colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
+        return compose(i, frame, visible, amodal, colour, recalled)
 
 
 def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:

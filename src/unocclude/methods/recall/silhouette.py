@@ -1,6 +1,7 @@
 """Votes of other frames on where the hidden part of the object is."""
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ WHOLE_KNOWS_BETTER = 2.7
 AGAINST_RIGID = {BACKGROUND: 0.4, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
 RIGID_DOUBT = 0.2
 RIGID_ERROR_SCALE = 12.0
-LEAST_TRUSTED = 3
+LEAST_TRUSTED, ENOUGH_TRUSTED = 3, 8
 
 PRIOR = 0.1
 """Weight of the guess where no frame has a say, as a share of all references."""
@@ -58,21 +59,22 @@ class Voter:
         self._behind = Recent(lambda s: self._speaks_against(s, AGAINST_RIGID))
 
     def references(self, i: int) -> list[int]:
-        """Up to `count` well-visible frames of the shot: half before and half after, the nearest ones and a spread of
-        the others."""
+        """Up to `count` well-visible frames of the shot: half before and half after, in turn; the nearest ones and a
+        spread of the others."""
         wells = [s for s in self.evidence.trajectory.well_near(i) if s != i]
         before, after = [s for s in wells if s < i][::-1], [s for s in wells if s > i]
         untouched = self.evidence.trajectory.ratio[i] > 0.9 and self.evidence.contact[i] < 0.03
         count = self.count // 2 if untouched else self.count
-        return [s for side in (before, after) for s in _spread(side, count // 2)]
+        sides = [_spread(side, count // 2) for side in (before, after)]
+        return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
     def silhouette(self, i: int) -> Silhouette:
         """Frame i's silhouette; the visible mask where no other frame has a say."""
         evidence, window = self.evidence, self.evidence.window(i)
         visible, labels = self.work.visible[i][window], evidence.labels[i]
-        aligned = [self.aligner.align(s, i) for s in self.references(i)]
+        aligned = self._align(self.references(i), i)
         if sum(a.trusted for a in aligned) >= LEAST_TRUSTED:
-            aligned += [self.aligner.align(s, i) for s in self._half_visible(i)]
+            aligned += self._align(self._half_visible(i), i)
         if not aligned or not labels.size:
             return Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
@@ -90,6 +92,15 @@ class Voter:
         soft[~added] = np.minimum(soft[~added], 0.49)
         soft[visible] = 1
         return Silhouette(window, soft, added, references)
+
+    def _align(self, sources: list[int], target: int) -> list[Aligned]:
+        """The sources laid over `target`, in their order, until enough of them are trusted."""
+        aligned: list[Aligned] = []
+        for source in sources:
+            aligned.append(self.aligner.align(source, target))
+            if sum(a.trusted for a in aligned) == ENOUGH_TRUSTED:
+                break
+        return aligned
 
     def _half_visible(self, i: int) -> list[int]:
         """Frames nearby that show some of the object, but not well."""
