@@ -80,6 +80,7 @@ class Voter:
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
         trusted = [a for a in aligned if a.trusted]
         if len(trusted) >= LEAST_TRUSTED:
+            trusted = self.aligner.settle(trusted, i)
             references = sorted(
                 ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
             )
