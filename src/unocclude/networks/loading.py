@@ -1,0 +1,46 @@
+"""Published checkpoint files into our networks: every name and shape must fit, or it is bad input."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from unocclude.errors import InputError
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors by name in a file that `torch.save` wrote, on the CPU; nothing in it is executed.
+
+    Raises InputError where the file is none.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no PyTorch weight file that can be read safely; fetch it again") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{path} does not hold tensors by name; give the published state dict")
+    return dict(state)
+
+
+def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
+    """Raise InputError, naming `path`, unless the state has exactly the expected names and shapes."""
+    wrong = [
+        f"{kind} {min(names)}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        for kind, names in (("lacks", expected.keys() - state.keys()), ("has an unknown", state.keys() - expected.keys()))
+        if names
+    ] or [
+        f"has {name} of shape {tuple(state[name].shape)} where {tuple(shape)} is expected"
+        for name, shape in expected.items()
+        if state[name].shape != shape
+    ][:1]
+    if wrong:
+        raise InputError(f"{path} is another network's checkpoint: it {', '.join(wrong)}")
+
+
+def load(network: torch.nn.Module, path: str | Path) -> None:
+    """Load a published state dict into `network`, strictly; raises InputError where it does not fit."""
+    state = read_state(path)
+    check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
+    network.load_state_dict(state)
