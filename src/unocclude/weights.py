@@ -109,19 +109,18 @@ def find(id_or_dir: str | Path, need: str | None = None) -> Path:
     """The folder of a checkpoint, all of whose parts are there.
 
     id_or_dir: an id of `CHECKPOINTS`, or a folder of the user's own. need: the id of the checkpoint whose parts that
-    folder must hold; without it a folder is taken as it is.
+    folder must hold; without it a folder of the user's own is taken as it is.
 
     Raises InputError, one line that says what is missing and where to put it.
     """
     if str(id_or_dir) in CHECKPOINTS:
-        checkpoint = CHECKPOINTS[str(id_or_dir)]
-        folder = home() / checkpoint.id
-        checkpoint.check(folder)
-        return folder
-    folder = Path(id_or_dir).expanduser()
-    if not folder.is_dir():
-        known = ", ".join(CHECKPOINTS)
-        raise InputError(f"weights {id_or_dir}: neither a folder nor a known checkpoint; known are {known}")
+        folder = home() / id_or_dir
+        CHECKPOINTS[str(id_or_dir)].check(folder)
+    else:
+        folder = Path(id_or_dir).expanduser()
+        if not folder.is_dir():
+            known = ", ".join(CHECKPOINTS)
+            raise InputError(f"weights {id_or_dir}: neither a folder nor a known checkpoint; known are {known}")
     if need is not None:
         CHECKPOINTS[need].check(folder)
     return folder

@@ -85,10 +85,7 @@ def by_visibility(
 
         return keep
 
-    return [
-        Selected(make(), between(low, high), f"visible_{low:g}_{high:g}")
-        for low, high in pairwise(edges)
-    ]
+    return [Selected(make(), between(low, high), f"visible_{low:g}_{high:g}") for low, high in pairwise(edges)]
 
 
 def clip_visibility(truth: np.ndarray, visible: np.ndarray) -> float:

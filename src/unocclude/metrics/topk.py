@@ -20,8 +20,9 @@ class TopK(Metric[np.ndarray]):
     one hypothesis with the best mean over the clip; stricter, and what a user who picks one result gets. Frames
     of all clips are pooled, so that K = 1 is the metric itself. An upper bound: it takes the truth to choose.
 
-    Higher is better unless `lower_is_better`. Where the metric drops frames for some hypotheses and not for
-    others (`PublishedHiddenIoU`), more hypotheses can make the figure worse.
+    Higher is better unless `lower_is_better`. More hypotheses never make it worse where the truth alone says which
+    frames count (`HiddenIoU`); they can where a metric drops a frame for some hypotheses only (`PublishedHiddenIoU`;
+    `MeanIoU` in frames without object).
     """
 
     def __init__(self, k: int, per: Per = "frame", *, lower_is_better: bool = False):

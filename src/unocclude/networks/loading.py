@@ -26,17 +26,18 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
 
 def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
     """Raise InputError, naming `path`, unless the state has exactly the expected names and shapes."""
-    wrong = [
-        f"{kind} {min(names)}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        for kind, names in (("lacks", expected.keys() - state.keys()), ("has an unknown", state.keys() - expected.keys()))
-        if names
-    ] or [
-        f"has {name} of shape {tuple(state[name].shape)} where {tuple(shape)} is expected"
-        for name, shape in expected.items()
-        if state[name].shape != shape
-    ][:1]
-    if wrong:
-        raise InputError(f"{path} is another network's checkpoint: it {', '.join(wrong)}")
+    lacking, unknown = expected.keys() - state.keys(), state.keys() - expected.keys()
+    wrong = [name for name in expected.keys() & state.keys() if state[name].shape != expected[name]]
+    if lacking:
+        reason = f"it lacks {min(lacking)}"
+    elif unknown:
+        reason = f"it has {min(unknown)}"
+    elif wrong:
+        name = min(wrong)
+        reason = f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name])}"
+    else:
+        return
+    raise InputError(f"{path} is another network's checkpoint: {reason}")
 
 
 def load(network: torch.nn.Module, path: str | Path) -> None:

@@ -1,7 +1,7 @@
 """LPIPS: distance of deep features, calibrated on human judgements (Zhang et al., CVPR 2018).
 
-Names, shapes and arithmetic are those of the package `lpips`, version 0.1 of its weights (richzhang/PerceptualSimilarity,
-commit 082bb24), with torchvision's AlexNet or VGG-16 as features.
+Names, shapes and arithmetic are those of the package `lpips`, version 0.1 of its weights
+(richzhang/PerceptualSimilarity, commit 082bb24), with torchvision's AlexNet or VGG-16 as features.
 """
 
 from pathlib import Path
@@ -19,10 +19,9 @@ SMALLEST = 32
 
 def _alexnet() -> list[nn.Module]:
     """`features` of torchvision's AlexNet without its last pooling (Krizhevsky 2014)."""
-    pool = {"kernel_size": 3, "stride": 2}
     return [
-        *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(**pool)),
-        *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(**pool)),
+        *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
@@ -102,7 +101,9 @@ class LPIPS(nn.Module):
         self.scaling_layer = _Scaling()
         self.net = _Slices(net)
         stages = list(self.net.children())
-        widths = [next(m for m in reversed(list(s.children())) if isinstance(m, nn.Conv2d)).out_channels for s in stages]
+        widths = [
+            next(m for m in reversed(list(s.children())) if isinstance(m, nn.Conv2d)).out_channels for s in stages
+        ]
         for i, width in enumerate(widths):
             self.add_module(f"lin{i}", _Linear(width))
         # the published module lists them a second time
