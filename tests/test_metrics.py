@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from metric_cases import blobs, mean, pixels, random_case, same
+from metric_cases import mean, pixels, random_case, same
 
 from unocclude import metrics
 from unocclude.metrics.appearance import PSNR_CAP

@@ -1,9 +1,10 @@
 """Metrics that need published weights: names, shapes and numbers of the published sources, on weights drawn from each
-entry's own name (`fixtures/metric_networks.json` says which commits); tiny CLIP; what is said where weights are absent."""
+entry's own name (`fixtures/metric_networks.json` says which commits); a tiny CLIP; the errors where weights lack."""
 
 import json
 import math
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from metric_cases import mean, random_case, random_rgba, same
 from unocclude import InputError, metrics, weights
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # two test processes on two cores
 functional = torch.nn.functional
 FACTS = json.loads((Path(__file__).parent / "fixtures" / "metric_networks.json").read_text())
 
@@ -127,7 +129,7 @@ def test_i3d_is_the_published_one():
     from unocclude.networks.i3d import I3D
 
     rng = np.random.default_rng(6)
-    video = torch.tensor(rng.uniform(-1, 1, (1, 3, 12, 224, 224)), dtype=torch.float32)
+    video = torch.tensor(rng.uniform(-1, 1, (1, 3, 9, 224, 224)), dtype=torch.float32)
     model = I3D()
     assert shapes_of(model) == FACTS["i3d"]["names"]
     model.load_state_dict(drawn(FACTS["i3d"]["names"]))
@@ -138,36 +140,79 @@ def test_i3d_is_the_published_one():
     assert float(scores.norm()) == pytest.approx(FACTS["i3d"]["norm"], abs=1e-2)
 
 
-def test_fvd_of_clips(home):
-    from unocclude.networks import i3d
+def write_i3d(folder):
+    """As the conversion from TensorFlow writes it: batch norms without their counter."""
+    folder.mkdir(parents=True)
+    state = drawn(FACTS["i3d"]["names"])
+    kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(kept) < len(state)
+    torch.save(kept, folder / "i3d_pretrained_400.pt")
+    return state
 
-    (home / "i3d-kinetics-400").mkdir(parents=True)
-    torch.save(drawn(FACTS["i3d"]["names"]), home / "i3d-kinetics-400" / "i3d_pretrained_400.pt")
+
+def clip_pairs():
     masks = np.zeros((9, 24, 36), bool)
     masks[:, 4:20, 6:30] = True
-    truth = [random_rgba(seed, masks) for seed in (1, 2)]
+    truth = [random_rgba(seed, masks) for seed in (1, 2, 3)]
     pred = [clip.copy() for clip in truth]
     pred[0][:, :12] = 0
-    value = metrics.fvd(zip(pred, truth, strict=True))
-    # the published steps, with the covariance product's root taken by scipy
-    model = i3d.I3D()
-    model.load_state_dict(drawn(FACTS["i3d"]["names"]))
-    scores = []
-    for clips in (pred, truth):
-        rows = []
-        for clip in clips:
+    return list(zip(pred, truth, strict=True))
+
+
+def plain_fvd(pairs, model):
+    """The published steps, with the root of the product of covariances taken by scipy."""
+    scores = [[], []]
+    for pair in pairs:
+        for side, clip in zip(scores, pair, strict=True):
             alpha = clip[..., 3:] / 255
             video = torch.tensor(clip[..., :3] * alpha + 255 * (1 - alpha), dtype=torch.float32).permute(0, 3, 1, 2)
             video = functional.interpolate(video, (224, 224), mode="bilinear", align_corners=False)
             with torch.inference_mode():
-                rows.append(model((2 * video / 255 - 1).transpose(0, 1)[None])[0].double().numpy())
-        scores.append(np.array(rows))
-    assert value == pytest.approx(sqrtm_frechet(*scores), rel=1e-3)
-    assert value > 1
-    metric = metrics.FVD()
-    assert math.isnan(metric.compute())
+                side.append(model((2 * video / 255 - 1).transpose(0, 1)[None])[0].double().numpy())
+    return sqrtm_frechet(*(np.array(side) for side in scores))
+
+
+def test_fvd_around_its_network(home, monkeypatch):
+    """All but the network, with a quick one in its place that sees every frame and place."""
+    weight = torch.tensor(np.random.default_rng(0).normal(size=(7, 3 * 9 * 16)), dtype=torch.float32)
+
+    def quick(video):
+        assert video.shape == (1, 3, 9, 224, 224) and video.abs().max() < 1 + 1e-5
+        return functional.adaptive_avg_pool3d(video, (9, 4, 4)).flatten(1) @ weight.T
+
+    write_i3d(home / "i3d-kinetics-400")
+    monkeypatch.setattr(metrics.frechet, "_load", lambda folder, device: quick)
+    pairs = clip_pairs()
+    value = metrics.fvd(pairs)
+    assert value > 0.01
+    assert value == pytest.approx(plain_fvd(pairs, quick), rel=1e-4)
+    assert metrics.fvd(pairs[::-1]) == pytest.approx(value)
+    assert metrics.fvd([(truth, truth) for _, truth in pairs]) == pytest.approx(0, abs=1e-9)
+    assert math.isnan(metrics.fvd(pairs[:1])) and math.isnan(metrics.fvd([]))
     with pytest.raises(InputError, match="at least 9 frames; this one has 8"):
-        metric.update(metrics.ClipPair(pred[0][:8], truth[0]))
+        metrics.fvd([(pairs[0][0][:8], pairs[0][1])])
+
+
+@pytest.mark.slow
+def test_fvd_whole(home):
+    from unocclude.networks import i3d
+
+    state = write_i3d(home / "i3d-kinetics-400")
+    model = i3d.I3D()
+    model.load_state_dict(state)
+    pairs = clip_pairs()[:2]
+    value = metrics.fvd(pairs)
+    assert value > 1
+    assert value == pytest.approx(plain_fvd(pairs, model), rel=1e-3)
+
+
+def test_i3d_loads_its_published_file(home):
+    write_i3d(home / "i3d-kinetics-400")
+    metrics.frechet._load.cache_clear()
+    model = metrics.FVD(device="cpu").model
+    expected = drawn(FACTS["i3d"]["names"])
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    metrics.frechet._load.cache_clear()
 
 
 def sqrtm_frechet(x, y):
@@ -206,8 +251,7 @@ def test_frechet_distance_of_known_normals():
     a, b = rng.uniform(0.1, 9, 5), rng.uniform(0.1, 9, 5)
     means = rng.normal(size=(2, 5))
     x, y = (
-        exactly_normal(rng, m, turn @ np.diag(v) @ turn.T, n)
-        for m, v, n in zip(means, (a, b), (50, 31), strict=True)
+        exactly_normal(rng, m, turn @ np.diag(v) @ turn.T, n) for m, v, n in zip(means, (a, b), (50, 31), strict=True)
     )
     expected = np.square(means[0] - means[1]).sum() + np.square(np.sqrt(a) - np.sqrt(b)).sum()
     assert metrics.frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
@@ -236,7 +280,7 @@ def test_frechet_distance_is_safe_with_few_samples():
 def tiny_clip(tmp_path_factory):
     """A CLIPModel with random weights, saved as published ones are."""
     transformers = pytest.importorskip("transformers")
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    from transformers import CLIPImageProcessorPil
 
     folder = tmp_path_factory.mktemp("clip")
     torch.manual_seed(0)
@@ -280,7 +324,7 @@ def test_clip_similarity_and_temporal_consistency(tiny_clip):
     expected = mean([float(x @ y) for x, y, held in zip(p, t, holds, strict=True) if held])
     assert metrics.clip_similarity(a, b, tiny_clip) == pytest.approx(expected, abs=1e-4)
     assert metrics.clip_similarity(a, a, tiny_clip) == pytest.approx(1)
-    consistency = mean([float(x @ y) for x, y in zip(p, p[1:], strict=False)])
+    consistency = mean([float(x @ y) for x, y in pairwise(p)])
     assert consistency < 0.9999
     assert metrics.temporal_consistency(a, tiny_clip) == pytest.approx(consistency, abs=1e-4)
     assert metrics.temporal_consistency(a[::-1], tiny_clip) == pytest.approx(consistency, abs=1e-4)
@@ -379,7 +423,7 @@ def test_where_weights_lie(tmp_path, monkeypatch, home):
 
 def test_find_weights(tmp_path, monkeypatch, home):
     assert weights.find(tmp_path) == tmp_path
-    with pytest.raises(InputError, match="neither a folder nor a known checkpoint.*lpips-alex"):
+    with pytest.raises(InputError, match=r"neither a folder nor a known checkpoint.*lpips-alex"):
         weights.find(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is incomplete"):
         weights.find(tmp_path, "lpips-alex")

@@ -73,8 +73,7 @@ class _Clip:
     """Image features of unit length of a CLIPModel in transformers' format."""
 
     def __init__(self, folder: Path, device: str):
-        from transformers import CLIPModel
-        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+        from transformers import CLIPImageProcessorPil, CLIPModel
 
         # resizing by Pillow, as when CLIP was trained, whether torchvision is installed or not
         try:

@@ -25,8 +25,12 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
-    """Raise InputError, naming `path`, unless the state has exactly the expected names and shapes."""
-    lacking, unknown = expected.keys() - state.keys(), state.keys() - expected.keys()
+    """Raise InputError, naming `path`, unless the state has exactly the expected names and shapes.
+
+    Batch norms' `num_batches_tracked` may be absent: only training counts, and converted or old files lack it.
+    """
+    lacking = {name for name in expected.keys() - state.keys() if not name.endswith(".num_batches_tracked")}
+    unknown = state.keys() - expected.keys()
     wrong = [name for name in expected.keys() & state.keys() if state[name].shape != expected[name]]
     if lacking:
         reason = f"it lacks {min(lacking)}"
@@ -44,4 +48,5 @@ def load(network: torch.nn.Module, path: str | Path) -> None:
     """Load a published state dict into `network`, strictly; raises InputError where it does not fit."""
     state = read_state(path)
     check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
-    network.load_state_dict(state)
+    left = network.load_state_dict(state, strict=False)
+    assert not left.unexpected_keys and all(name.endswith(".num_batches_tracked") for name in left.missing_keys)
