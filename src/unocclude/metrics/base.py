@@ -76,7 +76,7 @@ class MeanMetric(Metric[Item]):
         self._sum, self._count = 0.0, 0
 
     def update(self, item: Item, /) -> float:
-        value = self.value(item)
+        value = float(self.value(item))
         if not math.isnan(value):
             self._sum += value
             self._count += 1

@@ -6,6 +6,7 @@ import numpy as np
 
 from unocclude.metrics.appearance import on_grey
 from unocclude.metrics.base import Frame, MeanMetric, over
+from unocclude.metrics.boxes import box_of
 
 
 class WarpError(MeanMetric[Frame]):
@@ -37,13 +38,24 @@ class WarpError(MeanMetric[Frame]):
         before, self._before = self._before, frame
         if before is None or not (before.truth.any() and frame.truth.any()):
             return math.nan
-        back, steady = steady_flow(on_grey(before.truth_rgba), on_grey(frame.truth_rgba))
+        before, now = (_cut(f, _round_object(before.truth | frame.truth)) for f in (before, frame))
+        back, steady = steady_flow(on_grey(before.truth_rgba), on_grey(now.truth_rgba))
         source = pixels(back.shape) + back
-        where = steady & frame.truth & (sample(before.truth.astype(np.float32), source) > 0.5)
+        where = steady & now.truth & (sample(before.truth.astype(np.float32), source) > 0.5)
         if not where.any():
             return math.nan
         warped = sample(on_grey(before.pred_rgba).astype(np.float32), source)
-        return float(np.square((on_grey(frame.pred_rgba) - warped)[where] / 255).mean())
+        return float(np.square((on_grey(now.pred_rgba) - warped)[where] / 255).mean())
+
+
+def _round_object(mask: np.ndarray, margin: int = 32) -> tuple[slice, slice]:
+    """Its box and some of the flat backdrop; flow far from the object is never looked at."""
+    x, y, width, height = box_of(mask)
+    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
+
+
+def _cut(frame: Frame, part: tuple[slice, slice]) -> Frame:
+    return Frame(*(array[part] for array in frame))
 
 
 def steady_flow(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
