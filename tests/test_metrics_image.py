@@ -103,3 +103,35 @@ def test_warp_error_edges():
     wide = truth.copy()
     wide[..., 3] = 255
     assert metrics.warp_error(wide, truth, masks) == pytest.approx(metrics.warp_error(truth, truth, masks), abs=2e-3)
+
+
+def test_warp_error_looks_at_the_object_in_both_frames():
+    truth, masks = moving(0, frames=2)
+    smaller = masks.copy()
+    smaller[1, :, 40:] = False
+    pred = truth.copy()
+    pred[1, :, 44:, :3] = 255 - pred[1, :, 44:, :3]  # only where the object is no more
+    assert metrics.warp_error(pred, truth, masks) > 0.01
+    assert metrics.warp_error(pred, truth, smaller) == metrics.warp_error(pred, truth, smaller[::-1]) == 0
+
+
+def test_steady_flow_returns_and_has_no_edge(monkeypatch):
+    flows = []
+    monkeypatch.setattr("unocclude.perception.flow.dense_flow", lambda a, b: flows.pop(0))
+    image = np.zeros((20, 30, 3))
+    flow = np.zeros((20, 30, 2), np.float32)
+    flow[..., 0] = 4
+
+    def steady(back, forth):
+        flows[:] = [back.copy(), forth.copy()]
+        return metrics.warp.steady_flow(image, image)[1]
+
+    assert steady(flow, -flow).all()
+    assert not steady(flow, flow).any()
+    # |4 - 3|² is just above, |4 - 3.3|² below 0.01 (|4|² + |.|²) + 0.5
+    assert not steady(flow, -flow * (3 / 4)).any()
+    assert steady(flow, -flow * (3.3 / 4)).all()
+    edge = flow.copy()
+    edge[:, 12:, 0] = 4.5
+    found = steady(edge, -edge)
+    assert not found[:, 11].any() and found[:, :11].all() and found[:, 12:].all()

@@ -330,6 +330,12 @@ def test_clip_similarity_and_temporal_consistency(tiny_clip):
     assert metrics.temporal_consistency(a[::-1], tiny_clip) == pytest.approx(consistency, abs=1e-4)
     assert metrics.temporal_consistency(np.repeat(a[:1], 3, 0), tiny_clip) == pytest.approx(1)
     assert math.isnan(metrics.temporal_consistency(a[:1], tiny_clip))
+    metric = metrics.TemporalConsistency(tiny_clip)
+    for i in (0, 1, 4, 5):
+        if i == 4:
+            metric.gap()
+        metric.update(metrics.Frame(pred[i], truth[i], visible[i], a[i], b[i]))
+    assert metric.compute() == pytest.approx(float(p[0] @ p[1] + p[4] @ p[5]) / 2, abs=1e-4)
     # over hard frames, pairs whose two frames are hard
     metric = metrics.hard(metrics.TemporalConsistency(tiny_clip))
     is_hard = [t.any() and 2 * v.sum() <= t.sum() for t, v in zip(truth, visible, strict=True)]
