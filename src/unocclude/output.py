@@ -11,6 +11,7 @@ import numpy as np
 
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, RESULT_FILE, SCHEMA, FrameResult
 from unocclude.errors import InputError
+from unocclude.lock import FolderLock
 from unocclude.media.files import is_temporary, sweep, write_bytes
 from unocclude.media.images import read_png, write_png
 
@@ -66,7 +67,8 @@ class OutFolder:
     `identity` is everything that decides the result (input, prompt, method, options, seed, ...); `result` is
     the file whose presence means finished. `finished`, `masks_done` and `frames_done` say what an earlier run
     of the same identity left; `tracker` is where its visible masks came from. Nothing is written before
-    `claim`. Raises InputError as `check_out` does, and where `resume` meets a run of another identity.
+    `claim`; what is unfinished is locked against other processes until `release`. Raises InputError as
+    `check_out` does, where `resume` meets a run of another identity, and where another process is at work.
     """
 
     def __init__(
@@ -85,9 +87,15 @@ class OutFolder:
         self.finished = False
         self.tracker = ""
         self._clear = overwrite
-        marks = _read_marks(self.path) if resume and self.path.exists() else None
-        if marks is None:
-            return
+        self._lock = FolderLock(self.path)
+        self._found = _read_marks(self.path)
+        if resume and self._found is not None:
+            self._take_up(self._found)
+        if self.path.exists() and not self.finished:
+            self._lock.take()
+
+    def _take_up(self, marks: dict[str, Any]) -> None:
+        """Go on with what an earlier run left."""
         earlier = marks["identity"]
         differing = [k for k in sorted({*earlier, *self.identity}) if earlier.get(k) != self.identity.get(k)]
         if differing:
@@ -95,13 +103,19 @@ class OutFolder:
                 f"{self.path} holds a run with other arguments ({', '.join(differing)}); "
                 "give the same arguments, or --overwrite"
             )
-        self.finished = (self.path / result).exists() and not (self.path / RUN_FILE).exists()
+        self.finished = (self.path / self.result).exists() and not (self.path / RUN_FILE).exists()
         self.tracker = marks.get("tracker", "")
         self._clear = bool(marks.get("clearing"))
 
     def claim(self, tracker: str) -> None:
-        """Create the folder, or empty it where it is to be replaced, and mark it as this run's."""
+        """Create the folder, or empty it where it is to be replaced, and mark it as this run's.
+
+        Raises InputError where another process is at work in it, or has been since this object was made.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._lock.take()
+        if _read_marks(self.path) != self._found:
+            raise InputError(f"{self.path} was written by another run meanwhile; give another folder for -o")
         sweep(self.path)
         marks = {"schema": SCHEMA, "identity": self.identity, "tracker": tracker}
         if self._clear:
@@ -115,6 +129,10 @@ class OutFolder:
                     child.unlink()
             self._clear = False
         self._write_json(RUN_FILE, marks)
+
+    def release(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.release()
 
     def masks_done(self, count: int) -> bool:
         """Whether all visible masks of an earlier run are there."""

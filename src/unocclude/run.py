@@ -59,7 +59,7 @@ def complete(
     """
     setting = Setting(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
     worker = prepare(method, options or {}, setting)
-    check_pad(pad)
+    check_pad(clip, pad)
     _check_prompt(clip, prompt)
     if occluders is not None:
         check_fit(clip, occluders, "occluder mask")
@@ -84,8 +84,8 @@ def complete(
     }
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite)
     if not folder.finished:
-        _keep_input(clip, folder.path, overwrite)
-        with _one_line_failures(folder):
+        with _at_work(folder):
+            _keep_input(clip, folder.path, overwrite)
             _run(worker, clip, prompt, occluders, pad, folder, pictures, progress)
     return Completion(folder.path, keep)
 
@@ -148,13 +148,16 @@ def _keep_input(clip: Clip, out: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _one_line_failures(folder: OutFolder) -> Iterator[None]:
+def _at_work(folder: OutFolder) -> Iterator[None]:
+    """A disk that fails is one plain line; the folder's lock is given back however the work ends."""
     try:
         yield
     except OSError as error:
         raise UnoccludeError(
             f"could not write to {folder.path}: {error.strerror or error}; what is finished stays, go on with --resume"
         ) from error
+    finally:
+        folder.release()
 
 
 def _locate(
@@ -259,9 +262,9 @@ def track_to(
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRACK_FILE)
     if folder.finished:
         return folder.path
-    _keep_input(clip, folder.path, overwrite)
     timings: dict[str, float] = {}
-    with _one_line_failures(folder):
+    with _at_work(folder):
+        _keep_input(clip, folder.path, overwrite)
         track = _locate(clip, prompt, folder, progress, timings)
         folder.claim(track.origin)
         if not folder.masks_done(len(clip)):

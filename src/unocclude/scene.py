@@ -7,6 +7,7 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
+from unocclude.media.images import MAX_PIXELS, too_large
 from unocclude.motion.evidence import Evidence
 
 
@@ -25,7 +26,7 @@ class Scene:
                 check_fit(clip, masks, name)
         if not track.areas.any():
             raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
-        check_pad(pad)
+        check_pad(clip, pad)
         self.clip, self.track, self.given_occluders = clip, track, occluders
         self.offset = (round(clip.width * pad), round(clip.height * pad))
         self.width = clip.width + 2 * self.offset[0]
@@ -76,10 +77,13 @@ class Scene:
         return self.evidence.completion_mask(i)
 
 
-def check_pad(pad: float) -> None:
-    """Raise InputError unless `pad` is a sensible fraction of the frame."""
+def check_pad(clip: Clip, pad: float) -> None:
+    """Raise InputError unless `pad` is a sensible fraction of the frame, and the canvas not too large."""
     if not 0 <= pad <= 2:
         raise InputError(f"pad is {pad:g}, expected 0 to 2 (a fraction of the frame)")
+    width, height = (size + 2 * round(size * pad) for size in (clip.width, clip.height))
+    if width * height > MAX_PIXELS:
+        raise InputError(f"pad {pad:g} makes the canvas too large: {too_large(f'{width}x{height}')}, or pad less")
 
 
 def check_fit(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:

@@ -10,7 +10,7 @@ from pycocotools import mask as coco
 
 from unocclude.errors import InputError
 from unocclude.media.folder import image_files, is_animated
-from unocclude.media.images import open_image, orientation, to_rgb, upright
+from unocclude.media.images import MAX_PIXELS, open_image, orientation, to_rgb, upright
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
@@ -151,6 +151,8 @@ def _rle(path: Path, i: int, entry: Any) -> dict[str, Any] | None:
         height, width = (int(side) for side in entry["size"])
         counts = entry["counts"]
         runs = _runs(counts) if isinstance(counts, str) else [int(run) for run in counts]
+        if height * width > MAX_PIXELS:
+            raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
         if height <= 0 or width <= 0 or min(runs, default=0) < 0 or sum(runs) != height * width:
             raise ValueError(f"its runs cover {sum(runs)} of {height}x{width} pixels")
         return coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
