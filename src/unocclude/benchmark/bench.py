@@ -58,7 +58,8 @@ def bench(
         "methods": {m: read_options(find(m), dict(options.get(m, {}))).model_dump(mode="json") for m in methods},
         "seed": seed,
     }
-    _claim(out, asked, resume=resume, overwrite=overwrite)
+    folders = {name: {s.name: str(s.truth.absolute()) for s in samples} for name, samples in data.items()}
+    _claim(out, {"asked": asked, "folders": folders}, resume=resume, overwrite=overwrite)
 
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
         name: {method: {} for method in methods} for name in data
@@ -74,11 +75,11 @@ def bench(
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
-    _write_tables(out, asked, figures)
+    _write_tables(out, figures)
     return figures
 
 
-def _claim(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+def _claim(out: Path, state: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
         raise InputError("give --resume or --overwrite, not both")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -88,14 +89,14 @@ def _claim(out: Path, asked: dict[str, Any], *, resume: bool, overwrite: bool) -
             earlier = json.loads((out / STATE).read_text())["asked"]
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(f"{out} was not made by `unocclude bench`, so it is left alone; give another") from None
-        if resume and earlier != json.loads(json.dumps(asked)):
+        if resume and earlier != json.loads(json.dumps(state["asked"])):
             raise InputError(f"{out} measures other data or methods; give the same arguments, or --overwrite")
         if overwrite:
             _clear(out)
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
     if not (out / STATE).exists():
-        write_bytes(out / STATE, json.dumps({"asked": asked}, indent=1).encode())
+        write_bytes(out / STATE, json.dumps(state, indent=1).encode())
 
 
 def _clear(out: Path) -> None:
@@ -107,9 +108,7 @@ def _clear(out: Path) -> None:
         (out / file).unlink(missing_ok=True)
 
 
-def _measure(
-    out: Path, data: str, sample: Sample, method: str, options: dict[str, Any], seed: int
-) -> dict[str, Any]:
+def _measure(out: Path, data: str, sample: Sample, method: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
     """One method's figures on one clip; run and evaluated unless that was done before."""
     file = out / "figures" / data / sample.name / f"{method}.json"
     if file.exists():
@@ -124,7 +123,7 @@ def _measure(
     return figures
 
 
-def _write_tables(out: Path, asked: dict[str, Any], figures: summary.Figures) -> None:
+def _write_tables(out: Path, figures: summary.Figures) -> None:
     names = {name.lower() for name in figures}
     tables = [table for table in published.published_tables() if table.data.lower() in names]
     text = summary.as_markdown(figures, clips=True) + "\n" + published.as_markdown(tables)
@@ -134,7 +133,8 @@ def _write_tables(out: Path, asked: dict[str, Any], figures: summary.Figures) ->
         data: {m: {k: vars(e) for k, e in names.items()} for m, names in methods.items()}
         for data, methods in summary.summarise(figures).items()
     }
-    write_json(out / STATE, {"asked": asked, "estimates": estimates, "clips": figures})
+    state = json.loads((out / STATE).read_text())
+    write_json(out / STATE, {**state, "estimates": estimates, "clips": figures})
 
 
 def write_plot(path: Path, figures: summary.Figures) -> None:

@@ -52,7 +52,11 @@ def as_markdown(figures: Figures, *, clips: bool = False) -> str:
     lines = []
     for data, methods in summarise(figures).items():
         count = len(next(iter(figures[data].values())))
-        lines += [f"### {data}, {count} clip{'s' * (count != 1)}, mean [95 % interval over clips]", "", *_head("method")]
+        lines += [
+            f"### {data}, {count} clip{'s' * (count != 1)}, mean [95 % interval over clips]",
+            "",
+            *_head("method"),
+        ]
         for method, estimates in methods.items():
             lines.append(_row(method, [_with_interval(name, estimates[name]) for name in SHOWN]))
         lines.append("")
