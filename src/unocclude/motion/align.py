@@ -111,7 +111,7 @@ class Aligner:
         visible = self.work.visible[target][window]
         agreed = ~visible & ((shown[..., 3] > 250).sum(0) >= LEAST_AGREEING)
         looks = np.where(shown[:, agreed, 3:] > 250, shown[:, agreed, :3].astype(np.float32), np.nan)
-        look = self.evidence.soft[target][window].copy()
+        look = self.evidence.shown[target][window][..., :3].copy()
         look[agreed] = np.nanmedian(looks, axis=0)
         known = np.zeros_like(self.work.inside)
         known[window] = visible | agreed
@@ -211,7 +211,7 @@ class Aligner:
         x, y, width, height = cv2.boundingRect(visible.astype(np.uint8))
         box = np.s_[y : y + height, x : x + width]
         pixels = visible[box] & _held_back(box)
-        return _Judge(box, pixels, np.ascontiguousarray(self.evidence.soft[i][box]), int(pixels.sum()))
+        return _Judge(box, pixels, np.ascontiguousarray(self.evidence.shown[i][box][..., :3]), int(pixels.sum()))
 
     def _find_features(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """SIFT keypoints (N, 2) and descriptors (N, 128) inside the visible mask."""

@@ -38,7 +38,6 @@ class Evidence:
         self.labels = Recent(self._labels)
         self.contact = Recent(self._contact, keep=1 << 20)  # one number a frame
         self.expected_box = Recent(self._expected_box)
-        self.soft = Recent(lambda i: soften(self.work.frame[i]), keep=2 * OFFSETS[-1] + 2)
         self.shown = Recent(self._shown)
 
     def window(self, i: int) -> tuple[slice, slice]:
@@ -50,7 +49,7 @@ class Evidence:
         work, window = self.work, self.window(i)
         if self.scene.given_occluders is not None:
             return np.where(work.occluder[i] | ~work.inside, FOREIGN, BACKGROUND)[window].astype(np.uint8)
-        here = self.soft[i][window]
+        here = self.shown[i][window][..., :3]
         seen = np.zeros(here.shape[:2], np.float32)
         agree = np.zeros_like(seen)
         covered = np.zeros(here.shape[:2], bool)
@@ -66,7 +65,7 @@ class Evidence:
             if not self.trajectory.well[s]:
                 # what is near a badly visible object may be what hides it, so it says nothing of the background
                 known[self.trajectory.window(s, 0.1)] = False
-            moved = cv2.warpPerspective(self.soft[s], motion, size, flags=cv2.INTER_LINEAR)
+            moved = cv2.warpPerspective(self.shown[s], motion, size, flags=cv2.INTER_LINEAR)[..., :3]
             valid = cv2.warpPerspective(known.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST)
             covered |= cv2.warpPerspective(visible, motion, size, flags=cv2.INTER_NEAREST) > 0
             seen += valid
@@ -80,8 +79,10 @@ class Evidence:
         return labels
 
     def _shown(self, i: int) -> np.ndarray:
-        """(h, w, 4) uint8: the softened frame and, in the last channel, the visible mask."""
-        return np.dstack([self.soft[i], self.work.visible[i].astype(np.uint8) * 255])
+        """(h, w, 4) uint8: the frame, slightly blurred (sigma 1), so that agreement does not hang on noise and half a
+        pixel of misalignment; in the last channel the visible mask."""
+        soft = cv2.GaussianBlur(self.work.frame[i], (0, 0), 1.0)
+        return np.dstack([soft, self.work.visible[i].astype(np.uint8) * 255])
 
     def _contact(self, i: int) -> float:
         """Share of the visible silhouette's surroundings that is foreign, 0..1; 1 where nothing is visible."""
@@ -109,12 +110,7 @@ class Evidence:
         return (cv2.resize(open_, size, interpolation=cv2.INTER_NEAREST) > 0) | self.scene.visible(i)
 
 
-def soften(frame: np.ndarray) -> np.ndarray:
-    """A slight blur (sigma 1), so that agreement does not hang on noise and half a pixel of misalignment."""
-    return cv2.GaussianBlur(frame, (0, 0), 1.0)
-
-
 def largest_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Per-pixel absolute difference of two (h, w, 3) uint8 pictures, the largest of the channels: (h, w) uint8."""
-    red, green, blue = cv2.split(cv2.absdiff(first, second))
+    red, green, blue = cv2.split(cv2.absdiff(np.ascontiguousarray(first), np.ascontiguousarray(second)))
     return cv2.max(cv2.max(red, green), blue)

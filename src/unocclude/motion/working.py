@@ -80,7 +80,9 @@ class Working:
         self.inside = self.shrink(scene.inside)
         self.frame = Recent(lambda i: self.shrink(scene.frame(i)))
         self.visible = Recent(lambda i: self.shrink(scene.visible(i)))
-        self.occluder = Recent(lambda i: self.shrink(scene.occluder(i)))
+        nothing = np.zeros_like(self.inside)
+        given = scene.given_occluders is not None
+        self.occluder = Recent(lambda i: self.shrink(scene.occluder(i)) if given else nothing)
 
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """A canvas-sized picture or mask at working resolution."""

@@ -98,7 +98,7 @@ def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) ->
         makers["disagreement"] = lambda i: _png(shrink(_read(path, "disagreement", i), size))
     for name in samples:
         makers[f"hypothesis-{name}"] = partial(_hypothesis, path / "hypotheses" / name, small)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(2) as pool:
         return {panel: list(pool.map(make, shown)) for panel, make in makers.items()}
 
 

@@ -21,6 +21,7 @@ RIGID_DOUBT = 0.2
 DEEP, DEEP_INSIDE = 4.0, 4
 """Votes from `DEEP_INSIDE` pixels or more inside a silhouette count so many times more: an object that is a little off
 does not vote there."""
+VOTE = 50.0
 RIGID_ERROR_SCALE = 12.0
 LEAST_TRUSTED, ENOUGH_TRUSTED = 3, 8
 
@@ -58,10 +59,8 @@ class Voter:
         self.evidence, self.work = evidence, evidence.work
         self.count = count
         self.aligner = Aligner(evidence)
-        self._shown = Recent(lambda s: self.work.visible[s].astype(np.float32))
-        self._deep = Recent(self._speaks_deep)
-        self._against = Recent(lambda s: self._speaks_against(s, AGAINST))
-        self._behind = Recent(lambda s: self._speaks_against(s, AGAINST_RIGID))
+        self._ballots = Recent(lambda s: self._ballot(s, AGAINST, 0))
+        self._rigid_ballots = Recent(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
 
     def references(self, i: int) -> list[int]:
         """Up to `count` well-visible frames of the shot: half before and half after, in turn; the nearest ones and a
@@ -115,18 +114,13 @@ class Voter:
         return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
 
     def _count(
-        self,
-        references: list[tuple[float, Aligned]],
-        window: tuple[slice, slice],
-        speaks_for: Recent[np.ndarray],
-        speaks_against: Recent[np.ndarray],
+        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], ballots: Recent[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weighted votes for and against the object at every pixel of the window, (h, w) float32 each."""
-        votes = against = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)
+        count = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start, 2), np.float32)
         for weight, a in references:
-            votes = votes + weight * self.aligner.warp(speaks_for[a.source], a.motion, window)
-            against = against + weight * self.aligner.warp(speaks_against[a.source], a.motion, window)
-        return votes, against
+            count += weight * self.aligner.warp(ballots[a.source], a.motion, window)
+        return count[..., 0] / VOTE, count[..., 1] / VOTE
 
     def _rigid(
         self,
@@ -136,7 +130,7 @@ class Voter:
         visible: np.ndarray,
     ) -> np.ndarray:
         """Share of references that show the object at a pixel among those that can tell."""
-        votes, against = self._count(references, window, self._deep, self._behind)
+        votes, against = self._count(references, window, self._rigid_ballots)
         own = PRIOR * sum(weight for weight, _ in references)
         share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
         return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
@@ -149,7 +143,7 @@ class Voter:
         labels: np.ndarray,
         visible: np.ndarray,
     ) -> np.ndarray:
-        votes, against = self._count(references, window, self._shown, self._against)
+        votes, against = self._count(references, window, self._ballots)
         total = sum(weight for weight, _ in references)
         # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
         evidence = self.evidence
@@ -181,24 +175,18 @@ class Voter:
             for a in aligned
         ]
 
-    def _speaks_deep(self, s: int) -> np.ndarray:
-        """(h, w) float32: 1 on frame s's visible object, 1 + DEEP well inside it, where being a little off does not
-        matter."""
-        inner = cv2.erode(
-            self.work.visible[s].astype(np.uint8), np.ones((2 * DEEP_INSIDE + 1,) * 2, np.uint8), borderValue=0
-        )
-        return self._shown[s] + DEEP * inner
-
-    def _speaks_against(self, s: int, weights: dict[int, float]) -> np.ndarray:
-        """(h, w) float32 in 0..1: how much frame s says that a place is not the object."""
-        window = self.evidence.window(s)
-        table = np.array([weights[label] for label in range(4)], np.float32)
+    def _ballot(self, s: int, against: dict[int, float], deep: float) -> np.ndarray:
+        """(h, w, 2) uint8, `VOTE` to a vote: how much frame s says that a place is the object (1 on its visible part,
+        1 + `deep` well inside) and that it is not."""
+        visible, window = self.work.visible[s], self.evidence.window(s)
+        inner = cv2.erode(visible.astype(np.uint8), np.ones((2 * DEEP_INSIDE + 1,) * 2, np.uint8), borderValue=0)
+        table = np.array([against[label] for label in range(4)], np.float32)
         if self.evidence.trajectory.ratio[s] > 0.9:
             table[UNKNOWN] *= WHOLE_KNOWS_BETTER
-        whole = self.work.inside.astype(np.float32)
-        whole[window] = table[self.evidence.labels[s]]
-        whole[self.work.visible[s]] = 0
-        return whole
+        other = self.work.inside.astype(np.float32)
+        other[window] = table[self.evidence.labels[s]]
+        other[visible] = 0
+        return np.dstack([np.rint(VOTE * layer).astype(np.uint8) for layer in (visible + deep * inner, other)])
 
 
 def _spread(frames: list[int], count: int) -> list[int]:
