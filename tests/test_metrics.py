@@ -5,22 +5,11 @@ import math
 import cv2
 import numpy as np
 import pytest
+from metric_cases import mean, pixels, random_case, same
 
 from unocclude import metrics
 from unocclude.metrics.appearance import PSNR_CAP
 from unocclude.metrics.iou import erode
-
-
-def pixels(mask):
-    return {(y, x) for y in range(mask.shape[0]) for x in range(mask.shape[1]) if mask[y, x]}
-
-
-def mean(values):
-    return sum(values) / len(values) if values else math.nan
-
-
-def same(a, b):
-    return (math.isnan(a) and math.isnan(b)) or a == pytest.approx(b, abs=1e-9)
 
 
 def plain(pred, truth, visible):
@@ -51,28 +40,6 @@ def plain_erode(mask):
             near = [(v, u) for v in range(y - 2, y + 3) for u in range(x - 2, x + 3)]
             out[y, x] = all(mask[v, u] for v, u in near if 0 <= v < height and 0 <= u < width)
     return out
-
-
-def blobs(rng, count, height=20, width=26, share=0.5):
-    """Smooth random masks, so that erosion leaves something."""
-    stack = []
-    for _ in range(count):
-        noise = cv2.GaussianBlur(rng.random((height, width)), (0, 0), 3)
-        stack.append(noise > np.quantile(noise, 1 - share))
-    return np.array(stack)
-
-
-def random_case(seed):
-    rng = np.random.default_rng(seed)
-    truth = blobs(rng, 7)
-    visible = truth & ~blobs(rng, 7, share=0.3)
-    pred = (truth & ~blobs(rng, 7, share=0.2)) | visible | blobs(rng, 7, share=0.1)
-    visible[2] = truth[2]  # nothing hidden
-    pred[3] = visible[3]  # a miss
-    truth[4] = visible[4] = False  # no object, false prediction
-    truth[5] = visible[5] = pred[5] = False  # nothing at all
-    visible[6] = False  # fully hidden
-    return pred, truth, visible
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -44,6 +44,7 @@ def complete(
     weights: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    pictures: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> Completion:
     """Complete one object of a clip and write the OUT folder of the contract.
@@ -52,7 +53,7 @@ def complete(
     track. options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad:
     enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None for a
     temporary one that lives as long as the result. resume goes on with an unfinished run of the same
-    arguments; overwrite replaces a result.
+    arguments; overwrite replaces a result. pictures: write preview.mp4 and report.html, too.
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
@@ -85,7 +86,7 @@ def complete(
     if not folder.finished:
         with _at_work(folder):
             _keep_input(clip, folder.path, overwrite)
-            _run(worker, clip, prompt, occluders, pad, folder, progress)
+            _run(worker, clip, prompt, occluders, pad, folder, pictures, progress)
     return Completion(folder.path, keep)
 
 
@@ -170,7 +171,7 @@ def _locate(
     started = time.perf_counter()
     progress("tracking", 0, len(clip))
     track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
-    timings["tracking"] = time.perf_counter() - started
+    timings["tracking"] = round(time.perf_counter() - started, 3)
     return track
 
 
@@ -187,6 +188,7 @@ def _run(
     occluders: MaskTrack | None,
     pad: float,
     folder: OutFolder,
+    pictures: bool,
     progress: Progress,
 ) -> None:
     timings: dict[str, float] = {}
@@ -205,7 +207,7 @@ def _run(
         folder.write_frame(result)
         figures.append(frame_figures(result.provenance, track.areas[result.index]))
         progress("completing", result.index + 1, count)
-    timings["completing"] = time.perf_counter() - started
+    timings["completing"] = round(time.perf_counter() - started, 3)
 
     info = {
         "unocclude": __version__,
@@ -228,10 +230,10 @@ def _run(
     def preview(path: Path) -> None:
         started = time.perf_counter()
         write_preview(path, scene, progress)
-        timings["preview"] = time.perf_counter() - started
-        info["timings"] = {stage: round(seconds, 3) for stage, seconds in timings.items()}
+        timings["preview"] = round(time.perf_counter() - started, 3)
 
-    folder.finish(info, [preview, lambda path: write_report(path, scene, info)])
+    extras: list[Callable[[Path], None]] = [preview, lambda path: write_report(path, scene, info)]
+    folder.finish(info, extras if pictures else [])
 
 
 def _uneven_times(clip: Clip) -> dict[str, list[float]]:
@@ -275,7 +277,7 @@ def track_to(
                 "tracker": track.origin,
                 "fps": clip.fps,
                 "frame_count": len(clip),
-                "timings": {stage: round(seconds, 3) for stage, seconds in timings.items()},
+                "timings": timings,
                 "frames": [{"visible_area": int(area)} for area in track.areas],
             }
         )

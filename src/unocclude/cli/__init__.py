@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unocclude import __version__
-from unocclude.cli import complete, evaluate, export, methods, track
+from unocclude.cli import bench, complete, evaluate, export, methods, study, track
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -27,6 +27,8 @@ app.command("track")(track.run)
 app.command("evaluate")(evaluate.run)
 app.command("export")(export.run)
 app.command("methods")(methods.run)
+app.command("bench")(bench.run)
+app.command("study")(study.run)
 
 
 def _version(asked: bool) -> None:

@@ -9,8 +9,8 @@ Progress = Callable[[str, int, int], None]
 
 
 @contextmanager
-def show_progress(quiet: bool) -> Iterator[Progress]:
-    """Yield what to call with (stage, frames done, frames in all), first before any is done.
+def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
+    """Yield what to call with (stage, units done, units in all), first before any is done.
 
     On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing
     when quiet.
@@ -18,16 +18,17 @@ def show_progress(quiet: bool) -> Iterator[Progress]:
     if quiet:
         yield lambda stage, done, total: None
     elif sys.stderr.isatty():
-        with _bars() as report:
+        with _bars(unit) as report:
             yield report
     else:
-        yield _Lines()
+        yield _Lines(unit)
 
 
 class _Lines:
     """One plain line for every finished stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         self._stage = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -36,11 +37,11 @@ class _Lines:
         if done == total:
             seconds = time.perf_counter() - self._started
             resumed = f", {self._first} of them earlier" if self._first else ""
-            sys.stderr.write(f"{stage}: {total} frames in {seconds:.1f} s{resumed}\n")
+            sys.stderr.write(f"{stage}: {total} {self._unit} in {seconds:.1f} s{resumed}\n")
 
 
 @contextmanager
-def _bars() -> Iterator[Progress]:
+def _bars(unit: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -56,7 +57,9 @@ def _bars() -> Iterator[Progress]:
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{speed:.1f} fps" if speed else "", style="cyan")
+            return Text(
+                (f"{speed:.1f} fps" if unit == "frames" else f"{speed:.2f} {unit}/s") if speed else "", style="cyan"
+            )
 
     columns = (
         TextColumn("{task.description:<10}"),

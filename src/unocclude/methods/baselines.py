@@ -3,13 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Method
 from unocclude.methods.compose import compose
 from unocclude.methods.inpaint import inpaint
+from unocclude.motion.hull import hull
 from unocclude.scene import Scene
 
 
@@ -49,12 +49,3 @@ class ConvexR(_Silhouette):
 
     def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
         return hull(visible) & scene.completion_mask(i)
-
-
-def hull(mask: np.ndarray) -> np.ndarray:
-    """Filled convex hull of all pixels of a mask, (H, W) bool."""
-    filled = np.zeros(mask.shape, np.uint8)
-    points = cv2.findNonZero(mask.astype(np.uint8))
-    if points is not None:
-        cv2.fillConvexPoly(filled, cv2.convexHull(points), 1)
-    return filled.astype(bool) | mask

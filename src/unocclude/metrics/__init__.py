@@ -1,43 +1,111 @@
 """Metrics of amodal masks and appearance: each a class with update / compute / reset and a function over
 stacks.
 
-NumPy only. Masks are bool, RGBA is uint8 with straight alpha; P is the prediction, A the true amodal mask, M
-the true visible mask. A frame counts as occluded when more than 1 % of the object is hidden. NaN means that
-no frame counted.
+Masks are bool, RGBA is uint8 with straight alpha; P is the prediction, A the true amodal mask, M the true
+visible mask. A frame counts as occluded when more than 1 % of the object is hidden. NaN means that no frame
+counted. NumPy does nearly all; `boundary_f`, `at_sailvos_size` and `warp_error` take OpenCV, and `LPIPS`,
+`CLIPSimilarity`, `TemporalConsistency` and `FVD` torch and published weights (`unocclude.weights`), each only
+when used.
+
+Any metric of frames goes into `easy`, `hard`, `occluded` or `by_visibility` to look at some frames only, and the
+values that `update` returns go into `top_k`.
 """
 
-from unocclude.metrics.appearance import HiddenPSNR, ObjectSSIM, psnr_hidden, ssim
+from unocclude.metrics.appearance import (
+    HiddenPSNR,
+    ImagePSNR,
+    ImageSSIM,
+    ObjectSSIM,
+    psnr_hidden,
+    psnr_image,
+    ssim,
+    ssim_image,
+)
 from unocclude.metrics.area import FalseArea, false_area
 from unocclude.metrics.base import Frame, Metric
+from unocclude.metrics.boundary import BoundaryF, boundary_f
+from unocclude.metrics.boxes import (
+    AveragePrecision,
+    BoxPair,
+    Detections,
+    PublishedAP,
+    ap_published,
+    average_precision,
+    box_iou,
+    box_of,
+)
+from unocclude.metrics.frechet import FVD, ClipPair, frechet_distance, fvd
 from unocclude.metrics.iou import (
     HiddenIoU,
     MeanIoU,
     OccludedMeanIoU,
     PublishedHiddenIoU,
     PublishedMeanIoU,
+    at_sailvos_size,
     miou,
     miou_occ,
     miou_occluded_frames,
 )
+from unocclude.metrics.perceptual import LPIPS, lpips
+from unocclude.metrics.select import Selected, by_visibility, clip_visibility, easy, hard, occluded
+from unocclude.metrics.semantic import CLIPSimilarity, TemporalConsistency, clip_similarity, temporal_consistency
 from unocclude.metrics.stability import TemporalStability, temporal_stability
+from unocclude.metrics.topk import TopK, top_k, top_k_curve
+from unocclude.metrics.warp import WarpError, warp_error
 
 __all__ = [
+    "FVD",
+    "LPIPS",
+    "AveragePrecision",
+    "BoundaryF",
+    "BoxPair",
+    "CLIPSimilarity",
+    "ClipPair",
+    "Detections",
     "FalseArea",
     "Frame",
     "HiddenIoU",
     "HiddenPSNR",
+    "ImagePSNR",
+    "ImageSSIM",
     "MeanIoU",
     "Metric",
     "ObjectSSIM",
     "OccludedMeanIoU",
+    "PublishedAP",
     "PublishedHiddenIoU",
     "PublishedMeanIoU",
+    "Selected",
+    "TemporalConsistency",
     "TemporalStability",
+    "TopK",
+    "WarpError",
+    "ap_published",
+    "at_sailvos_size",
+    "average_precision",
+    "boundary_f",
+    "box_iou",
+    "box_of",
+    "by_visibility",
+    "clip_similarity",
+    "clip_visibility",
+    "easy",
     "false_area",
+    "frechet_distance",
+    "fvd",
+    "hard",
+    "lpips",
     "miou",
     "miou_occ",
     "miou_occluded_frames",
+    "occluded",
     "psnr_hidden",
+    "psnr_image",
     "ssim",
+    "ssim_image",
+    "temporal_consistency",
     "temporal_stability",
+    "top_k",
+    "top_k_curve",
+    "warp_error",
 ]

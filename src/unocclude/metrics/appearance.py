@@ -1,4 +1,5 @@
-"""Appearance on a grey backdrop: PSNR over hidden pixels, SSIM on the object's box."""
+"""Appearance: PSNR over hidden pixels and SSIM on the object's box, both on grey; PSNR and SSIM of the whole image,
+on white."""
 
 import math
 
@@ -6,19 +7,36 @@ import numpy as np
 
 from unocclude.metrics.base import Frame, MeanMetric, Metric, over
 
-GREY = 127
+GREY, WHITE = 127, 255
 PEAK = 255.0
 PSNR_CAP = 100.0
 """dB given to equal pixels, whose PSNR would be infinite (and no number in JSON)."""
 
 
-def on_grey(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 with straight alpha, composited on grey 127; (H, W, 3) float64, 0 to 255."""
+def on_backdrop(rgba: np.ndarray, backdrop: int) -> np.ndarray:
+    """(..., 4) uint8 with straight alpha, composited on a grey level; (..., 3) float64, 0 to 255."""
     alpha = rgba[..., 3:] / 255.0
-    return alpha * rgba[..., :3] + (1 - alpha) * GREY
+    return alpha * rgba[..., :3] + (1 - alpha) * backdrop
 
 
-class HiddenPSNR(Metric):
+def on_grey(rgba: np.ndarray) -> np.ndarray:
+    """Composited on grey 127, on which what the prediction misses differs from most objects."""
+    return on_backdrop(rgba, GREY)
+
+
+def whole_images(frame: Frame) -> tuple[np.ndarray, np.ndarray] | None:
+    """Prediction and truth of the whole frame composited on white, each (H, W, 3) float64, 0 to 255; None where
+    neither holds anything, which is no comparison.
+
+    White is what pix2gestalt, Diffusion-VAS and TGVAC complete objects on; the papers do not say on what they
+    measure.
+    """
+    if not (frame.pred_rgba[..., 3].any() or frame.truth_rgba[..., 3].any()):
+        return None
+    return on_backdrop(frame.pred_rgba, WHITE), on_backdrop(frame.truth_rgba, WHITE)
+
+
+class HiddenPSNR(Metric[Frame]):
     """PSNR over the truth's hidden pixels A - M of all frames together: 10 log10(255² / MSE) in dB, at most
     100.
 
@@ -33,7 +51,7 @@ class HiddenPSNR(Metric):
     def reset(self) -> None:
         self._error, self._count = 0.0, 0
 
-    def update(self, frame: Frame) -> float:
+    def update(self, frame: Frame, /) -> float:
         hidden = frame.truth & ~frame.visible
         difference = on_grey(frame.pred_rgba[hidden]) - on_grey(frame.truth_rgba[hidden])
         error = float(np.square(difference).sum())
@@ -51,7 +69,25 @@ def _psnr(error: float, count: int) -> float:
     return min(PSNR_CAP, 10 * math.log10(PEAK**2 * count / error)) if error else PSNR_CAP
 
 
-class ObjectSSIM(MeanMetric):
+class ImagePSNR(MeanMetric[Frame]):
+    """Mean over frames of the whole image's PSNR, 10 log10(255² / MSE) in dB, at most 100 each, object on white.
+
+    The common way to report a video's PSNR, and so the likely one behind IC-Amodal's table (its text only says
+    "against ground-truth amodal references"). Most of the image is backdrop, so figures are far higher than
+    `HiddenPSNR`'s and say less. Frames with nothing on either side are left out.
+    """
+
+    name = "psnr_image"
+    unit = "dB, higher is better"
+
+    def value(self, frame: Frame, /) -> float:
+        images = whole_images(frame)
+        if images is None:
+            return math.nan
+        return _psnr(float(np.square(images[0] - images[1]).sum()), images[0].size)
+
+
+class ObjectSSIM(MeanMetric[Frame]):
     """Mean SSIM on the box of the truth's amodal mask, both sides composited on grey 127; frames without
     object left out.
 
@@ -64,13 +100,25 @@ class ObjectSSIM(MeanMetric):
     name = "ssim"
     unit = "-1 to 1, higher is better"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         rows, columns = np.flatnonzero(frame.truth.any(1)), np.flatnonzero(frame.truth.any(0))
         if not len(rows):
             return math.nan
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         pred, truth = (_at_least_window(on_grey(rgba[box])) for rgba in (frame.pred_rgba, frame.truth_rgba))
         return _ssim(pred, truth)
+
+
+class ImageSSIM(MeanMetric[Frame]):
+    """Mean SSIM over whole images, object on white: `ObjectSSIM`'s formula with the image for the box. Frames with
+    nothing on either side are left out."""
+
+    name = "ssim_image"
+    unit = "-1 to 1, higher is better"
+
+    def value(self, frame: Frame, /) -> float:
+        images = whole_images(frame)
+        return math.nan if images is None else _ssim(*(_at_least_window(image, WHITE) for image in images))
 
 
 _WINDOW, _SIGMA = 11, 1.5
@@ -82,10 +130,10 @@ def _gaussian() -> np.ndarray:
     return weights / weights.sum()
 
 
-def _at_least_window(image: np.ndarray) -> np.ndarray:
+def _at_least_window(image: np.ndarray, backdrop: int = GREY) -> np.ndarray:
     lacking = [max(0, _WINDOW - size) for size in image.shape[:2]]
     padding = [(n // 2, n - n // 2) for n in lacking]
-    return np.pad(image, [*padding, (0, 0)], constant_values=GREY)
+    return np.pad(image, [*padding, (0, 0)], constant_values=backdrop)
 
 
 def _ssim(x: np.ndarray, y: np.ndarray) -> float:
@@ -123,3 +171,19 @@ def ssim(pred_rgba: np.ndarray, truth_rgba: np.ndarray, truth: np.ndarray) -> fl
     """SSIM on the object's box; RGBA (T, H, W, 4) uint8, truth's amodal masks (T, H, W) bool. Formula:
     `ObjectSSIM`."""
     return over(ObjectSSIM(), truth, truth, truth, pred_rgba, truth_rgba)
+
+
+def psnr_image(pred_rgba: np.ndarray, truth_rgba: np.ndarray) -> float:
+    """PSNR in dB of whole images, RGBA (T, H, W, 4) uint8. Formula: `ImagePSNR`."""
+    return over_rgba(ImagePSNR(), pred_rgba, truth_rgba)
+
+
+def ssim_image(pred_rgba: np.ndarray, truth_rgba: np.ndarray) -> float:
+    """SSIM of whole images, RGBA (T, H, W, 4) uint8. Formula: `ImageSSIM`."""
+    return over_rgba(ImageSSIM(), pred_rgba, truth_rgba)
+
+
+def over_rgba(metric: Metric[Frame], pred_rgba: np.ndarray, truth_rgba: np.ndarray) -> float:
+    """A metric that looks at RGBA alone over stacks, (T, H, W, 4) uint8 each; the masks are where alpha is not 0."""
+    pred, truth = pred_rgba[..., 3] > 0, truth_rgba[..., 3] > 0
+    return over(metric, pred, truth, truth, pred_rgba, truth_rgba)

@@ -7,13 +7,13 @@ import numpy as np
 from unocclude.metrics.base import Frame, MeanMetric, over
 
 
-class FalseArea(MeanMetric):
+class FalseArea(MeanMetric[Frame]):
     """Mean of |P - M| / |A| over frames that are not occluded (at most 1 % hidden) and hold the object."""
 
     name = "false_area"
     unit = "share of the object's area, lower is better"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         area = np.count_nonzero(frame.truth)
         if not area or frame.is_occluded:
             return math.nan

@@ -2,9 +2,12 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
+"""What a metric is fed: a `Frame`, or a pair of boxes, of clips ..."""
 
 OCCLUDED_PERCENT = 1
 """A frame counts as occluded when more than this many percent of the object is hidden."""
@@ -34,23 +37,24 @@ class Frame(NamedTuple):
         return bool(100 * (area - np.count_nonzero(self.visible)) > OCCLUDED_PERCENT * area)
 
 
-class Metric(ABC):
+class Metric(ABC, Generic[Item]):
     """A number over frames that come one by one: `update` with each frame, `compute` the number, `reset` to
     start over.
 
     `update` also returns the value of the frame it was given, NaN where the frame does not count, so that
-    curves over time cost nothing extra. `compute` is NaN where no frame counted. `name` is the key in
-    `evaluate`'s JSON, `unit` what the number is measured in.
+    curves over time cost nothing extra. `compute` is NaN where no frame counted. Between two clips, and
+    where frames are left out, call `gap`. `name` is the key in JSON, `unit` what the number is measured in.
+    Most metrics take a `Frame`; those that do not say what they take.
     """
 
-    name: ClassVar[str]
-    unit: ClassVar[str] = "0 to 1, higher is better"
+    name: str
+    unit: str = "0 to 1, higher is better"
 
     def __init__(self) -> None:
         self.reset()
 
     @abstractmethod
-    def update(self, frame: Frame) -> float:
+    def update(self, item: Item, /) -> float:
         """Take in one frame and return its own value."""
 
     @abstractmethod
@@ -61,15 +65,18 @@ class Metric(ABC):
     def reset(self) -> None:
         """Forget all frames."""
 
+    def gap(self) -> None:
+        """The next frame does not follow the last one in time, so the two must not be compared."""
 
-class MeanMetric(Metric):
+
+class MeanMetric(Metric[Item]):
     """A metric that is the mean over the frames that count."""
 
     def reset(self) -> None:
         self._sum, self._count = 0.0, 0
 
-    def update(self, frame: Frame) -> float:
-        value = self.value(frame)
+    def update(self, item: Item, /) -> float:
+        value = float(self.value(item))
         if not math.isnan(value):
             self._sum += value
             self._count += 1
@@ -79,11 +86,11 @@ class MeanMetric(Metric):
         return self._sum / self._count if self._count else math.nan
 
     @abstractmethod
-    def value(self, frame: Frame) -> float:
+    def value(self, item: Item, /) -> float:
         """One frame's value, NaN where the frame does not count."""
 
 
-def over(metric: Metric, *stacks: np.ndarray) -> float:
+def over(metric: Metric[Frame], *stacks: np.ndarray) -> float:
     """A metric over stacks of frames, (T, ...) each, in the order of `Frame`'s fields.
 
     Raises ValueError where the stacks are not of one length.

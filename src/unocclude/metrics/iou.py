@@ -17,7 +17,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return np.count_nonzero(a & b) / union if union else math.nan
 
 
-class MeanIoU(MeanMetric):
+class MeanIoU(MeanMetric[Frame]):
     """mIoU: mean of |P ∩ A| / |P ∪ A| over frames where the truth A or the prediction P is not empty.
 
     Jaccard index; as "mIoU" in Diffusion-VAS (Chen et al. 2025, section 4), without its epsilon and without
@@ -26,20 +26,20 @@ class MeanIoU(MeanMetric):
 
     name = "miou"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         return iou(frame.pred, frame.truth)
 
 
-class OccludedMeanIoU(MeanMetric):
+class OccludedMeanIoU(MeanMetric[Frame]):
     """mIoU over occluded frames only: those with 1 - |M| / |A| > 1 %."""
 
     name = "miou_occluded_frames"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         return iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
 
 
-class HiddenIoU(MeanMetric):
+class HiddenIoU(MeanMetric[Frame]):
     """mIoU_occ: mean of |(P-M) ∩ (A-M)| / |(P-M) ∪ (A-M)| over occluded frames; a miss counts 0.
 
     The plain definition in the text of Diffusion-VAS (section 4.1): IoU of the hidden part alone.
@@ -47,27 +47,27 @@ class HiddenIoU(MeanMetric):
 
     name = "miou_occ"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         if not frame.is_occluded:
             return math.nan
         return iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
 
 
-class PublishedMeanIoU(MeanMetric):
+class PublishedMeanIoU(MeanMetric[Frame]):
     """mIoU as the released SAIL-VOS evaluation of Diffusion-VAS computes it (commit bbea113).
 
     The prediction is united with the visible mask; |P ∩ A| / (|P ∪ A| + 1e-6); every frame counts, one where
-    both are empty as 0. Masks are compared at their own size; the script resizes to 800x1280, SAIL-VOS's
-    frame size, first.
+    both are empty as 0. Masks are compared at their own size; the script first resizes to 800x1280,
+    SAIL-VOS's frame size, for which there is `at_sailvos_size`.
     """
 
     name = "miou_published"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         return _published_iou(frame.pred | frame.visible, frame.truth)
 
 
-class PublishedHiddenIoU(MeanMetric):
+class PublishedHiddenIoU(MeanMetric[Frame]):
     """mIoU_occ as the released SAIL-VOS evaluation of Diffusion-VAS computes it (commit bbea113).
 
     (P ∪ M) - M and A - M are each eroded once by a 5x5 square (what lies outside the image erodes nothing);
@@ -78,9 +78,19 @@ class PublishedHiddenIoU(MeanMetric):
 
     name = "miou_occ_published"
 
-    def value(self, frame: Frame) -> float:
+    def value(self, frame: Frame, /) -> float:
         value = _published_iou(erode(frame.pred & ~frame.visible), erode(frame.truth & ~frame.visible))
         return value if value >= _PUBLISHED_EPS else math.nan
+
+
+def at_sailvos_size(masks: np.ndarray, size: tuple[int, int] = (800, 1280)) -> np.ndarray:
+    """(T, h, w) bool masks at SAIL-VOS's height and width, (T, 800, 1280) bool, as the released evaluation of
+    Diffusion-VAS brings predictions (256x512) and truth to one size before it compares them: OpenCV's linear
+    resize of 0 and 1 in uint8, which rounds. The eroded `PublishedHiddenIoU` depends on it."""
+    import cv2
+
+    resized = [cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_LINEAR) for mask in masks]
+    return np.stack(resized) > 0
 
 
 def _published_iou(a: np.ndarray, b: np.ndarray) -> float:

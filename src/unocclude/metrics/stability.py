@@ -8,7 +8,7 @@ from unocclude.metrics.base import Frame, MeanMetric, over
 from unocclude.metrics.iou import iou
 
 
-class TemporalStability(MeanMetric):
+class TemporalStability(MeanMetric[Frame]):
     """1 - mean over t of |IoU(P[t-1], P[t]) - IoU(A[t-1], A[t])|: 1 where the prediction changes exactly as
     much from frame to frame as the truth does, whatever its shape; less where it flickers, and less where it
     is frozen.
@@ -25,7 +25,10 @@ class TemporalStability(MeanMetric):
         super().reset()
         self._before: Frame | None = None
 
-    def value(self, frame: Frame) -> float:
+    def gap(self) -> None:
+        self._before = None
+
+    def value(self, frame: Frame, /) -> float:
         before, self._before = self._before, frame
         if before is None or not any(m.any() for f in (before, frame) for m in (f.pred, f.truth)):
             return math.nan

@@ -32,6 +32,9 @@ POINTS = 150
 LOOK, COARSE, FINE = 13, 3, 1
 """Pixels of the square in which a place is followed, and pyramid levels of the first and of the later fits."""
 
+LEAST_AGREEING = 3
+"""Where so many references show a place, their median stands for it."""
+
 PINNED_SHIFT, PINNED_RATIO = 3.0, 0.55
 """An alignment is trusted when its error is under this share of the mean error at shifts of so many pixels."""
 
@@ -98,6 +101,37 @@ class Aligner:
         if self._is_pinned(exact):
             return replace(exact, trusted=True)
         return exact if exact.error < 0.8 * best.error else best
+
+    def settle(self, aligned: list[Aligned], target: int) -> list[Aligned]:
+        """Trusted references, fitted once more: onto what is visible in `target` and, where nothing is, onto the
+        median of them all. A motion that is right on the visible part may be wrong beyond it, and there the others
+        tell. Their `error` becomes the mean difference from that picture."""
+        window = self.evidence.window(target)
+        shown = np.stack([self.warp(self.evidence.shown[a.source], a.motion, window) for a in aligned])
+        visible = self.work.visible[target][window]
+        agreed = ~visible & ((shown[..., 3] > 250).sum(0) >= LEAST_AGREEING)
+        looks = np.where(shown[:, agreed, 3:] > 250, shown[:, agreed, :3].astype(np.float32), np.nan)
+        look = self.evidence.soft[target][window].copy()
+        look[agreed] = np.nanmedian(looks, axis=0)
+        known = np.zeros_like(self.work.inside)
+        known[window] = visible | agreed
+        picture = np.zeros(known.shape, np.uint8)
+        picture[window] = smooth_fill(cv2.cvtColor(look, cv2.COLOR_RGB2GRAY), known[window])
+
+        def away(shown: np.ndarray) -> float:
+            both = known[window] & (shown[..., 3] > 250)
+            return float(cv2.absdiff(look, shown[..., :3])[both].max(1).mean()) if both.any() else np.inf
+
+        settled = []
+        for a, before in zip(aligned, shown, strict=True):
+            a = replace(a, error=away(before))
+            motion = self._fit(a.source, a.motion, 1.0, window, picture, known)
+            if motion is not None:
+                error = away(self.warp(self.evidence.shown[a.source], motion, window))
+                if error < a.error:
+                    a = replace(a, motion=motion, error=error)
+            settled.append(a)
+        return settled
 
     def _is_pinned(self, aligned: Aligned) -> bool:
         if not aligned.error < PINNED_RATIO * ERROR_CAP:
@@ -222,8 +256,20 @@ class Aligner:
         """`motion` re-fitted to what it leaves unexplained, from the pixels not held back, within
         `tolerance` pixels; None where it does not fit."""
         window = self.evidence.window(target)
+        return self._fit(source, motion, tolerance, window, self._object_only[target], self.work.visible[target])
+
+    def _fit(
+        self,
+        source: int,
+        motion: np.ndarray,
+        tolerance: float,
+        window: tuple[slice, slice],
+        picture: np.ndarray,
+        known: np.ndarray,
+    ) -> np.ndarray | None:
+        """`motion` of frame `source` re-fitted onto a grey working `picture` that shows the object where `known`."""
         covered = self.warp(self.work.visible[source], motion, window)
-        both = self.work.visible[target][window] & covered
+        both = known[window] & covered
         x, y, width, height = cv2.boundingRect(both.astype(np.uint8))
         if min(width, height) < 16:
             return None
@@ -232,7 +278,7 @@ class Aligner:
             window[1].start + x : window[1].start + x + width,
         ]
         inside = np.s_[y : y + height, x : x + width]
-        here = np.ascontiguousarray(self._object_only[target][tight])
+        here = np.ascontiguousarray(picture[tight])
         there = smooth_fill(self.warp(self._object_only[source], motion, tight), covered[inside])
         inner = cv2.erode(both[inside].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         ys, xs = np.nonzero(inner & ~_held_back(tight))

@@ -5,8 +5,6 @@ import numpy as np
 
 from unocclude.methods.inpaint import inpaint
 from unocclude.methods.recall.silhouette import Silhouette
-from unocclude.motion.align import Aligned, warp
-from unocclude.motion.camera import shift
 from unocclude.motion.fill import smooth_fill
 from unocclude.scene import Scene
 
@@ -14,15 +12,10 @@ LARGEST_CORRECTION = 40.0
 """Grey levels by which a copied pixel may be changed to meet the visible ones."""
 
 MOST_SOURCES = 8
-
-LEAST_CONSENSUS = 3
-AWAY_SCALE = 6.0
-"""References are compared where so many show the same place; so many grey levels from their median, trust is 1/e."""
-
 RIM = 3
 """Pixels this near to a copied one take its colour: at a source's own edge colours are mixed with its background."""
 
-MOST_BLENDED = 3
+MOST_BLENDED = 5
 """Where several references are laid exactly, so many are averaged: noise and misalignment cancel."""
 
 
@@ -49,9 +42,9 @@ def recall_pixels(
     to_canvas = scene.evidence.work.to_canvas
     into_box = np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1.0]])
     seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # its edge is mixed with the occluder
-    references = _by_trust(scene, i, silhouette, hidden)
+    references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
     weight = np.zeros(wanted.shape, np.float32)
-    for aligned in references[:MOST_SOURCES]:
+    for _, aligned in references[:MOST_SOURCES]:
         motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas)
         size = wanted.shape[::-1]
         cover = cv2.warpPerspective(scene.visible(aligned.source).astype(np.uint8) * 255, motion, size) > 127
@@ -72,26 +65,6 @@ def recall_pixels(
     recalled[box] = found | rim
     colour[box][found | rim] = result[found | rim]
     return inpaint(colour, visible | recalled, amodal), recalled
-
-
-def _by_trust(scene: Scene, i: int, silhouette: Silhouette, hidden: np.ndarray) -> list[Aligned]:
-    """The references, best first. Those laid exactly are also judged where nothing is visible, by how far they are
-    from the median of all that show the place: a motion that is right on the visible part may still be wrong there."""
-    evidence = scene.evidence
-    rank = {a.source: weight * (4 if a.precise else 1) for weight, a in silhouette.references}
-    trusted = [a for _, a in silhouette.references if a.trusted]
-    if len(trusted) >= LEAST_CONSENSUS:
-        wanted = evidence.work.shrink(hidden)[silhouette.window]
-        into = shift(-silhouette.window[1].start, -silhouette.window[0].start)
-        shown = np.stack([warp(evidence.shown[a.source], into @ a.motion, wanted.shape[::-1])[wanted] for a in trusted])
-        known = shown[..., 3] > 250
-        shared = known.sum(0) >= LEAST_CONSENSUS
-        looks = np.where(known[..., None], shown[..., :3].astype(np.float32), np.nan)[:, shared]
-        away = np.abs(looks - np.nanmedian(looks, axis=0)).mean(2)
-        for k, a in enumerate(trusted):
-            mine = away[k][known[k, shared]]
-            rank[a.source] *= float(np.exp(-mine.mean() / AWAY_SCALE)) if mine.size else 1.0
-    return sorted((a for _, a in silhouette.references), key=lambda a: -rank[a.source])
 
 
 def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ from itertools import zip_longest
 import cv2
 import numpy as np
 
-from unocclude.methods.baselines import hull
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
+from unocclude.motion.hull import hull
 from unocclude.motion.working import Recent
 
 # How much a reference's pixel that is not its visible object speaks against the object, by label: what may hide
@@ -18,6 +18,9 @@ WHOLE_KNOWS_BETTER = 2.7
 # References laid exactly are believed where they show the object; only what is surely behind it contradicts them.
 AGAINST_RIGID = {BACKGROUND: 0.4, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
 RIGID_DOUBT = 0.2
+DEEP, DEEP_INSIDE = 4.0, 4
+"""Votes from `DEEP_INSIDE` pixels or more inside a silhouette count so many times more: an object that is a little off
+does not vote there."""
 RIGID_ERROR_SCALE = 12.0
 LEAST_TRUSTED, ENOUGH_TRUSTED = 3, 8
 
@@ -55,6 +58,8 @@ class Voter:
         self.evidence, self.work = evidence, evidence.work
         self.count = count
         self.aligner = Aligner(evidence)
+        self._shown = Recent(lambda s: self.work.visible[s].astype(np.float32))
+        self._deep = Recent(self._speaks_deep)
         self._against = Recent(lambda s: self._speaks_against(s, AGAINST))
         self._behind = Recent(lambda s: self._speaks_against(s, AGAINST_RIGID))
 
@@ -80,6 +85,7 @@ class Voter:
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
         trusted = [a for a in aligned if a.trusted]
         if len(trusted) >= LEAST_TRUSTED:
+            trusted = self.aligner.settle(trusted, i)
             references = sorted(
                 ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
             )
@@ -109,13 +115,16 @@ class Voter:
         return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
 
     def _count(
-        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], speaks_against: Recent[np.ndarray]
+        self,
+        references: list[tuple[float, Aligned]],
+        window: tuple[slice, slice],
+        speaks_for: Recent[np.ndarray],
+        speaks_against: Recent[np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weighted votes for and against the object at every pixel of the window, (h, w) float32 each."""
         votes = against = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)
         for weight, a in references:
-            shown = self.work.visible[a.source].astype(np.float32)
-            votes = votes + weight * self.aligner.warp(shown, a.motion, window)
+            votes = votes + weight * self.aligner.warp(speaks_for[a.source], a.motion, window)
             against = against + weight * self.aligner.warp(speaks_against[a.source], a.motion, window)
         return votes, against
 
@@ -127,7 +136,7 @@ class Voter:
         visible: np.ndarray,
     ) -> np.ndarray:
         """Share of references that show the object at a pixel among those that can tell."""
-        votes, against = self._count(references, window, self._behind)
+        votes, against = self._count(references, window, self._deep, self._behind)
         own = PRIOR * sum(weight for weight, _ in references)
         share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
         return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
@@ -140,7 +149,7 @@ class Voter:
         labels: np.ndarray,
         visible: np.ndarray,
     ) -> np.ndarray:
-        votes, against = self._count(references, window, self._against)
+        votes, against = self._count(references, window, self._shown, self._against)
         total = sum(weight for weight, _ in references)
         # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
         evidence = self.evidence
@@ -172,6 +181,14 @@ class Voter:
             for a in aligned
         ]
 
+    def _speaks_deep(self, s: int) -> np.ndarray:
+        """(h, w) float32: 1 on frame s's visible object, 1 + DEEP well inside it, where being a little off does not
+        matter."""
+        inner = cv2.erode(
+            self.work.visible[s].astype(np.uint8), np.ones((2 * DEEP_INSIDE + 1,) * 2, np.uint8), borderValue=0
+        )
+        return self._shown[s] + DEEP * inner
+
     def _speaks_against(self, s: int, weights: dict[int, float]) -> np.ndarray:
         """(h, w) float32 in 0..1: how much frame s says that a place is not the object."""
         window = self.evidence.window(s)
@@ -185,11 +202,14 @@ class Voter:
 
 
 def _spread(frames: list[int], count: int) -> list[int]:
-    """The nearest half of `count` frames and an even spread of the rest."""
+    """`count` of the frames (nearest first): the nearest half of them and an even spread of the rest, in turn, so that
+    also the first few of the result are both near and far."""
     if len(frames) <= count:
-        return frames
-    near = count // 2
-    return frames[:near] + [frames[k] for k in np.linspace(near, len(frames) - 1, count - near).astype(int)]
+        near, far = frames[: (len(frames) + 1) // 2], frames[(len(frames) + 1) // 2 :]
+    else:
+        near = frames[: count // 2]
+        far = [frames[k] for k in np.linspace(len(near), len(frames) - 1, count - len(near)).astype(int)]
+    return [s for pair in zip_longest(near, far[::-1]) for s in pair if s is not None]
 
 
 def _solid(added: np.ndarray, expected_area: float, share: float) -> np.ndarray:

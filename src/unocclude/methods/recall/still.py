@@ -7,8 +7,8 @@ occluder when its region bites into the object's hull, and as background otherwi
 import cv2
 import numpy as np
 
-from unocclude.methods.baselines import hull
 from unocclude.methods.inpaint import inpaint
+from unocclude.motion.hull import hull
 from unocclude.motion.working import OBJECT_SIZE
 from unocclude.scene import Scene
 

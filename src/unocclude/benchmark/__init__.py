@@ -1,0 +1,1 @@
+"""Methods x data: run, measure, tabulate, and ask people."""

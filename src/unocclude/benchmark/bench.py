@@ -1,0 +1,164 @@
+"""Every method on every clip of every data set, measured; killed runs go on where they were."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import unocclude
+from unocclude.benchmark import published, summary
+from unocclude.benchmark.samples import Sample
+from unocclude.errors import InputError
+from unocclude.evaluation import evaluate, write_json
+from unocclude.media.files import sweep, write_bytes
+from unocclude.methods import find, read_options
+from unocclude.methods.base import Setting
+from unocclude.run import prepare
+
+STATE = "bench.json"
+"""Written first with what was asked for; the figures are added when all are there."""
+
+DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
+
+Progress = Callable[[str, int, int], None]
+
+
+def bench(
+    data: Mapping[str, Sequence[Sample]],
+    out: str | Path,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> summary.Figures:
+    """Run `methods` on all samples of all data sets (name → samples) and measure them against the truth.
+
+    Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
+    `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
+    data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
+    Returns data set → method → clip → metric → value.
+
+    Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that
+    exists and neither `resume` nor `overwrite` allows going on.
+    """
+    options = options or {}
+    if unused := sorted(set(options) - set(methods)):
+        raise InputError(f"options are given for {', '.join(unused)}, which is not among the methods")
+    for method in methods:
+        prepare(method, dict(options.get(method, {})), Setting(seed=seed))
+    if not methods or not any(data.values()):
+        raise InputError("nothing to measure: give at least one method and one data set")
+    out = Path(out)
+    asked = {
+        "data": {name: [sample.name for sample in samples] for name, samples in data.items()},
+        "methods": {m: read_options(find(m), dict(options.get(m, {}))).model_dump(mode="json") for m in methods},
+        "seed": seed,
+    }
+    folders = {name: {s.name: str(s.truth.absolute()) for s in samples} for name, samples in data.items()}
+    _claim(out, {"asked": asked, "folders": folders}, resume=resume, overwrite=overwrite)
+
+    figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
+        name: {method: {} for method in methods} for name in data
+    }
+    total = sum(map(len, data.values())) * len(methods)
+    done = 0
+    progress("measuring", 0, total)
+    for name, samples in data.items():
+        for sample in samples:
+            for method in methods:
+                own = dict(options.get(method, {}))
+                found = _measure(out, name, sample, method, own, seed)
+                figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
+                done += 1
+                progress("measuring", done, total)
+    _write_tables(out, figures)
+    return figures
+
+
+def _claim(out: Path, state: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise InputError("give --resume or --overwrite, not both")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        if not (resume or overwrite):
+            raise InputError(f"{out} exists; use --resume to finish it, --overwrite to replace it, or another folder")
+        try:
+            earlier = json.loads((out / STATE).read_text())["asked"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{out} was not made by `unocclude bench`, so it is left alone; give another") from None
+        if resume and earlier != json.loads(json.dumps(state["asked"])):
+            raise InputError(f"{out} measures other data or methods; give the same arguments, or --overwrite")
+        if overwrite:
+            _clear(out)
+    out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
+    if not (out / STATE).exists():
+        write_bytes(out / STATE, json.dumps(state, indent=1).encode())
+
+
+def _clear(out: Path) -> None:
+    import shutil
+
+    for folder in ("runs", "figures"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    for file in (STATE, "table.md", "plot.png"):
+        (out / file).unlink(missing_ok=True)
+
+
+def _measure(out: Path, data: str, sample: Sample, method: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
+    """One method's figures on one clip; run and evaluated unless that was done before."""
+    file = out / "figures" / data / sample.name / f"{method}.json"
+    if file.exists():
+        return {k: math.nan if v is None else v for k, v in json.loads(file.read_text()).items()}
+    run = out / "runs" / data / sample.name / method
+    result = unocclude.complete(
+        sample.clip, sample.visible, method=method, options=options, out=run, seed=seed, resume=True, pictures=False
+    )
+    figures = evaluate(result, sample.truth)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, figures)
+    return figures
+
+
+def _write_tables(out: Path, figures: summary.Figures) -> None:
+    names = {name.lower() for name in figures}
+    tables = [table for table in published.published_tables() if table.data.lower() in names]
+    text = summary.as_markdown(figures, clips=True) + "\n" + published.as_markdown(tables)
+    write_bytes(out / "table.md", text.rstrip("\n").encode() + b"\n")
+    write_plot(out / "plot.png", figures)
+    estimates = {
+        data: {m: {k: vars(e) for k, e in names.items()} for m, names in methods.items()}
+        for data, methods in summary.summarise(figures).items()
+    }
+    state = json.loads((out / STATE).read_text())
+    write_json(out / STATE, {**state, "estimates": estimates, "clips": figures})
+
+
+def write_plot(path: Path, figures: summary.Figures) -> None:
+    """Bars of every metric's mean with its interval, a panel a metric, a group a data set; nothing without
+    matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return
+    from unocclude.media.files import whole
+
+    estimates = summary.summarise(figures)
+    methods = list(next(iter(estimates.values())))
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    for axes, name in zip(figure.subplots(2, 3).ravel(), summary.SHOWN, strict=True):
+        for k, method in enumerate(methods):
+            found = [by_method[method][name] for by_method in estimates.values()]
+            means = [0.0 if math.isnan(e.mean) else e.mean for e in found]
+            errors = [[0.0 if math.isnan(e.mean) else abs(e.mean - end) for e, end in zip(found, ends, strict=True)]
+                      for ends in ([e.low for e in found], [e.high for e in found])]  # fmt: skip
+            places = [d + (k - (len(methods) - 1) / 2) * 0.8 / len(methods) for d in range(len(found))]
+            axes.bar(places, means, 0.75 / len(methods), yerr=errors, label=method, capsize=2)
+        axes.set_xticks(range(len(estimates)), list(estimates))
+        axes.set_title(name)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
+    with whole(path) as part:
+        figure.savefig(part, dpi=110)

@@ -1,0 +1,136 @@
+"""A preference study on a benchmark's outputs, as in TGVAC (appendix B.1).
+
+Input, truth and shuffled methods stand side by side; a person chooses once a clip; half of the clips are easy.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unocclude.benchmark.bench import STATE
+from unocclude.benchmark.samples import Sample
+from unocclude.completion import Completion
+from unocclude.errors import InputError
+from unocclude.evaluation import Truth
+from unocclude.media.layers import write_preview
+from unocclude.report.draw import fit, on_checkerboard, shrink
+
+LOG = "study.jsonl"
+LONG_SIDE = 320
+HARD = 0.5
+"""A clip is hard when its occluded frames are hidden by half or more on average (TGVAC, section 4.2: frames)."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One clip as one person sees it: `order` is the methods, shuffled."""
+
+    data: str
+    clip: str
+    half: str
+    order: tuple[str, ...]
+
+
+class Study:
+    """The trials of a finished `unocclude bench` folder, and the choices that people made.
+
+    clips: how many a person sees, easy and hard in equal numbers as far as there are. Raises InputError where `bench`
+    is not such a folder or holds fewer than two methods.
+    """
+
+    def __init__(self, bench: str | Path, clips: int = 20, seed: int = 0):
+        self.folder = Path(bench)
+        try:
+            state = json.loads((self.folder / STATE).read_text())
+            self.methods = tuple(state["asked"]["methods"])
+            self._samples = {
+                (data, clip): Sample(clip, Path(folder))
+                for data, clips_ in state["folders"].items()
+                for clip, folder in clips_.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{self.folder} is not the OUT folder of `unocclude bench`") from None
+        if len(self.methods) < 2:
+            raise InputError(f"{self.folder} holds one method; a preference needs two or more")
+        self.log = self.folder / LOG
+        self._count, self._seed = clips, seed
+        self._halves: dict[str, list[tuple[str, str]]] = {"easy": [], "hard": []}
+        for data, clip in self._samples:
+            self._halves[self._half(data, clip)].append((data, clip))
+
+    def trials(self, person: str) -> list[Trial]:
+        """What `person` is shown; the same person sees the same, another one another order."""
+        rng = np.random.default_rng([self._seed, *person.encode()])
+        chosen = []
+        for half, wanted in self._shares().items():
+            for k in rng.permutation(len(self._halves[half]))[:wanted]:
+                data, clip = self._halves[half][k]
+                order = tuple(self.methods[m] for m in rng.permutation(len(self.methods)))
+                chosen.append(Trial(data, clip, half, order))
+        return [chosen[k] for k in rng.permutation(len(chosen))]
+
+    def _shares(self) -> dict[str, int]:
+        easy, hard = len(self._halves["easy"]), len(self._halves["hard"])
+        first = min(easy, max(self._count // 2, self._count - hard))
+        return {"easy": first, "hard": min(hard, self._count - first)}
+
+    def _half(self, data: str, clip: str) -> str:
+        file = self.folder / "figures" / data / clip / f"{self.methods[0]}.json"
+        if not file.is_file():
+            raise InputError(f"{file} is missing; finish the benchmark with --resume")
+        rates = [frame["occlusion_rate"] for frame in json.loads(file.read_text())["frames"]]
+        hidden = [rate for rate in rates if rate > 0.01]
+        return "hard" if hidden and float(np.mean(hidden)) >= HARD else "easy"
+
+    def record(self, person: str, trial: int, slot: int) -> None:
+        """Append to the log that `person` chose the method in `slot` (0-based) of their `trial`; InputError where there
+        is no such trial or slot."""
+        trials = self.trials(person)
+        if not (0 <= trial < len(trials) and 0 <= slot < len(self.methods)):
+            raise InputError(f"there is no slot {slot} in trial {trial}")
+        shown = trials[trial]
+        line = {
+            "time": round(time.time(), 3), "person": person, "data": shown.data, "clip": shown.clip,
+            "half": shown.half, "shown": shown.order, "chosen": shown.order[slot],
+        }  # fmt: skip
+        with self.log.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    def results(self) -> dict[str, dict[str, float]]:
+        """half ("easy", "hard", "all") → method → share of the choices, 0 to 1; a person who chose twice on a clip
+        counts with the last. Empty where nobody chose."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        last = {(c["person"], c["data"], c["clip"]): c for c in map(json.loads, lines)}
+        table = {}
+        for half in ("easy", "hard", "all"):
+            chosen = [c["chosen"] for c in last.values() if half in (c["half"], "all")]
+            if chosen:
+                table[half] = {method: chosen.count(method) / len(chosen) for method in self.methods}
+        return table
+
+    def video(self, trial: Trial, what: str) -> Path:
+        """An H.264 file of the trial's clip: "input", "truth", or a method's completed object on a checkerboard; made
+        when first asked for."""
+        path = self.folder / "study" / trial.data / trial.clip / f"{what}.mp4"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sample = self._samples[trial.data, trial.clip]
+            write_preview(path, self._pictures(trial, what, sample), sample.clip.fps, sample.clip.times)
+        return path
+
+    def _pictures(self, trial: Trial, what: str, sample: Sample) -> Iterator[np.ndarray]:
+        if what == "input":
+            pictures: Iterator[np.ndarray] = iter(sample.clip)
+        elif what == "truth":
+            truth = Truth(sample.truth)
+            pictures = (truth.rgba(i) for i in range(len(truth)))
+        else:
+            pictures = iter(Completion(self.folder / "runs" / trial.data / trial.clip / what).rgba)
+        for picture in pictures:
+            height, width = fit(picture.shape[0], picture.shape[1], LONG_SIDE)
+            small = shrink(picture, (max(2, height // 2 * 2), max(2, width // 2 * 2)))
+            yield small if small.shape[2] == 3 else on_checkerboard(small)

@@ -1,0 +1,100 @@
+"""Means over clips with bootstrap confidence intervals, and the tables made of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SHOWN = ("miou", "miou_occ", "false_area", "psnr_hidden", "ssim", "temporal_stability")
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `count` clips with its 95 % interval; NaN where no clip could be measured."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
+    """Mean over clips and its 95 % percentile bootstrap interval (Efron 1979), clips drawn with replacement 2000
+    times; NaN values are clips where nothing could be measured, and are left out."""
+    known = np.array([value for value in values if not math.isnan(value)], float)
+    if not len(known):
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    picks = np.random.default_rng(seed).integers(len(known), size=(RESAMPLES, len(known)))
+    low, high = np.percentile(known[picks].mean(1), [2.5, 97.5])
+    return Estimate(float(known.mean()), float(low), float(high), len(known))
+
+
+Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+"""data set → method → clip → metric → value."""
+
+
+def summarise(figures: Figures) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """data set → method → metric → estimate over its clips."""
+    return {
+        data: {
+            method: {name: estimate([clip[name] for clip in clips.values()]) for name in SHOWN}
+            for method, clips in methods.items()
+        }
+        for data, methods in figures.items()
+    }
+
+
+def as_markdown(figures: Figures, *, clips: bool = False) -> str:
+    """One table a data set: a row a method, mean and 95 % interval of every metric; with `clips`, one for every clip
+    below it."""
+    lines = []
+    for data, methods in summarise(figures).items():
+        count = len(next(iter(figures[data].values())))
+        lines += [
+            f"### {data}, {count} clip{'s' * (count != 1)}, mean [95 % interval over clips]",
+            "",
+            *_head("method"),
+        ]
+        for method, estimates in methods.items():
+            lines.append(_row(method, [_with_interval(name, estimates[name]) for name in SHOWN]))
+        lines.append("")
+        if clips:
+            lines += _head("clip, method")
+            for clip in next(iter(figures[data].values())):
+                for method in methods:
+                    values = figures[data][method][clip]
+                    lines.append(_row(f"{clip}, {method}", [_number(name, values[name]) for name in SHOWN]))
+            lines.append("")
+    return "\n".join(lines)
+
+
+def as_text(figures: Figures) -> str:
+    """The means alone, aligned for a terminal."""
+    lines = []
+    for data, methods in summarise(figures).items():
+        width = max(12, *(len(method) for method in methods))
+        lines += [data, " " * (width + 2) + "".join(f"{name:>20}" for name in SHOWN)]
+        for method, estimates in methods.items():
+            shown = "".join(f"{_number(name, estimates[name].mean):>20}" for name in SHOWN)
+            lines.append(f"  {method:<{width}}{shown}")
+    return "\n".join(lines)
+
+
+def _head(first: str) -> list[str]:
+    return [_row(first, SHOWN), "|---" * (len(SHOWN) + 1) + "|"]
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return "| " + " | ".join([name, *cells]) + " |"
+
+
+def _with_interval(name: str, value: Estimate) -> str:
+    if not value.count:
+        return "-"
+    return f"{_number(name, value.mean)} [{_number(name, value.low)}, {_number(name, value.high)}]"
+
+
+def _number(name: str, value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}" if name == "psnr_hidden" else f"{value:.3f}"

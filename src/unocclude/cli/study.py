@@ -1,0 +1,53 @@
+"""`unocclude study`: ask people which method's result is best."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unocclude.cli import options as shared
+
+
+def run(
+    bench: Annotated[
+        Path, typer.Argument(metavar="BENCH", help="The OUT folder of `unocclude bench`.", show_default=False)
+    ],
+    clips: Annotated[
+        int, typer.Option("--clips", metavar="N", min=1, help="Clips a person sees, half of them easy, half hard.")
+    ] = 20,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the choice of clips and orders.")] = 0,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port of the page; 0 takes a free one.")] = 0,
+    results: Annotated[
+        bool, typer.Option("--results", help="Print the table of choices so far instead of asking.")
+    ] = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Serve a preference study on this machine, or print its results.
+
+    Choices are appended to BENCH/study.jsonl. Give every person an address with their own name.
+    """
+    from unocclude.benchmark.study import Study
+
+    study = Study(bench, clips, seed)
+    if results:
+        typer.echo(_table(study.results(), study.methods))
+        return
+    from unocclude.benchmark.serve import make_server
+
+    server = make_server(study, port)
+    typer.echo(f"http://127.0.0.1:{server.server_port}/?person=NAME    (Ctrl-C ends; choices go to {study.log})")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo(_table(study.results(), study.methods))
+    finally:
+        server.server_close()
+
+
+def _table(results: dict[str, dict[str, float]], methods: tuple[str, ...]) -> str:
+    if not results:
+        return "nobody has chosen yet"
+    width = max(map(len, methods))
+    lines = [" " * width + "".join(f"{half:>8}" for half in results)]
+    lines += [f"{m:<{width}}" + "".join(f"{shares[m]:>8.2f}" for shares in results.values()) for m in methods]
+    return "\n".join(lines)

@@ -1,0 +1,146 @@
+"""Amodal boxes: AP as Diffusion-VAS publishes it, and average precision as COCO defines it.
+
+A box is x, y, width, height in pixels; it may leave the image.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from unocclude.metrics.base import MeanMetric, Metric
+
+
+def box_of(mask: np.ndarray) -> np.ndarray:
+    """Box of an (H, W) bool mask, (4,) int: the last row and column belong to it; 0, 0, 0, 0 for an empty mask.
+
+    The prediction for a frame of TAO-Amodal is `box_of(pred | visible)`: the box round the prediction's and the
+    visible mask's boxes, and the visible one's where nothing was predicted (Diffusion-VAS, commit bbea113).
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return np.zeros(4, int)
+    return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
+
+
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of boxes (..., 4), broadcast against each other; 0 where both have no area."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    both = np.clip(high - low, 0, None).prod(-1)
+    either = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - both
+    return np.divide(both, either, out=np.zeros_like(both), where=either != 0)
+
+
+class BoxPair(NamedTuple):
+    """Predicted and true box of one frame, (4,) each."""
+
+    pred: np.ndarray
+    truth: np.ndarray
+
+
+class PublishedAP(MeanMetric[BoxPair]):
+    """ "AP" as the released TAO-Amodal evaluation of Diffusion-VAS computes it (commit bbea113): the share of all
+    frames of all tracks whose predicted box has IoU > threshold with the true box, strictly.
+
+    No scores and no precision-recall curve; a recall, in the usual terms. Takes a `BoxPair`.
+    """
+
+    def __init__(self, threshold: float = 0.5):
+        self.threshold, self.name = threshold, f"ap{100 * threshold:g}_published"
+        super().__init__()
+
+    def value(self, pair: BoxPair, /) -> float:
+        return float(box_iou(pair.pred, pair.truth) > self.threshold)
+
+
+def ap_published(pred: np.ndarray, truth: np.ndarray, threshold: float = 0.5) -> float:
+    """Share of boxes above the threshold, boxes (N, 4) each, 0 to 1; NaN without boxes. Formula: `PublishedAP`."""
+    metric = PublishedAP(threshold)
+    for pair in zip(pred, truth, strict=True):
+        metric.update(BoxPair(*pair))
+    return metric.compute()
+
+
+class Detections(NamedTuple):
+    """One image: IoU of its D detections with its G true objects, (D, G) float, and the scores, (D,) float.
+
+    From boxes: `Detections(box_iou(pred[:, None], truth[None]), scores)`; from masks, their IoUs in the same way.
+    """
+
+    ious: np.ndarray
+    scores: np.ndarray
+
+
+COCO_THRESHOLDS = tuple(0.5 + 0.05 * i for i in range(10))
+_RECALLS = np.linspace(0, 1, 101)
+_MOST = 100
+
+
+class AveragePrecision(Metric[Detections]):
+    """Average precision as COCO defines it (pycocotools' COCOeval: one category, all areas, 100 detections).
+
+    In each image detections, best score first, take the free true object with the highest IoU, where that is at
+    least the threshold; over all images precision is interpolated (made monotone) and averaged at recalls 0,
+    0.01 ... 1; then the mean over thresholds, by default .50, .55 ... .95 (COCO's AP); AP50 is `(0.5,)`.
+
+    Takes `Detections`. `compute` is NaN where there is no true object.
+    """
+
+    name = "average_precision"
+
+    def __init__(self, thresholds: Sequence[float] = COCO_THRESHOLDS):
+        self.thresholds = thresholds
+        super().__init__()
+
+    def reset(self) -> None:
+        self._scores: list[np.ndarray] = []
+        self._hits: list[np.ndarray] = []
+        self._objects = 0
+
+    def update(self, image: Detections, /) -> float:
+        """Take in one image; its own value is not defined (NaN): AP ranks detections over all images."""
+        order = np.argsort(-np.asarray(image.scores, float), kind="stable")[:_MOST]
+        ious = np.asarray(image.ious, float)[order]
+        self._scores.append(np.asarray(image.scores, float)[order])
+        self._hits.append(np.stack([_match(ious, threshold) for threshold in self.thresholds]))
+        self._objects += ious.shape[1]
+        return math.nan
+
+    def compute(self) -> float:
+        if not self._objects:
+            return math.nan
+        order = np.argsort(-np.concatenate(self._scores), kind="stable")
+        hits = np.concatenate(self._hits, axis=1)[:, order]
+        return float(np.mean([_interpolated(row, self._objects) for row in hits]))
+
+
+def _match(ious: np.ndarray, threshold: float) -> np.ndarray:
+    """Which detections, best first, find a true object of their own; (D,) bool."""
+    free = np.ones(ious.shape[1], bool)
+    hits = np.zeros(len(ious), bool)
+    for d, row in enumerate(ious):
+        candidates = np.where(free, row, -1.0)
+        # of equal IoUs COCOeval takes the last
+        best = len(row) - 1 - int(candidates[::-1].argmax()) if len(row) else -1
+        if best >= 0 and candidates[best] >= min(threshold, 1 - 1e-10):
+            hits[d], free[best] = True, False
+    return hits
+
+
+def _interpolated(hits: np.ndarray, objects: int) -> float:
+    found = np.cumsum(hits)
+    recall, precision = found / objects, found / np.arange(1, len(hits) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(recall, _RECALLS, side="left")
+    return float(np.append(precision, 0.0)[at].mean())
+
+
+def average_precision(images: Iterable[Detections], thresholds: Sequence[float] = COCO_THRESHOLDS) -> float:
+    """COCO's AP over images, 0 to 1. Formula: `AveragePrecision`."""
+    metric = AveragePrecision(thresholds)
+    for image in images:
+        metric.update(image)
+    return metric.compute()

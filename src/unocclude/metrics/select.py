@@ -1,0 +1,98 @@
+"""Splits of the papers: easy and hard frames, bins of visibility; any metric over the frames of one split."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from unocclude.metrics.base import Frame, Metric
+
+
+class Selected(Metric[Frame]):
+    """Another metric over the frames for which `keep` holds; `label` is added to its name.
+
+    Metrics over pairs of frames see only pairs whose frames follow each other in time and are both kept.
+    """
+
+    def __init__(self, metric: Metric[Frame], keep: Callable[[Frame], bool], label: str):
+        self.metric, self.keep = metric, keep
+        self.name, self.unit = f"{metric.name}_{label}", metric.unit
+        super().__init__()
+
+    def update(self, frame: Frame, /) -> float:
+        if self.keep(frame):
+            return self.metric.update(frame)
+        self.metric.gap()
+        return math.nan
+
+    def compute(self) -> float:
+        return self.metric.compute()
+
+    def reset(self) -> None:
+        self.metric.reset()
+
+    def gap(self) -> None:
+        self.metric.gap()
+
+
+def is_easy(frame: Frame) -> bool:
+    """Less than half of the object is hidden, or nothing; False where there is no object."""
+    area, visible = np.count_nonzero(frame.truth), np.count_nonzero(frame.visible)
+    return bool(area and 2 * (area - visible) < area)
+
+
+def is_hard(frame: Frame) -> bool:
+    """Half of the object or more is hidden."""
+    return bool(frame.truth.any() and not is_easy(frame))
+
+
+def easy(metric: Metric[Frame]) -> Selected:
+    """The metric over easy frames: less than 50 % of the object hidden (TGVAC section 4.2, after Xu et al. 2024).
+
+    The text counts all frames below 50 %, unoccluded ones too. Wrap in `occluded` as well to leave those out.
+    """
+    return Selected(metric, is_easy, "easy")
+
+
+def hard(metric: Metric[Frame]) -> Selected:
+    """The metric over hard frames (TGVAC section 4.2). The text says more than 50 % and leaves exactly half to
+    neither side; it is hard here, so that every frame with the object is in one of the two."""
+    return Selected(metric, is_hard, "hard")
+
+
+def occluded(metric: Metric[Frame]) -> Selected:
+    """The metric over frames more than 1 % hidden."""
+    return Selected(metric, lambda frame: frame.is_occluded, "occluded")
+
+
+def by_visibility(
+    make: Callable[[], Metric[Frame]], edges: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)
+) -> list[Selected]:
+    """One metric for each bin of visibility |M| / |A|: from an edge up to, without, the next; the last bin with
+    its end. `make` makes a fresh metric for each. Frames without object are in none.
+
+    Diffusion-VAS, figure 3, compares methods so but does not print its bins; five equal ones are ours.
+    """
+
+    def between(low: float, high: float) -> Callable[[Frame], bool]:
+        def keep(frame: Frame) -> bool:
+            area = int(np.count_nonzero(frame.truth))
+            if not area:
+                return False
+            visibility = int(np.count_nonzero(frame.visible)) / area
+            return low <= visibility < high or (high == edges[-1] == visibility)
+
+        return keep
+
+    return [Selected(make(), between(low, high), f"visible_{low:g}_{high:g}") for low, high in pairwise(edges)]
+
+
+def clip_visibility(truth: np.ndarray, visible: np.ndarray) -> float:
+    """How visible a whole clip is, 0 to 1: mean over its frames of |M ∩ A| / (|M ∪ A| + 1e-6), of (T, H, W) bool
+    stacks.
+
+    The released SAIL-VOS evaluation of Diffusion-VAS (commit bbea113) can keep only clips with lo <= this <= hi.
+    """
+    both, either = (np.count_nonzero(x, axis=(1, 2)) for x in (truth & visible, truth | visible))
+    return float(np.mean(both / (either + 1e-6)))

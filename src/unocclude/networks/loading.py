@@ -1,0 +1,52 @@
+"""Published checkpoint files into our networks: every name and shape must fit, or it is bad input."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from unocclude.errors import InputError
+
+
+def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors by name in a file that `torch.save` wrote, on the CPU; nothing in it is executed.
+
+    Raises InputError where the file is none.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no PyTorch weight file that can be read safely; fetch it again") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{path} does not hold tensors by name; give the published state dict")
+    return dict(state)
+
+
+def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
+    """Raise InputError, naming `path`, unless the state has exactly the expected names and shapes.
+
+    Batch norms' `num_batches_tracked` may be absent: only training counts, and converted or old files lack it.
+    """
+    lacking = {name for name in expected.keys() - state.keys() if not name.endswith(".num_batches_tracked")}
+    unknown = state.keys() - expected.keys()
+    wrong = [name for name in expected.keys() & state.keys() if state[name].shape != expected[name]]
+    if lacking:
+        reason = f"it lacks {min(lacking)}"
+    elif unknown:
+        reason = f"it has {min(unknown)}"
+    elif wrong:
+        name = min(wrong)
+        reason = f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name])}"
+    else:
+        return
+    raise InputError(f"{path} is another network's checkpoint: {reason}")
+
+
+def load(network: torch.nn.Module, path: str | Path) -> None:
+    """Load a published state dict into `network`, strictly; raises InputError where it does not fit."""
+    state = read_state(path)
+    check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
+    left = network.load_state_dict(state, strict=False)
+    assert not left.unexpected_keys and all(name.endswith(".num_batches_tracked") for name in left.missing_keys)
