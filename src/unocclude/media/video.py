@@ -122,7 +122,10 @@ class VideoFrames:
                     f"{self.path}: the file is truncated: its index (moov, at the end) is missing, "
                     "so none of its frames can be read; copy or export it again"
                 ) from None
-            raise InputError(f"{self.path}: not a video or image file that can be read ({_reason(error)})") from None
+            raise InputError(
+                f"{self.path}: not a video or image file that can be read ({_reason(error)}); "
+                "give a video, an image or a folder of frames"
+            ) from None
         streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams or self._container.format.name == "tty":  # FFmpeg renders plain text as video, too
             raise InputError(f"{self.path}: holds no video; give a video, an image or a folder of frames")
