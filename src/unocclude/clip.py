@@ -118,8 +118,10 @@ class Clip:
             for frame in self:
                 digest.update(frame.tobytes())
         else:
-            files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.is_file())
-            for file in files:
+            from unocclude.media.folder import image_files
+
+            # only what is read counts: a thumbnail database or notes may come and go
+            for file in [self.path] if self.path.is_file() else image_files(self.path):
                 digest.update(_ends(file))
         return digest.hexdigest()[:16]
 

@@ -1,5 +1,6 @@
 """The command line: one file a verb, registered here. Every failure is one plain line on stderr."""
 
+import errno
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ from unocclude.cli import bench, complete, evaluate, export, methods, study, tra
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
+_BAD_PATH = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 app = typer.Typer(
     name="unocclude",
@@ -57,7 +59,8 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; what is finished stays, go on with --resume", INTERRUPTED)
+        resumable = args[:1] in (["complete"], ["track"])
+        return _fail("interrupted" + "; what is finished stays, go on with --resume" * resumable, INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output has gone; say nothing, and let nothing be flushed to it on the way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,6 +70,8 @@ def main(args: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         if isinstance(error, UnoccludeError):
             return _fail(str(error), error.exit_code)
+        if isinstance(error, OSError) and error.filename is not None:  # what is written to OUT never comes here
+            return _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _BAD_PATH else 1)
         if hasattr(error, "format_message"):  # Typer's own: unknown option, missing argument, bad number, ...
             return _fail(_usage(error), 2)
         return _fail(f"{type(error).__name__}: {error}; add --debug for the traceback", 1)

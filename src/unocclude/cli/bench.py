@@ -63,4 +63,4 @@ def run(
         figures = bench(sets, out, chosen, options, seed=seed, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
         typer.echo(as_text(figures))
-    typer.echo(out / "table.md")
+        typer.echo(out / "table.md")

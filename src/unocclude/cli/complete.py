@@ -94,6 +94,5 @@ def run(
             overwrite=overwrite,
             progress=progress,
         )
-    typer.echo(result.folder)
     if not quiet:
-        typer.echo(result.folder / "report.html")
+        typer.echo(f"{result.folder}\n{result.folder / 'report.html'}")

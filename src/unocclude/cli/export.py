@@ -55,7 +55,8 @@ def run(
             files = write_layers(file, _frames(result, progress), result.info["fps"], result.info.get("times"))
     except OSError as error:
         raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
-    typer.echo("\n".join(str(file) for file in files))
+    if not quiet:
+        typer.echo("\n".join(str(file) for file in files))
 
 
 def _frames(result: "Completion", progress: "Progress") -> "Iterator[np.ndarray]":

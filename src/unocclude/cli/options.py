@@ -49,7 +49,7 @@ ObjectId = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run of the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT, if this tool made it.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress; on stdout only the path.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing unless something fails.")]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure print the traceback as well.")]
 
 

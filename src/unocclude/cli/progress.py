@@ -37,7 +37,8 @@ class _Lines:
         if done == total:
             seconds = time.perf_counter() - self._started
             resumed = f", {self._first} of them earlier" if self._first else ""
-            sys.stderr.write(f"{stage}: {total} {self._unit} in {seconds:.1f} s{resumed}\n")
+            unit = self._unit.removesuffix("s") if total == 1 else self._unit
+            sys.stderr.write(f"{stage}: {total} {unit} in {seconds:.1f} s{resumed}\n")
 
 
 @contextmanager

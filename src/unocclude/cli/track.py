@@ -33,4 +33,5 @@ def run(
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
     with show_progress(quiet) as progress:
         folder = track_to(clip, prompt, out, resume=resume, overwrite=overwrite, progress=progress)
-    typer.echo(folder)
+    if not quiet:
+        typer.echo(folder)

@@ -93,11 +93,17 @@ def image_files(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     files = sorted((p for p in files if p.is_file()), key=lambda p: natural_key(p.name))
     if not files:
-        raise InputError(f"{folder}: the folder holds no images; give one that holds frames as PNG or JPEG files")
+        below = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and _holds_images(p)]
+        remedy = f"its {', '.join(below[:5])} may be meant" if below else "give one with frames as PNG or JPEG files"
+        raise InputError(f"{folder}: the folder holds no images; {remedy}")
     twice = next((pair for pair in pairwise(files) if pair[0].stem == pair[1].stem), None)
     if twice:
         raise InputError(f"{folder} holds both {twice[0].name} and {twice[1].name}; keep one file a frame")
     return files
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(p.suffix.lower() in SUFFIXES for p in folder.iterdir())
 
 
 def _frame_count(image: Image.Image) -> int:

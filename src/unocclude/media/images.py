@@ -57,8 +57,8 @@ def open_image(path: str | Path) -> Image.Image:
             image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {too_large()} ({error})".split(", could")[0]) from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: {too_large()}") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG") from None
     if image.width * image.height > MAX_PIXELS:

@@ -14,6 +14,7 @@ from unocclude.media.images import MAX_PIXELS, open_image, orientation, to_rgb, 
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
+MOST_COLOURS = 256  # what a palette can hold; an image that has more is no mask
 _HALF = 128  # from this grey level on, a pixel of a lossy mask belongs to the object
 
 
@@ -28,8 +29,8 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
       `object_id` picks the object and is needed when there are several (SA-V annotates every fourth frame);
     - a `.npy` or `.npz` array, (T, H, W) or (H, W), non-zero is the object, or the id with `object_id`.
 
-    Lossy images count from grey level 128 on. The path and a JSON are checked at once, the rest as it is
-    read.
+    Lossy images count from grey level 128 on; an image of more colours than a palette holds is a picture and no
+    mask. The path and a JSON are checked at once, the rest as it is read.
     Raises InputError for what cannot be read and for an `object_id` that never occurs, naming those that do.
     """
     path = Path(path)
@@ -66,8 +67,12 @@ def _labels(path: Path) -> np.ndarray:
             return array
         if image.format in _LOSSY:
             return _luma(array) >= _HALF
-    grey = (array == array[..., :1]).all()
-    return array[..., 0] if grey else np.asarray(array.any(axis=2))
+    if (array == array[..., :1]).all():
+        return array[..., 0]
+    colours = len(np.unique(array.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)))
+    if colours > MOST_COLOURS:
+        raise InputError(f"{path}: a picture of {colours} colours, not a mask; give 0 or 255, or one colour an object")
+    return np.asarray(array.any(axis=2))
 
 
 def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> Iterator[np.ndarray]:

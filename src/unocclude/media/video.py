@@ -70,6 +70,7 @@ class VideoFrames:
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
         self._reformatter = VideoReformatter()
         self._index: PacketIndex | None = None
+        self._container: Any = None
         self._began = self._sent = self._next = self._from = 0  # where the decoder stands: see `_restart`
         self._decoding: Iterator[av.VideoFrame] = iter(())
         self._open()
@@ -109,6 +110,9 @@ class VideoFrames:
     # Opening ------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        if self._container is not None:
+            # it is part of a reference cycle, and would keep its pool of frame buffers until that is collected
+            self._container.close()
         try:
             # `file:` keeps FFmpeg from taking a colon in the name for a protocol.
             self._container = av.open(f"file:{self.path.resolve()}")
@@ -118,7 +122,10 @@ class VideoFrames:
                     f"{self.path}: the file is truncated: its index (moov, at the end) is missing, "
                     "so none of its frames can be read; copy or export it again"
                 ) from None
-            raise InputError(f"{self.path}: not a video or image file that can be read ({_reason(error)})") from None
+            raise InputError(
+                f"{self.path}: not a video or image file that can be read ({_reason(error)}); "
+                "give a video, an image or a folder of frames"
+            ) from None
         streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams or self._container.format.name == "tty":  # FFmpeg renders plain text as video, too
             raise InputError(f"{self.path}: holds no video; give a video, an image or a folder of frames")
@@ -240,6 +247,7 @@ class VideoFrames:
             self._container.seek(stamp, stream=self._stream, backward=True)
             self._codec.flush_buffers()
         else:
+            self._decoding = iter(())
             self._open()
         self._decoding = self._decode_from(place)
 
