@@ -1,6 +1,6 @@
 """Frames per second, time per stage, peak memory of `complete` at 854x480 on two cores; start of the command.
 
-    python benchmarks/speed.py [--quick] [--method recall] [--profile] [--json FILE]
+    python benchmarks/speed.py [--lengths 50 500 2000] [--method recall] [--profile] [--json FILE]
 
 The clip is synthetic: 50 frames of a rigid world, to and fro. Every run is a process of its own, and this one
 imports nothing large: Linux counts the parent's memory into a child's peak.
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 WIDTH, HEIGHT, DISTINCT, CORES = 854, 480, 50, 2
-LENGTHS = (50, 500, 2000)
+LENGTHS = ("50", "500", "2000")
 STARTS = 9
 
 
@@ -50,21 +51,24 @@ def measure(folder: Path, length: int, method: str, profile: bool) -> dict:
     import cProfile
     import pstats
 
-    import unocclude
+    from unocclude.cli import main as unocclude
 
     profiler = cProfile.Profile()
+    out = folder / f"{length}-{method}"
     started = time.perf_counter()
     if profile:
         profiler.enable()
-    clip, track = unocclude.open(folder / f"{length}.mp4"), unocclude.read_masks(folder / str(length))
-    opened = time.perf_counter() - started
-    result = unocclude.complete(clip, track, method=method)
+    arguments = ["complete", folder / f"{length}.mp4", "--masks", folder / str(length), "-o", out, "--method", method]
+    code = unocclude([*map(str, arguments), "--quiet"])
     seconds = time.perf_counter() - started
     if profile:
         profiler.disable()
         pstats.Stats(profiler, stream=sys.stderr).strip_dirs().sort_stats("tottime").print_stats(10)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    stages = {"opening": round(opened, 3), **result.info["timings"]}
+    if code:
+        sys.exit(code)
+    stages = json.loads((out / "result.json").read_text())["timings"]
+    shutil.rmtree(out)
     return {
         "frames": length,
         "seconds": round(seconds, 3),
@@ -113,7 +117,7 @@ def table(figures: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="recall")
-    parser.add_argument("--quick", action="store_true", help="50 frames only")
+    parser.add_argument("--lengths", nargs="+", metavar="FRAMES", default=LENGTHS, help="default: 50 500 2000")
     parser.add_argument("--profile", action="store_true", help="the ten functions that took longest, of each run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     parser.add_argument("--make", nargs="+", metavar=("FOLDER", "LENGTH"), help=argparse.SUPPRESS)
@@ -125,7 +129,7 @@ def main() -> None:
         figures = measure(Path(args.measure[0]), int(args.measure[1]), args.method, args.profile)
         return print(json.dumps(figures))
 
-    lengths = [str(length) for length in (LENGTHS[:1] if args.quick else LENGTHS)]
+    lengths = args.lengths
     extra = ["--method", args.method, *(["--profile"] if args.profile else [])]
     with tempfile.TemporaryDirectory(prefix="unocclude-speed-") as folder:
         child("--make", folder, *lengths)

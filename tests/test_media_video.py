@@ -14,7 +14,8 @@ import pytest
 
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.source import open_source
-from unocclude.media.video import Packet, VideoFrames, index_packets
+from unocclude.media.decoder import Decoder, Packet, index_packets
+from unocclude.media.video import VideoFrames
 
 
 def scene(i: int, height: int, width: int) -> np.ndarray:
@@ -110,8 +111,8 @@ def test_any_order_gives_the_same_bits(tmp_path: Path, name: str, codec: str, pi
 def test_few_packets_are_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = VideoFrames(clip(tmp_path / "a.mp4", "libx264", 48, options=X264))
     begun: list[int] = []
-    restart = VideoFrames._restart
-    monkeypatch.setattr(VideoFrames, "_restart", lambda self, place: (begun.append(place), restart(self, place)))
+    restart = Decoder.restart
+    monkeypatch.setattr(Decoder, "restart", lambda self, place: (begun.append(place), restart(self, place)))
     for i in range(48):
         video.read(i)
     assert begun == []  # forwards, never again
@@ -121,6 +122,12 @@ def test_few_packets_are_decoded_again(tmp_path: Path, monkeypatch: pytest.Monke
     video._recent.clear()
     video.read(41)
     assert begun == [40]  # the keyframe before it, not the beginning
+    begun.clear()
+    for i in range(1, 30):  # one reader walks behind another
+        for j in (i, i + 18):
+            video._recent.clear()
+            video.read(j)
+    assert len(begun) == 2
 
 
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

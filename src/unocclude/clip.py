@@ -63,10 +63,10 @@ class Clip:
     `path` is the file or folder it came from, None for frames in memory.
     """
 
-    def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 64 << 20):
+    def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 24 << 20):
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cache_size = max(8, cache_bytes // (source.height * source.width * 3))
+        self._cache_size = max(4, cache_bytes // (source.height * source.width * 3))
         self._lock = Lock()
         self.path = path
         self.height, self.width = source.height, source.width

@@ -207,6 +207,7 @@ def _run(
         folder.write_frame(result)
         figures.append(frame_figures(result.provenance, track.areas[result.index]))
         progress("completing", result.index + 1, count)
+    scene.forget()
     timings["completing"] = round(time.perf_counter() - started, 3)
 
     info = {

@@ -1,5 +1,6 @@
 """Scene: all that a method may look at."""
 
+import gc
 from functools import cached_property
 
 import numpy as np
@@ -70,6 +71,11 @@ class Scene:
     def evidence(self) -> Evidence:
         """Camera motion, background and what is in front of it; see `unocclude.motion.evidence`."""
         return Evidence(self)
+
+    def forget(self) -> None:
+        """Let go of what was worked out; it is worked out again when asked for."""
+        self.__dict__.pop("evidence", None)
+        gc.collect()  # it refers to itself
 
     def completion_mask(self, i: int) -> np.ndarray:
         """Where the object may extend in frame i, (H, W) bool: its visible pixels, what may lie in front of it,

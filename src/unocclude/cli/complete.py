@@ -59,6 +59,7 @@ def run(
 
     OUT gets the masks, the RGBA, where every pixel comes from, a preview and a report.
     """
+    from unocclude.cli.memory import share_one_heap
     from unocclude.cli.progress import show_progress
     from unocclude.output import check_out
 
@@ -66,6 +67,8 @@ def run(
     shared.check_kinds(masks, box, point, text, object_id)
     pairs = shared.read_pairs(settings)
     check_out(out, resume=resume, overwrite=overwrite)
+
+    share_one_heap()
 
     import unocclude
     from unocclude.masks import MaskTrack

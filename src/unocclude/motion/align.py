@@ -75,7 +75,7 @@ class Aligner:
         self.work = evidence.work
         self._features = Recent(self._find_features)
         self._object_only = Recent(self._make_object_only)
-        self._judge = Recent(self._make_judge)
+        self._judge = Recent(self._make_judge, keep=16)
 
     def align(self, source: int, target: int) -> Aligned:
         """The best motion of the object from frame `source` to frame `target`."""
@@ -163,8 +163,8 @@ class Aligner:
             return motion, -1.0
         reach = max(2, round(SEARCH * float(size.max()) / 2))
         seen = small(visible.astype(np.float32))
-        here = small(self.work.frame[target][window]) / COLOUR_SPREAD
-        there = small(self.warp(self.work.frame[source], motion, window)) / COLOUR_SPREAD
+        here = small(self.evidence.shown[target][window][..., :3]) / COLOUR_SPREAD
+        there = small(self.warp(self.evidence.shown[source], motion, window)[..., :3]) / COLOUR_SPREAD
 
         def shifted(image: np.ndarray, template: np.ndarray) -> np.ndarray:
             padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
@@ -215,20 +215,15 @@ class Aligner:
 
     def _find_features(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """SIFT keypoints (N, 2) and descriptors (N, 128) inside the visible mask."""
-        x0, y0, x1, y1 = self.work.boxes[i].astype(int)
-        box = np.s_[max(0, y0 - 2) : y1 + 3, max(0, x0 - 2) : x1 + 3]
-        visible = self.work.visible[i][box].astype(np.uint8)
+        part = self.work.parts[i].grey
         empty = np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
-        if min(visible.shape) < 16 or not visible.any():
+        if min(part.mask.shape) < 16 or not part.mask.any():
             return empty
-        grey = cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY)
-        inner = cv2.erode(visible, np.ones((3, 3), np.uint8))
-        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.005).detectAndCompute(grey, inner)
+        inner = cv2.erode(part.mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.005).detectAndCompute(part.look, inner)
         if descriptors is None:
             return empty
-        return np.array([p.pt for p in points], np.float32) + np.array(
-            [box[1].start, box[0].start], np.float32
-        ), descriptors
+        return np.array([p.pt for p in points], np.float32) + np.array([part.x, part.y], np.float32), descriptors
 
     def _match(self, source: int, target: int) -> np.ndarray | None:
         """A motion that enough matched features share, else None. Its demands are low: what is wrong shows in the
@@ -247,9 +242,10 @@ class Aligner:
 
     def _make_object_only(self, i: int) -> np.ndarray:
         """Grey picture of frame i in which all that is not the visible object is filled smoothly from it."""
-        box = self.evidence.window(i)
+        box, part = self.evidence.window(i), self.work.parts[i].grey
         grey = np.zeros((self.work.height, self.work.width), np.uint8)
-        grey[box] = smooth_fill(cv2.cvtColor(self.work.frame[i][box], cv2.COLOR_RGB2GRAY), self.work.visible[i][box])
+        grey[part.y : part.y + len(part.look), part.x : part.x + part.look.shape[1]] = part.look
+        grey[box] = smooth_fill(grey[box], self.work.visible[i][box])
         return grey
 
     def _refine(self, source: int, target: int, motion: np.ndarray, tolerance: float) -> np.ndarray | None:

@@ -31,7 +31,7 @@ class Camera:
         return total if source <= target else np.linalg.inv(total)
 
     def _grey(self, i: int) -> np.ndarray:
-        grey = cv2.cvtColor(self.work.frame[i], cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(self.work.frame(i), cv2.COLOR_RGB2GRAY)
         return cv2.resize(grey, None, fx=self._shrink, fy=self._shrink, interpolation=cv2.INTER_AREA)
 
     def _step(self, i: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from unocclude.motion.camera import Camera, shift
 from unocclude.motion.trajectory import Trajectory, interpolate
-from unocclude.motion.working import Recent, SceneLike, Working
+from unocclude.motion.working import COMPARED, Recent, SceneLike, Working
 
 UNKNOWN, BACKGROUND, STILL, FOREIGN = range(4)
 
@@ -35,10 +35,10 @@ class Evidence:
         self.work = Working(scene)
         self.camera = Camera(self.work)
         self.trajectory = Trajectory(self.work)
-        self.labels = Recent(self._labels)
+        self.labels = Recent(self._labels, keep=2 * COMPARED)  # small, and dear to work out
         self.contact = Recent(self._contact, keep=1 << 20)  # one number a frame
         self.expected_box = Recent(self._expected_box)
-        self.shown = Recent(self._shown)
+        self.shown = Recent(self._shown, keep=COMPARED)
 
     def window(self, i: int) -> tuple[slice, slice]:
         """Rows and columns in which frame i's object is looked for, at working resolution."""
@@ -81,7 +81,7 @@ class Evidence:
     def _shown(self, i: int) -> np.ndarray:
         """(h, w, 4) uint8: the frame, slightly blurred (sigma 1), so that agreement does not hang on noise and half a
         pixel of misalignment; in the last channel the visible mask."""
-        soft = cv2.GaussianBlur(self.work.frame[i], (0, 0), 1.0)
+        soft = cv2.GaussianBlur(self.work.frame(i), (0, 0), 1.0)
         return np.dstack([soft, self.work.visible[i].astype(np.uint8) * 255])
 
     def _contact(self, i: int) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 
 from unocclude.methods.inpaint import inpaint
 from unocclude.methods.recall.silhouette import Silhouette
+from unocclude.motion.camera import shift
 from unocclude.motion.fill import smooth_fill
 from unocclude.scene import Scene
 
@@ -45,15 +46,16 @@ def recall_pixels(
     references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
     weight = np.zeros(wanted.shape, np.float32)
     for _, aligned in references[:MOST_SOURCES]:
-        motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas)
+        part = scene.evidence.work.parts[aligned.source].full
+        motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas) @ shift(part.x, part.y)
         size = wanted.shape[::-1]
-        cover = cv2.warpPerspective(scene.visible(aligned.source).astype(np.uint8) * 255, motion, size) > 127
+        cover = cv2.warpPerspective(part.mask.astype(np.uint8) * 255, motion, size) > 127
         # the source's own edge is mixed with its background
         clean = cv2.erode(cover.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         take = clean & wanted & (weight < (MOST_BLENDED if aligned.trusted else 1))
         if not take.any():
             continue
-        moved = cv2.warpPerspective(scene.frame(aligned.source), motion, size, flags=cv2.INTER_CUBIC)
+        moved = cv2.warpPerspective(part.look, motion, size, flags=cv2.INTER_CUBIC)
         moved = _meet(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
         old = weight[take][:, None]
         copied[take] = (copied[take] * old + moved[take]) / (old + 1)
