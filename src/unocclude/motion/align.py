@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from unocclude.motion.camera import follow, is_tame, shift
-from unocclude.motion.evidence import BACKGROUND, STILL, Evidence
+from unocclude.motion.evidence import BACKGROUND, STILL, Evidence, largest_difference
 from unocclude.motion.fill import smooth_fill
 from unocclude.motion.working import Recent
 
@@ -59,7 +59,7 @@ class Aligned:
 @dataclass(frozen=True)
 class _Judge:
     """What motions onto a frame are judged by: `box` around its visible object, there the held-back visible `pixels`
-    (h, w) bool, the softened picture `look` (h, w, 3) uint8, and how many pixels there are."""
+    (h, w) bool, the softened picture `look` (h, w, 4) uint8 with the visible mask, and how many pixels there are."""
 
     box: tuple[slice, slice]
     pixels: np.ndarray
@@ -111,16 +111,17 @@ class Aligner:
         visible = self.work.visible[target][window]
         agreed = ~visible & ((shown[..., 3] > 250).sum(0) >= LEAST_AGREEING)
         looks = np.where(shown[:, agreed, 3:] > 250, shown[:, agreed, :3].astype(np.float32), np.nan)
-        look = self.evidence.shown[target][window][..., :3].copy()
-        look[agreed] = np.nanmedian(looks, axis=0)
+        look = self.evidence.shown[target][window].copy()
+        look[agreed, :3] = np.nanmedian(looks, axis=0)
         known = np.zeros_like(self.work.inside)
         known[window] = visible | agreed
         picture = np.zeros(known.shape, np.uint8)
-        picture[window] = smooth_fill(cv2.cvtColor(look, cv2.COLOR_RGB2GRAY), known[window])
+        picture[window] = smooth_fill(cv2.cvtColor(look, cv2.COLOR_RGBA2GRAY), known[window])
 
         def away(shown: np.ndarray) -> float:
             both = known[window] & (shown[..., 3] > 250)
-            return float(cv2.absdiff(look, shown[..., :3])[both].max(1).mean()) if both.any() else np.inf
+            difference = largest_difference(look, shown)
+            return cv2.mean(difference, both.astype(np.uint8))[0] if both.any() else np.inf
 
         settled = []
         for a, before in zip(aligned, shown, strict=True):
@@ -200,7 +201,7 @@ class Aligner:
         shared = int(both.sum())
         if shared < 0.25 * judge.count:
             return np.inf
-        difference = cv2.absdiff(judge.look, moved[..., :3])[both].max(1)
+        difference = largest_difference(judge.look, moved)[both]
         # an uncovered visible pixel may be hidden in the source
         share = min(judge.count - shared, 0.5 * judge.count) * 0.5
         wrong = float(np.minimum(difference, ERROR_CAP).sum())
@@ -211,7 +212,7 @@ class Aligner:
         x, y, width, height = cv2.boundingRect(visible.astype(np.uint8))
         box = np.s_[y : y + height, x : x + width]
         pixels = visible[box] & _held_back(box)
-        return _Judge(box, pixels, np.ascontiguousarray(self.evidence.shown[i][box][..., :3]), int(pixels.sum()))
+        return _Judge(box, pixels, np.ascontiguousarray(self.evidence.shown[i][box]), int(pixels.sum()))
 
     def _find_features(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """SIFT keypoints (N, 2) and descriptors (N, 128) inside the visible mask."""

@@ -1,5 +1,7 @@
 """Camera motion: how the background moves from frame to frame."""
 
+from math import hypot
+
 import cv2
 import numpy as np
 
@@ -91,19 +93,21 @@ def shift(dx: float, dy: float) -> np.ndarray:
 def is_tame(motion: np.ndarray, points: np.ndarray, limit: float) -> bool:
     """Whether a 3x3 map keeps area within a factor of `limit`, shape within an anisotropy of `limit` and stays away
     from its horizon, all over the box of `points` (N, 2)."""
-    low, high = points.min(0), points.max(0)
-    centre = (low + high) / 2
-    for corner in (low, high, (low[0], high[1]), (high[0], low[1]), centre):
-        x, y = corner
-        w = motion[2] @ (x, y, 1)
-        centre_w = motion[2] @ (*centre, 1)
-        if abs(w) < 1e-6 or not 1 / limit < w / centre_w < limit:
+    (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
+    (a, b, c), (d, e, f), (g, h, one) = motion.tolist()  # plain floats: this is called thousands of times
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    centre = g * middle[0] + h * middle[1] + one
+    for x, y in (middle, (left, top), (right, bottom), (left, bottom), (right, top)):
+        w = g * x + h * y + one
+        if abs(w) < 1e-6 or not 1 / limit < w / centre < limit:
             return False
-        u, v = motion[0] @ (x, y, 1) / w, motion[1] @ (x, y, 1) / w
-        jacobian = (motion[:2, :2] - np.outer((u, v), motion[2, :2])) / w
-        singular = np.linalg.svd(jacobian, compute_uv=False)
-        if np.linalg.det(jacobian) <= 0 or singular[0] > limit or singular[1] < 1 / limit:
+        u, v = (a * x + b * y + c) / w, (d * x + e * y + f) / w
+        # the map's derivative [[p, q], [r, s]] and its singular values: half the sum and difference of two lengths
+        p, q, r, s = (a - u * g) / w, (b - u * h) / w, (d - v * g) / w, (e - v * h) / w
+        sum_, difference = hypot(p + s, r - q), hypot(p - s, r + q)
+        largest, smallest = (sum_ + difference) / 2, (sum_ - difference) / 2  # the latter has the determinant's sign
+        if smallest <= 0 or largest > limit or smallest < 1 / limit or largest > limit * smallest:
             return False
-        if singular[0] > limit * singular[1]:
-            return False
+        if g == h == 0:
+            return True
     return True

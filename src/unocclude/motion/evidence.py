@@ -49,7 +49,7 @@ class Evidence:
         work, window = self.work, self.window(i)
         if self.scene.given_occluders is not None:
             return np.where(work.occluder[i] | ~work.inside, FOREIGN, BACKGROUND)[window].astype(np.uint8)
-        here = self.shown[i][window][..., :3]
+        here = self.shown[i][window]
         seen = np.zeros(here.shape[:2], np.float32)
         agree = np.zeros_like(seen)
         covered = np.zeros(here.shape[:2], bool)
@@ -65,7 +65,7 @@ class Evidence:
             if not self.trajectory.well[s]:
                 # what is near a badly visible object may be what hides it, so it says nothing of the background
                 known[self.trajectory.window(s, 0.1)] = False
-            moved = cv2.warpPerspective(self.shown[s], motion, size, flags=cv2.INTER_LINEAR)[..., :3]
+            moved = cv2.warpPerspective(self.shown[s], motion, size, flags=cv2.INTER_LINEAR)
             valid = cv2.warpPerspective(known.astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST)
             covered |= cv2.warpPerspective(visible, motion, size, flags=cv2.INTER_NEAREST) > 0
             seen += valid
@@ -111,6 +111,7 @@ class Evidence:
 
 
 def largest_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Per-pixel absolute difference of two (h, w, 3) uint8 pictures, the largest of the channels: (h, w) uint8."""
-    red, green, blue = cv2.split(cv2.absdiff(np.ascontiguousarray(first), np.ascontiguousarray(second)))
+    """Per-pixel absolute difference of two (h, w, 4) uint8 pictures, the largest of the first three channels: (h, w)
+    uint8."""
+    red, green, blue, _ = cv2.split(cv2.absdiff(first, second))
     return cv2.max(cv2.max(red, green), blue)
