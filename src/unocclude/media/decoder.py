@@ -1,0 +1,239 @@
+"""One decoder on its way through a video file: which packets it has, where it stands, how it gets to a frame."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, dropwhile, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+
+from unocclude.errors import InputError
+from unocclude.media.containers import lacks_index
+
+NEAR = 12  # frames: decoding on over so few is cheaper than seeking
+REORDER = 16  # frames: the most by which a decoder may deliver out of order (H.264 and HEVC)
+# FFmpeg's own decoders of these leave the alpha channel out.
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+class Packet(NamedTuple):
+    """What the container tells of a packet; `hidden` ones are decoded but not shown (edit lists)."""
+
+    pts: int | None
+    dts: int | None
+    key: bool
+    hidden: bool
+
+
+@dataclass
+class PacketIndex:
+    """What demuxing alone tells of a video: where its frames are, and from where each can be decoded.
+
+    `pts`: (T,) int64, the frames' time stamps in presentation order. `starts`: (T,) int64, for each frame
+    the place in decode order of the keyframe that it is decoded from. `places`: a packet's time stamp to its
+    place. `keys`: the place of a keyframe to its own time stamp and the one to seek to.
+    """
+
+    pts: np.ndarray
+    starts: np.ndarray
+    places: dict[int, int]
+    keys: dict[int, tuple[int, int]]
+
+
+class Decoder:
+    """An open video file and how far it is decoded.
+
+    `index` tells where frames lie; until it is known, frames come from the start only. Raises InputError when the file
+    is no video.
+    """
+
+    def __init__(self, path: Path, index: PacketIndex | None = None):
+        self.path, self.index = path, index
+        self._container: Any = None
+        self.next = 0  # the frame that comes next, as far as is known
+        self._began = self._sent = self._from = 0  # see `restart`
+        self._decoding: Iterator[av.VideoFrame] | None = None
+        self._open()
+
+    def demux(self) -> tuple[list[Packet], int]:
+        """All whole packets in decode order; how many are damaged."""
+        packets: list[Packet] = []
+        damaged = 0
+        try:
+            for packet in self._container.demux(self.stream):
+                if packet.size and packet.is_corrupt:
+                    damaged += 1
+                elif packet.size:
+                    packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
+        except av.FFmpegError:  # an error in the middle: what came before it is what can be read
+            damaged += 1
+        return packets, damaged
+
+    def decode_all(self) -> list[int | None]:
+        """Time stamps of all frames, by decoding them once."""
+        self.restart(0)
+        decoding, self._decoding = self._decoding, None
+        return [frame.pts for frame in decoding or ()]
+
+    def passes(self, i: int) -> bool:
+        """Whether frame i lies ahead, and so near that decoding on is the way to it."""
+        skips = self._start(i) > self._sent and i > self.next + NEAR
+        return self._decoding is not None and i >= self.next and not skips
+
+    def advance(self, i: int, passed: Callable[[int, av.VideoFrame], None]) -> bool:
+        """Decode to frame i, on from here or from the keyframe before it. `passed` takes every frame on the way with
+        its number; False when frame i does not come, or comes damaged."""
+        if not self.passes(i):
+            self.restart(self._start(i))
+        if self._advance(i, passed):
+            return True
+        if self._began == 0:
+            return False
+        # Some files call a frame a keyframe that cannot be decoded alone. Decoding from the start is always right;
+        # where it helps, seeking in this file is given up.
+        self.restart(0)
+        found = self._advance(i, passed)
+        if found and self.index:
+            self.index.starts[:] = 0
+        return found
+
+    def restart(self, place: int) -> None:
+        """Begin at the packet at `place` in decode order: the first one, or a keyframe."""
+        self._began, self._sent, self.next, self._from = place, place - 1, 0, -(1 << 62)
+        if place:
+            assert self.index is not None
+            self._from, stamp = self.index.keys[place]
+            self.next = int(np.searchsorted(self.index.pts, self._from))
+            self._container.seek(stamp, stream=self.stream, backward=True)
+            self.codec.flush_buffers()
+        else:
+            self._decoding = None
+            self._open()
+        self._decoding = self._decode_from(place)
+
+    def _start(self, i: int) -> int:
+        return int(self.index.starts[i]) if self.index else 0
+
+    def _advance(self, i: int, passed: Callable[[int, av.VideoFrame], None]) -> bool:
+        assert self._decoding is not None
+        found = False
+        for frame in self._decoding:
+            j = self._number(frame)
+            if j is None:
+                continue
+            self.next = max(self.next, j + 1)
+            if not frame.is_corrupt:
+                passed(j, frame)
+                found |= j == i
+            if j == i or j > i + REORDER:
+                break
+        return found
+
+    def _number(self, frame: av.VideoFrame) -> int | None:
+        """Which frame of the clip this is; None for one that is not shown."""
+        if self.index is None:
+            return self.next
+        if frame.pts is None:
+            return None
+        i = int(np.searchsorted(self.index.pts, frame.pts))
+        return i if i < len(self.index.pts) and self.index.pts[i] == frame.pts and frame.pts >= self._from else None
+
+    def _open(self) -> None:
+        if self._container is not None:
+            # it is part of a reference cycle, and would keep its pool of frame buffers until that is collected
+            self._container.close()
+        try:
+            # `file:` keeps FFmpeg from taking a colon in the name for a protocol.
+            self._container = av.open(f"file:{self.path.resolve()}")
+        except (av.FFmpegError, ValueError, OSError) as error:
+            if lacks_index(self.path):
+                raise InputError(
+                    f"{self.path}: the file is truncated: its index (moov, at the end) is missing, "
+                    "so none of its frames can be read; copy or export it again"
+                ) from None
+            raise InputError(
+                f"{self.path}: not a video or image file that can be read ({_reason(error)}); "
+                "give a video, an image or a folder of frames"
+            ) from None
+        streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams or self._container.format.name == "tty":  # FFmpeg renders plain text as video, too
+            raise InputError(f"{self.path}: holds no video; give a video, an image or a folder of frames")
+        self.stream = streams[0]
+        self.codec: Any = self.stream.codec_context
+        if self.codec is None:
+            raise InputError(f"{self.path}: its video codec is unknown; convert it to H.264 first")
+        tags = {key.lower(): value for key, value in self.stream.metadata.items()}
+        if tags.get("alpha_mode") == "1" and self.codec.name in ALPHA_DECODERS:
+            self.codec = av.CodecContext.create(ALPHA_DECODERS[self.codec.name], "r")
+        self.codec.thread_type = "AUTO"
+
+    def _decode_from(self, place: int) -> Iterator[av.VideoFrame]:
+        for packet in chain(self._packets_from(place), [None]):  # None: hand out what is still inside
+            self._sent += 1
+            try:
+                yield from self.codec.decode(packet)
+            except av.FFmpegError:  # the frame that it should have given stays missing; `advance` tells
+                continue
+
+    def _packets_from(self, place: int) -> Iterable[av.Packet]:
+        """Packets in decode order from `place` on.
+
+        Containers seek only roughly: the packets up to the wanted one are skipped, and where seeking landed
+        behind it, this reads from the beginning.
+        """
+        packets = self._packets()
+        if place == 0:
+            return packets
+        assert self.index is not None
+        places = self.index.places
+        for packet in packets:
+            here = place + 1 if packet.pts is None else places.get(packet.pts, place + 1)
+            if here == place:
+                return chain([packet], packets)
+            if here > place:
+                break
+        self._open()
+        wanted = self.index.keys[place][0]
+        return dropwhile(lambda packet: packet.pts != wanted, self._packets())
+
+    def _packets(self) -> Iterator[av.Packet]:
+        try:
+            yield from (packet for packet in self._container.demux(self.stream) if packet.size)
+        except av.FFmpegError:
+            return
+
+
+def index_packets(packets: Sequence[Packet], shown: Sequence[int] | None = None) -> PacketIndex | None:
+    """The index of a video's packets in decode order; None where time stamps are missing or not unique.
+
+    `shown`, where known, are the time stamps of the frames that decoding gives, in its order. Frames before
+    the first keyframe (a recording that was cut in the middle) cannot be decoded and do not count.
+    """
+    places = {packet.pts: place for place, packet in enumerate(packets) if packet.pts is not None}
+    keys = {
+        place: (packet.pts, packet.pts if packet.dts is None else packet.dts)
+        for place, packet in enumerate(packets)
+        if packet.key and packet.pts is not None
+    }
+    if len(places) < len(packets) or not keys:
+        return None
+    if shown is None:
+        first = min(keys)
+        visible = [pts for pts, place in places.items() if place >= first and not packets[place].hidden]
+        shown = sorted(pts for pts in visible if pts >= keys[first][0])
+    elif any(b <= a for a, b in pairwise(shown)) or not set(shown) <= set(places):
+        return None
+    # A frame is decoded from the last keyframe, in decode order, that is not shown after it: what follows a
+    # keyframe in the file but is shown before it may lean on the pictures before that keyframe ("open GOP").
+    by_time = sorted((pts, place) for place, (pts, _) in keys.items())
+    key_pts, key_places = np.array(by_time, dtype=np.int64).T
+    pts = np.array(shown, dtype=np.int64)
+    latest = np.searchsorted(key_pts, pts, side="right") - 1
+    starts = np.maximum.accumulate(key_places)[np.maximum(latest, 0)]
+    return PacketIndex(pts, starts, places, keys)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]
