@@ -77,14 +77,14 @@ class Aligner:
         self._object_only = Recent(self._make_object_only)
         self._judge = Recent(self._make_judge, keep=16)
 
-    def align(self, source: int, target: int) -> Aligned:
-        """The best motion of the object from frame `source` to frame `target`."""
+    def align(self, source: int, target: int, start: np.ndarray | None = None) -> Aligned:
+        """The best motion of the object from frame `source` to frame `target`; `start`, a guess at it, is tried first."""
         transplant, score = self._transplant(source, target)
         best = Aligned(source, target, transplant, self._error(source, target, transplant), score, False)
         if not self.work.visible[target].any():
             return best
         exact = best
-        for candidate in (self._match(source, target), transplant):
+        for candidate in (start, self._match(source, target), transplant):
             motion, tolerance = candidate, 1.0
             while motion is not None:
                 if motion is not transplant:
@@ -147,6 +147,8 @@ class Aligner:
         """Expected box to expected box, then the shift that scores best on a half-size grid."""
         window = self.evidence.window(target)
         box, box_source = self.evidence.expected_box[target], self.work.boxes[source]
+        if not self.evidence.trajectory.well[source]:
+            box_source = self.evidence.expected_box[source]  # what is seen may be much less
         size, size_source = box[2:] - box[:2], box_source[2:] - box_source[:2]
         scale = float(np.clip(np.sqrt(size.prod() / size_source.prod()), 0.5, 2))
         move = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2

@@ -79,6 +79,8 @@ class Voter:
         aligned = self._align(self.references(i), i)
         if sum(a.trusted for a in aligned) >= LEAST_TRUSTED:
             aligned += self._align(self._half_visible(i), i)
+        else:
+            aligned = self._align_by_way(i) or aligned
         if not aligned or not labels.size:
             return Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])
         expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
@@ -106,6 +108,23 @@ class Voter:
             if sum(a.trusted for a in aligned) == ENOUGH_TRUSTED:
                 break
         return aligned
+
+    def _align_by_way(self, i: int) -> list[Aligned]:
+        """References laid over the frame before or after and from there over frame i, where enough of them can be
+        trusted: what is seen in i alone may be too little to find the way."""
+        for via in sorted({i - 1, i + 1} & set(self.work.shot(i))):
+            step = self.aligner.align(via, i)
+            aligned: list[Aligned] = []
+            for k, source in enumerate(self.references(via) if step.trusted else []):
+                first = self.aligner.align(source, via)
+                if first.trusted and source != i:
+                    aligned.append(self.aligner.align(source, i, step.motion @ first.motion))
+                trusted = sum(a.trusted for a in aligned)
+                if trusted == ENOUGH_TRUSTED or (k >= LEAST_TRUSTED and not trusted):
+                    break
+            if sum(a.trusted for a in aligned) >= LEAST_TRUSTED:
+                return aligned
+        return []
 
     def _half_visible(self, i: int) -> list[int]:
         """Frames nearby that show some of the object, but not well."""
