@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.source import open_source
 from unocclude.media.decoder import Decoder, Packet, index_packets
+from unocclude.media.source import open_source
 from unocclude.media.video import VideoFrames
 
 

@@ -78,7 +78,7 @@ class Aligner:
         self._judge = Recent(self._make_judge, keep=16)
 
     def align(self, source: int, target: int, start: np.ndarray | None = None) -> Aligned:
-        """The best motion of the object from frame `source` to frame `target`; `start`, a guess at it, is tried first."""
+        """The best motion of the object from frame `source` to frame `target`; a guess `start` is tried first."""
         transplant, score = self._transplant(source, target)
         best = Aligned(source, target, transplant, self._error(source, target, transplant), score, False)
         if not self.work.visible[target].any():
