@@ -67,7 +67,8 @@ def test_it_resumes_and_keeps_what_is_there(worlds, done, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "not a folder"),
+        (["nowhere"], "no such file or folder"),
+        (["moovi:x"], "unknown kind of data moovi"),
         (["{}", "--methods", "modal,nonsense"], "unknown method"),
         (["{}", "--set", "references=3"], "METHOD.KEY=VALUE"),
         (["{}", "--set", "recall.references=one"], "references"),

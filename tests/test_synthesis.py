@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from unocclude.evaluation import Truth
-from unocclude.media.images import read_image, read_png
+from unocclude.datasets.gt import read_truth
+from unocclude.media.images import read_png
 from unocclude.synthesis import rigid_world, write_world
 from unocclude.synthesis.rigid import MOTIONS, OCCLUDERS
 
@@ -154,13 +154,13 @@ def test_written_in_our_layout(tmp_path):
     world = rigid_world(1, "perspective", 3, 65, 47, occluders=["wall", "pole"])
     write_world(rigid_world(0, "affine", 5, 32, 32), tmp_path)  # a longer world that was here before
     write_world(world, tmp_path)
-    truth = Truth(tmp_path)
+    truth = read_truth(tmp_path)
     assert len(truth) == 3
     for i in range(3):
         assert np.array_equal(read_png(tmp_path / "frames" / f"{i:05d}.png"), world.frames[i])
         assert np.array_equal(truth.amodal[i], world.amodal[i])
         assert np.array_equal(truth.visible[i], world.visible[i])
-        assert np.array_equal(read_image(truth.rgb[i]), world.amodal_rgb[i])
+        assert np.array_equal(truth.rgb(i), world.amodal_rgb[i])
     meta = json.loads((tmp_path / "meta.json").read_text())
     assert meta["occlusion_rate"] == pytest.approx(world.occlusion_rate, abs=1e-4)
     assert np.array_equal(meta["homographies"], world.homographies)

@@ -114,15 +114,13 @@ class Clip:
     def fingerprint(self) -> str:
         """A hash of the clip's content, for telling one input from another."""
         digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
-        if self.path is None:
+        # only files that are read count: a thumbnail database or notes beside them may come and go
+        files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
+        for file in files:
+            digest.update(_ends(file))
+        if not files:
             for frame in self:
                 digest.update(frame.tobytes())
-        else:
-            from unocclude.media.folder import image_files
-
-            # only what is read counts: a thumbnail database or notes may come and go
-            for file in [self.path] if self.path.is_file() else image_files(self.path):
-                digest.update(_ends(file))
         return digest.hexdigest()[:16]
 
 

@@ -3,20 +3,18 @@
 import importlib.util
 import json
 import math
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unocclude.completion import Completion
+from unocclude.datasets.base import Truth
+from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.masks import MaskTrack
-from unocclude.media import masks as mask_files
 from unocclude.media.files import whole, write_bytes
-from unocclude.media.folder import image_files
-from unocclude.media.images import image_size, read_image
 from unocclude.metrics import (
+    BoxPair,
     FalseArea,
     Frame,
     HiddenIoU,
@@ -25,8 +23,11 @@ from unocclude.metrics import (
     Metric,
     ObjectSSIM,
     OccludedMeanIoU,
+    PublishedAP,
     PublishedHiddenIoU,
+    TabeIoU,
     TemporalStability,
+    box_of,
 )
 
 MASK_METRICS: tuple[type[Metric], ...] = (MeanIoU, OccludedMeanIoU, HiddenIoU, PublishedHiddenIoU, FalseArea)
@@ -34,81 +35,58 @@ APPEARANCE_METRICS: tuple[type[Metric], ...] = (HiddenPSNR, ObjectSSIM)
 METRICS: tuple[type[Metric], ...] = (*MASK_METRICS, *APPEARANCE_METRICS, TemporalStability)
 
 
-class Truth:
-    """A GT folder: `visible_masks/` and `amodal_masks/` (run-length encoded here), `amodal_rgb/` where there
-    is one.
+def evaluate(pred: Completion | str | Path, gt: Truth | str | Path) -> dict[str, Any]:
+    """All metrics of a result against the truth, over the clip and, under `frames`, for every frame.
 
-    Raises InputError for a missing folder, counts or sizes that differ.
-    """
-
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise InputError(f"{self.folder} is not a folder; give one with visible_masks/ and amodal_masks/")
-        self.visible, self.amodal = self._masks("visible_masks"), self._masks("amodal_masks")
-        self.height, self.width = self.amodal.height, self.amodal.width
-        self.rgb = self._images("amodal_rgb")
-        for name, count in (
-            ("visible_masks", len(self.visible)),
-            ("amodal_rgb", len(self.rgb) if self.rgb else len(self)),
-            ("frames", len(self._images("frames") or self.amodal)),
-        ):
-            if count != len(self):
-                raise InputError(
-                    f"{self.folder}: {len(self)} amodal_masks but {count} in {name}; give one for every frame"
-                )
-        sizes = {"visible_masks": (self.visible.height, self.visible.width)}
-        if self.rgb:
-            sizes["amodal_rgb"] = image_size(self.rgb[0])
-        for name, (height, width) in sizes.items():
-            if (height, width) != (self.height, self.width):
-                raise InputError(
-                    f"{self.folder}: amodal_masks are {self.width}x{self.height}, {name} {width}x{height}; "
-                    "they must be the same size"
-                )
-
-    def __len__(self) -> int:
-        return len(self.amodal)
-
-    def _masks(self, name: str) -> MaskTrack:
-        folder = self.folder / name
-        if not folder.is_dir():
-            raise InputError(f"{folder} is missing; a GT folder holds visible_masks/ and amodal_masks/")
-        return MaskTrack.from_masks(mask_files.read(folder))
-
-    def _images(self, name: str) -> Sequence[Path]:
-        folder = self.folder / name
-        return image_files(folder) if folder.is_dir() else ()
-
-    def rgba(self, i: int) -> np.ndarray:
-        """The object's true appearance in frame i, (H, W, 4) uint8: amodal_rgb inside the amodal mask."""
-        rgb = read_image(self.rgb[i])
-        if rgb.shape[:2] != (self.height, self.width):
-            raise InputError(f"{self.rgb[i]} is not {self.width}x{self.height} like the masks; all must be")
-        return np.dstack([rgb, self.amodal[i].astype(np.uint8) * 255])
-
-
-def evaluate(pred: Completion | str | Path, gt: str | Path) -> dict[str, Any]:
-    """All metrics of a result against the truth in a GT folder, over the clip and, under `frames`, for every
-    frame.
-
-    pred: a finished OUT folder. gt: `visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim,
-    `amodal_rgb/`. Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden
-    (dB), ssim, temporal_stability, as their classes in `unocclude.metrics` define them; NaN where nothing
-    could be measured. Each entry of `frames` has the same keys, and `frame` and `occlusion_rate`. A
-    prediction on a padded canvas is compared where the frame lies on it.
+    pred: a finished OUT folder. gt: a GT folder (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim,
+    `amodal_rgb/`), or a data set's truth. Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area,
+    psnr_hidden (dB), ssim, temporal_stability, as their classes in `unocclude.metrics` define them; NaN where nothing
+    could be measured. Where the truth is boxes, also ap25_published, ap50_published and ap75_published; where frames
+    are marked as TABE-51 does, its four IoUs. Each entry of `frames` has the same keys, and `frame` and
+    `occlusion_rate`. A prediction on a padded canvas is compared where the frame lies on it, boxes on all of it.
 
     Raises InputError where the two do not fit each other.
     """
     pred = pred if isinstance(pred, Completion) else Completion(pred)
-    truth = Truth(gt)
+    truth = gt if isinstance(gt, Truth) else read_truth(gt)
     part = _frame_part(pred, truth)
+    measured = (_of_boxes if truth.amodal is None else _of_masks)(pred, truth, part)
+    missing = {metric.name: math.nan for metric in METRICS if metric.name not in measured}
+    return {**missing, **measured}
+
+
+def _of_masks(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> dict[str, Any]:
+    assert truth.amodal is not None
     metrics = [metric() for metric in METRICS]
+    tabe, occluded = TabeIoU(), truth.notes.get("occluded")
     unmeasured = () if truth.rgb else tuple(metric.name for metric in APPEARANCE_METRICS)
     frames = []
-    for i, frame in enumerate(_frames(pred, truth, part)):
+    for i in range(len(truth)):
+        frame = Frame(pred.amodal_masks[i][part], truth.amodal[i], truth.visible[i])
+        if truth.rgb:
+            frame = frame._replace(pred_rgba=pred.rgba[i][part], truth_rgba=truth.rgba(i))
         values = {m.name: math.nan if m.name in unmeasured else m.update(frame) for m in metrics}
+        if occluded is not None:
+            values |= tabe.update(frame, bool(occluded[i]))
         frames.append({"frame": i, "occlusion_rate": frame.occlusion_rate, **values})
+    figures = {metric.name: metric.compute() for metric in metrics}
+    return {**figures, **(tabe.compute() if occluded is not None else {}), "frames": frames}
+
+
+def _of_boxes(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> dict[str, Any]:
+    assert truth.boxes is not None
+    metrics = [PublishedAP(threshold) for threshold in (0.25, 0.5, 0.75)]
+    offset = np.array([part[1].start, part[0].start, 0, 0])
+    frames = []
+    for i in range(len(truth)):
+        whole = pred.amodal_masks[i].copy()
+        whole[part] |= truth.visible[i]
+        pair = BoxPair(box_of(whole) - offset, truth.boxes[i])
+        frames.append(
+            {"frame": i, "occlusion_rate": math.nan}
+            | {m.name: math.nan for m in METRICS}
+            | {m.name: m.update(pair) for m in metrics}
+        )
     return {**{metric.name: metric.compute() for metric in metrics}, "frames": frames}
 
 
@@ -116,23 +94,16 @@ def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
     """Where the truth's frame lies on the prediction's canvas."""
     canvas = pred.info["canvas"]
     x, y = canvas["offset"]
-    width, height = canvas["width"] - 2 * x, canvas["height"] - 2 * y
+    size = canvas["width"] - 2 * x, canvas["height"] - 2 * y
+    known = truth.visible.width, truth.visible.height
     if len(pred) != len(truth):
-        raise InputError(f"{pred.folder} has {len(pred)} frames, {truth.folder} {len(truth)}; compare the same clip")
-    if (width, height) != (truth.width, truth.height):
+        raise InputError(f"{pred.folder} has {len(pred)} frames, {truth.where} {len(truth)}; compare the same clip")
+    if size != known:
         raise InputError(
-            f"{pred.folder} is of {width}x{height} frames, {truth.folder} of {truth.width}x{truth.height}; "
+            f"{pred.folder} is of {size[0]}x{size[1]} frames, {truth.where} of {known[0]}x{known[1]}; "
             "compare the same clip"
         )
-    return slice(y, y + height), slice(x, x + width)
-
-
-def _frames(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> Iterator[Frame]:
-    for i in range(len(truth)):
-        frame = Frame(pred.amodal_masks[i][part], truth.amodal[i], truth.visible[i])
-        if truth.rgb:
-            frame = frame._replace(pred_rgba=pred.rgba[i][part], truth_rgba=truth.rgba(i))
-        yield frame
+    return slice(y, y + size[1]), slice(x, x + size[0])
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import unocclude
 from unocclude.benchmark import published, summary
-from unocclude.benchmark.samples import Sample
+from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, write_json
 from unocclude.media.files import sweep, write_bytes
@@ -58,8 +58,11 @@ def bench(
         "methods": {m: read_options(find(m), dict(options.get(m, {}))).model_dump(mode="json") for m in methods},
         "seed": seed,
     }
-    folders = {name: {s.name: str(s.truth.absolute()) for s in samples} for name, samples in data.items()}
-    _claim(out, {"asked": asked, "folders": folders}, resume=resume, overwrite=overwrite)
+    for sample in (sample for samples in data.values() for sample in samples):
+        if not sample.has_truth:
+            raise InputError(f"{sample.name} of {sample.origin} has no truth to measure against; leave it out")
+    origins = {name: samples[0].origin for name, samples in data.items() if samples}
+    _claim(out, {"asked": asked, "origins": origins}, resume=resume, overwrite=overwrite)
 
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
         name: {method: {} for method in methods} for name in data
@@ -115,7 +118,15 @@ def _measure(out: Path, data: str, sample: Sample, method: str, options: dict[st
         return {k: math.nan if v is None else v for k, v in json.loads(file.read_text()).items()}
     run = out / "runs" / data / sample.name / method
     result = unocclude.complete(
-        sample.clip, sample.visible, method=method, options=options, out=run, seed=seed, resume=True, pictures=False
+        sample.clip,
+        sample.visible,
+        method=method,
+        options=options,
+        out=run,
+        seed=seed,
+        pad=sample.pad,
+        resume=True,
+        pictures=False,
     )
     figures = evaluate(result, sample.truth)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +159,15 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
 
     estimates = summary.summarise(figures)
     methods = list(next(iter(estimates.values())))
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    for axes, name in zip(figure.subplots(2, 3).ravel(), summary.SHOWN, strict=True):
+    shown = list(dict.fromkeys(name for by_clip in figures.values() for name in summary.columns(by_clip)))
+    figure = Figure(figsize=(12, 3 * math.ceil(len(shown) / 3)), layout="constrained")
+    grid = figure.subplots(math.ceil(len(shown) / 3), 3, squeeze=False).ravel()
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    nothing = summary.estimate([])
+    for axes, name in zip(grid, shown, strict=False):
         for k, method in enumerate(methods):
-            found = [by_method[method][name] for by_method in estimates.values()]
+            found = [by_method[method].get(name, nothing) for by_method in estimates.values()]
             means = [0.0 if math.isnan(e.mean) else e.mean for e in found]
             errors = [[0.0 if math.isnan(e.mean) else abs(e.mean - end) for e, end in zip(found, ends, strict=True)]
                       for ends in ([e.low for e in found], [e.high for e in found])]  # fmt: skip
@@ -159,6 +175,6 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
             axes.bar(places, means, 0.75 / len(methods), yerr=errors, label=method, capsize=2)
         axes.set_xticks(range(len(estimates)), list(estimates))
         axes.set_title(name)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
     with whole(path) as part:
         figure.savefig(part, dpi=110)

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from unocclude.benchmark.bench import STATE
-from unocclude.benchmark.samples import Sample
 from unocclude.completion import Completion
+from unocclude.datasets import Sample, open_dataset
 from unocclude.errors import InputError
-from unocclude.evaluation import Truth
 from unocclude.media.layers import write_preview
 from unocclude.report.draw import fit, on_checkerboard, shrink
 
@@ -47,13 +46,15 @@ class Study:
         try:
             state = json.loads((self.folder / STATE).read_text())
             self.methods = tuple(state["asked"]["methods"])
-            self._samples = {
-                (data, clip): Sample(clip, Path(folder))
-                for data, clips_ in state["folders"].items()
-                for clip, folder in clips_.items()
-            }
+            asked, origins = state["asked"]["data"], state["origins"]
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(f"{self.folder} is not the OUT folder of `unocclude bench`") from None
+        self._samples: dict[tuple[str, str], Sample] = {}
+        for data, names in asked.items():
+            by_name = {sample.name: sample for sample in open_dataset(origins[data])}
+            if gone := next((name for name in names if name not in by_name), None):
+                raise InputError(f"{gone} is no longer in {origins[data]}")
+            self._samples |= {(data, name): by_name[name] for name in names}
         if len(self.methods) < 2:
             raise InputError(f"{self.folder} holds one method; a preference needs two or more")
         self.log = self.folder / LOG
@@ -126,8 +127,7 @@ class Study:
         if what == "input":
             pictures: Iterator[np.ndarray] = iter(sample.clip)
         elif what == "truth":
-            truth = Truth(sample.truth)
-            pictures = (truth.rgba(i) for i in range(len(truth)))
+            pictures = (sample.truth.rgba(i) for i in range(len(sample.truth)))
         else:
             pictures = iter(Completion(self.folder / "runs" / trial.data / trial.clip / what).rgba)
         for picture in pictures:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHOWN = ("miou", "miou_occ", "false_area", "psnr_hidden", "ssim", "temporal_stability")
+COLUMNS = ("miou", "miou_occ", "false_area", "psnr_hidden", "ssim", "temporal_stability")
+"""What is tabulated where it could be measured, besides what only some data sets have."""
+LEFT_OUT = ("miou_occluded_frames", "miou_occ_published")
+
 RESAMPLES = 2000
 
 
@@ -35,11 +38,18 @@ Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 """data set → method → clip → metric → value."""
 
 
+def columns(methods: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """The metrics that could be measured on some clip of one data set (method → clip → metric → value)."""
+    clips = [clip for by_clip in methods.values() for clip in by_clip.values()]
+    names = dict.fromkeys([*COLUMNS, *(name for clip in clips for name in clip)])
+    return [n for n in names if n not in LEFT_OUT and not all(math.isnan(clip.get(n, math.nan)) for clip in clips)]
+
+
 def summarise(figures: Figures) -> dict[str, dict[str, dict[str, Estimate]]]:
     """data set → method → metric → estimate over its clips."""
     return {
         data: {
-            method: {name: estimate([clip[name] for clip in clips.values()]) for name in SHOWN}
+            method: {name: estimate([clip[name] for clip in clips.values()]) for name in columns(methods)}
             for method, clips in methods.items()
         }
         for data, methods in figures.items()
@@ -51,21 +61,21 @@ def as_markdown(figures: Figures, *, clips: bool = False) -> str:
     below it."""
     lines = []
     for data, methods in summarise(figures).items():
-        count = len(next(iter(figures[data].values())))
+        count, shown = len(next(iter(figures[data].values()))), columns(figures[data])
         lines += [
             f"### {data}, {count} clip{'s' * (count != 1)}, mean [95 % interval over clips]",
             "",
-            *_head("method"),
+            *_head("method", shown),
         ]
         for method, estimates in methods.items():
-            lines.append(_row(method, [_with_interval(name, estimates[name]) for name in SHOWN]))
+            lines.append(_row(method, [_with_interval(name, estimates[name]) for name in shown]))
         lines.append("")
         if clips:
-            lines += _head("clip, method")
+            lines += _head("clip, method", shown)
             for clip in next(iter(figures[data].values())):
                 for method in methods:
                     values = figures[data][method][clip]
-                    lines.append(_row(f"{clip}, {method}", [_number(name, values[name]) for name in SHOWN]))
+                    lines.append(_row(f"{clip}, {method}", [_number(name, values[name]) for name in shown]))
             lines.append("")
     return "\n".join(lines)
 
@@ -74,16 +84,16 @@ def as_text(figures: Figures) -> str:
     """The means alone, aligned for a terminal."""
     lines = []
     for data, methods in summarise(figures).items():
-        width = max(12, *(len(method) for method in methods))
-        lines += [data, " " * (width + 2) + "".join(f"{name:>20}" for name in SHOWN)]
+        width, shown = max(12, *(len(method) for method in methods)), columns(figures[data])
+        lines += [data, " " * (width + 2) + "".join(f"{name:>20}" for name in shown)]
         for method, estimates in methods.items():
-            shown = "".join(f"{_number(name, estimates[name].mean):>20}" for name in SHOWN)
-            lines.append(f"  {method:<{width}}{shown}")
+            cells = "".join(f"{_number(name, estimates[name].mean):>20}" for name in shown)
+            lines.append(f"  {method:<{width}}{cells}")
     return "\n".join(lines)
 
 
-def _head(first: str) -> list[str]:
-    return [_row(first, SHOWN), "|---" * (len(SHOWN) + 1) + "|"]
+def _head(first: str, shown: Sequence[str]) -> list[str]:
+    return [_row(first, shown), "|---" * (len(shown) + 1) + "|"]
 
 
 def _row(name: str, cells: Sequence[str]) -> str:

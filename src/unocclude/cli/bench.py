@@ -1,5 +1,6 @@
 """`unocclude bench`: every method on every clip, measured, in one table."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="[NAME=]PATH: a GT folder, or a folder of GT folders. NAME heads its table (default: the folder's).",
+            help="[NAME=][KIND:]PATH[?OPTION=VALUE&...]: a GT folder, a folder of them, or a data set of KIND davis, "
+            "sail-vos, movi ... (docs/datasets.md). NAME heads its table.",
             show_default=False,
         ),
     ],
@@ -47,20 +49,28 @@ def run(
         options.setdefault(method, {})[own] = value
 
     from unocclude.benchmark.bench import bench
-    from unocclude.benchmark.samples import find_samples
     from unocclude.benchmark.summary import as_text
     from unocclude.cli.progress import show_progress
+    from unocclude.datasets import open_dataset
 
     sets = {}
     for entry in data:
-        name, equals, path = entry.partition("=")
-        name, path = (name, path) if equals else (Path(entry).absolute().name, entry)
+        named = re.match(r"([\w .-]+)=(.+)", entry)
+        name, path = named.groups() if named else (_name(entry), entry)
         if name in sets:
             raise InputError(f"two data sets are called {name}; name them: NAME=PATH")
-        sets[name] = find_samples(path, limit)
+        sets[name] = open_dataset(path, limit)
     chosen = [name for name in methods.split(",") if name]
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(sets, out, chosen, options, seed=seed, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
         typer.echo(as_text(figures))
         typer.echo(out / "table.md")
+
+
+def _name(entry: str) -> str:
+    """What a data set is called that has no name: its kind, or its folder."""
+    from unocclude.datasets import READERS
+
+    kind, colon, _ = entry.partition(":")
+    return kind if colon and kind in READERS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name

@@ -38,13 +38,13 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
         raise InputError(f"{path}: there is no such file or folder; check the path to the masks")
     suffix = path.suffix.lower()
     if path.is_dir():
-        return _picked(path, (_labels(file) for file in image_files(path)), object_id)
+        return _picked(path, (read_labels(file) for file in image_files(path)), object_id)
     if suffix == ".json":
         return _read_json(path, object_id)
     if suffix in (".npy", ".npz"):
         return _picked(path, iter(_read_array(path)), object_id)
     if path.stat().st_size and is_image(path) and not is_animated(path):
-        return _picked(path, iter([_labels(path)]), object_id)
+        return _picked(path, iter([read_labels(path)]), object_id)
     if object_id is not None:
         raise InputError(f"{path}: a mask video holds one object; leave out the object id")
     source = open_source(path)
@@ -54,7 +54,7 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
 # Images and arrays ------------------------------------------------------------------------------------------
 
 
-def _labels(path: Path) -> np.ndarray:
+def read_labels(path: Path) -> np.ndarray:
     """A mask image as (H, W) of ids: palette indices or grey levels; 0 and 1 where it has colours."""
     with open_image(path) as image:
         ids = image.mode in ("P", "L", "1", "I;16") and image.format not in (*_LOSSY, "GIF")

@@ -50,6 +50,7 @@ from unocclude.metrics.perceptual import LPIPS, lpips
 from unocclude.metrics.select import Selected, by_visibility, clip_visibility, easy, hard, occluded
 from unocclude.metrics.semantic import CLIPSimilarity, TemporalConsistency, clip_similarity, temporal_consistency
 from unocclude.metrics.stability import TemporalStability, temporal_stability
+from unocclude.metrics.tabe import TabeIoU
 from unocclude.metrics.topk import TopK, top_k, top_k_curve
 from unocclude.metrics.warp import WarpError, warp_error
 
@@ -76,6 +77,7 @@ __all__ = [
     "PublishedHiddenIoU",
     "PublishedMeanIoU",
     "Selected",
+    "TabeIoU",
     "TemporalConsistency",
     "TemporalStability",
     "TopK",

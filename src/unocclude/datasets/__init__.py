@@ -1,0 +1,64 @@
+"""Readers of published data sets: `open_dataset` gives their samples, read lazily."""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+from unocclude.datasets.base import Sample, Truth
+from unocclude.errors import InputError
+
+READERS = {
+    "gt": "gt",
+    "davis": "davis",
+    "youtube-vos": "youtube_vos",
+    "sail-vos": "sail_vos",
+    "tao-amodal": "tao_amodal",
+    "movi": "movi",
+    "kubric": "kubric",
+    "fishbowl": "fishbowl",
+    "lasot": "lasot",
+    "cocoa": "cocoa",
+    "kins": "kins",
+    "pix2gestalt": "pix2gestalt",
+    "tabe-51": "tabe51",
+    "open-world": "open_world",
+}
+"""Kind → module, whose docstring shows the layout that it reads and whose `read(root, ...)` does."""
+
+__all__ = ["READERS", "Sample", "Truth", "open_dataset"]
+
+
+def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
+    """The samples of a data set on disk, frames and masks unread.
+
+    spec: `[KIND:]PATH[?OPTION=VALUE&...]`, KIND one of `READERS` (default "gt"), the options those of its `read`.
+    limit: so many at most, the first ones. Raises InputError for an unknown kind or option, a file of the layout that
+    is missing, and where there is no sample.
+    """
+    kind, path, options = _parse(str(spec))
+    read = import_module(f"unocclude.datasets.{READERS[kind]}").read
+    known = [name for name in inspect.signature(read).parameters if name != "root"]
+    for name in options:
+        if name not in known:
+            raise InputError(f"{kind} has no option {name}; it has {', '.join(known) or 'none'}")
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; check the path")
+    samples = read(path, **options)[:limit]
+    if not samples:
+        raise InputError(f"{path} holds no sample of {kind}")
+    for sample in samples:
+        sample.origin = str(spec)
+    return samples
+
+
+def _parse(spec: str) -> tuple[str, Path, dict[str, str]]:
+    kind, colon, rest = spec.partition(":")
+    if not colon or kind not in READERS:
+        if colon and not Path(spec.partition("?")[0]).exists() and kind.replace("-", "").isalnum():
+            raise InputError(f"unknown kind of data {kind}; choose one of {', '.join(READERS)}")
+        kind, rest = "gt", spec
+    path, _, query = rest.partition("?")
+    pairs = [part.partition("=") for part in query.split("&") if part]
+    if wrong := next((part[0] for part in pairs if not part[1]), None):
+        raise InputError(f"{spec}: {wrong} has no value; write ?OPTION=VALUE")
+    return kind, Path(path).absolute(), {name: value for name, _, value in pairs}

@@ -1,0 +1,56 @@
+"""DAVIS 2016 and 2017 (Perazzi et al. 2016, Pont-Tuset et al. 2017); visible masks only:
+
+    JPEGImages/480p/bear/00000.jpg  Annotations/480p/bear/00000.png  ImageSets/2017/val.txt
+
+Annotations are palette images (2017, an index an object) or 0 and 255 (2016, one object).
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unocclude.clip import Clip
+from unocclude.datasets.base import Sample, frames, require
+from unocclude.masks import MaskTrack
+from unocclude.media import masks as mask_files
+from unocclude.media.folder import image_files
+from unocclude.media.images import open_image
+
+FPS = 24.0
+
+
+def read(root: Path, split: str = "val", year: str = "2017", resolution: str = "480p") -> list[Sample]:
+    """Every object of every sequence of a split, named SEQUENCE-INDEX."""
+    listing = require(root / "ImageSets" / year / f"{split}.txt", "the list of sequences")
+    names = [Path(line.split()[0]).parent.name or line.split()[0] for line in listing.read_text().splitlines() if line]
+    samples = []
+    for name in dict.fromkeys(names):
+        pictures = require(root / "JPEGImages" / resolution / name)
+        annotations = require(root / "Annotations" / resolution / name)
+        for index in indices(image_files(annotations)[0]):
+            samples.append(
+                Sample(
+                    f"{name}-{index}",
+                    partial(_clip, pictures),
+                    partial(read_object, image_files(annotations), index),
+                )
+            )
+    return samples
+
+
+def _clip(folder: Path) -> Clip:
+    return frames(image_files(folder), FPS)
+
+
+def indices(annotation: Path) -> list[int]:
+    """The objects in a label image: the values other than 0, and 255 where that means void."""
+    with open_image(annotation) as image:
+        values = np.unique(np.asarray(image)).tolist()
+    found = [value for value in values if value not in (0, 255)]
+    return found or [value for value in values if value]
+
+
+def read_object(files: list[Path], index: int) -> MaskTrack:
+    """One object's masks from label images, which may be empty in some frames."""
+    return MaskTrack.from_masks(mask_files.read_labels(file) == index for file in files)

@@ -1,0 +1,88 @@
+"""Our own layout, also that of `unocclude synth`:
+
+    NAME/frames/00000.png  visible_masks/  amodal_masks/  [amodal_rgb/]
+
+The root is one such folder, or holds several.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unocclude import clip as clips
+from unocclude.datasets.base import Sample, Truth
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack, read_masks
+from unocclude.media import masks as mask_files
+from unocclude.media.files import natural_key
+from unocclude.media.folder import image_files
+from unocclude.media.images import image_size, read_image
+
+
+def read(root: Path) -> list[Sample]:
+    """The sample that `root` is, or the samples that it holds, in natural name order."""
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder; give a GT folder or a folder of them")
+    folders = [root] if _is_truth(root) else [path for path in root.iterdir() if _is_truth(path)]
+    if not folders:
+        raise InputError(f"{root} holds no GT folder (frames/, visible_masks/, amodal_masks/)")
+    return [
+        Sample(
+            folder.name,
+            partial(clips.open, folder / "frames"),
+            partial(read_masks, folder / "visible_masks"),
+            partial(read_truth, folder),
+        )
+        for folder in sorted(folders, key=lambda path: natural_key(path.name))
+    ]
+
+
+def _is_truth(path: Path) -> bool:
+    return all((path / part).is_dir() for part in ("frames", "visible_masks", "amodal_masks"))
+
+
+def read_truth(folder: str | Path) -> Truth:
+    """The truth in a GT folder: `visible_masks/`, `amodal_masks/` and, where there is one, `amodal_rgb/`.
+
+    Raises InputError for a missing folder, counts or sizes that differ.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give one with visible_masks/ and amodal_masks/")
+    visible, amodal = _masks(folder / "visible_masks"), _masks(folder / "amodal_masks")
+    rgb = _images(folder / "amodal_rgb")
+    count = len(amodal)
+    for name, found in (
+        ("visible_masks", len(visible)),
+        ("amodal_rgb", len(rgb) or count),
+        ("frames", len(_images(folder / "frames")) or count),
+    ):
+        if found != count:
+            raise InputError(f"{folder}: {count} amodal_masks but {found} in {name}; give one for every frame")
+    size = amodal.height, amodal.width
+    sizes = {"visible_masks": (visible.height, visible.width), "amodal_rgb": image_size(rgb[0]) if rgb else size}
+    for name, (height, width) in sizes.items():
+        if (height, width) != size:
+            raise InputError(
+                f"{folder}: amodal_masks are {size[1]}x{size[0]}, {name} {width}x{height}; they must be the same size"
+            )
+    return Truth(str(folder), visible, amodal, rgb=partial(_read_rgb, rgb, size) if rgb else None)
+
+
+def _masks(folder: Path) -> MaskTrack:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is missing; a GT folder holds visible_masks/ and amodal_masks/")
+    return MaskTrack.from_masks(mask_files.read(folder))
+
+
+def _images(folder: Path) -> Sequence[Path]:
+    return image_files(folder) if folder.is_dir() else ()
+
+
+def _read_rgb(files: Sequence[Path], size: tuple[int, int], i: int) -> np.ndarray:
+    rgb = read_image(files[i])
+    if rgb.shape[:2] != size:
+        raise InputError(f"{files[i]} is not {size[1]}x{size[0]} like the masks; all must be")
+    return rgb

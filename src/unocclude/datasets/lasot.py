@@ -1,0 +1,60 @@
+"""LaSOT (Fan et al. 2019), boxes of the visible object; TGVAC takes its objects from here (boxes → segmenter → masks):
+
+    CLASS/CLASS-N/img/00000001.jpg  groundtruth.txt  full_occlusion.txt  out_of_view.txt
+
+groundtruth.txt: x,y,w,h a line, from 1; the other two: 0 or 1 a frame, separated by commas.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unocclude.clip import Clip
+from unocclude.datasets.base import Sample, frames, require
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack
+from unocclude.media.folder import image_files
+from unocclude.perception.prompt import Prompt
+from unocclude.perception.segment import segment
+
+FPS = 30.0
+
+
+def read(root: Path) -> list[Sample]:
+    """Every sequence; its class is the sample's text."""
+    samples = []
+    for listing in sorted(root.rglob("groundtruth.txt")):
+        folder = listing.parent
+        clip = partial(_clip, folder)
+        samples.append(Sample(folder.name, clip, partial(_visible, folder, clip), text=folder.name.rpartition("-")[0]))
+    return samples
+
+
+def _clip(folder: Path) -> Clip:
+    return frames(image_files(require(folder / "img", "the frames")), FPS)
+
+
+def read_boxes(folder: Path) -> np.ndarray:
+    """(T, 4) float boxes x0, y0, x1, y1 of a sequence, from 0, ends exclusive; NaN where the object cannot be seen."""
+    xywh = np.loadtxt(require(folder / "groundtruth.txt"), delimiter=",", ndmin=2)
+    boxes = np.concatenate([xywh[:, :2] - 1, xywh[:, :2] - 1 + xywh[:, 2:]], axis=1)
+    boxes[(xywh[:, 2:] <= 0).any(1)] = np.nan
+    for name in ("full_occlusion.txt", "out_of_view.txt"):
+        if (folder / name).exists():
+            boxes[np.loadtxt(folder / name, delimiter=",", ndmin=1).astype(bool)] = np.nan
+    return boxes
+
+
+def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
+    """Every frame's object, segmented inside its box; refined as a box prompt is (`perception.segment`)."""
+    opened, boxes = clip(), read_boxes(folder)
+    if len(boxes) != len(opened):
+        raise InputError(f"{folder}: {len(boxes)} boxes for {len(opened)} frames; download it again")
+
+    def mask(i: int) -> np.ndarray:
+        if np.isnan(boxes[i]).any():
+            return np.zeros((opened.height, opened.width), bool)
+        return segment(opened, Prompt(frame=i, boxes=(tuple(boxes[i].tolist()),)))
+
+    return MaskTrack.from_masks((mask(i) for i in range(len(opened))), origin="segmented in LaSOT's boxes")

@@ -1,0 +1,76 @@
+"""MOVi-B and MOVi-D with amodal masks, as EoRaS exported them (Fan et al. 2023, commit cb56baf, dataset_movi.py):
+
+    SPLIT/instance_list.npy  SPLIT/VIDEO/metadata.json  rgba_full_00000.png  segmentation_full_00000.png
+    SPLIT/VIDEO/segmentation_K_00000.png
+
+instance_list.npy holds "VIDEO-K"; a pixel of instance K has the value K + 1.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unocclude.datasets.base import Sample, Truth, require
+from unocclude.datasets.kubric import is_seen, sample_of, scene_size
+from unocclude.datasets.view import view_clip, view_track
+from unocclude.errors import InputError
+
+ENLARGED = 2.0
+PROTOCOLS = ("full", "crop2x")
+
+
+def read(root: Path, split: str = "test", protocol: str = "full", size: str = "256") -> list[Sample]:
+    """The instances of a split's list.
+
+    protocol: "full" is whole images (Diffusion-VAS, Table 5). "crop2x" is the setting of Table 2 and of EoRaS: every
+    frame is cut to the visible mask's box, enlarged twice about its middle as far as the image goes, and scaled to
+    `size` x `size`; frames in which nothing is visible are left out.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"protocol is {protocol}, expected {' or '.join(PROTOCOLS)}")
+    folder = require(root / split, "a split of MOVi")
+    listing = np.load(require(folder / "instance_list.npy", "the list of instances"), allow_pickle=False)
+    samples = []
+    counts: dict[str, int] = {}
+    for entry in listing.tolist():
+        video, _, k = str(entry).rpartition("-")
+        if video not in counts:
+            counts[video] = scene_size(folder / video)[0]
+        sample = sample_of(folder / video, int(k), counts[video], "rgba_full", "segmentation_full")
+        samples.append(_cropped(sample, int(size)) if protocol == "crop2x" else sample)
+    return samples
+
+
+def enlarged_box(mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of a mask's box, enlarged twice about its middle and cut at the border (dataset_movi.py)."""
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    spans = []
+    for low, extent, limit in ((y, h, mask.shape[0]), (x, w, mask.shape[1])):
+        middle, reach = (2 * low + extent) // 2, int(extent * ENLARGED) // 2
+        spans.append(slice(max(0, middle - reach), min(limit, middle + reach) + 1))
+    return spans[0], spans[1]
+
+
+def _cropped(sample: Sample, size: int) -> Sample:
+    def seen() -> list[int]:
+        return np.flatnonzero(is_seen(sample.visible)).tolist()
+
+    def cut(image: np.ndarray, i: int) -> np.ndarray:
+        part = image[enlarged_box(sample.visible[i])]
+        if part.dtype == bool:
+            return cv2.resize(part.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST) > 0
+        return cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
+
+    def truth() -> Truth:
+        whole = sample.truth
+        assert whole.amodal is not None
+        visible, amodal = (view_track(track, seen(), cut) for track in (whole.visible, whole.amodal))
+        return Truth(f"{whole.where}, cropped", visible, amodal)
+
+    return Sample(
+        sample.name,
+        lambda: view_clip(sample.clip, seen(), cut),
+        lambda: view_track(sample.visible, seen(), cut),
+        truth,
+    )

@@ -1,0 +1,55 @@
+"""Pairs of pix2gestalt (Ozguroglu et al. 2024, commit 1726a9d, ldm/data/simple.py):
+
+    occlusion/  visible_object_mask/  whole/  whole_mask/
+
+Images of the occluded scene, the visible object's mask, the whole object and its mask; the n-th file of each folder, by
+name, belongs to the n-th of the others. Clips of one frame.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unocclude.datasets.base import Sample, Truth, frames, require
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack
+from unocclude.media import masks as mask_files
+from unocclude.media.folder import image_files
+from unocclude.media.images import read_image
+
+PARTS = ("occlusion", "visible_object_mask", "whole", "whole_mask")
+
+
+def read(root: Path) -> list[Sample]:
+    """Every pair, named by its occluded image."""
+    found = [sorted(image_files(require(root / part))) for part in PARTS]
+    if len({len(files) for files in found}) > 1:
+        counts = ", ".join(f"{len(files)} in {part}" for part, files in zip(PARTS, found, strict=True))
+        raise InputError(f"{root}: {counts}; there must be as many files in each folder")
+    return [
+        Sample(
+            picture.stem,
+            partial(frames, [picture], 1.0),
+            partial(_track, visible),
+            partial(_truth, visible, whole, mask),
+        )
+        for picture, visible, whole, mask in zip(*found, strict=True)
+    ]
+
+
+def _track(file: Path) -> MaskTrack:
+    # grey levels between: what is under one half is background
+    return MaskTrack.from_masks([mask_files.read_labels(file) > 127])
+
+
+def _truth(visible: Path, whole: Path, mask: Path) -> Truth:
+    amodal = _track(mask)
+
+    def rgb(i: int) -> np.ndarray:
+        picture = read_image(whole)
+        if picture.shape[:2] != (amodal.height, amodal.width):
+            raise InputError(f"{whole} is not {amodal.width}x{amodal.height} like {mask}")
+        return picture
+
+    return Truth(str(mask), _track(visible), amodal, rgb=rgb)

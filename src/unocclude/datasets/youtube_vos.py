@@ -1,0 +1,46 @@
+"""YouTube-VOS (Xu et al. 2018); visible masks only:
+
+    valid/JPEGImages/VIDEO/00000.jpg  valid/Annotations/VIDEO/00000.png  valid/meta.json
+
+meta.json: {"videos": {VIDEO: {"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}}}. A clip is the frames
+that are annotated (every fifth of the video).
+"""
+
+from functools import partial
+from pathlib import Path
+
+from unocclude.clip import Clip
+from unocclude.datasets.base import Sample, frames, read_json, require
+from unocclude.datasets.davis import read_object
+from unocclude.masks import MaskTrack
+from unocclude.media.folder import image_files
+
+FPS = 6.0
+
+
+def read(root: Path, split: str = "train") -> list[Sample]:
+    """Every object of every video of a split, named VIDEO-INDEX; its category is the sample's text."""
+    folder = require(root / split, "a split of YouTube-VOS")
+    videos = read_json(folder / "meta.json", "what is in each video")["videos"]
+    return [
+        Sample(
+            f"{video}-{index}",
+            partial(_clip, folder, video),
+            partial(_visible, folder, video, int(index)),
+            text=entry.get("category"),
+        )
+        for video, content in sorted(videos.items())
+        for index, entry in sorted(content["objects"].items(), key=lambda pair: int(pair[0]))
+    ]
+
+
+def _annotated(folder: Path, video: str) -> list[Path]:
+    return image_files(require(folder / "Annotations" / video))
+
+
+def _clip(folder: Path, video: str) -> Clip:
+    return frames([folder / "JPEGImages" / video / f"{a.stem}.jpg" for a in _annotated(folder, video)], FPS)
+
+
+def _visible(folder: Path, video: str, index: int) -> MaskTrack:
+    return read_object(_annotated(folder, video), index)
