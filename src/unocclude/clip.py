@@ -56,6 +56,10 @@ class ArraySource:
         return self.frames[i]
 
 
+MOST_KEPT = 256
+"""Frames, however small, that a clip keeps."""
+
+
 class Clip:
     """T frames of H x W x 3 uint8 RGB with random access and a small cache; never the whole video in memory.
 
@@ -66,7 +70,7 @@ class Clip:
     def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 24 << 20):
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cache_size = max(4, cache_bytes // (source.height * source.width * 3))
+        self._cache_size = min(MOST_KEPT, max(4, cache_bytes // (source.height * source.width * 3)))
         self._lock = Lock()
         self.path = path
         self.height, self.width = source.height, source.width

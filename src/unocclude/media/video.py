@@ -19,6 +19,7 @@ from unocclude.media.folder import DEFAULT_FPS
 from unocclude.media.images import MAX_PIXELS, on_black, too_large
 
 RECENT_BYTES = 32 << 20  # decoded frames kept, so that walking backwards does not decode a whole GOP per frame
+MOST_RECENT = 256  # however small they are
 DECODERS = 2  # so that one reader may walk behind another without sending the decoder back each time
 # Their packets may hold no frame that is shown, so that only decoding can count frames.
 HIDDEN_FRAMES = ("vp8", "libvpx", "mpeg4")
@@ -135,7 +136,7 @@ class VideoFrames:
         return chosen
 
     def _remember(self, i: int, frame: av.VideoFrame) -> None:
-        room = max(2, RECENT_BYTES // sum(plane.buffer_size for plane in frame.planes))
+        room = min(MOST_RECENT, max(2, RECENT_BYTES // sum(plane.buffer_size for plane in frame.planes)))
         self._recent[i] = frame
         self._recent.move_to_end(i)
         while len(self._recent) > room:
