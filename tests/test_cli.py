@@ -619,7 +619,7 @@ def test_a_real_full_disk(clip, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_ten_thousand_frames(tmp_path):
-    """All frames are there, and memory grows little from 1,000 frames on (by a fifth; a leak of 5 kB a frame would show)."""
+    """All frames are there; memory grows by a fifth at most from 1,000 frames on (5 kB a frame would show)."""
     import av
 
     square = np.zeros((24, 32), np.uint8)
