@@ -184,8 +184,9 @@ def creature(body: Element, actuators: Element, name: str, skins: Skins, rng: Ge
     limb = rng.uniform(0.045, 0.065)
     mass = 12.0
     height = thigh + shin + limb
-    gait = Gait(rate=rng.uniform(1.3, 1.9))
-    stiff = 12 * mass * height
+    gait = Gait(rate=rng.uniform(1.2, 1.7))
+    stride = rng.uniform(0.3, 0.4)
+    stiff = (24 if pairs == 1 else 12) * mass * height
 
     for k, axis in enumerate(np.eye(3)):
         put(body, "joint", name=f"{name}.{'xyz'[k]}", type="slide", axis=axis, damping=0.0)
@@ -205,7 +206,7 @@ def creature(body: Element, actuators: Element, name: str, skins: Skins, rng: Ge
         put(actuators, "position", name=f"{name}.{part}", joint=f"{name}.{part}", kp=strength, dampratio=1.0)
         return child
 
-    strength = 18 * mass * height / pairs
+    strength = 60 * mass * height / pairs
     for pair in range(pairs):
         x = 0.0 if pairs == 1 else half * (1 - 2 * pair / (pairs - 1))
         for side in (-1, 1):
@@ -219,7 +220,7 @@ def creature(body: Element, actuators: Element, name: str, skins: Skins, rng: Ge
             foot = (limb * 1.7, limb * 1.1, limb)
             put(lower, "geom", type="ellipsoid", size=foot, pos=(limb * 0.6, 0, -shin), mass=0.1, material=skins[2])
             # a positive turn swings a leg back; it is bent while it comes forward
-            gait.add(f"{name}.{part}", -0.12, -0.42, phase)
+            gait.add(f"{name}.{part}", -0.12, -stride, phase)
             gait.add(f"{name}.{part}.knee", 0.15, 0.9, phase + np.pi / 2, half=True)
 
     _head(hinge, body, pairs, half, girth, name, gait, skins, rng)
@@ -230,7 +231,7 @@ def creature(body: Element, actuators: Element, name: str, skins: Skins, rng: Ge
         put(tail, "geom", type="capsule", size=0.045 - 0.009 * k, fromto=ends, mass=0.08, material=skins[(k + 1) % 3])
         gait.add(f"{name}.tail{k}", 0.0, 0.45, -0.9 * k)
         at = (-length, 0.0, 0.3 * length)
-    return gait, height, 3.2 * 0.42 * (thigh + shin) * gait.rate / 2
+    return gait, height, 3.5 * stride * (thigh + shin) * gait.rate
 
 
 def _head(

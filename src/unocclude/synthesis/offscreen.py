@@ -85,13 +85,13 @@ class Offscreen:
         self._scene.flags[m.mjtRndFlag.mjRND_SKYBOX] = sky
 
     def colour(self) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W, 3) uint8 and what the depth buffer holds: (H, W) float32, 0 where nothing is, greater is nearer."""
+        """(H, W, 3) uint8, and the depth buffer: (H, W) float32, 0 where nothing is, greater is nearer."""
         return self._draw(labels=False)
 
     def labels(self) -> tuple[np.ndarray, np.ndarray]:
         """The id of the geom that is seen, (H, W) int, -1 where nothing is, and the depth buffer as in `colour`."""
         picture, buffer = self._draw(labels=True)
-        code = picture.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)  # 0 nothing, else place in list + 1
+        code = picture[..., 0] + (picture[..., 1].astype(np.uint16) << 8)  # 0 nothing, else place in the list + 1
         geom = np.full(self._scene.ngeom + 1, -1)
         for drawn in self._scene.geoms[: self._scene.ngeom]:
             if drawn.segid >= 0 and drawn.objtype == self._mujoco.mjtObj.mjOBJ_GEOM:

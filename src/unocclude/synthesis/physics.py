@@ -86,7 +86,7 @@ class Scene:
 class _Builder:
     """An MJCF document under construction."""
 
-    def __init__(self, width: int, height: int, rng: Generator):
+    def __init__(self, width: int, height: int, fovy: float, rng: Generator):
         self.root = Element("mujoco")
         self.files: dict[str, bytes] = {}
         self.rng = rng
@@ -94,7 +94,7 @@ class _Builder:
         put(self.root, "option", timestep=1 / (FPS * STEPS), gravity=(0, 0, -GRAVITY), integrator="implicitfast")
         put(self.root, "statistic", extent=1, center=(0, 0, 0.5))
         visual = SubElement(self.root, "visual")
-        put(visual, "global", offwidth=width, offheight=height)
+        put(visual, "global", offwidth=width, offheight=height, fovy=fovy)
         put(visual, "quality", offsamples=0, shadowsize=1024)
         put(visual, "map", znear=NEAR, zfar=FAR, shadowclip=4, shadowscale=0.9)
         ambient, direct = rng.uniform(0.25, 0.45), rng.uniform(0.05, 0.25)
@@ -124,6 +124,8 @@ class _Builder:
         """A material for floors and walls: a texture that repeats, mirrored, every so many metres."""
         rng = self.rng
         image = texture(str(rng.choice(list(TEXTURES))), 256, 256, rng.uniform(3, 6), hue, rng.uniform(0.2, 0.7), rng)
+        calm = rng.uniform(0.35, 0.75)  # what moves should stand out
+        image = np.rint(image.mean((0, 1)) * (1 - calm) + image * calm).astype(np.uint8)
         image = np.concatenate([image, image[:, ::-1]], axis=1)
         file = self._picture(np.concatenate([image, image[::-1]], axis=0))
         put(self.asset, "texture", name=file, type="2d", file=file)
@@ -142,12 +144,11 @@ class _Builder:
 
 def build(frames: int, width: int, height: int, rng: Generator) -> Scene:
     """A scene to be drawn at width x height samples: a place, posts, things thrown into it, and walkers."""
-    make = _Builder(width, height, rng)
+    fovy = float(rng.uniform(34, 40))
+    make = _Builder(width, height, fovy, rng)
     path = _path(frames, rng)
     azimuth = np.deg2rad(path.azimuth.mean())
     away, right = np.array([np.cos(azimuth), np.sin(azimuth), 0]), np.array([np.sin(azimuth), -np.cos(azimuth), 0])
-    fovy = float(rng.uniform(34, 40))
-    put(make.root[2][0], "global", fovy=fovy) if False else make.root.find("visual/global").set("fovy", f"{fovy:.9g}")
     _place(make, away, right)
 
     scene = Scene(None, [], [], path, fovy)
@@ -246,7 +247,7 @@ def _path(frames: int, rng: Generator) -> Path:
     sign = rng.choice([-1, 1])
     azimuth = np.full(frames, rng.uniform(0, 360))
     elevation = np.full(frames, -rng.uniform(9, 26))
-    distance = np.full(frames, rng.uniform(4.0, 4.8))
+    distance = np.full(frames, rng.uniform(3.7, 4.5))
     look_at = np.tile([*rng.uniform(-0.1, 0.1, 2), rng.uniform(0.4, 0.55)], (frames, 1))
     if motion == "orbit":
         azimuth = azimuth + sign * rng.uniform(7, 18) * course

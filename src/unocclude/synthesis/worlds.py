@@ -1,16 +1,14 @@
 """Worlds of things that fall and creatures that walk: physics, with the exact truth of every object."""
 
-from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from unocclude.synthesis.offscreen import Offscreen, metres
 from unocclude.synthesis.physics import FPS, Scene, build
 from unocclude.synthesis.world import World
 
-SAMPLES = 2
-"""Each pixel is the mean of this many samples squared."""
 ATTEMPTS = 50
 
 
@@ -32,7 +30,7 @@ def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 
     if frames < 1 or min(width, height) < 16:
         raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
     for attempt in range(ATTEMPTS):
-        scene = build(frames, SAMPLES * width, SAMPLES * height, np.random.default_rng([seed, 2, attempt]))
+        scene = build(frames, 2 * width, 2 * height, np.random.default_rng([seed, 2, attempt]))
         about = {"generator": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
         if worlds := [world for world in _film(scene, frames, width, height, about) if _worthwhile(world)]:
             return worlds
@@ -61,69 +59,59 @@ def _film(scene: Scene, frames: int, width: int, height: int, about: dict[str, A
               about={**about, "object": k, "kind": thing.kind, "shape": thing.shape, "camera": camera})
         for k, thing in enumerate(scene.things)
     ]  # fmt: skip
-    with Offscreen(model, SAMPLES * width, SAMPLES * height) as screen:
+    with Offscreen(model, 2 * width, 2 * height) as screen:
         for i, data in scene.play(frames):
             view = scene.path.at(i)
             screen.look(data, view)
-            fine, _ = screen.colour()
+            samples, _ = screen.colour()
             geom, nearest = screen.labels()
             seen = owner[geom]
-            frame = _mean(fine)
-            pictures.append(frame)
-            depths.append(_depth(metres(nearest)))
-            screen.look(data, view, owner[:-1] < 0, sky=False)
-            _, place = screen.labels()
+            pictures.append(cv2.resize(np.ascontiguousarray(samples), (width, height), interpolation=cv2.INTER_AREA))
+            depths.append(metres(_second(nearest)))
+            if i == 0 or scene.path.motion != "static":
+                screen.look(data, view, owner[:-1] < 0, sky=False)
+                place = screen.labels()[1]
             for k, world in enumerate(worlds):
                 screen.look(data, view, owner[:-1] == k, sky=False)
                 colour, alone = screen.colour()
-                _add(world, frame, _Samples(colour, alone > place, seen, k))
+                _add(world, colour, alone > place, seen, k)
     return worlds if len(pictures) == frames else []
 
 
-@dataclass
-class _Samples:
-    """One object in one frame, (H, W) samples: its colour when alone, where it is, and who is seen."""
-
-    colour: np.ndarray
-    whole: np.ndarray
-    seen: np.ndarray
-    index: int
-
-
-def _add(world: World, frame: np.ndarray, samples: _Samples) -> None:
-    own = samples.whole & (samples.seen == samples.index)
-    whole_count, own_count = _count(samples.whole), _count(own)
-    amodal = whole_count >= SAMPLES**2 / 2
+def _add(world: World, colour: np.ndarray, whole: np.ndarray, seen: np.ndarray, index: int) -> None:
+    """Add a frame's truth from its samples, (2 H, 2 W): the object's colour when alone, where it is, who is seen."""
+    frame = world.frames[-1]
+    own = whole & (seen == index)
+    area, clear = _count(whole), _count(own)
+    amodal = area >= 2
     # that more than half of it is seen is the same as that its occluders' opacity is under 128
-    visible = amodal & (2 * own_count > whole_count)
-    total = _blocks(np.where(samples.whole[..., None], samples.colour, 0).astype(np.uint16)).sum((1, 3))
-    rgb = np.rint(total / np.maximum(whole_count, 1)[..., None]).astype(np.uint8)
-    rgb = np.where(visible[..., None], frame, np.where(amodal[..., None], rgb, 0)).astype(np.uint8)
+    visible = amodal & (2 * clear > area)
+    total = sum(part.astype(np.uint16) for part in _four(colour * whole[..., None]))
+    rgb = (total + area[..., None] // 2) // np.maximum(area, 1)[..., None]
+    rgb = np.where(visible[..., None], frame, rgb * amodal[..., None]).astype(np.uint8)
 
-    hiders = np.setdiff1d(samples.seen[samples.whole & ~own], [-1, samples.index])
-    around = _count(np.isin(samples.seen, hiders)) / SAMPLES**2
-    opacity = np.where(amodal, 1 - own_count / np.maximum(whole_count, 1), around)
+    hides = np.zeros(seen.max() + 2, bool)  # the last is for -1: the place itself hides nothing
+    hides[np.unique(seen[whole & ~own])] = True
+    hides[-1] = False
+    opacity = np.where(amodal, 1 - clear / np.maximum(area, 1), _count(hides[seen]) / 4)
     world.visible.append(visible)
     world.amodal.append(amodal)
     world.amodal_rgb.append(rgb)
     world.occluders.append(np.floor(255 * opacity + 0.5).astype(np.uint8)[None])
 
 
-def _blocks(samples: np.ndarray) -> np.ndarray:
-    h, w, *rest = samples.shape
-    return samples.reshape(h // SAMPLES, SAMPLES, w // SAMPLES, SAMPLES, *rest)
-
-
-def _mean(samples: np.ndarray) -> np.ndarray:
-    total = _blocks(samples.astype(np.uint16)).sum((1, 3))
-    return ((total + SAMPLES**2 // 2) // SAMPLES**2).astype(np.uint8)
+def _four(samples: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The four samples of every pixel, (H, W, ...) each."""
+    return samples[::2, ::2], samples[::2, 1::2], samples[1::2, ::2], samples[1::2, 1::2]
 
 
 def _count(samples: np.ndarray) -> np.ndarray:
-    return _blocks(samples.astype(np.uint8)).sum((1, 3))
+    """How many of the four hold, (H, W) uint8."""
+    a, b, c, d = _four(samples.view(np.uint8))
+    return a + b + c + d
 
 
-def _depth(samples: np.ndarray) -> np.ndarray:
-    """The second nearest of each pixel's samples: never a depth between two things, where nothing is."""
-    flat = _blocks(samples).swapaxes(1, 2).reshape(samples.shape[0] // SAMPLES, samples.shape[1] // SAMPLES, -1)
-    return np.sort(flat, axis=-1)[..., SAMPLES**2 // 2 - 1]
+def _second(buffer: np.ndarray) -> np.ndarray:
+    """The second greatest of the four: never a depth between two things, where there is nothing."""
+    a, b, c, d = _four(buffer)
+    return np.maximum(np.minimum(np.maximum(a, b), np.maximum(c, d)), np.maximum(np.minimum(a, b), np.minimum(c, d)))
