@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 
 from unocclude.media.images import encode_png
-from unocclude.synthesis.bodies import RIGID, Gait, creature, post, put
+from unocclude.synthesis.bodies import RIGID, post, put
+from unocclude.synthesis.creatures import Gait, creature
 from unocclude.synthesis.offscreen import FAR, NEAR, load_mujoco
 from unocclude.synthesis.plates import TEXTURES, texture
 
@@ -100,7 +101,7 @@ class _Builder:
         ambient, direct = rng.uniform(0.25, 0.45), rng.uniform(0.05, 0.25)
         put(visual, "headlight", ambient=[ambient] * 3, diffuse=[direct] * 3, specular=(0, 0, 0))
         default = SubElement(self.root, "default")
-        put(default, "geom", density=250, friction=(0.8, 0.01, 0.001), solref=(0.015, 0.5))
+        put(default, "geom", density=80, friction=(0.8, 0.01, 0.001), solref=(0.015, 0.5))
         self.asset, self.world, self.actuator = (
             SubElement(self.root, tag) for tag in ("asset", "worldbody", "actuator")
         )
@@ -153,7 +154,7 @@ def build(frames: int, width: int, height: int, rng: Generator) -> Scene:
 
     scene = Scene(None, [], [], path, fovy)
     for _ in range(int(rng.choice([0, 1, 1, 2]))):
-        at = rng.uniform(-1.2, -0.5) * away + rng.uniform(-0.7, 0.7) * right
+        at = rng.uniform(-1.2, -0.75) * away + rng.uniform(-0.7, 0.7) * right
         post(_add(make, scene, "rigid", "post", at, rng.uniform(0, np.pi)), _skins(make), rng)
     for k in range(int(rng.choice([0, 1, 1, 1, 2]))):
         _walker(make, scene, k, away, right)
@@ -178,12 +179,12 @@ def _thrown(make: _Builder, scene: Scene, away: np.ndarray, right: np.ndarray) -
     """A rigid body on its way to a point on the ground that it reaches within the clip."""
     rng = make.rng
     shape = str(rng.choice(list(RIGID)))
-    reach = BEFORE + rng.uniform(0.0, 0.9)
+    reach = BEFORE + rng.uniform(-0.2, 0.6)
     target = rng.uniform(-0.7, 0.6) * away + rng.uniform(-0.8, 0.8) * right + (0, 0, 0.3)
     others = [position[:3] for position, _ in scene.starts.values() if len(position) == 7]
     for _ in range(30):
         start = rng.uniform(-0.9, 0.9) * away + rng.choice([-1, 1]) * rng.uniform(0.7, 2.0) * right
-        start = start + (0, 0, rng.uniform(0.7, 2.2))
+        start[2] = rng.uniform(0.5, 1.6)
         if all(np.linalg.norm(start - other) > 1.1 for other in others):
             break
     speed = (target - start) / reach
@@ -200,12 +201,12 @@ def _walker(make: _Builder, scene: Scene, k: int, away: np.ndarray, right: np.nd
     """A creature that crosses the view, from one side towards the other."""
     rng = make.rng
     side = rng.choice([-1, 1])
-    heading = -side * right + rng.uniform(-0.5, 0.5) * away
-    at = side * rng.uniform(0.9, 1.5) * right + (rng.uniform(-0.2, 0.5) + 0.9 * k) * away
+    heading = -side * right + rng.uniform(-0.25, 0.25) * away
+    at = side * rng.uniform(0.9, 1.5) * right + (rng.uniform(0.0, 0.4) + 0.7 * k) * away
     body = _add(make, scene, "creature", "creature", at, float(np.arctan2(heading[1], heading[0])))
     name = scene.things[-1].body
     gait, tall, speed = creature(body, make.actuator, name, _skins(make), rng)
-    body.set("pos", " ".join(f"{v:.9g}" for v in at + (0, 0, tall + 0.01)))
+    body.set("pos", f"{at[0]:.9g} {at[1]:.9g} {tall + 0.01:.9g}")
     for geom in body.iter("geom"):  # of its own parts none collide; with all else they do
         geom.set("contype", str(2 << k))
         geom.set("conaffinity", str(0xFF & ~(2 << k)))
@@ -236,7 +237,8 @@ def _place(make: _Builder, away: np.ndarray, right: np.ndarray) -> None:
     for _ in range(int(rng.integers(0, 3))):
         at = rng.uniform(-3, 3) * right + rng.uniform(-3, 1) * away + (0, 0, rng.uniform(2, 4))
         colour = rng.uniform(0.1, 0.3) * (1 + rng.uniform(-0.4, 0.4, 3))
-        put(make.world, "light", pos=at, dir=-at, diffuse=colour, cutoff=80, castshadow="false", specular=(0.1, 0.1, 0.1))
+        soft = {"cutoff": 80, "castshadow": "false", "specular": (0.1, 0.1, 0.1)}
+        put(make.world, "light", pos=at, dir=-at, diffuse=colour, **soft)
 
 
 def _path(frames: int, rng: Generator) -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from unocclude.errors import UnoccludeError
 from unocclude.synthesis.offscreen import Offscreen, metres
 from unocclude.synthesis.physics import FPS, Scene, build
 from unocclude.synthesis.world import World
@@ -15,17 +16,20 @@ ATTEMPTS = 50
 def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 256) -> list[World]:
     """Simulate one scene, and give a world for each of its objects that is worth completing.
 
-    Those are the objects that cover enough of the frame at some time, are seen in at least half of the
-    frames, and are more than 5 % hidden in some; all share one list of frames. A scene without any is drawn
-    again from a derived seed. Masks are counted over the same 2x2 samples of every pixel: `amodal` where the
-    object alone, above the ground, covers at least two of them, `visible` where also more than half of
-    these are seen. `amodal_rgb` is the frame's colour on `visible`; elsewhere it is the object drawn alone,
-    which lacks the others' shadows. `occluders` is one layer: how much of the object is hidden there, and around
-    it whatever hides some of it in that frame. `about` has the generator's name, seed, attempt, the object's index,
-    kind ("rigid" or "creature") and shape, and the camera. The same arguments give the same worlds, bit for bit,
-    on the same machine and OpenGL driver.
+    Those are the objects that cover 0.6 % of the frame at some time, are seen in at least half of the frames,
+    and are more than 10 % but not wholly hidden in an eighth of them, and not equally in all; all share one
+    list of frames. A scene without any is drawn again from a derived seed.
 
-    Raises ValueError for sizes under 16 pixels or no frames; InputError when MuJoCo or EGL is absent.
+    Masks are counted over the same 2x2 samples of every pixel: `amodal` where the object alone, above the
+    ground, covers at least two of them, `visible` where also more than half of these are seen. `amodal_rgb` is
+    the frame's colour on `visible`; elsewhere it is the object drawn alone, which lacks the others' shadows.
+    `occluders` is one layer: how much of the object is hidden there, and around it whatever hides some of it
+    in that frame. `about` has the generator's name, seed and attempt, the object's index, kind ("rigid" or
+    "creature") and shape, and the camera. The same arguments give the same worlds, bit for bit, on the same
+    machine and OpenGL driver.
+
+    Raises ValueError for sizes under 16 pixels or no frames; InputError when MuJoCo or EGL is absent;
+    UnoccludeError when no scene will do (in frames too small to tell objects apart).
     """
     if frames < 1 or min(width, height) < 16:
         raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
@@ -34,14 +38,17 @@ def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 
         about = {"generator": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
         if worlds := [world for world in _film(scene, frames, width, height, about) if _worthwhile(world)]:
             return worlds
-    raise RuntimeError(f"seed {seed}: no scene of {frames} frames of {width}x{height} hides an object in part")
+    raise UnoccludeError(f"seed {seed}: no scene of {frames} frames of {width}x{height} hides an object in part")
 
 
 def _worthwhile(world: World) -> bool:
     area = np.array([mask.mean() for mask in world.amodal])
-    seen = np.array([mask.any() for mask in world.visible])
+    seen = np.array([mask.mean() for mask in world.visible]) > 0.001
     rates = np.array(world.occlusion_rate)
-    return bool(area.max() >= 0.006 and seen.mean() >= 0.5 and ((rates > 0.05) & (rates < 1)).any())
+    hidden = (rates > 0.1) & (rates < 1)
+    if area.max() < 0.006 or seen.mean() < 0.5 or hidden.mean() < 1 / 8:
+        return False
+    return len(world) == 1 or bool(np.ptp(rates[area > 0]) > 0.05)
 
 
 def _film(scene: Scene, frames: int, width: int, height: int, about: dict[str, Any]) -> list[World]:
