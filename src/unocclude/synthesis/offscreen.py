@@ -31,7 +31,8 @@ def load_mujoco() -> ModuleType:
     return mujoco
 
 
-def _gl_context(width: int, height: int) -> Any:
+def gl_context(width: int, height: int) -> Any:
+    """An OpenGL context, made current; raises InputError when there is no OpenGL without a screen."""
     load_mujoco()
     try:
         if os.environ.get("MUJOCO_GL") == "egl":  # also where mujoco was imported before this was set
@@ -60,9 +61,13 @@ class Offscreen:
     def __init__(self, model: Any, width: int, height: int):
         self._mujoco = load_mujoco()
         self._model, self._size = model, (height, width)
-        self._gl = _gl_context(width, height)
+        self._gl = gl_context(width, height)
         m = self._mujoco
-        self._context = m.MjrContext(model, m.mjtFontScale.mjFONTSCALE_100)
+        try:
+            self._context = m.MjrContext(model, m.mjtFontScale.mjFONTSCALE_100)
+        except Exception as error:  # the context is there, but what draws is not
+            self._gl.free()
+            raise _no_renderer(error) from error
         m.mjr_setBuffer(m.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._context.readDepthMap = m.mjtDepthMap.mjDEPTH_ZEROFAR
         self._scene = m.MjvScene(model=model, maxgeom=2 * model.ngeom + 16)
@@ -74,6 +79,7 @@ class Offscreen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._gl.make_current()
         self._context.free()
         self._gl.free()
 
