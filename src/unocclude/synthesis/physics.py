@@ -39,6 +39,7 @@ class Path:
     """Where the camera is in every frame: degrees, degrees, metres, and the point it looks at."""
 
     motion: str
+    middle: float  # azimuth that the scene is laid out for, the same at every length
     azimuth: np.ndarray
     elevation: np.ndarray
     distance: np.ndarray
@@ -57,7 +58,7 @@ class Path:
 
 @dataclass
 class Scene:
-    """A compiled scene. `placed` gives qpos and qvel of what is thrown or walks when the simulation begins."""
+    """A compiled scene. `starts` are qpos and qvel, by joint, of what is thrown or walks when the simulation begins."""
 
     model: Any
     things: list[Thing]
@@ -94,7 +95,6 @@ class _Builder:
         self.root = Element("mujoco")
         self.files: dict[str, bytes] = {}
         self.rng = rng
-        self.hue = rng.uniform()
         put(self.root, "option", timestep=1 / (FPS * STEPS), gravity=(0, 0, -GRAVITY), integrator="implicitfast")
         put(self.root, "statistic", extent=1, center=(0, 0, 0.5))
         visual = SubElement(self.root, "visual")
@@ -151,7 +151,7 @@ def build(frames: int, width: int, height: int, rng: Generator) -> Scene:
     fovy = float(rng.uniform(34, 40))
     make = _Builder(width, height, fovy, rng)
     path = _path(frames, rng)
-    azimuth = np.deg2rad(path.azimuth.mean())
+    azimuth = np.deg2rad(path.middle)
     away, right = np.array([np.cos(azimuth), np.sin(azimuth), 0]), np.array([np.sin(azimuth), -np.cos(azimuth), 0])
     _place(make, away, right)
 
@@ -250,7 +250,8 @@ def _path(frames: int, rng: Generator) -> Path:
     seconds = np.arange(frames) / FPS
     course = np.sin(rng.uniform(1.2, 2) * (seconds - 1) + rng.uniform(-0.5, 0.5))  # about -1 to 1 over 2 seconds
     sign = rng.choice([-1, 1])
-    azimuth = np.full(frames, rng.uniform(0, 360))
+    middle = rng.uniform(0, 360)
+    azimuth = np.full(frames, middle)
     elevation = np.full(frames, -rng.uniform(9, 26))
     distance = np.full(frames, rng.uniform(3.7, 4.5))
     look_at = np.tile([*rng.uniform(-0.1, 0.1, 2), rng.uniform(0.4, 0.55)], (frames, 1))
@@ -261,4 +262,4 @@ def _path(frames: int, rng: Generator) -> Path:
         distance = distance * (1 + sign * rng.uniform(0.06, 0.13) * course)
     elif motion == "pan":
         look_at = look_at + course[:, None] * [*rng.uniform(-0.3, 0.3, 2), rng.uniform(-0.1, 0.1)]
-    return Path(motion, azimuth, elevation, distance, look_at)
+    return Path(motion, middle, azimuth, elevation, distance, look_at)

@@ -21,8 +21,9 @@ def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 
     list of frames. A scene without any is drawn again from a derived seed.
 
     Masks are counted over the same 2x2 samples of every pixel: `amodal` where the object alone, above the
-    ground, covers at least two of them, `visible` where also more than half of these are seen. `amodal_rgb` is
-    the frame's colour on `visible`; elsewhere it is the object drawn alone, which lacks the others' shadows.
+    ground, covers at least two of them, `visible` where also more than half of these are seen (of a pixel that two
+    objects share by half, both are visible). `amodal_rgb` is the frame's colour on `visible`; elsewhere it is the
+    object drawn alone, which lacks the others' shadows.
     `occluders` is one layer: how much of the object is hidden there, and around it whatever hides some of it
     in that frame. `about` has the generator's name, seed and attempt, the object's index, kind ("rigid" or
     "creature") and shape, and the camera. The same arguments give the same worlds, bit for bit, on the same
