@@ -2,5 +2,6 @@
 
 from unocclude.synthesis.rigid import rigid_world
 from unocclude.synthesis.world import World, write_world
+from unocclude.synthesis.worlds import physics_worlds
 
-__all__ = ["World", "rigid_world", "write_world"]
+__all__ = ["World", "physics_worlds", "rigid_world", "write_world"]

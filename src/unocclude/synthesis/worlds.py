@@ -1,0 +1,125 @@
+"""Worlds of things that fall and creatures that walk: physics, with the exact truth of every object."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unocclude.errors import UnoccludeError
+from unocclude.synthesis.offscreen import Offscreen, metres
+from unocclude.synthesis.physics import FPS, Scene, build
+from unocclude.synthesis.world import World
+
+ATTEMPTS = 50
+
+
+def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 256) -> list[World]:
+    """Simulate one scene, and give a world for each of its objects that is worth completing.
+
+    Those are the objects that cover 0.6 % of the frame at some time, are seen in at least half of the frames,
+    and are more than 10 % but not wholly hidden in an eighth of them, and not equally in all; all share one
+    list of frames. A scene without any is drawn again from a derived seed.
+
+    Masks are counted over the same 2x2 samples of every pixel: `amodal` where the object alone, above the
+    ground, covers at least two of them, `visible` where also more than half of these are seen (of a pixel that two
+    objects share by half, both are visible). `amodal_rgb` is the frame's colour on `visible`; elsewhere it is the
+    object drawn alone, which lacks the others' shadows.
+    `occluders` is one layer: how much of the object is hidden there, and around it whatever hides some of it
+    in that frame. `about` has the generator's name, seed and attempt, the object's index, kind ("rigid" or
+    "creature") and shape, and the camera. The same arguments give the same worlds, bit for bit, on the same
+    machine and OpenGL driver.
+
+    Raises ValueError for sizes under 16 pixels or no frames; InputError when MuJoCo or EGL is absent;
+    UnoccludeError when no scene will do (in frames too small to tell objects apart).
+    """
+    if frames < 1 or min(width, height) < 16:
+        raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
+    for attempt in range(ATTEMPTS):
+        scene = build(frames, 2 * width, 2 * height, np.random.default_rng([seed, 2, attempt]))
+        about = {"generator": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
+        if worlds := [world for world in _film(scene, frames, width, height, about) if _worthwhile(world)]:
+            return worlds
+    raise UnoccludeError(f"seed {seed}: no scene of {frames} frames of {width}x{height} hides an object in part")
+
+
+def _worthwhile(world: World) -> bool:
+    area = np.array([mask.mean() for mask in world.amodal])
+    seen = np.array([mask.mean() for mask in world.visible]) > 0.001
+    rates = np.array(world.occlusion_rate)
+    hidden = (rates > 0.1) & (rates < 1)
+    if area.max() < 0.006 or seen.mean() < 0.5 or hidden.mean() < 1 / 8:
+        return False
+    return len(world) == 1 or bool(np.ptp(rates[area > 0]) > 0.05)
+
+
+def _film(scene: Scene, frames: int, width: int, height: int, about: dict[str, Any]) -> list[World]:
+    """Play a scene and draw it: a world for every object in it; none if its physics got out of hand."""
+    model = scene.model
+    roots = [model.body(thing.body).id for thing in scene.things]
+    owner = np.full(model.ngeom + 1, -1)  # of each geom the object that it belongs to; the last is for no geom
+    for k, root in enumerate(roots):
+        owner[:-1][model.body_rootid[model.geom_bodyid] == root] = k
+    pictures: list[np.ndarray] = []
+    depths: list[np.ndarray] = []
+    camera = {**scene.path.about(), "fovy": scene.fovy}
+    worlds = [
+        World(pictures, [], [], [], [], FPS, depth=depths,
+              about={**about, "object": k, "kind": thing.kind, "shape": thing.shape, "camera": camera})
+        for k, thing in enumerate(scene.things)
+    ]  # fmt: skip
+    with Offscreen(model, 2 * width, 2 * height) as screen:
+        for i, data in scene.play(frames):
+            view = scene.path.at(i)
+            screen.look(data, view)
+            samples, _ = screen.colour()
+            geom, nearest = screen.labels()
+            seen = owner[geom]
+            pictures.append(cv2.resize(np.ascontiguousarray(samples), (width, height), interpolation=cv2.INTER_AREA))
+            depths.append(metres(_second(nearest)))
+            if i == 0 or scene.path.motion != "static":
+                screen.look(data, view, owner[:-1] < 0, sky=False)
+                place = screen.labels()[1]
+            for k, world in enumerate(worlds):
+                screen.look(data, view, owner[:-1] == k, sky=False)
+                colour, alone = screen.colour()
+                _add(world, colour, alone > place, seen, k)
+    return worlds if len(pictures) == frames else []
+
+
+def _add(world: World, colour: np.ndarray, whole: np.ndarray, seen: np.ndarray, index: int) -> None:
+    """Add a frame's truth from its samples, (2 H, 2 W): the object's colour when alone, where it is, who is seen."""
+    frame = world.frames[-1]
+    own = whole & (seen == index)
+    area, clear = _count(whole), _count(own)
+    amodal = area >= 2
+    # that more than half of it is seen is the same as that its occluders' opacity is under 128
+    visible = amodal & (2 * clear > area)
+    total = sum(part.astype(np.uint16) for part in _four(colour * whole[..., None]))
+    rgb = (total + area[..., None] // 2) // np.maximum(area, 1)[..., None]
+    rgb = np.where(visible[..., None], frame, rgb * amodal[..., None]).astype(np.uint8)
+
+    hides = np.zeros(seen.max() + 2, bool)  # the last is for -1: the place itself hides nothing
+    hides[np.unique(seen[whole & ~own])] = True
+    hides[-1] = False
+    opacity = np.where(amodal, 1 - clear / np.maximum(area, 1), _count(hides[seen]) / 4)
+    world.visible.append(visible)
+    world.amodal.append(amodal)
+    world.amodal_rgb.append(rgb)
+    world.occluders.append(np.floor(255 * opacity + 0.5).astype(np.uint8)[None])
+
+
+def _four(samples: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The four samples of every pixel, (H, W, ...) each."""
+    return samples[::2, ::2], samples[::2, 1::2], samples[1::2, ::2], samples[1::2, 1::2]
+
+
+def _count(samples: np.ndarray) -> np.ndarray:
+    """How many of the four hold, (H, W) uint8."""
+    a, b, c, d = _four(samples.view(np.uint8))
+    return a + b + c + d
+
+
+def _second(buffer: np.ndarray) -> np.ndarray:
+    """The second greatest of the four: never a depth between two things, where there is nothing."""
+    a, b, c, d = _four(buffer)
+    return np.maximum(np.minimum(np.maximum(a, b), np.maximum(c, d)), np.maximum(np.minimum(a, b), np.minimum(c, d)))
