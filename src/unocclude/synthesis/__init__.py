@@ -1,6 +1,7 @@
 """Generated clips whose truth is known exactly, also where things are hidden."""
 
 from unocclude.synthesis.rigid import rigid_world
+from unocclude.synthesis.sprites import sprite_world
 from unocclude.synthesis.world import World, write_world
 
-__all__ = ["World", "rigid_world", "write_world"]
+__all__ = ["World", "rigid_world", "sprite_world", "write_world"]
