@@ -81,7 +81,9 @@ def _cut_out(source: Source, numbers: np.ndarray) -> list[np.ndarray]:
     box = (slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1))
     out = []
     for picture, mask in zip(source.frames(numbers, None), masks, strict=True):
-        alpha = cv2.GaussianBlur(np.pad(mask[box].astype(np.uint8) * 255, 2), (3, 3), 0)
+        inside = np.pad(mask[box], 2)
+        # soft inwards only: beyond the mask there is its own background
+        alpha = np.where(inside, cv2.GaussianBlur(inside.astype(np.uint8) * 255, (3, 3), 0), 0).astype(np.uint8)
         rgb = np.pad(picture[box], ((2, 2), (2, 2), (0, 0)), mode="edge")
         share = alpha[..., None].astype(np.float32) / 255
         out.append(np.dstack([np.rint(rgb * share).astype(np.uint8), alpha]))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,5 +179,5 @@ def _decode(data: bytes) -> np.ndarray:
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _row(name: str, parts: dict[str, Sequence[np.ndarray]]) -> Row:
+def _row(name: str, parts: dict[str, list[np.ndarray]]) -> Row:
     return Row(name, parts["frames"], [mask > 127 for mask in parts["amodal_masks"]], parts["amodal_rgb"])

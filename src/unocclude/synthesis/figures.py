@@ -45,7 +45,7 @@ class Part:
 
 @dataclass
 class Figure:
-    """Parts by name, parents first; angles: name → (T,); feet: names of the parts whose ends touch the ground; pitch:
+    """Parts by name, parents first; angles: name → (T,); feet: names of the parts that touch the ground; pitch:
     (T,) of the whole; bounce: (T,) its height over the ground; middle: of the figure over its standing point."""
 
     kind: str
@@ -67,14 +67,12 @@ class Figure:
             lying[name] = lying[part.parent] @ shifted(*part.joint) @ own
         down, speed = np.zeros(count), 0.0
         if self.feet:
-            ends = np.stack([lying[foot] @ np.array([self.parts[foot].length, 0, 1]) for foot in self.feet])
-            soles = np.array([self.parts[foot].widths[-1][1] for foot in self.feet])
-            lowest, x = ends[..., 1] + soles[:, None], ends[..., 0]
-            down = lowest.max(0)
-            # the foot that stands does not slide: as fast as it goes back, so fast the figure goes forward
-            standing = lowest.argmax(0)
-            steps = [x[standing[i], i - 1] - x[standing[i], i] for i in range(1, count)]
-            speed = float(np.mean(steps)) if steps else 0.0
+            ankles = np.stack([lying[foot] @ np.array([0, 0, 1]) for foot in self.feet])
+            soles = np.array([self.parts[foot].widths[0][1] for foot in self.feet])
+            x, down = ankles[..., 0], (ankles[..., 1] + soles[:, None]).max(0)
+            # a foot that goes back stands on the ground and must not slide: as fast the figure goes forward
+            steps = -np.diff(x, axis=1)
+            speed = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
         lift = shifted(np.full(count, -self.middle[0]), -down - self.bounce)
         plates = []
         for name, part in sorted(self.parts.items(), key=lambda item: item[1].depth):

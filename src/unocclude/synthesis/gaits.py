@@ -32,7 +32,7 @@ def biped(frames: int, rng: np.random.Generator) -> Gait:
     for side, shift in (("near", 0.0), ("far", np.pi)):
         hip, knee = _leg(phase + shift, swing, bend, 0.06)
         angles[f"{side} thigh"], angles[f"{side} shank"] = hip, knee
-        angles[f"{side} foot"] = 0.3 * np.cos(phase + shift) * (0.5 + 0.5 * run)
+        angles[f"{side} foot"] = -0.8 * (hip + knee)  # nearly level
         arm = 0.8 * swing * np.sin(phase + shift)
         angles[f"{side} arm"] = arm
         angles[f"{side} forearm"] = -elbow - 0.25 * np.maximum(0, -np.sin(phase + shift)) * swing

@@ -23,21 +23,21 @@ def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) 
         return
     context = multiprocessing.get_context("spawn")  # fork would copy OpenCV's threads in whatever state they are
     left = iter(numbers)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start) as pool:
-        try:
-            # a few ahead, so that a million clips are not queued at once
-            waiting = {pool.submit(make, i) for i in islice(left, 2 * workers)}
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                    waiting |= {pool.submit(make, i) for i in islice(left, 1)}
-        except BrokenProcessPool:
-            raise UnoccludeError(
-                "a worker process was killed, perhaps for want of memory; go on with --resume and fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    try:
+        # a few ahead, so that a million clips are not queued at once
+        waiting = {pool.submit(make, i) for i in islice(left, 2 * workers)}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+                waiting |= {pool.submit(make, i) for i in islice(left, 1)}
+    except BrokenProcessPool:
+        raise UnoccludeError(
+            "a worker process was killed, perhaps for want of memory; go on with --resume and fewer --workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _start() -> None:
