@@ -76,6 +76,8 @@ class Figure:
         lift = shifted(np.full(count, -self.middle[0]), -down - self.bounce)
         plates = []
         for name, part in sorted(self.parts.items(), key=lambda item: item[1].depth):
+            if density * (part.length + 2 * part.widths[0][1]) < 1.5:
+                continue  # an eye that nobody would see
             image, inner = part.paint(density)
             plates.append((image, lift @ lying[name] @ inner))
         return plates, speed
@@ -95,11 +97,12 @@ def bone_plate(length: float, widths: Widths, look: Look, density: float) -> tup
     k = np.clip(np.searchsorted(along, inside, side="right") - 1, 0, len(along) - 2)
     t = (inside - along[k]) / np.maximum(along[k + 1] - along[k], 1e-9)
     w = half[k] + (half[k + 1] - half[k]) * (0.5 - 0.5 * np.cos(np.pi * np.clip(t, 0, 1)))
+    flank = w  # the light falls on the round ends as on the flanks, so that joints do not show
     w = np.where(u < 0, np.sqrt(np.maximum(start**2 - u**2, 0)), w)
     w = np.where(u > length, np.sqrt(np.maximum(end**2 - (u - length) ** 2, 0)), w)
     gap = (w[None] - np.abs(v)[:, None]) * density
     coverage = np.clip(255 * (gap + 0.5), 0, 255).astype(np.uint8)
-    across = np.clip(v[:, None] / np.maximum(w[None], 0.5 / density), -1, 1)
+    across = np.clip(v[:, None] / np.maximum(flank[None], 0.5 / density), -1, 1)
     shade = (0.5 + 0.5 * np.sqrt(1 - 0.92 * across**2)).astype(np.float32)
     colour = np.clip(look(len(v), len(u)) * shade[..., None], 0, 255)
     return plate(colour, coverage), (-u[0] * density, -v[0] * density)
@@ -183,7 +186,7 @@ ANIMALS = {
     "giraffe": (0.42, 0.12, 0.46, 0.52, -1.15, 0.15, 0.22, 0.1, 0.7),
     "elephant": (0.6, 0.24, 0.38, 0.12, -0.3, 0.22, 0.22, 0.6, 0.08),
     "pig": (0.62, 0.19, 0.2, 0.08, -0.2, 0.18, 0.1, 0.0, 0.4),
-    "lizard": (0.6, 0.07, 0.14, 0.1, -0.2, 0.14, 0.7, 0.32, 0.8),
+    "lizard": (0.6, 0.07, 0.14, 0.1, -0.2, 0.14, 0.6, 0.32, 0.8),
 }
 
 
@@ -219,7 +222,7 @@ def animal(frames: int, rng: Generator) -> Figure:
         width = slim * (0.7 - 0.15 * k) if name != "lizard" else thick * (0.6 - 0.17 * k)
         look = dark if name == "horse" or (k == 2 and name in ("cow", "giraffe", "elephant")) else fur
         parts[f"tail {k}"] = Part(parent, at, rest, tail / 3, [(0, width), (1, width * 0.8)], look, 28)
-        parent, at, rest = f"tail {k}", (tail / 3, 0), rng.uniform(-0.35, 0.1)
+        parent, at, rest = f"tail {k}", (tail / 3, 0), rng.uniform(-0.1, 0.3)
     upper, lower = leg * 0.52, leg * 0.48
     for side, depth, light in (("far", 10, FAR), ("near", 40, 1.0)):
         for pair, place in (("hind", 0.06), ("fore", 0.9)):

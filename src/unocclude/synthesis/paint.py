@@ -19,15 +19,19 @@ _SIDE = 256
 
 @lru_cache(maxsize=BANK)
 def _pattern(k: int) -> np.ndarray:
-    """Pattern k of the bank, (256, 256) uint8: flattened, so that every grey level is about as frequent."""
+    """Pattern k of the bank, (256, 256) uint8; it goes on over its edges as at the opposite side."""
     rng = np.random.default_rng([95, k])
     if k % 4 == 0:
         level = octaves(_SIDE, _SIDE, 60, 3, rng)
     else:
         kind = list(TEXTURES)[k % 4 - 1]
         level = cv2.cvtColor(texture(kind, _SIDE, _SIDE, rng.uniform(2, 4), 0, 1, rng), cv2.COLOR_RGB2GRAY)
+    level = level.astype(np.float32)
+    share = (0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(_SIDE, dtype=np.float32) + 0.5) / _SIDE)) ** 0.5
+    for axis, weight in ((0, share[:, None]), (1, share[None])):  # towards an edge, what is seamless there fades in
+        level = weight * level + (1 - weight) * np.roll(level, _SIDE // 2, axis)
     low, high = np.percentile(level, [1, 99])
-    return np.clip(255 * (level.astype(np.float32) - low) / (high - low), 0, 255).astype(np.uint8)
+    return np.clip(255 * (level - low) / (high - low), 0, 255).astype(np.uint8)
 
 
 def cloth(

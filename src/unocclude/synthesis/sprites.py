@@ -72,13 +72,14 @@ def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> Worl
             opacity[k][where] = np.rint(drawn[..., 3])
         shade = light[i] * tint
         frame = grain.develop(_tinted(scene, shade))
-        amodal, rgb = np.zeros((height, width), bool), np.zeros((height, width, 3), np.uint8)
+        amodal, visible = np.zeros((2, height, width), bool)
         amodal[at] = own[..., 3] >= 127.5
-        visible = amodal & (opacity < 128).all(0)
+        visible[at] = amodal[at] & (opacity[:, *at] < 128).all(0)
         # its own colour; what the frame shows of it is the frame's, with its light and noise
-        colour = own[..., :3] * (255 / np.maximum(own[..., 3:], 1)) * shade
-        rgb[at] = np.where(amodal[at][..., None], np.clip(np.rint(colour), 0, 255), 0)
-        rgb[visible] = frame[visible]
+        rgb = np.zeros((height, width, 3), np.uint8)
+        colour = np.clip(_tinted(own, shade) * (255 / np.maximum(own[..., 3:], 1)), 0, 255)
+        np.copyto(rgb[at], np.rint(colour), where=amodal[at][..., None], casting="unsafe")
+        np.copyto(rgb[at], frame[at], where=visible[at][..., None])
         world.frames.append(frame)
         world.amodal.append(amodal)
         world.visible.append(visible)
@@ -217,9 +218,9 @@ def _standing(kind: str, at: np.ndarray, tall: float, i: int, floor: float, came
     y = foot + near * (camera.tilt[i] - camera.tilt)
     lean = turned(rng.uniform(-0.06, 0.06) if kind in ("pole", "tree", "fence") else 0.0)
     places = shifted(x, y) @ lean @ shifted(-anchor[0], -anchor[1])
-    sway = rng.uniform(0, 0.02) * tall if kind in ("bush", "tree") else 0.0
+    sway = rng.uniform(0, 0.015) * tall if kind in ("bush", "tree") else 0.0
     centre, height = np.stack([x, y], -1), np.full(camera.frames, tall)
-    return Sprite(kind, [(image, places)], centre, height, sway, 0.3 * tall, 0.25)
+    return Sprite(kind, [(image, places)], centre, height, sway, (0.4 if kind == "bush" else 1.5) * tall, 0.25)
 
 
 def _cut(coverage: np.ndarray, hue: float, vivid: float, rng: Generator, round_: bool = False) -> np.ndarray:
