@@ -21,6 +21,9 @@ RUN_FILE = "run.json"
 TRACK_FILE = "track.json"
 """What `unocclude track` writes last, as result.json is for `complete`."""
 
+SYNTH_FILE = "synth.json"
+"""What `unocclude synth` writes last."""
+
 # provenance comes last: a frame whose provenance is there is whole
 KINDS = ("amodal_masks", "rgba", "provenance")
 
@@ -51,7 +54,7 @@ def _is_empty(path: Path) -> bool:
 
 def _read_marks(path: Path) -> dict[str, Any] | None:
     """What this tool wrote of a run into a folder; None where it did not make the folder."""
-    for name in (RUN_FILE, RESULT_FILE, TRACK_FILE):
+    for name in (RUN_FILE, RESULT_FILE, TRACK_FILE, SYNTH_FILE):
         try:
             content = json.loads((path / name).read_text())
             if content["schema"] == SCHEMA and isinstance(content["identity"], dict):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unocclude import __version__
-from unocclude.cli import bench, complete, evaluate, export, methods, study, track
+from unocclude.cli import bench, complete, evaluate, export, methods, study, synth, track
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.command("export")(export.run)
 app.command("methods")(methods.run)
 app.command("bench")(bench.run)
 app.command("study")(study.run)
+app.command("synth")(synth.run)
 
 
 def _version(asked: bool) -> None:
@@ -59,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
-        resumable = args[:1] in (["complete"], ["track"])
+        resumable = args[:1] in (["complete"], ["track"], ["synth"])
         return _fail("interrupted" + "; what is finished stays, go on with --resume" * resumable, INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output has gone; say nothing, and let nothing be flushed to it on the way out

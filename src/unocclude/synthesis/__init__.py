@@ -1,7 +1,8 @@
 """Generated clips whose truth is known exactly, also where things are hidden."""
 
 from unocclude.synthesis.rigid import rigid_world
+from unocclude.synthesis.sprites import sprite_world
 from unocclude.synthesis.world import World, write_world
 from unocclude.synthesis.worlds import physics_worlds
 
-__all__ = ["World", "physics_worlds", "rigid_world", "write_world"]
+__all__ = ["World", "physics_worlds", "rigid_world", "sprite_world", "write_world"]

@@ -1,0 +1,98 @@
+"""`unocclude synth`: make clips with exact truth."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unocclude.cli import options as shared
+from unocclude.errors import InputError
+
+
+def run(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="sprites (2-D figures and shapes), rigid (a flat textured object), worlds (physics; needs MuJoCo), "
+            "composite (an object of --sources behind another one), carve (holes cut into an object of --sources).",
+            show_default=False,
+        ),
+    ],
+    out: shared.Out,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many clips.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other clips.")] = 0,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames", metavar="T", min=1, help="Frames a clip (24; carve: 25; composite: all unoccluded ones)."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="WxH",
+            help="Size of the frames (256x256; rigid: 320x240; carve: 256x128; composite: the source's).",
+        ),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option("--sources", metavar="FOLDER", help="For composite and carve: clips to make them from."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="W", min=1, help="Processes to use (one a CPU core).")
+    ] = None,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Write WebDataset shards of 100 clips instead of folders.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE.png", help="Also draw a contact sheet of the first clips.")
+    ] = None,
+    resume: shared.Resume = False,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Make clips with exact truth: amodal masks and RGB also where the object is hidden.
+
+    OUT gets 00000/, 00001/ ... in the GT layout (or 00000.tar ... with --shards), and synth.json with statistics last.
+    The same seed gives the same clips, whatever the number of workers.
+    """
+    pixels = _size(size)
+    if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise InputError(f"--sheet {sheet}: give a name that ends in .png")
+        shared.check_file(sheet)
+    from unocclude.output import check_out
+
+    check_out(out, resume=resume, overwrite=overwrite)
+
+    from unocclude.cli.progress import show_progress
+    from unocclude.synthesis import statistics
+    from unocclude.synthesis.dataset import SHARD, make_dataset, rows
+    from unocclude.synthesis.recipes import prepare_recipe
+    from unocclude.synthesis.sheet import write_sheet
+
+    recipe = prepare_recipe(kind, seed, frames, pixels, sources)
+    with show_progress(quiet, unit="clips") as progress:
+        info = make_dataset(
+            recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,
+            resume=resume, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    if sheet is not None:
+        write_sheet(sheet, rows(out))
+    if not quiet:
+        typer.echo(statistics.as_text(info["statistics"]))
+        typer.echo(out)
+
+
+def _size(value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
+    if not match or min(map(int, match.groups())) < 16:
+        raise InputError(f"--size {value}: expected WIDTHxHEIGHT in pixels, 16x16 or more, as in 256x256")
+    return int(match[1]), int(match[2])

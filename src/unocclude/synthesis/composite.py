@@ -1,0 +1,152 @@
+"""Pseudo-occluded clips as in the data set of TGVAC (section 3.2): an unoccluded object, and the object of another clip
+laid over it so that it occludes; the truth is what was there before."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from unocclude.synthesis.sources import Source
+from unocclude.synthesis.world import World
+
+VALIDATION = 0.2
+"""Share of the sources whose clips are for validation (section 4.1, "80-20 split")."""
+CANDIDATES = 12
+"""Ways of the occluder that are drawn; the one whose mean occlusion rate is nearest to the one wanted is taken."""
+
+
+def split_sources(sources: Sequence[Source], seed: int) -> dict[str, str]:
+    """ "train" or "val" by source name, about 80 to 20. Sources are divided and not clips, so that no validation
+    object is seen in training."""
+    order = np.random.default_rng([seed, 80, 20]).permutation(len(sources))
+    held_out = {int(k) for k in order[: round(VALIDATION * len(sources))]}
+    return {source.name: "val" if k in held_out else "train" for k, source in enumerate(sources)}
+
+
+def choose_pair(sources: Sequence[Source], index: int, seed: int) -> tuple[Source, Source]:
+    """Object and occluder of clip `index`: every source is the object once before any is it again; the occluder is
+    another source of the same split where that has one."""
+    turn, k = divmod(index, len(sources))
+    order = np.random.default_rng([seed, 1, turn]).permutation(len(sources))
+    object_ = sources[order[k]]
+    splits = split_sources(sources, seed)
+    others = [source for source in sources if source is not object_]
+    same = [source for source in others if splits[source.name] == splits[object_.name]]
+    pool = same or others
+    return object_, pool[int(np.random.default_rng([seed, 2, index]).integers(len(pool)))]
+
+
+def composite_world(
+    object_: Source, occluder: Source, seed: int, frames: int | None = None, size: tuple[int, int] | None = None
+) -> World:
+    """`occluder`'s object moves over `object_`'s, which is unoccluded.
+
+    frames: how many, None for all unoccluded ones. size: (width, height) of the result, None for the source's. How
+    much is hidden varies from clip to clip (a mean occlusion rate of 0.05 to 0.65 is aimed at; Table 1 has means of
+    0.29 to 0.39). The occluder keeps its own motion inside its box, while the box crosses the object. Its edge is soft
+    inwards only, so that visible pixels are the source's, bit for bit.
+    """
+    rng = np.random.default_rng(seed)
+    numbers = object_.window(frames, rng)
+    pictures, amodal = object_.frames(numbers, size), object_.masks(numbers, size)
+    own = occluder.window(len(numbers), rng)
+    cut = _cut_out(occluder, own)
+    ways = _aim(amodal, cut, rng)
+    world = World([], [], [], [], [], object_.fps)
+    for picture, mask, thing, way in zip(pictures, amodal, cut, ways, strict=True):
+        height, width = mask.shape
+        laid = cv2.warpAffine(thing, way, (width, height), flags=cv2.INTER_LINEAR)
+        opacity = np.where(laid[..., 3] >= 128, laid[..., 3], 0).astype(np.uint8)
+        share = opacity[..., None].astype(np.float32) / 255
+        colour = laid[..., :3] * (255 / np.maximum(laid[..., 3:], 1))
+        frame = np.clip(np.rint(colour * share + picture * (1 - share)), 0, 255).astype(np.uint8)
+        world.frames.append(frame)
+        world.amodal.append(mask)
+        world.visible.append(mask & (opacity == 0))
+        world.amodal_rgb.append(np.where(mask[..., None], picture, 0).astype(np.uint8))
+        world.occluders.append(opacity[None])
+    world.about.update(
+        kind="composite", seed=seed, caption=object_.caption, dataset=object_.dataset, instance=object_.name,
+        occluder={"class": occluder.label, "instance": occluder.name},
+        **{"class": object_.label},
+    )  # fmt: skip
+    return world
+
+
+def _cut_out(source: Source, numbers: np.ndarray) -> list[np.ndarray]:
+    """The object alone, premultiplied (h, w, 4) uint8, cut to the box that holds it in all frames, with a rim."""
+    masks = source.masks(numbers, None)
+    union = np.logical_or.reduce(masks)
+    ys, xs = np.flatnonzero(union.any(1)), np.flatnonzero(union.any(0))
+    box = (slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1))
+    out = []
+    for picture, mask in zip(source.frames(numbers, None), masks, strict=True):
+        inside = np.pad(mask[box], 2)
+        # soft inwards only: beyond the mask there is its own background
+        alpha = np.where(inside, cv2.GaussianBlur(inside.astype(np.uint8) * 255, (3, 3), 0), 0).astype(np.uint8)
+        rgb = np.pad(picture[box], ((2, 2), (2, 2), (0, 0)), mode="edge")
+        share = alpha[..., None].astype(np.float32) / 255
+        out.append(np.dstack([np.rint(rgb * share).astype(np.uint8), alpha]))
+    return out
+
+
+def _aim(amodal: list[np.ndarray], cut: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Where the occluder lies in every frame, (T, 2, 3), cut-out pixels to frame pixels."""
+    wanted = rng.uniform(0.05, 0.65)
+    middles, reach = _middles(amodal)
+    tops, tall = _middles([thing[..., 3] > 127 for thing in cut])
+    # the candidates are tried on small masks
+    small = min(1.0, 72 / max(amodal[0].shape))
+    size = tuple(max(1, round(side * small)) for side in amodal[0].shape[::-1])
+    masks = [cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127 for mask in amodal]
+    areas = np.array([max(1, int(mask.sum())) for mask in masks])
+    best, gap = np.zeros((len(amodal), 2, 3)), np.inf
+    for _ in range(CANDIDATES):
+        ways = _way(middles, reach, tops, tall, rng)
+        hidden = []
+        for mask, thing, way in zip(masks, cut, ways, strict=True):
+            here = way * small
+            here[:, 2] += (small - 1) / 2
+            hidden.append(int((mask & (cv2.warpAffine(thing[..., 3], here, size) >= 128)).sum()))
+        rate = float((np.array(hidden) / areas).mean())
+        if abs(rate - wanted) < gap and (rate > 0 or not np.isfinite(gap)):
+            best, gap = ways, abs(rate - wanted)
+    return best
+
+
+def _middles(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Middles of the masks' boxes, (T, 2) x and y, smooth over time, and the median diagonal."""
+    middles, diagonals = [], []
+    for mask in masks:
+        ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if len(ys):
+            middles.append(((xs[0] + xs[-1]) / 2, (ys[0] + ys[-1]) / 2))
+            diagonals.append(np.hypot(xs[-1] - xs[0] + 1, ys[-1] - ys[0] + 1))
+        else:
+            middles.append(middles[-1] if middles else (mask.shape[1] / 2, mask.shape[0] / 2))
+    points = np.array(middles)
+    padded = np.pad(points, ((2, 2), (0, 0)), mode="edge")
+    smooth = np.mean([padded[k : k + len(points)] for k in range(5)], axis=0)
+    return smooth, float(np.median(diagonals)) if diagonals else 1.0
+
+
+def _way(middles: np.ndarray, reach: float, tops: np.ndarray, tall: float, rng: np.random.Generator) -> np.ndarray:
+    """A course of the occluder, drawn: it crosses the object, follows it for a while, or hovers over it."""
+    count = len(middles)
+    time = np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
+    scale = rng.uniform(0.5, 1.2) * reach / max(tall, 1)
+    flip = float(rng.choice([-1, 1]))
+    follow = rng.uniform(0, 1)  # 0: its way is laid over where the object is on the whole; 1: it goes along
+    base = follow * middles + (1 - follow) * middles.mean(0)
+    angle = rng.normal(0, 0.35) + (np.pi if rng.uniform() < 0.5 else 0)
+    travel = rng.uniform(0.1, 1.4) * reach * (time - rng.uniform(-0.5, 0.5))
+    sway = rng.uniform(0, 0.12) * reach * np.sin(np.pi * rng.uniform(0.5, 2) * time + rng.uniform(0, 6))
+    aside = rng.uniform(-0.35, 0.35) * reach + sway
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    centres = base + travel[:, None] * along + aside[:, None] * across
+    grow = scale * (1 + rng.uniform(-0.15, 0.15) * time)
+    ways = np.zeros((count, 2, 3))
+    ways[:, 0, 0], ways[:, 1, 1] = flip * grow, grow
+    ways[:, 0, 2] = centres[:, 0] - flip * grow * tops[:, 0]
+    ways[:, 1, 2] = centres[:, 1] - grow * tops[:, 1]
+    return ways

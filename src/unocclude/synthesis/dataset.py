@@ -1,0 +1,183 @@
+"""Making a whole data set: clips in parallel, each whole or not at all, resumable, the same for any workers."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unocclude import __version__
+from unocclude.errors import InputError
+from unocclude.media.files import is_temporary
+from unocclude.media.images import read_png
+from unocclude.output import SYNTH_FILE, OutFolder
+from unocclude.synthesis import statistics
+from unocclude.synthesis.parallel import unordered
+from unocclude.synthesis.recipes import Recipe
+from unocclude.synthesis.shards import read_shard, write_shard
+from unocclude.synthesis.sheet import Row, spread
+from unocclude.synthesis.world import write_world
+
+SHARD = 100
+"""Clips in a shard."""
+WAITING = ".clips"
+"""Where clips wait for their shard to be full; gone when the data set is finished."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def make_dataset(
+    recipe: Recipe,
+    out: str | Path,
+    count: int,
+    *,
+    workers: int = 1,
+    shards: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Make clips 0 to count - 1 of a recipe in `out` and return what its synth.json says.
+
+    Each clip is a folder in our GT layout, `out`/00000; a scene of several objects gives `out`/00000_0, 00000_1 ....
+    shards: clips a WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json comes last: version,
+    arguments, statistics (`statistics.summarise`), train and validation clips where there is a split.
+
+    Raises InputError where `out` cannot be used (see `output.check_out`), and what the recipe raises.
+    """
+    identity = {**recipe.identity, "count": count, "shards": shards}
+    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE)
+    if folder.finished:
+        return json.loads((folder.path / SYNTH_FILE).read_text())
+    folder.claim("")
+    try:
+        return _make(folder, recipe, count, workers, shards, progress)
+    finally:
+        folder.release()
+
+
+def _make(
+    folder: OutFolder, recipe: Recipe, count: int, workers: int, shards: int, progress: Progress
+) -> dict[str, Any]:
+    out = folder.path
+    clips = out / WAITING if shards else out
+    clips.mkdir(exist_ok=True)
+    for left in clips.iterdir():  # half-written clips of a killed run
+        if left.is_dir() and is_temporary(left.name):
+            shutil.rmtree(left)
+    groups = [range(k, min(k + shards, count)) for k in range(0, count, shards)] if shards else []
+    packed = [k for k, _ in enumerate(groups) if _shard(out, k).exists()]
+    done = {i for k in packed for i in groups[k]} | {i for i in range(count) if _members(clips, i)}
+    todo = [i for i in range(count) if i not in done]
+    progress("making", len(done), count)
+    for group, members in enumerate(groups):
+        _pack(out, clips, group, members, done)
+    for i in unordered(_Make(recipe, clips), todo, workers):
+        done.add(i)
+        if shards:
+            _pack(out, clips, i // shards, groups[i // shards], done)
+        progress("making", len(done), count)
+    if shards:
+        shutil.rmtree(clips)
+    metas = [meta for _, meta in clip_metas(out)]
+    info: dict[str, Any] = {
+        "tool": f"unocclude {__version__}",
+        "versions": {"numpy": np.__version__, "opencv": cv2.__version__},
+        "clips": len(metas),
+        "statistics": statistics.summarise(metas),
+    }
+    if any("split" in meta for meta in metas):
+        info["split"] = {name: [n for n, m in clip_metas(out) if m["split"] == name] for name in ("train", "val")}
+    if recipe.refused:
+        info["left_out"] = recipe.refused
+    folder.finish(info)
+    return json.loads((out / SYNTH_FILE).read_text())
+
+
+class _Make:
+    """Makes a clip by its number; goes to worker processes."""
+
+    def __init__(self, recipe: Recipe, out: Path):
+        self.recipe, self.out = recipe, out
+
+    def __call__(self, index: int) -> int:
+        worlds = self.recipe.make(index)
+        names = [f"{index:05d}"] if len(worlds) == 1 else [f"{index:05d}_{k}" for k in range(len(worlds))]
+        for name, world in zip(names, worlds, strict=True):
+            world.about.update(statistics.measure(world), index=index, objects=len(worlds))
+            part = self.out / f".{name}.part"
+            write_world(world, part)
+            part.rename(self.out / name)
+        return index
+
+
+def _shard(out: Path, group: int) -> Path:
+    return out / f"{group:05d}.tar"
+
+
+def _members(out: Path, index: int) -> list[Path]:
+    """The folders of a clip that is there whole, else nothing."""
+    found = sorted(path for path in (out / f"{index:05d}", *out.glob(f"{index:05d}_*")) if path.is_dir())
+    if found and json.loads((found[0] / "meta.json").read_text())["objects"] == len(found):
+        return found
+    for path in found:  # some objects of a scene: made again together
+        shutil.rmtree(path)
+    return []
+
+
+def _pack(out: Path, clips: Path, group: int, members: range, done: set[int]) -> None:
+    """Write a shard as soon as all its clips are there, and take those away."""
+    if not done.issuperset(members):
+        return
+    folders = [folder for i in members for folder in _members(clips, i)]
+    if not _shard(out, group).exists():
+        write_shard(_shard(out, group), folders)
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+SHOWN = ("frames", "amodal_masks", "amodal_rgb")
+
+
+# Reading back -----------------------------------------------------------------------------------------------
+
+
+def clip_metas(out: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and meta.json of every clip of a data set in order, from folders or shards."""
+    out = Path(out)
+    for shard in sorted(out.glob("[0-9]*.tar")):
+        for name, members in read_shard(shard):
+            yield name, json.loads(members["meta.json"])
+    for folder in sorted(path for path in out.glob("[0-9]*") if path.is_dir()):
+        yield folder.name, json.loads((folder / "meta.json").read_text())
+
+
+def rows(out: str | Path, count: int = 8, columns: int = 8) -> list[Row]:
+    """The first clips of a data set for `sheet.contact_sheet`, from folders or shards."""
+    out, found = Path(out), list[Row]()
+    for folder in sorted(path for path in out.glob("[0-9]*") if path.is_dir())[:count]:
+        names = sorted(path.name for path in (folder / "frames").iterdir())
+        chosen = [names[i] for i in spread(len(names), columns)]
+        found.append(_row(folder.name, {part: [read_png(folder / part / n) for n in chosen] for part in SHOWN}))
+    for shard in sorted(out.glob("[0-9]*.tar")):
+        for name, members in read_shard(shard):
+            if len(found) == count:
+                return found
+            numbers = spread(sum(member.startswith("frames.") for member in members), columns)
+            pictures = {part: [_decode(members[f"{part}.{i:05d}.png"]) for i in numbers] for part in SHOWN}
+            found.append(_row(name, pictures))
+    return found
+
+
+def _decode(data: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InputError("a picture of the shard is damaged; make it again")
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _row(name: str, parts: dict[str, list[np.ndarray]]) -> Row:
+    return Row(name, parts["frames"], [mask > 127 for mask in parts["amodal_masks"]], parts["amodal_rgb"])

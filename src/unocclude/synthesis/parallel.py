@@ -1,0 +1,56 @@
+"""The same function on many numbers in worker processes, which die with their parent."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+
+from unocclude.errors import UnoccludeError
+
+
+def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) -> Iterator[int]:
+    """Yield make(i) for every number as it is done; with one worker in this process.
+
+    `make` must be picklable. Raises what it raises, and UnoccludeError where a worker is killed.
+    """
+    workers = min(workers, len(numbers))
+    if workers <= 1:
+        yield from map(make, numbers)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy OpenCV's threads in whatever state they are
+    left = iter(numbers)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    try:
+        # a few ahead, so that a million clips are not queued at once
+        waiting = {pool.submit(make, i) for i in islice(left, 2 * workers)}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+                waiting |= {pool.submit(make, i) for i in islice(left, 1)}
+    except BrokenProcessPool:
+        raise UnoccludeError(
+            "a worker process was killed, perhaps for want of memory; go on with --resume and fewer --workers"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start() -> None:
+    """In a worker: one OpenCV thread, Ctrl-C is the parent's business, and no life without it."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

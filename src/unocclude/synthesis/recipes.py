@@ -1,0 +1,128 @@
+"""The kinds of generated data: what a clip of each is made from, by number and seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unocclude.errors import InputError
+from unocclude.synthesis.sources import Source, find_sources
+from unocclude.synthesis.world import World
+
+
+def clip_seed(seed: int, index: int) -> int:
+    """The seed of clip `index` of a data set: 53 bits, so that it survives any JSON reader."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) >> 11
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a data set is made. frames, size (width, height): None is the kind's own. Everything that decides the result
+    is in here; it goes to worker processes as it is."""
+
+    kind: str
+    seed: int = 0
+    frames: int | None = None
+    size: tuple[int, int] | None = None
+    sources: list[Source] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to be resumed."""
+        sources = [[s.name, s.dataset, s.label, s.caption, s.first, s.last] for s in self.sources]
+        return {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
+
+    def make(self, index: int) -> list[World]:
+        """The worlds of clip `index`: one, or one an object of the scene (`worlds`)."""
+        return MAKERS[self.kind](self, index, clip_seed(self.seed, index))
+
+
+def prepare_recipe(
+    kind: str, seed: int, frames: int | None, size: tuple[int, int] | None, sources: Path | None
+) -> Recipe:
+    """A recipe that can be carried out here.
+
+    Raises InputError for an unknown kind, sources that are missing, superfluous or too few, or a package that is not
+    installed.
+    """
+    if kind not in MAKERS:
+        raise InputError(f"unknown kind {kind}; known are {', '.join(MAKERS)}")
+    if seed < 0:
+        raise InputError(f"--seed {seed}: give 0 or more")
+    if kind in FROM_SOURCES:
+        if sources is None:
+            raise InputError(f"`synth {kind}` needs --sources FOLDER: clips with frames/ and visible_masks/")
+        found, refused = find_sources(sources)
+        if len(found) < 2:
+            why = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "there is only this one"
+            raise InputError(f"{sources}: two unoccluded objects or more are needed, found {len(found)} ({why})")
+        return Recipe(kind, seed, frames, size, found, refused)
+    if sources is not None:
+        raise InputError(f"`synth {kind}` makes everything itself; leave out --sources")
+    if kind == "worlds" and (find_spec("mujoco") is None or find_spec("unocclude.synthesis.worlds") is None):
+        raise InputError("`synth worlds` needs MuJoCo; install it with: pip install 'unocclude[worlds]'")
+    if size is not None and min(size) < 16:
+        raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
+    return Recipe(kind, seed, frames, size)
+
+
+Maker = Callable[[Recipe, int, int], list[World]]
+
+
+def _sprites(recipe: Recipe, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.sprites import sprite_world
+
+    return [sprite_world(seed, recipe.frames or 24, *(recipe.size or (256, 256)))]
+
+
+def _rigid(recipe: Recipe, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.rigid import MOTIONS, rigid_world
+
+    rng = np.random.default_rng([seed, 5])
+    motion = MOTIONS[int(rng.integers(len(MOTIONS)))]
+    world = rigid_world(
+        seed, motion, recipe.frames or 24, *(recipe.size or (320, 240)),
+        size=rng.uniform(0.4, 0.7), never_whole=rng.uniform() < 0.2, noise=float(rng.choice([0.0, 1.0, 2.0])),
+    )  # fmt: skip
+    # its truth has no noise and no soft edge; where the object is seen, what is seen is the truth here
+    for frame, visible, rgb in zip(world.frames, world.visible, world.amodal_rgb, strict=True):
+        rgb[visible] = frame[visible]
+    return [world]
+
+
+def _worlds(recipe: Recipe, index: int, seed: int) -> list[World]:
+    from importlib import import_module
+
+    worlds = import_module("unocclude.synthesis.worlds")  # needs MuJoCo, which most runs do without
+    width, height = recipe.size or (256, 256)
+    return list(worlds.physics_worlds(seed, frames=recipe.frames or 24, width=width, height=height))
+
+
+def _composite(recipe: Recipe, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.composite import choose_pair, composite_world, split_sources
+
+    object_, occluder = choose_pair(recipe.sources, index, recipe.seed)
+    world = composite_world(object_, occluder, seed, recipe.frames, recipe.size)
+    world.about["split"] = split_sources(recipe.sources, recipe.seed)[object_.name]
+    return [world]
+
+
+def _carve(recipe: Recipe, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.carve import carve_world, choose_object
+
+    object_ = choose_object(recipe.sources, index, recipe.seed)
+    return [carve_world(object_, recipe.sources, seed, recipe.frames or 25, recipe.size or (256, 128))]
+
+
+FROM_SOURCES = ("composite", "carve")
+MAKERS: dict[str, Maker] = {
+    "sprites": _sprites,
+    "rigid": _rigid,
+    "worlds": _worlds,
+    "composite": _composite,
+    "carve": _carve,
+}

@@ -1,0 +1,162 @@
+"""Clips with masks that pseudo-occluded data is made from: which there are, and where their object is unoccluded."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack, read_masks
+from unocclude.media.files import natural_key
+from unocclude.media.folder import image_files
+from unocclude.media.images import image_size, read_image
+
+VISIBILITY = 0.95
+"""From this share on an object counts as unoccluded (Diffusion-VAS section 3.4, "above 95%")."""
+SHORTEST = 4
+"""A run of unoccluded frames that is shorter says too little; longer clips are made from it to and fro."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clip of one object; frames first to last - 1 are those in which it is unoccluded. dataset: where it is from,
+    for the statistics; caption: what is said of it, its class name where nobody said anything."""
+
+    name: str
+    folder: Path
+    dataset: str
+    label: str
+    caption: str
+    first: int
+    last: int
+    fps: float
+
+    def window(self, frames: int | None, rng: np.random.Generator) -> np.ndarray:
+        """(T,) frame numbers: all of the run for None; a run of `frames` from it; to and fro where it is shorter."""
+        length = self.last - self.first
+        if frames is None:
+            return np.arange(self.first, self.last)
+        if length >= frames:
+            return np.arange(frames) + self.first + int(rng.integers(length - frames + 1))
+        turn = np.arange(frames) % max(1, 2 * length - 2)
+        return self.first + np.where(turn < length, turn, 2 * length - 2 - turn)
+
+    def frames(self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int] | None) -> list[np.ndarray]:
+        """Frames (H, W, 3) uint8 RGB, resized to `size` (width, height); the aspect ratio is not kept."""
+        files = image_files(self.folder / "frames")
+        read = {int(i): _sized(read_image(files[i]), size) for i in np.unique(numbers)}
+        return [read[int(i)] for i in numbers]
+
+    def masks(
+        self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int] | None, amodal: bool = False
+    ) -> list[np.ndarray]:
+        """Masks (H, W) bool: visible ones, or with `amodal` the amodal ones where the source has any."""
+        has = amodal and (self.folder / "amodal_masks").is_dir()
+        track = read_masks(self.folder / ("amodal_masks" if has else "visible_masks"))
+        read = {int(i): _sized(track[int(i)].astype(np.uint8) * 255, size) > 127 for i in np.unique(numbers)}
+        return [read[int(i)] for i in numbers]
+
+
+def _sized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    if size is None or image.shape[1::-1] == size:
+        return image
+    smaller = image.shape[1] > size[0] or image.shape[0] > size[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def find_sources(folder: str | Path) -> tuple[list[Source], dict[str, str]]:
+    """The sources in a folder whose object is unoccluded for at least `SHORTEST` frames in a row (or in its only
+    frame), each cut to its longest such run, and why the others were left out, by name.
+
+    A source is a folder with frames/ and visible_masks/, `folder`/CLIP or `folder`/DATASET/CLIP; its meta.json may
+    give "class", "caption", "dataset", "fps" and "occlusion_rate" (one a frame).
+    Raises InputError where there is no source at all, or one cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder of sources (each with frames/ and visible_masks/)")
+    found = [(p, folder.absolute().name) for p in _below(folder) if _is_source(p)]
+    found += [(q, p.name) for p in _below(folder) if not _is_source(p) for q in _below(p) if _is_source(q)]
+    if not found:
+        raise InputError(f"{folder} holds no source; one is a folder with frames/ and visible_masks/")
+    sources, refused = [], {}
+    for path, dataset in found:
+        source = _inspect(path, str(path.relative_to(folder)), dataset)
+        if isinstance(source, str):
+            refused[str(path.relative_to(folder))] = source
+        else:
+            sources.append(source)
+    return sources, refused
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: natural_key(p.name))
+
+
+def _is_source(folder: Path) -> bool:
+    return (folder / "frames").is_dir() and (folder / "visible_masks").is_dir()
+
+
+def _inspect(folder: Path, name: str, dataset: str) -> Source | str:
+    """The source cut to its longest unoccluded run, or why it is none."""
+    meta = _meta(folder)
+    files, track = image_files(folder / "frames"), read_masks(folder / "visible_masks")
+    if len(files) != len(track):
+        raise InputError(f"{folder} has {len(files)} frames and {len(track)} visible masks; give one a frame")
+    if image_size(files[0]) != (track.height, track.width):
+        raise InputError(f"{folder}: the masks are {track.width}x{track.height}, the frames are not")
+    first, last = longest_run(unoccluded(folder, track, meta))
+    if last - first < min(SHORTEST, len(track)):
+        return f"unoccluded for {last - first} frames in a row at most"
+    label = str(meta.get("class") or meta.get("object") or folder.name)
+    source = Source(name, folder.absolute(), str(meta.get("dataset") or dataset), label, label, first, last,
+                    float(meta.get("fps") or 24))  # fmt: skip
+    return replace(source, caption=str(meta.get("caption") or label))
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / 'meta.json'} cannot be read ({error}); mend it or take it away") from None
+    return meta if isinstance(meta, dict) else {}
+
+
+def unoccluded(folder: Path, track: MaskTrack, meta: dict[str, Any]) -> np.ndarray:
+    """(T,) bool: in which frames the object is unoccluded.
+
+    By amodal_masks/ or meta.json's "occlusion_rate" where there is one. Otherwise by the visible mask alone, which is
+    a guess: there, in one piece, hardly touching the frame's border, and not suddenly smaller than around that time.
+    """
+    if (folder / "amodal_masks").is_dir():
+        whole = read_masks(folder / "amodal_masks")
+        if len(whole) != len(track):
+            raise InputError(f"{folder} has {len(whole)} amodal and {len(track)} visible masks; give one a frame")
+        return (track.areas > 0) & (track.areas >= VISIBILITY * whole.areas)
+    rates = meta.get("occlusion_rate")
+    if isinstance(rates, list) and len(rates) == len(track):
+        return (track.areas > 0) & (np.array(rates, float) <= 1 - VISIBILITY)
+    usual = np.array([np.median(track.areas[max(0, i - 12) : i + 13]) for i in range(len(track))])
+    clear = (track.areas >= 0.7 * usual) & (track.areas > 0.002 * track.height * track.width)
+    for i in np.flatnonzero(clear):
+        mask = track[int(i)].astype(np.uint8)
+        border = sum(int(edge.sum()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+        pieces = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+        clear[i] = border <= 0.1 * np.sqrt(track.areas[i]) and pieces.max() >= 0.9 * track.areas[i]
+    return clear
+
+
+def longest_run(flags: np.ndarray) -> tuple[int, int]:
+    """Start and exclusive end of the longest run of True, the first of equals; (0, 0) where there is none."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    starts, ends = edges[::2], edges[1::2]
+    if not len(starts):
+        return 0, 0
+    k = int((ends - starts).argmax())
+    return int(starts[k]), int(ends[k])
