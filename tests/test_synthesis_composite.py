@@ -231,3 +231,28 @@ def test_statistics_of_hand_made_masks():
     text = as_text(table)
     assert text.splitlines()[0].split() == ["D", "E"] and "20.00%" in text and "0.4167" in text
     assert len({len(line) for line in text.splitlines()}) == 1
+
+
+def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from test_perception_caption import write_blip2
+
+    from unocclude.synthesis.recipes import prepare_recipe
+
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "home"))
+    write_source(tmp_path / "in" / "a", 0, meta={"class": "cat"})
+    write_source(tmp_path / "in" / "b", 1, meta={"class": "dog", "caption": "a dog that runs"})
+
+    def captions(**options):
+        return [source.caption for source in prepare_recipe("composite", 0, sources=tmp_path / "in", **options).sources]
+
+    assert captions() == ["cat", "a dog that runs"]
+    written = write_blip2(tmp_path / "home" / "blip2-opt-2.7b")
+    said, kept = captions()
+    assert said not in ("", "cat")
+    assert kept == "a dog that runs"
+    assert captions(weights=written) == [said, kept]
+    with pytest.raises(InputError, match="neither a folder nor a known checkpoint"):
+        captions(weights="blip3")
+    with pytest.raises(InputError, match="has no captions"):
+        prepare_recipe("sprites", 0, weights=written)

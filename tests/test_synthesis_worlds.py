@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.evaluation import Truth
 from unocclude.synthesis import offscreen, physics, physics_worlds, write_world
 from unocclude.synthesis import worlds as generator
 from unocclude.synthesis.bodies import RIGID, put
@@ -129,7 +129,7 @@ def test_another_seed_is_another_world(worlds):
 
 def test_written_worlds_are_read_as_truth(worlds, tmp_path):
     write_world(worlds[0], tmp_path)
-    truth = Truth(tmp_path)
+    truth = read_truth(tmp_path)
     assert len(truth) == 8
     for i in range(8):
         assert np.array_equal(truth.visible[i], worlds[0].visible[i])

@@ -83,6 +83,11 @@ CHECKPOINTS = {
             (_transformers("huggingface.co/openai/clip-vit-base-patch32", "preprocessor_config.json"),),
         ),
         Checkpoint(
+            "blip2-opt-2.7b",
+            "captioning",
+            (_transformers("huggingface.co/Salesforce/blip2-opt-2.7b", "preprocessor_config.json", "tokenizer.json"),),
+        ),
+        Checkpoint(
             "i3d-kinetics-400",
             "FVD",
             (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),

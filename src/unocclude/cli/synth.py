@@ -42,6 +42,15 @@ def run(
         Path | None,
         typer.Option("--sources", metavar="FOLDER", help="For composite and carve: clips to make them from."),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="ID_OR_DIR",
+            help="For composite: the BLIP-2 that captions the objects (blip2-opt-2.7b where it is there, else the "
+            "caption is the class name).",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="W", min=1, help="Processes to use (one a CPU core).")
     ] = None,
@@ -76,7 +85,7 @@ def run(
     from unocclude.synthesis.recipes import prepare_recipe
     from unocclude.synthesis.sheet import write_sheet
 
-    recipe = prepare_recipe(kind, seed, frames, pixels, sources)
+    recipe = prepare_recipe(kind, seed, frames, pixels, sources, weights)
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
             recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,

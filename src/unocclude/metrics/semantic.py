@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from unocclude import weights as checkpoints
-from unocclude.errors import InputError
 from unocclude.metrics.appearance import WHITE, on_backdrop, over_rgba, whole_images
 from unocclude.metrics.base import Frame, MeanMetric
 from unocclude.networks import device_for
@@ -75,17 +74,13 @@ class _Clip:
     def __init__(self, folder: Path, device: str):
         from transformers import CLIPImageProcessorPil, CLIPModel
 
-        # resizing by Pillow, as when CLIP was trained, whether torchvision is installed or not
-        try:
+        from unocclude.networks.loading import load_pretrained, reading
+
+        with reading(folder, "CLIP model"):
+            # resizing by Pillow, as when CLIP was trained, whether torchvision is installed or not
             self.prepare = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
-            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise InputError(f"{folder} does not hold a CLIP model of transformers: {reason}") from error
-        model, info = loaded
-        if info["missing_keys"]:
-            raise InputError(f"{folder} does not hold a CLIP model: it lacks {min(info['missing_keys'])}")
-        self.model, self.device = model.to(device).eval(), device
+        model = load_pretrained(CLIPModel, folder, "CLIP model")
+        self.model, self.device = model.to(device), device
 
     def __call__(self, *images: np.ndarray) -> np.ndarray:
         """Features (N, D) of (H, W, 3) float images, 0 to 255."""

@@ -2,8 +2,10 @@
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,3 +52,32 @@ def load(network: torch.nn.Module, path: str | Path) -> None:
     check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
     left = network.load_state_dict(state, strict=False)
     assert not left.unexpected_keys and all(name.endswith(".num_batches_tracked") for name in left.missing_keys)
+
+
+@contextmanager
+def reading(folder: Path, what: str) -> Iterator[None]:
+    """Turn what transformers raises for a folder that holds no `what` into InputError of one line, and say nothing."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{folder} does not hold a {what} of transformers: {reason}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:
+    """A model of class `kind` of transformers from a folder in its format, for inference.
+
+    Raises InputError where the folder holds none, or lacks some of its weights: they would be drawn at random.
+    """
+    with reading(folder, what):
+        model, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    if info["missing_keys"]:
+        raise InputError(f"{folder} does not hold a {what}: it lacks {min(info['missing_keys'])}")
+    return model.eval()

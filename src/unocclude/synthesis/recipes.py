@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.synthesis.sources import Source, find_sources
+from unocclude.synthesis.sources import Source, caption, find_sources
 from unocclude.synthesis.world import World
 
 
@@ -42,17 +42,26 @@ class Recipe:
 
 
 def prepare_recipe(
-    kind: str, seed: int, frames: int | None, size: tuple[int, int] | None, sources: Path | None
+    kind: str,
+    seed: int,
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    sources: Path | None = None,
+    weights: str | Path | None = None,
 ) -> Recipe:
     """A recipe that can be carried out here.
 
-    Raises InputError for an unknown kind, sources that are missing, superfluous or too few, or a package that is not
-    installed.
+    weights: for `composite`, the BLIP-2 that captions the objects whose meta.json has no caption (see `caption`).
+
+    Raises InputError for an unknown kind, sources that are missing, superfluous or too few, or a package or weights
+    that are not there.
     """
     if kind not in MAKERS:
         raise InputError(f"unknown kind {kind}; known are {', '.join(MAKERS)}")
     if seed < 0:
         raise InputError(f"--seed {seed}: give 0 or more")
+    if weights is not None and kind != "composite":
+        raise InputError(f"`synth {kind}` has no captions; leave out --weights")
     if kind in FROM_SOURCES:
         if sources is None:
             raise InputError(f"`synth {kind}` needs --sources FOLDER: clips with frames/ and visible_masks/")
@@ -60,10 +69,12 @@ def prepare_recipe(
         if len(found) < 2:
             why = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "there is only this one"
             raise InputError(f"{sources}: two unoccluded objects or more are needed, found {len(found)} ({why})")
+        if kind == "composite":
+            found = caption(found, weights)
         return Recipe(kind, seed, frames, size, found, refused)
     if sources is not None:
         raise InputError(f"`synth {kind}` makes everything itself; leave out --sources")
-    if kind == "worlds" and (find_spec("mujoco") is None or find_spec("unocclude.synthesis.worlds") is None):
+    if kind == "worlds" and find_spec("mujoco") is None:
         raise InputError("`synth worlds` needs MuJoCo; install it with: pip install 'unocclude[worlds]'")
     if size is not None and min(size) < 16:
         raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
@@ -95,11 +106,10 @@ def _rigid(recipe: Recipe, index: int, seed: int) -> list[World]:
 
 
 def _worlds(recipe: Recipe, index: int, seed: int) -> list[World]:
-    from importlib import import_module
+    from unocclude.synthesis.worlds import physics_worlds
 
-    worlds = import_module("unocclude.synthesis.worlds")  # needs MuJoCo, which most runs do without
     width, height = recipe.size or (256, 256)
-    return list(worlds.physics_worlds(seed, frames=recipe.frames or 24, width=width, height=height))
+    return physics_worlds(seed, recipe.frames or 24, width, height)
 
 
 def _composite(recipe: Recipe, index: int, seed: int) -> list[World]:

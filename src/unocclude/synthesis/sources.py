@@ -9,11 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, read_masks
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files
 from unocclude.media.images import image_size, read_image
+from unocclude.perception.caption import DEFAULT, Captioner
 
 VISIBILITY = 0.95
 """From this share on an object counts as unoccluded (Diffusion-VAS section 3.4, "above 95%")."""
@@ -91,6 +93,27 @@ def find_sources(folder: str | Path) -> tuple[list[Source], dict[str, str]]:
         else:
             sources.append(source)
     return sources, refused
+
+
+def caption(sources: Sequence[Source], weights: str | Path | None = None) -> list[Source]:
+    """The sources, those without a caption of their own captioned by BLIP-2 from the object alone, on white, in its
+    first unoccluded frame (TGVAC, figure 2). weights: see `perception.caption`; None is the published checkpoint where
+    it is there; where it is not, what is said of an object stays its class name.
+    """
+    if weights is None:
+        try:
+            checkpoints.find(DEFAULT)
+        except InputError:
+            return list(sources)
+    captioner, captioned = Captioner(weights or DEFAULT), []
+    for source in sources:
+        if source.caption == source.label:
+            [picture], [mask] = source.frames([source.first], None), source.masks([source.first], None)
+            ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            alone = np.where(mask[..., None], picture, 255).astype(np.uint8)
+            source = replace(source, caption=captioner(alone[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]) or source.label)
+        captioned.append(source)
+    return captioned
 
 
 def _below(folder: Path) -> list[Path]:
