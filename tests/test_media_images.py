@@ -178,3 +178,11 @@ def test_a_huge_image_is_refused_from_its_header(tmp_path: Path, side: int) -> N
     (tmp_path / "huge.png").write_bytes(data)
     with pytest.raises(InputError, match=r"100 megapixels per frame; scale it down"):
         read_image(tmp_path / "huge.png")
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (7, 9, 3), (1, 1, 4)])
+def test_sixteen_bits_come_back(tmp_path, shape):
+    deep = np.random.default_rng(8).integers(0, 65536, shape, dtype=np.uint16)
+    write_png(tmp_path / "a.png", deep)
+    back = read_png(tmp_path / "a.png")
+    assert back.dtype == np.uint16 and np.array_equal(back, deep)

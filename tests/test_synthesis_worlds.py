@@ -1,6 +1,7 @@
 """Physics worlds: their truth is that of their pixels, they hold still for nobody, and a seed is a world."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.media.images import read_png
 from unocclude.synthesis import offscreen, physics, physics_worlds, write_world
 from unocclude.synthesis import worlds as generator
 from unocclude.synthesis.bodies import RIGID, put
@@ -56,7 +58,7 @@ def test_kinds_and_shapes(worlds):
         assert {a.shape for a in world.visible + world.amodal + world.depth} == {(64, 96)}
         assert {a.dtype for a in world.visible + world.amodal} == {np.dtype(bool)}
         assert {a.dtype for a in world.depth} == {np.dtype(np.float32)}
-        assert world.about["kind"] in ("rigid", "creature") and world.about["generator"] == "worlds"
+        assert world.about["body"] in ("rigid", "creature") and world.about["kind"] == "worlds"
         assert len(world.about["camera"]["azimuth"]) == 8
 
 
@@ -131,9 +133,14 @@ def test_written_worlds_are_read_as_truth(worlds, tmp_path):
     write_world(worlds[0], tmp_path)
     truth = read_truth(tmp_path)
     assert len(truth) == 8
+    assert json.loads((tmp_path / "meta.json").read_text())["camera"] == worlds[0].about["camera"]
     for i in range(8):
         assert np.array_equal(truth.visible[i], worlds[0].visible[i])
         assert np.array_equal(truth.amodal[i], worlds[0].amodal[i])
+        near = worlds[0].depth[i] < 65
+        written = read_png(tmp_path / "depth" / f"{i:05d}.png") / 1000
+        assert np.abs(written - worlds[0].depth[i])[near].max() <= 0.0005001
+        assert not written[np.isinf(worlds[0].depth[i])].any()
 
 
 @pytest.mark.parametrize("size", [{"frames": 0}, {"width": 15}, {"height": 8}])

@@ -119,12 +119,13 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
 def write_png(path: str | Path, array: np.ndarray, palette: np.ndarray | None = None) -> None:
     """Write a PNG whole or not at all; the same array always gives the same bytes.
 
-    `array` is uint8: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha. With `palette`, (N, 3)
-    uint8 RGB, `array` is (H, W) indices below N and the file is a palette PNG.
+    `array` is uint8 or uint16: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha. With `palette`,
+    (N, 3) uint8 RGB, `array` is (H, W) indices below N and the file is a palette PNG.
     Raises ValueError for any other array.
     """
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise ValueError(f"a PNG takes (H, W), (H, W, 3) or (H, W, 4) uint8, got {array.shape} {array.dtype}")
+    is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not is_image:
+        raise ValueError(f"a PNG takes (H, W), (H, W, 3) or (H, W, 4) uint8 or uint16, got {array.shape} {array.dtype}")
     write_bytes(path, encode_png(array) if palette is None else _encode_palette_png(array, palette))
 
 

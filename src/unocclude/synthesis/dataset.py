@@ -156,20 +156,23 @@ def clip_metas(out: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def rows(out: str | Path, count: int = 8, columns: int = 8) -> list[Row]:
-    """The first clips of a data set for `sheet.contact_sheet`, from folders or shards."""
-    out, found = Path(out), list[Row]()
-    for folder in sorted(path for path in out.glob("[0-9]*") if path.is_dir())[:count]:
-        names = sorted(path.name for path in (folder / "frames").iterdir())
-        chosen = [names[i] for i in spread(len(names), columns)]
-        found.append(_row(folder.name, {part: [read_png(folder / part / n) for n in chosen] for part in SHOWN}))
+    """The first clips of a data set, one a scene, for `sheet.contact_sheet`, from folders or shards."""
+    out, found = Path(out), dict[str, Row]()
+    for folder in sorted(path for path in out.glob("[0-9]*") if path.is_dir()):
+        if len(found) < count and (scene := folder.name.partition("_")[0]) not in found:
+            names = sorted(path.name for path in (folder / "frames").iterdir())
+            chosen = [names[i] for i in spread(len(names), columns)]
+            parts = {part: [read_png(folder / part / name) for name in chosen] for part in SHOWN}
+            found[scene] = _row(folder.name, parts)
     for shard in sorted(out.glob("[0-9]*.tar")):
         for name, members in read_shard(shard):
             if len(found) == count:
-                return found
-            numbers = spread(sum(member.startswith("frames.") for member in members), columns)
-            pictures = {part: [_decode(members[f"{part}.{i:05d}.png"]) for i in numbers] for part in SHOWN}
-            found.append(_row(name, pictures))
-    return found
+                break
+            if (scene := name.partition("_")[0]) not in found:
+                numbers = spread(sum(member.startswith("frames.") for member in members), columns)
+                parts = {part: [_decode(members[f"{part}.{i:05d}.png"]) for i in numbers] for part in SHOWN}
+                found[scene] = _row(name, parts)
+    return list(found.values())
 
 
 def _decode(data: bytes) -> np.ndarray:

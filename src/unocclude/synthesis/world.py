@@ -55,12 +55,18 @@ PARTS: dict[str, Callable[[World], list[np.ndarray]]] = {
     "visible_masks": lambda world: [mask.astype(np.uint8) * 255 for mask in world.visible],
     "amodal_masks": lambda world: [mask.astype(np.uint8) * 255 for mask in world.amodal],
     "amodal_rgb": lambda world: world.amodal_rgb,
+    "depth": lambda world: [_millimetres(depth) for depth in world.depth],
 }
+
+
+def _millimetres(depth: np.ndarray) -> np.ndarray:
+    return np.where(depth < 65.535, np.rint(1000 * np.minimum(depth, 65.535)), 0).astype(np.uint16)
 
 
 def write_world(world: World, folder: str | Path) -> None:
     """Write a world in our GT layout: frames/, visible_masks/, amodal_masks/, amodal_rgb/ (object on black)
-    as 00000.png and on, and meta.json: fps, occlusion_rate, homographies and what the world was made from.
+    as 00000.png and on, and meta.json: fps, occlusion_rate, homographies and what the world was made from; depth/ where
+    the world has depth, 16 bit, millimetres, 0 where there is nothing within 65 m.
 
     Files appear whole or not at all; meta.json comes last. Frames of an earlier, longer world are removed.
     Raises OSError when the folder cannot be written.
@@ -68,10 +74,12 @@ def write_world(world: World, folder: str | Path) -> None:
     folder = Path(folder)
     (folder / "meta.json").unlink(missing_ok=True)
     for part, images in PARTS.items():
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        sweep(folder / part)
-        names = [f"{i:05d}.png" for i in range(len(world))]
-        for name, image in zip(names, images(world), strict=True):
+        arrays = images(world)
+        if arrays or (folder / part).exists():
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            sweep(folder / part)
+        names = [f"{i:05d}.png" for i in range(len(arrays))]
+        for name, image in zip(names, arrays, strict=True):
             write_png(folder / part / name, image)
         for old in set((folder / part).glob("[0-9]*.png")) - {folder / part / name for name in names}:
             old.unlink()
@@ -79,7 +87,8 @@ def write_world(world: World, folder: str | Path) -> None:
         **world.about,
         "fps": world.fps,
         "occlusion_rate": [round(rate, 4) for rate in world.occlusion_rate],
-        "homographies": [matrix.tolist() for matrix in world.homographies],
-        "camera": [matrix.tolist() for matrix in world.camera],
     }
+    if world.homographies:
+        meta["homographies"] = [matrix.tolist() for matrix in world.homographies]
+        meta["camera"] = [matrix.tolist() for matrix in world.camera]
     write_bytes(folder / "meta.json", (json.dumps(meta, indent=1) + "\n").encode())

@@ -25,8 +25,8 @@ def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 
     objects share by half, both are visible). `amodal_rgb` is the frame's colour on `visible`; elsewhere it is the
     object drawn alone, which lacks the others' shadows.
     `occluders` is one layer: how much of the object is hidden there, and around it whatever hides some of it
-    in that frame. `about` has the generator's name, seed and attempt, the object's index, kind ("rigid" or
-    "creature") and shape, and the camera. The same arguments give the same worlds, bit for bit, on the same
+    in that frame. `about` has seed and attempt, the object's index, body ("rigid" or "creature") and
+    class (its shape), and the camera. The same arguments give the same worlds, bit for bit, on the same
     machine and OpenGL driver.
 
     Raises ValueError for sizes under 16 pixels or no frames; InputError when MuJoCo or EGL is absent;
@@ -36,8 +36,10 @@ def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 
         raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
     for attempt in range(ATTEMPTS):
         scene = build(frames, 2 * width, 2 * height, np.random.default_rng([seed, 2, attempt]))
-        about = {"generator": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
+        about = {"kind": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
         if worlds := [world for world in _film(scene, frames, width, height, about) if _worthwhile(world)]:
+            for world in worlds:
+                world.about["instance"] = f"{seed}/{world.about['object']}"
             return worlds
     raise UnoccludeError(f"seed {seed}: no scene of {frames} frames of {width}x{height} hides an object in part")
 
@@ -64,7 +66,7 @@ def _film(scene: Scene, frames: int, width: int, height: int, about: dict[str, A
     camera = {**scene.path.about(), "fovy": scene.fovy}
     worlds = [
         World(pictures, [], [], [], [], FPS, depth=depths,
-              about={**about, "object": k, "kind": thing.kind, "shape": thing.shape, "camera": camera})
+              about={**about, "object": k, "body": thing.kind, "class": thing.shape, "camera": camera})
         for k, thing in enumerate(scene.things)
     ]  # fmt: skip
     with Offscreen(model, 2 * width, 2 * height) as screen:
