@@ -223,3 +223,40 @@ def test_large_objects_and_pictures_are_looked_at_small():
     assert np.allclose(there, [(2.625, 2.625), (3996.375, 2996.375)])
     assert large.frame(0).shape == (480, 640, 3) and large.parts[0].full.look.shape[:2] == (18, 68)
     assert COMPARED > 0
+
+
+def boxes_of(visible):
+    """The expected boxes of a black clip with these masks; `gone`."""
+    masks = np.array(visible)
+    clip = Clip.from_frames(np.zeros((*masks.shape, 3), np.uint8))
+    clip.__dict__["shots"] = [range(len(clip))]
+    trajectory = Evidence(Scene(clip, MaskTrack.from_masks(masks))).trajectory
+    return trajectory.boxes, trajectory.gone
+
+
+@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_object_that_leaves_the_frame_is_not_expected_in_it(turn, backwards):
+    masks = np.zeros((20, 60, 60), bool)
+    for i in range(20):  # 24 wide, 16 high; its left edge goes from 4 by 5 a frame
+        masks[i, 20:36, 4 + 5 * i : 28 + 5 * i] = True
+    masks = np.rot90(masks, turn, axes=(1, 2))[:: -1 if backwards else 1]
+    boxes, gone = boxes_of(masks)
+    there = masks.any((1, 2))
+    assert np.array_equal(gone, ~there) and np.isnan(boxes[~there]).all()
+    sizes = boxes[there, 2:] - boxes[there, :2]
+    tall, wide = (16, 24) if turn % 2 == 0 else (24, 16)
+    assert np.abs(sizes - (wide, tall)).max() < 6
+    for i in np.flatnonzero(there):
+        x, y, w, h = cv2.boundingRect(masks[i].astype(np.uint8))
+        assert (boxes[i, :2] <= (x, y)).all() and (boxes[i, 2:] >= (x + w, y + h)).all()
+
+
+def test_what_stands_at_the_border_and_is_hidden_from_above_is_still_expected():
+    masks = np.zeros((16, 60, 60), bool)
+    masks[:, 20:, 25:40] = True
+    masks[6:11, :45] = False
+    masks[8] = False
+    boxes, gone = boxes_of(masks)
+    assert not gone.any()
+    assert np.array_equal(boxes, np.tile([25, 20, 40, 60], (16, 1)))

@@ -100,7 +100,7 @@ class Evidence:
         wells = trajectory.well_near(i)
         whole = {s for s in wells if trajectory.ratio[s] >= 0.9 and self.contact[s] <= 0.05}
         knots = [s for s in wells if s in whole or whole.isdisjoint(range(s - BOX_REACH, s + BOX_REACH + 1))]
-        return interpolate(self.work.boxes, knots, np.array([i]))[0] if knots else np.full(4, np.nan)
+        return trajectory.led(i, interpolate(self.work.boxes, knots, np.array([i]))[0]) if knots else np.full(4, np.nan)
 
     def completion_mask(self, i: int) -> np.ndarray:
         """(H, W) bool on the canvas: see `Scene.completion_mask`."""

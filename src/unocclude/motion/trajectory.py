@@ -11,11 +11,20 @@ WELL_VISIBLE = 0.7
 """A frame shows the object well when its visible area is at least this share of the largest nearby."""
 
 
+AT_BORDER = 1.5
+"""Working pixels from the frame's border at which a box counts as cut by it."""
+
+PACE = 4
+"""Frames over which an object's motion is measured."""
+OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])
+
+
 class Trajectory:
     """`ratio` (T,): visible area over the largest within `NEAR` frames of the same shot. `well` (T,) bool: frames
     that show the object well; every shot that shows it at all has one. `boxes` (T, 4): the expected whole box in
-    working pixels, linear between well-visible frames and constant before the first and after the last; NaN in shots
-    that never show it."""
+    working pixels, linear between well-visible frames, constant before the first and after the last, and led by what
+    is seen in the frame itself; NaN in shots that never show it, and while it is beyond the frame's border. `gone`
+    (T,) bool: those frames."""
 
     def __init__(self, work: Working):
         self.work = work
@@ -31,6 +40,67 @@ class Trajectory:
             knots = [i for i in shot if self.well[i]]
             if knots:
                 self.boxes[shot.start : shot.stop] = interpolate(work.boxes, knots, np.asarray(shot))
+        (x, y), scale = work.scene.offset, work.scale
+        self._frame = np.array([x, y, work.scene.width - x, work.scene.height - y]) * scale
+        self.gone = np.zeros(count, bool)
+        for shot in work.scene.shots:
+            for run in _runs(work.areas[shot.start : shot.stop] == 0):
+                beside = [shot.start + k for k in (run.start - 1, run.stop) if 0 <= k < len(shot)]
+                self.gone[shot.start + run.start : shot.start + run.stop] = all(
+                    self._leaves(i, self.boxes[i]).any() for i in beside
+                )
+        for i in range(count):
+            self.boxes[i] = self.led(i, self.boxes[i])
+
+    def led(self, i: int, box: np.ndarray) -> np.ndarray:
+        """A whole box that was expected in frame i, (4,), moved by what is seen of the object there: the least that
+        holds the visible box; where the frame's border cuts the object, on beyond it. NaN where the object is gone."""
+        if self.gone[i]:
+            return np.full(4, np.nan)
+        if not self.work.areas[i] or self.well[i] or not np.isfinite(box).all():
+            return box
+        seen, led = self.work.boxes[i], box.copy()
+        leaves = self._leaves(i, box)
+        for axis in (0, 1):
+            low, high = seen[axis], seen[axis + 2]
+            size = max(box[axis + 2] - box[axis], high - low)
+            if leaves[axis] != leaves[axis + 2]:
+                start = high - size if leaves[axis] else low
+            else:
+                start = min(max(box[axis], high - size), low)
+            led[axis], led[axis + 2] = start, start + size
+        return led
+
+    def _leaves(self, i: int, box: np.ndarray) -> np.ndarray:
+        """(4,) bool: at which sides, as in a box, the object is on its way over the frame's border: the border cuts
+        what is seen of it in a frame that does not show it well, and `box`, which is expected there, is not cut, or
+        was already going that way."""
+        nothing = np.zeros(4, bool)
+        if self.well[i] or not self.work.areas[i]:
+            return nothing
+        seen = self.work.boxes[i]
+        cut = np.abs(seen - self._frame) < AT_BORDER
+        pull = self._pull(i)
+        # how far the side across from the cut one has come, and how far it would have by the motion before
+        come, would = np.roll(seen - box, 2), np.roll(pull, 2)
+        goes = (would * OUTWARD > 1) & (would * OUTWARD > 0.5 * come * OUTWARD)
+        return cut & (~(np.abs(box - self._frame) < AT_BORDER) | goes)
+
+    def _pull(self, i: int) -> np.ndarray:
+        """(4,): how far a box's sides would have moved by frame i since the nearest frame that shows the object well,
+        if they went on as they did there; zero where nothing is known of that."""
+        frames = self.work.whole_shot(i)
+        wells = np.flatnonzero(self.well[frames.start : frames.stop]) + frames.start
+        if not len(wells):
+            return np.zeros(4)
+        nearest = int(wells[np.abs(wells - i).argmin()])
+        away = 1 if nearest < i else -1
+        earlier = [s for s in wells if 0 < (nearest - s) * away <= PACE]
+        if not earlier:
+            return np.zeros(4)
+        first = int(max(earlier, key=lambda s: abs(nearest - s)))
+        pace = (self.work.boxes[nearest] - self.work.boxes[first]) / abs(nearest - first)
+        return np.asarray(pace * abs(i - nearest))
 
     def well_near(self, i: int) -> list[int]:
         """Well-visible frames of frame i's shot: all within the working window, and the nearest one beyond it on
@@ -51,6 +121,12 @@ class Trajectory:
         left, top = max(0, int(x0 - grow)), max(0, int(y0 - grow))
         right, bottom = min(self.work.width, int(x1 + grow) + 1), min(self.work.height, int(y1 + grow) + 1)
         return np.s_[top:bottom, left:right]
+
+
+def _runs(flags: np.ndarray) -> list[range]:
+    """Where consecutive flags are set."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [range(start, stop) for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
 
 
 def interpolate(boxes: np.ndarray, knots: list[int], at: np.ndarray) -> np.ndarray:
