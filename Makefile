@@ -11,7 +11,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[diffusion,evaluation,worlds,dev]'
+		--editable '.[diffusion,evaluation,worlds,training,dev]'
 	touch $@
 
 demo: install

@@ -24,6 +24,9 @@ TRACK_FILE = "track.json"
 SYNTH_FILE = "synth.json"
 """What `unocclude synth` writes last."""
 
+TRAIN_FILE = "train.json"
+"""What `unocclude train` writes last."""
+
 # provenance comes last: a frame whose provenance is there is whole
 KINDS = ("amodal_masks", "rgba", "provenance")
 
@@ -54,7 +57,7 @@ def _is_empty(path: Path) -> bool:
 
 def _read_marks(path: Path) -> dict[str, Any] | None:
     """What this tool wrote of a run into a folder; None where it did not make the folder."""
-    for name in (RUN_FILE, RESULT_FILE, TRACK_FILE, SYNTH_FILE):
+    for name in (RUN_FILE, RESULT_FILE, TRACK_FILE, SYNTH_FILE, TRAIN_FILE):
         try:
             content = json.loads((path / name).read_text())
             if content["schema"] == SCHEMA and isinstance(content["identity"], dict):

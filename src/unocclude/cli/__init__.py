@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unocclude import __version__
-from unocclude.cli import bench, complete, evaluate, export, methods, study, synth, track
+from unocclude.cli import bench, complete, evaluate, export, methods, study, synth, track, train
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -32,6 +32,7 @@ app.command("methods")(methods.run)
 app.command("bench")(bench.run)
 app.command("study")(study.run)
 app.command("synth")(synth.run)
+app.command("train")(train.run)
 
 
 def _version(asked: bool) -> None:
@@ -60,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
-        resumable = args[:1] in (["complete"], ["track"], ["synth"])
+        resumable = args[:1] in (["complete"], ["track"], ["synth"], ["train"])
         return _fail("interrupted" + "; what is finished stays, go on with --resume" * resumable, INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output has gone; say nothing, and let nothing be flushed to it on the way out

@@ -1,0 +1,39 @@
+"""`unocclude train`: a network of ours from a configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unocclude.cli import options as shared
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="What to train: shape-prior.", show_default=False)],
+    out: shared.Out,
+    config: Annotated[
+        Path,
+        typer.Option("--config", metavar="FILE.toml", help="Tables [recipe] and [loop].", show_default=False),
+    ],
+    resume: shared.Resume = False,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Train a network.
+
+    OUT gets checkpoints/, log.jsonl, tensorboard/, samples/ and, at the end, the network as ONNX and train.json.
+    """
+    from unocclude.output import check_out
+
+    check_out(out, resume=resume, overwrite=overwrite)
+    from unocclude.cli.progress import show_progress
+    from unocclude.training.run import run_training
+
+    with show_progress(quiet, unit="steps") as progress:
+        result = run_training(recipe, config, out, resume=resume, overwrite=overwrite, progress=progress)
+    if not quiet:
+        for name, value in result["figures"].items():
+            typer.echo(f"{name:<28}{value:8.4f}")
+        for name in result["files"]:
+            typer.echo(out / name)

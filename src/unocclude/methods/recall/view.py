@@ -1,0 +1,112 @@
+"""What the shape prior looks at: a square view of a frame around the object's expected box, and what other frames show,
+laid into it box to box."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from unocclude.motion.camera import shift
+from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL
+from unocclude.motion.trajectory import Trajectory
+
+SIDE = 96
+"""Pixels of a view."""
+MARGIN = 0.3
+"""How far a view goes beyond the box, on every side, in box sizes."""
+NEAR = (-3, -1, 1, 3)
+"""Neighbours that are looked at however little they show."""
+BEST = 3
+"""Frames that show the object well, on each side."""
+REACH = 24
+"""Frames within which these are looked for."""
+CONTEXT = len(NEAR) + 2 * BEST
+PLANES = 5 + CONTEXT
+"""Of the frame itself: visible, foreign, background, still, canvas. Of every other frame what it says: 1 object, -1 not
+object, 0 nothing."""
+NUMBERS = 2 * CONTEXT
+"""Of every other frame its visible share of the whole, and its distance in time, in `REACH`."""
+
+SAYS = np.zeros(4, np.float32)
+SAYS[[BACKGROUND, STILL]] = -1.0, -0.5
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What there is to look at, at working resolution: `visible(i)` (H, W) bool, `labels(i)` (h, w) uint8 of
+    `window(i)`, and the object's trajectory."""
+
+    trajectory: Trajectory
+    visible: Callable[[int], np.ndarray]
+    labels: Callable[[int], np.ndarray]
+    window: Callable[[int], tuple[slice, slice]]
+
+
+def whole_box(sight: Sight, i: int) -> np.ndarray:
+    """x0, y0, x1, y1 of the expected box and the visible part together; NaN where nothing is expected."""
+    box, seen = sight.trajectory.boxes[i], sight.trajectory.work.boxes[i]
+    if sight.trajectory.work.areas[i] and np.isfinite(box).all():
+        return np.concatenate([np.minimum(box[:2], seen[:2]), np.maximum(box[2:], seen[2:])])
+    return box
+
+
+def place(box: np.ndarray, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """3x3 map from working pixels into the view around a box; `zoom` and `move` (in box sizes) disturb it."""
+    size = max(8.0, float((box[2:] - box[:2]).max()))
+    scale = zoom * SIDE / (size * (1 + 2 * MARGIN))
+    middle = (box[:2] + box[2:] - 1) / 2 + size * np.array(move)
+    return shift((SIDE - 1) / 2, (SIDE - 1) / 2) @ np.diag([scale, scale, 1.0]) @ shift(-middle[0], -middle[1])
+
+
+def others(trajectory: Trajectory, i: int) -> list[int | None]:
+    """Frames whose masks are laid into frame i's view: the neighbours, then the best before and the best after, nearest
+    first; None where there is none."""
+    shot = trajectory.work.whole_shot(i)
+    chosen: list[int | None] = [i + k if i + k in shot else None for k in NEAR]
+    for side in (range(max(shot.start, i - REACH), i)[::-1], range(i + 1, min(shot.stop, i + REACH + 1))):
+        best = sorted(side, key=lambda s: (-min(float(trajectory.ratio[s]), 0.95), abs(s - i)))[:BEST]
+        best = sorted((s for s in best if trajectory.work.areas[s]), key=lambda s: abs(s - i))
+        chosen += [*best, *[None] * (BEST - len(best))]
+    return chosen
+
+
+def look(sight: Sight, i: int, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frame i and its context through `view` (see `place`): (PLANES, SIDE, SIDE) and (NUMBERS,) float32."""
+    trajectory = sight.trajectory
+    planes, numbers = np.zeros((PLANES, SIDE, SIDE), np.float32), np.zeros(NUMBERS, np.float32)
+    visible, labels = sight.visible(i), sight.labels(i)
+    window = sight.window(i)
+    into = view @ shift(window[1].start, window[0].start)
+    planes[0] = _warp(visible[window].astype(np.float32), into)
+    seen = planes[0] > 0.5
+    planes[4] = _warp(np.ones(visible.shape, np.float32), view)
+    for k, label in ((1, FOREIGN), (2, BACKGROUND), (3, STILL)):
+        planes[k] = _warp((labels == label).astype(np.float32), into) * ~seen
+    # labels end with their window; beyond the canvas all is open
+    planes[1][planes[4] < 0.5] = 1
+    mine = trajectory.boxes[i]
+    for k, s in enumerate(others(trajectory, i)):
+        if s is None or not np.isfinite(trajectory.boxes[s]).all():
+            continue
+        said = SAYS[sight.labels(s)]
+        window = sight.window(s)
+        said[sight.visible(s)[window]] = 1
+        motion = view @ box_to_box(trajectory.boxes[s], mine) @ shift(window[1].start, window[0].start)
+        planes[5 + k] = _warp(said, motion)
+        numbers[k] = min(1.0, float(trajectory.ratio[s]))
+        numbers[CONTEXT + k] = np.clip((s - i) / REACH, -1, 1)
+    return planes, numbers
+
+
+def box_to_box(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """3x3 map of one box's middle and size onto another's; the aspect ratio is kept."""
+    scale = float(np.clip(np.sqrt(np.prod(target[2:] - target[:2]) / np.prod(source[2:] - source[:2])), 0.5, 2))
+    move = (target[:2] + target[2:] - 1) / 2 - scale * (source[:2] + source[2:] - 1) / 2
+    return shift(*move) @ np.diag([scale, scale, 1.0])
+
+
+def _warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    if not image.size:
+        return np.zeros((SIDE, SIDE), np.float32)
+    return cv2.warpAffine(image, motion[:2], (SIDE, SIDE), flags=cv2.INTER_LINEAR)

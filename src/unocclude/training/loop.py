@@ -1,0 +1,210 @@
+"""The one training loop, on accelerate: mixed precision, accumulation, EMA, checkpoints that resume exactly, logs."""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+from pydantic import BaseModel, ConfigDict, Field
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+
+from unocclude.media.files import write_bytes
+from unocclude.media.images import write_png
+from unocclude.training.recipe import Batch, Progress, Recipe
+
+LOG = "log.jsonl"
+KEPT = 2
+"""Checkpoints that are kept."""
+
+
+class LoopOptions(BaseModel):
+    """What every recipe's configuration has in [loop]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    batch: int = Field(32, ge=1, description="samples a step on every device")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients make a step")
+    rate: float = Field(1e-3, gt=0, description="highest learning rate; cosine down to a hundredth")
+    warmup: int = Field(100, ge=0, description="steps in which it rises")
+    decay: float = Field(0.01, ge=0, description="weight decay")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
+    precision: str = Field("no", pattern="^(no|bf16|fp16)$", description="no, bf16 or fp16")
+    seed: int = Field(0, ge=0)
+    workers: int = Field(1, ge=0, description="processes that make batches")
+    threads: int = Field(0, ge=0, description="CPU threads of torch, 0 for its own choice")
+    log_every: int = Field(20, ge=1)
+    save_every: int = Field(500, ge=1)
+    evaluate_every: int = Field(500, ge=1)
+
+
+class _Batches(Dataset[Batch]):
+    """The batches of a process from a number on."""
+
+    def __init__(self, recipe: Recipe, size: int, numbers: range):
+        self.recipe, self.size, self.numbers = recipe, size, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, k: int) -> Batch:
+        return self.recipe.batch(self.numbers[k], self.size)
+
+
+class _Step:
+    """How far the run is; saved with every checkpoint."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"done": self.done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.done = state["done"]
+
+
+def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -> dict[str, Any]:
+    """Train a recipe and write into `out`: checkpoints/, log.jsonl, tensorboard/, samples/STEP.png, and at the end the
+    exported network. Goes on from the newest checkpoint where there is one; the result is then the same as without
+    the interruption, bit for bit, on the same machine.
+
+    Returns the last evaluation's figures.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    AcceleratorState._reset_state()  # what an earlier run in this process asked for
+    accelerator = Accelerator(
+        mixed_precision=options.precision, gradient_accumulation_steps=options.accumulate,
+        log_with="tensorboard", project_dir=out,
+    )  # fmt: skip
+    for left in out.glob("checkpoints/.*.part"):  # of a killed process
+        shutil.rmtree(left)
+    recipe.prepare(max(1, options.workers), progress)
+    set_seed(options.seed)
+    network = recipe.network()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, options))
+    network, optimiser = accelerator.prepare(network, optimiser)
+    average = AveragedModel(
+        accelerator.unwrap_model(network), multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True
+    )
+    step = _Step()
+    accelerator.register_for_checkpointing(step, average, schedule)
+    checkpoints = out / "checkpoints"
+    if newest := _newest(checkpoints):
+        accelerator.load_state(str(newest))
+    log = _Log(out / LOG, step.done)
+    accelerator.init_trackers("tensorboard")
+    figures: dict[str, Any] = {}
+    begin, before = time.monotonic(), log.seconds
+    network.train()
+    sums: dict[str, list[float]] = {}
+    for batch in _batches(recipe, options, accelerator, step.done):
+        with accelerator.accumulate(network):
+            with accelerator.autocast():
+                loss, said = recipe.loss(network, batch)
+            accelerator.backward(loss)
+            if accelerator.sync_gradients:
+                accelerator.clip_grad_norm_(network.parameters(), options.clip)
+            optimiser.step()
+            optimiser.zero_grad()
+        for name, value in {"loss": float(loss.detach()), **said}.items():
+            sums.setdefault(name, []).append(value)
+        if not accelerator.sync_gradients:
+            continue
+        schedule.step()
+        average.update_parameters(accelerator.unwrap_model(network))
+        step.done += 1
+        progress("training", step.done, options.steps)
+        last = step.done == options.steps
+        entry: dict[str, Any] = {}
+        if step.done % options.log_every == 0 or last:
+            entry = {name: round(sum(values) / len(values), 6) for name, values in sums.items()}
+            entry["rate"] = schedule.get_last_lr()[0]
+            sums = {}
+        if (step.done % options.evaluate_every == 0 or last) and accelerator.is_main_process:
+            average.eval()
+            figures = recipe.evaluate(average.module)
+            entry |= figures
+            (out / "samples").mkdir(exist_ok=True)
+            write_png(out / "samples" / f"{step.done:07d}.png", recipe.picture(average.module))
+        if entry and accelerator.is_main_process:
+            seconds = round(before + time.monotonic() - begin, 1)
+            log.add({"step": step.done, **entry, "seconds": seconds})
+            accelerator.log(entry, step=step.done)
+        if step.done % options.save_every == 0 or last:
+            _save(accelerator, checkpoints, step.done)
+    average.eval()
+    if not figures and accelerator.is_main_process:  # resumed after its last step
+        figures = recipe.evaluate(average.module)
+    accelerator.end_training()
+    written = recipe.export(average.module, out) if accelerator.is_main_process else []
+    return {"figures": figures, "files": [path.name for path in written], "seconds": log.seconds}
+
+
+def _rate(step: int, options: LoopOptions) -> float:
+    """Share of the highest learning rate: up in a line, down in a cosine."""
+    if step < options.warmup:
+        return (step + 1) / options.warmup
+    share = (step - options.warmup) / max(1, options.steps - options.warmup)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def _batches(recipe: Recipe, options: LoopOptions, accelerator: Accelerator, done: int) -> Iterator[Batch]:
+    """The batches of the steps that are left, on the device; each process of several takes its own."""
+    share = accelerator.num_processes
+    first, stop = done * options.accumulate, options.steps * options.accumulate
+    numbers = range(first * share + accelerator.process_index, stop * share, share)
+    loader = DataLoader(
+        _Batches(recipe, options.batch, numbers), batch_size=None, num_workers=options.workers,
+        multiprocessing_context="fork" if options.workers else None, generator=torch.Generator(),
+    )  # fmt: skip
+    for batch in loader:
+        yield {name: value.to(accelerator.device) for name, value in batch.items()}
+
+
+def _newest(checkpoints: Path) -> Path | None:
+    found = sorted(path for path in checkpoints.glob("[0-9]*") if path.is_dir())
+    return found[-1] if found else None
+
+
+def _save(accelerator: Accelerator, checkpoints: Path, step: int) -> None:
+    """A checkpoint, whole or not at all; the newest `KEPT` stay."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    part, whole = checkpoints / f".{step:07d}.part", checkpoints / f"{step:07d}"
+    if accelerator.is_main_process:
+        shutil.rmtree(part, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(part))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        shutil.rmtree(whole, ignore_errors=True)
+        part.rename(whole)
+        for old in sorted(path for path in checkpoints.glob("[0-9]*"))[:-KEPT]:
+            shutil.rmtree(old)
+
+
+class _Log:
+    """log.jsonl: a line a logged step; what comes after a resumed checkpoint is taken back."""
+
+    def __init__(self, path: Path, done: int):
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= done]
+        self.seconds = float(json.loads(kept[-1])["seconds"]) if kept else 0.0
+        write_bytes(path, "".join(line + "\n" for line in kept).encode())
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self.seconds = float(entry["seconds"])
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,31 @@
+"""A training run from its configuration to its OUT folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unocclude import __version__
+from unocclude.output import TRAIN_FILE, OutFolder
+from unocclude.training import find, read_config
+from unocclude.training.recipe import Progress
+
+
+def run_training(
+    name: str, config: Path, out: Path, *, resume: bool, overwrite: bool, progress: Progress
+) -> dict[str, Any]:
+    """Train recipe `name` and return what train.json says. Raises InputError for a bad recipe, configuration or OUT."""
+    recipe = find(name)
+    options, loop = read_config(config, recipe)
+    identity = {"recipe": name, "options": options.model_dump(), "loop": loop.model_dump()}
+    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRAIN_FILE)
+    if not folder.finished:
+        from unocclude.training.loop import train
+
+        folder.claim("")
+        try:
+            result = train(recipe(options, loop.seed), loop, folder.path, progress)
+            folder.finish({"tool": f"unocclude {__version__}", **result})
+        finally:
+            folder.release()
+    content: dict[str, Any] = json.loads((folder.path / TRAIN_FILE).read_text())
+    return content

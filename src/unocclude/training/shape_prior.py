@@ -1,0 +1,243 @@
+"""The shape prior of `recall`: which pixels around its visible part an object covers, from its masks over time."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn import functional
+
+from unocclude.methods.recall import view as views
+from unocclude.networks.unet import UNet
+from unocclude.training import recipe, studied
+from unocclude.training.onnx import write_onnx
+from unocclude.training.recipe import Batch, Progress
+from unocclude.training.sources import Source
+from unocclude.training.studied import Studied, studied_clips
+
+FILE = "shape_prior.onnx"
+RANK = 6
+"""Ways in which a whole silhouette may differ from the mean one (the rank of the covariance of its logits)."""
+DRAWS = 8
+GROUP = 4
+"""Samples that are drawn from one clip at a time: reading it costs more than drawing."""
+
+
+class ShapeOptions(recipe.Options):
+    """[recipe] of the shape prior."""
+
+    train: list[str] = Field(description="sources of clips with truth (see training.sources)")
+    validation: list[str] = Field(description="the same, for evaluation: other seeds, other classes")
+    without: list[str] = Field([], description="classes that training never sees")
+    cache: str = Field("cache", description="folder of studied clips")
+    limit: int = Field(160, ge=1, description="clips of each validation source")
+
+
+class ShapePrior(recipe.Recipe):
+    """Input and output as in `methods.recall.view`: what is seen of a frame and its neighbours, and logits of the
+    amodal mask, with a low-rank factor of their covariance (Monteiro et al. 2020, stochastic segmentation networks)."""
+
+    name = "shape-prior"
+    summary = "recall's shape prior: masks over time to whole silhouettes"
+    Options = ShapeOptions
+    options: ShapeOptions
+
+    def prepare(self, workers: int, progress: Progress) -> None:
+        cache = Path(self.options.cache)
+        self._clips: list[Path] = []
+        for spec in self.options.train:
+            self._clips += studied_clips(Source(spec, tuple(self.options.without)), cache, workers, progress)
+        self._held = {
+            spec: studied_clips(Source(spec), cache, workers, progress)[: self.options.limit]
+            for spec in self.options.validation
+        }
+
+    def network(self) -> torch.nn.Module:
+        return UNet(views.PLANES, 1 + RANK, views.NUMBERS)
+
+    def batch(self, number: int, size: int) -> Batch:
+        rng = np.random.default_rng([self.seed, number])
+        samples: list[tuple[np.ndarray, ...]] = []
+        while len(samples) < size:
+            clip = studied.load(self._clips[int(rng.integers(len(self._clips)))])
+            samples += [sample for _ in range(GROUP) if (sample := draw(clip, rng)) is not None]
+        planes, numbers, target, weight = (np.stack(part) for part in zip(*samples[:size], strict=True))
+        return {
+            "planes": torch.from_numpy(planes), "numbers": torch.from_numpy(numbers),
+            "target": torch.from_numpy(target), "weight": torch.from_numpy(weight),
+        }  # fmt: skip
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """Cross entropy, Dice, Dice on the hidden pixels, and the stochastic network's likelihood."""
+        answer = network(batch["planes"], batch["numbers"]).float()
+        logits, factors = answer[:, :1], answer[:, 1:]
+        target, weight = batch["target"], batch["weight"]
+        entropy = (weight * functional.binary_cross_entropy_with_logits(logits, target, reduction="none")).mean()
+        share = torch.sigmoid(logits) * (weight > 0)
+        hidden = (batch["planes"][:, :1] < 0.5) & (weight > 0)
+        dice = _dice(share, target * (weight > 0))
+        has = (target * hidden).flatten(1).sum(1) > 12
+        lost = _dice(share * hidden, target * hidden)
+        dice_hidden = (lost * has).sum() / has.sum().clamp(min=1)
+        spread = _likelihood(logits.detach(), factors, target, weight)
+        total = 4 * entropy + dice.mean() + dice_hidden + 0.5 * spread
+        parts = {"entropy": entropy, "dice": dice.mean(), "dice_hidden": dice_hidden, "spread": spread}
+        return total, {name: float(part.detach()) for name, part in parts.items()}
+
+    def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
+        """mIoU, mIoU_occ and false area in views of held-out clips, every third frame; visible pixels are kept."""
+        figures: dict[str, float] = {}
+        for spec, clips in self._held.items():
+            found: dict[str, list[float]] = {"miou": [], "miou_occ": [], "false_area": []}
+            for path in clips:
+                for name, value in _judge(network, studied.load(path)):
+                    found[name].append(value)
+            kind = spec.partition("?")[0].rpartition(":")[2]
+            figures |= {f"{kind}/{name}": round(float(np.mean(v)), 4) if v else 0.0 for name, v in found.items()}
+        return figures
+
+    def picture(self, network: torch.nn.Module) -> np.ndarray:
+        """A row a clip: what is seen, evidence (red: may hide, blue: background), truth, answer, two draws."""
+        rows = []
+        for path in [path for clips in self._held.values() for path in clips[:6]]:
+            clip = studied.load(path)
+            rates = 1 - clip.visible.sum((1, 2)) / np.maximum(clip.amodal.sum((1, 2)), 1)
+            for i in np.argsort(np.abs(rates - 0.5))[:1]:
+                if (sample := _at(clip, int(i))) is not None:
+                    rows.append(_row(network, *sample))
+        return np.vstack(rows) if rows else np.zeros((1, 1, 3), np.uint8)
+
+    def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
+        example = (torch.zeros(1, views.PLANES, views.SIDE, views.SIDE), torch.zeros(1, views.NUMBERS))
+        return [write_onnx(network, example, ("planes", "numbers"), ("logits",), folder / FILE)]
+
+
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def draw(clip: Studied, rng: np.random.Generator) -> Sample | None:
+    """A disturbed sample: (planes, numbers, target, weight) as in `views.look`, target and weight (1, S, S) float32.
+    None where the clip expects nothing in the frame that was drawn."""
+    step = int(rng.choice([1, 1, 1, 2, 3]))
+    clip = clip.every(step, int(rng.integers(step))) if step > 1 else clip
+    rates = 1 - clip.visible.sum((1, 2)) / np.maximum(clip.amodal.sum((1, 2)), 1)
+    # two of three samples are of frames that hide something
+    odds = np.where(rates > 0.01, 2.0 / max(1, (rates > 0.01).sum()), 1.0 / max(1, (rates <= 0.01).sum()))
+    i = int(rng.choice(len(clip), p=odds / odds.sum()))
+    sample = _at(clip, i, float(np.exp(rng.normal(0, 0.07))), (rng.normal(0, 0.04), rng.normal(0, 0.04)))
+    if sample is None:
+        return None
+    planes, numbers, target, _ = sample
+    said = planes[5:]
+    fate = rng.uniform(size=4)
+    if fate[0] < 0.05:  # an image, or a clip that is all hidden but for this frame
+        said[:], numbers[:] = 0, 0
+    elif fate[0] < 0.3:
+        away = rng.uniform(size=views.CONTEXT) < rng.uniform(0.1, 0.8)
+        said[away], numbers[np.concatenate([away, away])] = 0, 0
+    if fate[1] < 0.1:  # nothing is known of what is in front
+        planes[1:4] = 0
+        np.maximum(said, 0, out=said)
+    if fate[2] < 0.3:
+        planes[0] = _mistaken(planes[0], rng)
+    if fate[3] < 0.5:
+        planes, target = planes[..., ::-1].copy(), target[..., ::-1].copy()
+    return planes, numbers, target, _weight(planes, target)
+
+
+def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> Sample | None:
+    box = views.whole_box(clip.sight, i)
+    if not np.isfinite(box).all():
+        return None
+    view = views.place(box, zoom, move)
+    planes, numbers = views.look(clip.sight, i, view)
+    side = (views.SIDE, views.SIDE)
+    target = cv2.warpAffine(clip.amodal[i].astype(np.float32), view[:2], side, flags=cv2.INTER_LINEAR)[None]
+    target = (target > 0.5).astype(np.float32)
+    return planes, numbers, target, _weight(planes, target)
+
+
+def _weight(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Little for what is seen anyway and for the ring around it, where errors are masks' edges, not shape."""
+    seen = (planes[0] > 0.5).astype(np.uint8)
+    ring = cv2.dilate(seen, np.ones((3, 3), np.uint8))
+    weight = np.where(seen > 0, 0.1, np.where((ring > 0) & (target[0] > 0.5), 0.3, 1.0)) * (planes[4] > 0.99)
+    return weight[None].astype(np.float32)
+
+
+def _mistaken(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A visible mask as a tracker gives it: grown or shrunk, with a bite or a lump."""
+    kind = rng.integers(4)
+    if kind < 2:
+        kernel = np.ones((3, 3), np.uint8)
+        return np.asarray(cv2.dilate(seen, kernel) if kind else cv2.erode(seen, kernel))
+    ys, xs = np.nonzero(seen > 0.5)
+    if not len(ys):
+        return seen
+    k = int(rng.integers(len(ys)))
+    out = seen.copy()
+    cv2.ellipse(
+        out, (int(xs[k]), int(ys[k])), (int(rng.integers(2, 9)), int(rng.integers(2, 9))),
+        float(rng.uniform(0, 180)), 0, 360, 0.0 if kind == 2 else 1.0, -1,
+    )  # fmt: skip
+    return out
+
+
+def _dice(share: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    both = (share * target).flatten(1).sum(1)
+    return 1 - (2 * both + 1) / (share.flatten(1).sum(1) + target.flatten(1).sum(1) + 1)
+
+
+def _likelihood(
+    logits: torch.Tensor, factors: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Negative log likelihood a pixel under logits with covariance `factors factors^T`, by `DRAWS` draws (Monteiro et
+    al. 2020, equation 7)."""
+    count = len(logits)
+    normal = torch.randn(count, DRAWS, factors.shape[1], device=factors.device)
+    drawn = logits + torch.einsum("bkr,brhw->bkhw", normal, factors)
+    wrong = functional.binary_cross_entropy_with_logits(drawn, target.expand_as(drawn), reduction="none")
+    log = -(wrong * weight).flatten(2).sum(2)
+    pixels = target[0].numel()
+    return -(torch.logsumexp(log, 1) - float(np.log(DRAWS))).mean() / pixels
+
+
+@torch.inference_mode()
+def _answer(network: torch.nn.Module, planes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """(N, 1 + RANK, S, S) float32 of a stack of samples."""
+    device = next(network.parameters()).device
+    answer = network(torch.from_numpy(planes).to(device), torch.from_numpy(numbers).to(device))
+    return np.asarray(answer.float().cpu().numpy())
+
+
+def _judge(network: torch.nn.Module, clip: Studied) -> list[tuple[str, float]]:
+    samples = [sample for i in range(0, len(clip), 3) if (sample := _at(clip, i)) is not None]
+    if not samples:
+        return []
+    planes, numbers, targets, _ = (np.stack(part) for part in zip(*samples, strict=True))
+    found = []
+    for plane, truth, logits in zip(planes, targets[:, 0] > 0.5, _answer(network, planes, numbers)[:, 0], strict=True):
+        inside = plane[4] > 0.99
+        seen = (plane[0] > 0.5) & inside
+        truth, pred = truth & inside, ((logits > 0) | seen) & inside
+        if not truth.any():
+            continue
+        found.append(("miou", float((pred & truth).sum() / (pred | truth).sum())))
+        if (truth & ~seen).sum() > 0.03 * truth.sum():
+            hidden, added = truth & ~seen, pred & ~seen
+            found.append(("miou_occ", float((hidden & added).sum() / (hidden | added).sum())))
+        else:
+            found.append(("false_area", float((pred & ~seen).sum() / truth.sum())))
+    return found
+
+
+def _row(network: torch.nn.Module, planes: np.ndarray, numbers: np.ndarray, target: np.ndarray, _: Any) -> np.ndarray:
+    answer = _answer(network, planes[None], numbers[None])[0]
+    seen = np.repeat(planes[0][..., None], 3, axis=2)
+    evidence = np.stack([planes[1], planes[0], np.maximum(planes[2], 0.5 * planes[3])], -1)
+    draws = [answer[0] + np.tensordot(np.random.default_rng(k).normal(size=RANK), answer[1:], 1) for k in range(2)]
+    masks = [target[0], *(1 / (1 + np.exp(-logits)) for logits in (answer[0], *draws))]
+    tiles = [seen, evidence, *(np.stack([mask, np.maximum(mask, planes[0]), mask], -1) for mask in masks)]
+    return np.hstack([np.pad((255 * tile).astype(np.uint8), ((1, 1), (1, 1), (0, 0))) for tile in tiles])

@@ -1,0 +1,124 @@
+"""Where clips with truth come from: generated on the fly, any data set that we read, or WebDataset shards."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import cv2
+import numpy as np
+
+from unocclude.datasets import open_dataset
+from unocclude.datasets.base import Sample
+from unocclude.errors import InputError
+from unocclude.synthesis.recipes import prepare_recipe
+from unocclude.synthesis.shards import read_shard
+from unocclude.synthesis.world import World
+
+SYNTH, SHARDS = "synth:", "shards:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """`count` scenes to learn from; `make(i)` gives the worlds of scene i, one for each of its objects.
+
+    spec: `synth:KIND?count=N&seed=S&frames=T&size=WxH`, clips that `unocclude synth` would make; `shards:FOLDER`, what
+    `unocclude synth --shards` wrote; else a data set as `unocclude.datasets.open_dataset` takes it. without: classes
+    that are left out, so that evaluation can be on what training never saw.
+    """
+
+    spec: str
+    without: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Raises InputError where the source cannot be used."""
+        if self.spec.startswith(SYNTH):
+            return _recipe(self.spec)[1]
+        if self.spec.startswith(SHARDS):
+            return len(_shard_clips(self.spec))
+        return len(_samples(self.spec))
+
+    def make(self, i: int) -> list[World]:
+        """The worlds of scene i; those of a class in `without` are left out."""
+        if self.spec.startswith(SYNTH):
+            worlds = _recipe(self.spec)[0].make(i)
+        elif self.spec.startswith(SHARDS):
+            worlds = [_from_shard(*_shard_clips(self.spec)[i])]
+        else:
+            worlds = [_from_sample(_samples(self.spec)[i])]
+        return [world for world in worlds if world.about.get("class") not in self.without]
+
+
+@lru_cache(maxsize=16)
+def _recipe(spec: str) -> tuple[Any, int]:
+    kind, _, query = spec.removeprefix(SYNTH).partition("?")
+    options = dict(parse_qsl(query))
+    known = {"count", "seed", "frames", "size", "sources"}
+    if unknown := options.keys() - known:
+        raise InputError(f"{spec}: no option {min(unknown)}; there are {', '.join(sorted(known))}")
+    try:
+        count, seed, frames = (int(options.get(name, 0)) for name in ("count", "seed", "frames"))
+        size = tuple(int(side) for side in options["size"].split("x")) if "size" in options else None
+    except ValueError:
+        raise InputError(f"{spec}: count, seed and frames are numbers, size is WIDTHxHEIGHT") from None
+    if count < 1 or (size is not None and len(size) != 2):
+        raise InputError(f"{spec}: give count=N, 1 or more, and size=WIDTHxHEIGHT if any")
+    sources = Path(options["sources"]) if "sources" in options else None
+    return prepare_recipe(kind, seed, frames or None, size, sources), count
+
+
+@lru_cache(maxsize=16)
+def _samples(spec: str) -> list[Sample]:
+    samples = open_dataset(spec)
+    for sample in samples:
+        if not sample.has_truth:
+            raise InputError(f"{spec}: {sample.name} does not tell the whole object; nothing can be learnt from it")
+    return samples
+
+
+def _from_sample(sample: Sample) -> World:
+    truth, clip = sample.truth, sample.clip
+    if truth.amodal is None:
+        raise InputError(f"{sample.name} has boxes for truth; masks are needed to learn from")
+    numbers = range(len(clip))
+    frames, visible = [clip[i] for i in numbers], [truth.visible[i] for i in numbers]
+    amodal = [truth.amodal[i] for i in numbers]
+    rgb = [truth.rgb(i) if truth.rgb is not None else np.zeros_like(frames[i]) for i in numbers]
+    return World(frames, visible, amodal, rgb, [], clip.fps)
+
+
+@lru_cache(maxsize=16)
+def _shard_clips(spec: str) -> list[tuple[Path, str]]:
+    folder = Path(spec.removeprefix(SHARDS))
+    found = [(path, name) for path in sorted(folder.glob("*.tar")) for name, _ in read_shard(path)]
+    if not found:
+        raise InputError(f"{folder} holds no shard; make some with `unocclude synth KIND -o {folder} --shards`")
+    return found
+
+
+@lru_cache(maxsize=1)
+def _shard(path: Path) -> dict[str, dict[str, bytes]]:
+    return dict(read_shard(path))
+
+
+def _from_shard(path: Path, name: str) -> World:
+    members = _shard(path)[name]
+
+    def part(kind: str) -> Iterator[np.ndarray]:
+        for member in sorted(m for m in members if m.startswith(f"{kind}.")):
+            image = cv2.imdecode(np.frombuffer(members[member], np.uint8), cv2.IMREAD_UNCHANGED)
+            if image is None:
+                raise InputError(f"{path}: {name}.{member} is damaged; make the shard again")
+            yield image > 127 if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+    return World(
+        list(part("frames")),
+        list(part("visible_masks")),
+        list(part("amodal_masks")),
+        list(part("amodal_rgb")),
+        [],
+        24.0,
+    )

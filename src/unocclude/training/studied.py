@@ -1,0 +1,160 @@
+"""Clips with truth, studied once: visible and amodal masks and occlusion labels at working resolution, kept on disk, so
+that training draws many samples from each."""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from unocclude.clip import Clip
+from unocclude.masks import MaskTrack
+from unocclude.media.files import write_bytes
+from unocclude.methods.recall.view import Sight
+from unocclude.motion.evidence import MARGIN
+from unocclude.motion.trajectory import Trajectory
+from unocclude.scene import Scene
+from unocclude.synthesis.parallel import unordered
+from unocclude.synthesis.world import World
+from unocclude.training.sources import Source
+
+PAD = 0.25
+"""Share of a cut clip's frame by which its canvas goes beyond it; the truth is known there."""
+
+
+@dataclass(frozen=True)
+class Studied:
+    """visible, amodal (T, H, W) bool; labels (T, H, W) uint8, unknown outside the window; offset (x, y) of the frame
+    on the canvas. All at working resolution."""
+
+    visible: np.ndarray
+    amodal: np.ndarray
+    labels: np.ndarray
+    offset: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.visible)
+
+    def every(self, step: int, start: int = 0) -> "Studied":
+        """Every so many frames of it: the same object, faster."""
+        part = slice(start, None, step)
+        return Studied(self.visible[part], self.amodal[part], self.labels[part], self.offset)
+
+    @cached_property
+    def sight(self) -> Sight:
+        count, height, width = self.visible.shape
+        shot = range(count)
+        scene = SimpleNamespace(shots=[shot], offset=self.offset, width=width, height=height)
+        work: Any = SimpleNamespace(
+            scene=scene, scale=1.0, width=width, height=height, areas=self.visible.sum((1, 2), dtype=float),
+            boxes=np.array([_box(mask) for mask in self.visible], float),
+            whole_shot=lambda i: shot, shot=lambda i: shot,
+        )  # fmt: skip
+        trajectory = Trajectory(cast(Any, work))
+        windows = [trajectory.window(i, MARGIN) for i in shot]
+        return Sight(
+            trajectory,
+            lambda i: cast(np.ndarray, self.visible[i]),
+            lambda i: cast(np.ndarray, self.labels[i][windows[i]]),
+            lambda i: windows[i],
+        )
+
+
+def _box(mask: np.ndarray) -> list[int]:
+    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return [int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1] if len(ys) else [0, 0, 0, 0]
+
+
+def study(
+    frames: Sequence[np.ndarray], visible: Sequence[np.ndarray], amodal: Sequence[np.ndarray], cut: bool = False
+) -> Studied | None:
+    """Study a clip; frames (H, W, 3) uint8, masks (H, W) bool. cut: cut the frame down and leave the canvas, so that
+    the object goes on beyond the border. None where nothing of the object is visible."""
+    pad = 0.0
+    if cut:
+        height, width = (int(side / (1 + 2 * PAD)) for side in frames[0].shape[:2])
+        y, x = round(height * PAD), round(width * PAD)
+        inner = np.s_[y : y + height, x : x + width]
+        canvas = np.s_[: height + 2 * y, : width + 2 * x]
+        frames, visible = [frame[inner] for frame in frames], [mask[inner] for mask in visible]
+        amodal, pad = [mask[canvas] for mask in amodal], PAD
+    if not any(mask.any() for mask in visible):
+        return None
+    clip = Clip.from_frames(frames)
+    clip.__dict__["shots"] = [range(len(clip))]
+    scene = Scene(clip, MaskTrack.from_masks(visible), pad=pad)
+    evidence = scene.evidence
+    work = evidence.work
+    labels = np.zeros((len(frames), work.height, work.width), np.uint8)
+    for i in range(len(frames)):
+        labels[i][evidence.window(i)] = evidence.labels[i]
+    offset = (round(scene.offset[0] * work.scale), round(scene.offset[1] * work.scale))
+    seen = np.array([work.visible[i] for i in range(len(frames))])
+    whole = np.array([work.shrink(np.asarray(mask)) for mask in amodal]) | seen
+    return Studied(seen, whole, labels, offset)
+
+
+def study_world(world: World, cut: bool = False) -> Studied | None:
+    """`study` of a generated world."""
+    return study(world.frames, world.visible, world.amodal, cut)
+
+
+def save(path: Path, studied: Studied) -> None:
+    """Write it packed, whole or not at all."""
+    buffer = io.BytesIO()
+    visible, amodal = np.packbits(studied.visible), np.packbits(studied.amodal)
+    labels = np.packbits(np.unpackbits(studied.labels[..., None], axis=-1, bitorder="little", count=2))
+    np.savez(
+        buffer, shape=studied.visible.shape, offset=studied.offset, visible=visible, amodal=amodal, labels=labels
+    )  # fmt: skip
+    write_bytes(path, buffer.getvalue())
+
+
+def load(path: Path) -> Studied:
+    """What `save` wrote."""
+    with np.load(path) as data:
+        shape = tuple(data["shape"])
+        count = int(np.prod(shape))
+        visible, amodal = (np.unpackbits(data[name], count=count).reshape(shape) > 0 for name in ("visible", "amodal"))
+        labels = np.unpackbits(data["labels"], count=2 * count).reshape(*shape, 2)
+        x, y = data["offset"].tolist()
+        return Studied(visible, amodal, labels[..., 0] + 2 * labels[..., 1], (x, y))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Studies scene i of a source into `folder` unless that is done; goes to worker processes. A part of the clips is
+    cut (see `study`)."""
+
+    source: Source
+    folder: Path
+
+    def __call__(self, i: int) -> int:
+        done = self.folder / f"{i:06d}.done"
+        if not done.exists():
+            for k, world in enumerate(self.source.make(i)):
+                studied = study_world(world, cut=(i + k) % 4 == 3)
+                if studied is not None:
+                    save(self.folder / f"{i:06d}_{k}.npz", studied)
+            write_bytes(done, b"")
+        return i
+
+
+def studied_clips(source: Source, cache: Path, workers: int, progress: Callable[[str, int, int], None]) -> list[Path]:
+    """The files of all studied clips of a source, in order; what is not in `cache` yet is made first."""
+    scenes = re.sub(r"count=\d+&?", "", source.spec)  # a longer run goes on from a shorter one's
+    key = hashlib.sha256(repr((scenes, source.without)).encode()).hexdigest()[:12]
+    folder = cache / f"{source.spec.partition('?')[0].replace('/', '_').replace(':', '_')}-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    count = source.count
+    todo = [i for i in range(count) if not (folder / f"{i:06d}.done").exists()]
+    for n, _ in enumerate(unordered(Study(source, folder), todo, workers)):
+        progress("studying clips", count - len(todo) + n + 1, count)
+    names = sorted(path.name for path in folder.glob("*.npz"))
+    return [folder / name for name in names if int(name[:6]) < count]

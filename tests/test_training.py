@@ -1,0 +1,183 @@
+"""Training: the loop against plain versions, exact resume, bad configurations, sources, and ONNX against torch."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from unocclude import InputError
+from unocclude.cli import main
+from unocclude.media.files import write_bytes
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+pytest.importorskip("tensorboard")
+
+from unocclude import training  # noqa: E402
+from unocclude.training.loop import LoopOptions, train  # noqa: E402
+from unocclude.training.recipe import Recipe  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+def quiet(stage, done, total):
+    pass
+
+
+class Line(Recipe):
+    """Fits y = 2 x + 1."""
+
+    name, summary = "line", "a test"
+
+    def prepare(self, workers, progress):
+        pass
+
+    def network(self):
+        return torch.nn.Linear(1, 1)
+
+    def batch(self, number, size):
+        x = np.random.default_rng([self.seed, number]).normal(size=(size, 1)).astype(np.float32)
+        return {"x": torch.from_numpy(x), "y": torch.from_numpy(2 * x + 1)}
+
+    def loss(self, network, batch):
+        noise = torch.rand(1)  # so that a resumed run must have the generator's state, too
+        loss = ((network(batch["x"]) - batch["y"]) ** 2).mean() * (0.5 + noise[0])
+        return loss, {"number": float(batch["x"][0])}
+
+    def evaluate(self, network):
+        return {"slope": float(network.weight.detach())}
+
+    def picture(self, network):
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def export(self, network, folder):
+        values = [float(value) for part in network.parameters() for value in part.detach().flatten()]
+        write_bytes(folder / "line.json", json.dumps(values).encode())
+        return [folder / "line.json"]
+
+
+def options(**changes):
+    return LoopOptions(**{"steps": 12, "batch": 8, "rate": 0.05, "warmup": 3, "ema": 0.9, "workers": 0,
+                          "log_every": 2, "save_every": 4, "evaluate_every": 6, **changes})  # fmt: skip
+
+
+def run(out, loop, recipe=Line, steps=None):
+    """Train; `steps`: stop as a killed process would, after so many."""
+
+    def progress(stage, done, total):
+        if steps is not None and done > steps:
+            raise KeyboardInterrupt
+
+    out.mkdir(exist_ok=True)
+    return train(recipe(recipe.Options(), loop.seed), loop, out, progress)
+
+
+def plain(loop, numbers):
+    """The weights and their running average by the book: AdamW, cosine, clipping, no accelerate."""
+    recipe = Line(Line.Options(), loop.seed)
+    from accelerate.utils import set_seed
+
+    set_seed(loop.seed)
+    network = recipe.network()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=loop.rate, weight_decay=loop.decay)
+    average = None
+    for step in range(loop.steps):
+        share = (step + 1) / 3 if step < 3 else 0.01 + 0.495 * (1 + math.cos(math.pi * (step - 3) / (loop.steps - 3)))
+        for group in optimiser.param_groups:
+            group["lr"] = loop.rate * share
+        for k in range(loop.accumulate):
+            loss, _ = recipe.loss(network, recipe.batch(numbers(step, k), loop.batch))
+            (loss / loop.accumulate).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), loop.clip)
+        optimiser.step()
+        optimiser.zero_grad()
+        now = [value.detach().clone() for value in network.parameters()]
+        average = (
+            now if average is None else [loop.ema * a + (1 - loop.ema) * b for a, b in zip(average, now, strict=True)]
+        )
+    return [float(value) for part in average for value in part.flatten()]
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_loop_does_what_the_book_says(tmp_path, accumulate):
+    loop = options(accumulate=accumulate)
+    result = run(tmp_path / "a", loop)
+    found = json.loads((tmp_path / "a" / "line.json").read_text())
+    assert found == pytest.approx(plain(loop, lambda step, k: step * accumulate + k), abs=1e-6)
+    assert result["figures"] == {"slope": pytest.approx(found[0])} and result["files"] == ["line.json"]
+    lines = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
+    assert [("slope" in line) for line in lines] == [False, False, True, False, False, True]
+    assert sorted(path.name for path in (tmp_path / "a" / "checkpoints").iterdir()) == ["0000008", "0000012"]
+    assert sorted(path.name for path in (tmp_path / "a" / "samples").iterdir()) == ["0000006.png", "0000012.png"]
+    assert any((tmp_path / "a" / "tensorboard").rglob("events*"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"accumulate": 2, "precision": "bf16"}, {"workers": 1}])
+@pytest.mark.parametrize("stop", [1, 5, 8, 11])
+def test_a_resumed_run_ends_as_if_never_stopped(tmp_path, changes, stop):
+    loop = options(**changes)
+    run(tmp_path / "whole", loop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", loop, steps=stop)
+    run(tmp_path / "parts", loop)
+    whole, parts = ((tmp_path / name / "line.json").read_bytes() for name in ("whole", "parts"))
+    assert whole == parts
+    whole, parts = (
+        [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (tmp_path / n / "log.jsonl").open()]
+        for n in ("whole", "parts")
+    )
+    assert whole == parts
+
+
+def test_a_checkpoint_that_was_being_written_is_swept(tmp_path):
+    loop = options()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a", loop, steps=6)
+    (tmp_path / "a" / "checkpoints" / ".0000008.part").mkdir()
+    run(tmp_path / "a", loop)
+    assert not list((tmp_path / "a" / "checkpoints").glob(".*"))
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(training.RECIPES, "line", f"{__name__}:Line")
+    config = tmp_path / "line.toml"
+    config.write_text("[loop]\nsteps = 4\nbatch = 2\nworkers = 0\nema = 0.5\n")
+    arguments = ["train", "line", "--config", str(config), "-o", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert "slope" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "train.json").read_text())["files"] == ["line.json"]
+    assert main(arguments) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main([*arguments, "--resume"]) == 0
+    config.write_text("[loop]\nsteps = 5\n")
+    assert main([*arguments, "--resume"]) == 2
+    assert "other arguments (loop)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ("[loop\n", "is not TOML"),
+        ("[loop]\nsteps = 0\n", "loop.steps|steps: Input should be greater"),
+        ("[loop]\nstep = 3\n", "step: Extra inputs"),
+        ("[recipe]\nx = 3\n", "x: Extra inputs"),
+        ("[lop]\n", "unknown table or key lop"),
+        (None, "cannot be read"),
+    ],
+)
+def test_bad_configurations_are_one_line(tmp_path, monkeypatch, capsys, content, said):
+    monkeypatch.setitem(training.RECIPES, "line", f"{__name__}:Line")
+    config = tmp_path / "line.toml"
+    if content is not None:
+        config.write_text(content)
+    assert main(["train", "line", "--config", str(config), "-o", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and any(part in err for part in said.split("|"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_recipe_names_those_there_are():
+    with pytest.raises(InputError, match="there is no recipe shapes; there are shape-prior"):
+        training.find("shapes")
