@@ -1,6 +1,7 @@
 """A small clip with known truth, and methods to run on it, for the tests of what lies around the methods."""
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,11 @@ class Drawing(Method):
     class Options(MethodOptions):
         reach: int = Field(6, ge=1, le=20, description="how far it may grow, in pixels")
         shout: bool = False
+        dawdle: float = Field(0, ge=0, description="seconds to wait before every frame")
 
     def complete(self, scene, start=0):
         for i in range(start, len(scene)):
+            time.sleep(self.options.dawdle)
             drawn = [self._draw(scene, i, k) for k in range(self.setting.hypotheses)]
             yield (drawn[0] if len(drawn) == 1 else FrameResult(**vars(drawn[0]) | {"hypotheses": tuple(drawn)}))
 

@@ -584,7 +584,7 @@ def test_ctrl_c_in_a_real_process(tmp_path):
         "--method",
         "drawing",
     ]
-    process = python("-c", RUN, *command, "--hypotheses", "4")
+    process = python("-c", RUN, *command, "--set", "dawdle=0.3")
     while not (out / "rgba").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
