@@ -8,9 +8,10 @@ import pytest
 
 from unocclude.synthesis import sprite_world
 from unocclude.synthesis.backdrops import Camera
-from unocclude.synthesis.figures import FIGURES, bone_plate
+from unocclude.synthesis.figures import bone_plate
 from unocclude.synthesis.paint import BANK, Patch, Sprite, cloth, over, plate, scaled, shifted, turned
 from unocclude.synthesis.sheet import Row, contact_sheet, spread
+from unocclude.synthesis.sprites import FIGURES
 
 
 def check_truth(world):

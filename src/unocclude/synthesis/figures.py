@@ -46,7 +46,8 @@ class Part:
 @dataclass
 class Figure:
     """Parts by name, parents first; angles: name → (T,); feet: names of the parts that touch the ground; pitch:
-    (T,) of the whole; bounce: (T,) its height over the ground; middle: of the figure over its standing point."""
+    (T,) of the whole; bounce: (T,) its height over the ground; middle: of the figure over its standing point; pace: how
+    far it goes forward in a frame without feet, in its height; slides: its feet do not carry it anywhere."""
 
     kind: str
     name: str
@@ -56,23 +57,26 @@ class Figure:
     pitch: np.ndarray
     bounce: np.ndarray
     middle: tuple[float, float]
+    pace: float = 0.0
+    slides: bool = False
 
     def pose(self, density: float) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
         """Its plates, far ones first, with where they lie in every frame, (T, 3, 3), in units around its middle above
         the standing point, the lowest foot on the ground; and how far it goes forward in a frame."""
         count = len(self.pitch)
+        speed = self.pace
         lying: dict[str, np.ndarray] = {"": turned(self.pitch)}
         for name, part in self.parts.items():
             own = turned(part.rest + self.angles.get(name, np.zeros(count)))
             lying[name] = lying[part.parent] @ shifted(*part.joint) @ own
-        down, speed = np.zeros(count), 0.0
+        down = np.zeros(count)
         if self.feet:
             ankles = np.stack([lying[foot] @ np.array([0, 0, 1]) for foot in self.feet])
             soles = np.array([self.parts[foot].widths[0][1] for foot in self.feet])
             x, down = ankles[..., 0], (ankles[..., 1] + soles[:, None]).max(0)
             # a foot that goes back stands on the ground and must not slide: as fast the figure goes forward
             steps = -np.diff(x, axis=1)
-            speed = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
+            speed = float(steps[steps > 0].mean()) if (steps > 0).any() and not self.slides else 0.0
         lift = shifted(np.full(count, -self.middle[0]), -down - self.bounce)
         plates = []
         for name, part in sorted(self.parts.items(), key=lambda item: item[1].depth):
@@ -108,7 +112,7 @@ def bone_plate(length: float, widths: Widths, look: Look, density: float) -> tup
     return plate(colour, coverage), (-u[0] * density, -v[0] * density)
 
 
-def _sheet(hue: float, vivid: float, rng: Generator, contrast: float | None = None, tone: float = 1.0) -> Look:
+def sheet(hue: float, vivid: float, rng: Generator, contrast: float | None = None, tone: float = 1.0) -> Look:
     """One cloth that several parts are cut from."""
     sheet = np.clip(cloth(72, 72, hue, vivid, rng, contrast) * tone, 0, 255).astype(np.uint8)
 
@@ -120,7 +124,7 @@ def _sheet(hue: float, vivid: float, rng: Generator, contrast: float | None = No
     return look
 
 
-def _plain(colour: tuple[float, float, float]) -> Look:
+def plain(colour: tuple[float, float, float]) -> Look:
     return lambda height, width: np.full((height, width, 3), colour, np.float32)
 
 
@@ -128,12 +132,12 @@ def person(frames: int, rng: Generator) -> Figure:
     """Somebody who walks, strolls, marches or runs."""
     stout = rng.uniform(0.8, 1.35)
     tone = rng.uniform(0.35, 1.0)
-    skin = _plain((235 * tone, 190 * tone, 160 * tone))
-    top = _sheet(rng.uniform(), rng.uniform(0.1, 0.9), rng)
-    legs = _sheet(rng.uniform(), rng.uniform(0, 0.5), rng, rng.uniform(0.05, 0.4), rng.uniform(0.5, 1))
+    skin = plain((235 * tone, 190 * tone, 160 * tone))
+    top = sheet(rng.uniform(), rng.uniform(0.1, 0.9), rng)
+    legs = sheet(rng.uniform(), rng.uniform(0, 0.5), rng, rng.uniform(0.05, 0.4), rng.uniform(0.5, 1))
     shorts, short_sleeves, skirt = rng.uniform() < 0.3, rng.uniform() < 0.5, rng.uniform() < 0.22
-    shoe = _plain(tuple(rng.uniform(20, 220, 3)))
-    hair = _plain(tuple(np.array([120, 80, 45]) * rng.uniform(0.15, 1.5)))
+    shoe = plain(tuple(rng.uniform(20, 220, 3)))
+    hair = plain(tuple(np.array([120, 80, 45]) * rng.uniform(0.15, 1.5)))
     shank, forearm = (skin if shorts or skirt else legs), (skin if short_sleeves else top)
     s = stout
     down = np.pi
@@ -169,7 +173,7 @@ def person(frames: int, rng: Generator) -> Figure:
                                  light),
         }  # fmt: skip
     if rng.uniform() < 0.25:  # a bag or rucksack
-        bag = _sheet(rng.uniform(), 0.7, rng, 0.3)
+        bag = sheet(rng.uniform(), 0.7, rng, 0.3)
         parts["bag"] = Part(
             "torso", (0.06, -0.085 * s), rng.uniform(-0.15, 0.15), 0.17, [(0, 0.05), (1, 0.04)], bag, 48
         )
@@ -195,9 +199,9 @@ def animal(frames: int, rng: Generator) -> Figure:
     name = str(rng.choice(list(ANIMALS)))
     body, thick, leg, neck, lift, head, tail, hue, vivid = ANIMALS[name]
     body, thick, leg, neck, tail = (v * rng.uniform(0.88, 1.14) for v in (body, thick, leg, neck, tail))
-    fur = _sheet(hue + rng.uniform(-0.04, 0.04), vivid * rng.uniform(0.3, 1.2), rng, rng.uniform(0.2, 1.0))
-    dark = _sheet(hue, vivid * 0.6, rng, 0.2, 0.5)
-    eye = _plain((15, 12, 12))
+    fur = sheet(hue + rng.uniform(-0.04, 0.04), vivid * rng.uniform(0.3, 1.2), rng, rng.uniform(0.2, 1.0))
+    dark = sheet(hue, vivid * 0.6, rng, 0.2, 0.5)
+    eye = plain((15, 12, 12))
     slim = thick * rng.uniform(0.3, 0.42)
     parts = {
         "body": Part("", (0, 0), 0, body, [(0, thick * 0.8), (0.45, thick * 0.9), (0.8, thick), (1, thick * 0.75)],
@@ -244,14 +248,14 @@ def animal(frames: int, rng: Generator) -> Figure:
 def bird(frames: int, rng: Generator) -> Figure:
     """A bird that flies: its wings beat."""
     hue, vivid = rng.uniform(), rng.uniform(0.1, 0.9)
-    feather, other = _sheet(hue, vivid, rng, rng.uniform(0.2, 0.9)), _sheet(hue + 0.4, vivid, rng, 0.5)
-    beak = _plain((225, 160, 50))
+    feather, other = sheet(hue, vivid, rng, rng.uniform(0.2, 0.9)), sheet(hue + 0.4, vivid, rng, 0.5)
+    beak = plain((225, 160, 50))
     long = rng.uniform(0.3, 0.48)
     parts = {
         "body": Part("", (-long / 2, 0), 0, long, [(0, 0.05), (0.55, 0.1), (1, 0.06)], feather, 30),
         "tail": Part("body", (0.02, 0), np.pi + 0.05, rng.uniform(0.12, 0.3), [(0, 0.04), (1, 0.07)], other, 25),
         "head": Part("body", (long + 0.02, -0.04), -0.2, 0.09, [(0, 0.06), (0.5, 0.07), (1, 0.05)], feather, 34),
-        "eye": Part("head", (0.06, -0.015), 0, 0.004, [(0, 0.012), (1, 0.012)], _plain((10, 10, 10)), 36),
+        "eye": Part("head", (0.06, -0.015), 0, 0.004, [(0, 0.012), (1, 0.012)], plain((10, 10, 10)), 36),
         "beak": Part("head", (0.11, 0.01), 0.1, rng.uniform(0.06, 0.14), [(0, 0.025), (1, 0.006)], beak, 33),
     }
     span = rng.uniform(0.25, 0.38)
@@ -262,6 +266,3 @@ def bird(frames: int, rng: Generator) -> Figure:
                                     depth - 1, light)  # fmt: skip
     angles, pitch, bounce = gaits.wings(frames, rng)
     return Figure("bird", "bird", parts, angles, [], pitch, bounce, (0, 0))
-
-
-FIGURES: dict[str, Callable[[int, Generator], Figure]] = {"person": person, "animal": animal, "bird": bird}

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from unocclude.synthesis.backdrops import Backdrop, Camera, Grain
-from unocclude.synthesis.figures import FIGURES, Figure
+from unocclude.synthesis.bystanders import poser, rider
+from unocclude.synthesis.figures import Figure, animal, bird, person
 from unocclude.synthesis.paint import Patch, Sprite, cloth, over, plate, scaled, shifted, turned
 from unocclude.synthesis.plates import SILHOUETTES, silhouette
 from unocclude.synthesis.world import World
@@ -48,7 +49,7 @@ def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> Worl
     tall = min(width, height) * r_object.uniform(0.42, 0.85)
     floor = height * r_object.uniform(0.72, 0.98)
     camera = Camera.draw(frames, width, height, r_camera)
-    kind = str(r_object.choice(KINDS, p=[0.36, 0.32, 0.1, 0.22]))
+    kind = str(r_object.choice(KINDS, p=[0.22, 0.2, 0.1, 0.24, 0.07, 0.17]))
     object_ = _sprite(kind, tall, floor, 0.5, camera, r_object)
     backdrop = Backdrop(camera, floor - 0.3 * tall, r_back)
     behind = []
@@ -108,11 +109,14 @@ def _put(scene: np.ndarray, patch: Patch) -> tuple[tuple[slice, slice], np.ndarr
 # Things that move -------------------------------------------------------------------------------------------
 
 
-KINDS = ["person", "animal", "bird", "shape"]
+FIGURES: dict[str, Callable[[int, Generator], Figure]] = {
+    "person": person, "poser": poser, "rider": rider, "animal": animal, "bird": bird,
+}  # fmt: skip
+KINDS = [*FIGURES, "shape"]
 
 
 def _other(rng: Generator) -> str:
-    return str(rng.choice(KINDS, p=[0.4, 0.3, 0.1, 0.2]))
+    return str(rng.choice(KINDS, p=[0.22, 0.18, 0.1, 0.24, 0.08, 0.18]))
 
 
 def _wave(camera: Camera, low: float, high: float, rng: Generator) -> np.ndarray:
