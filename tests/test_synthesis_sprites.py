@@ -128,7 +128,7 @@ def test_figures_stand_on_the_ground(kind):
         assert len(plates) == len(figure.parts)
         if not figure.feet:
             continue
-        assert 0 < speed < 0.2  # forward, less than a fifth of its height in a frame
+        assert speed == 0 if figure.slides else 0 < speed < 0.2  # forward, less than a fifth of its height in a frame
         for i in range(12):
             picture = np.zeros((160, 300, 4), np.float32)
             for image, place in plates:
