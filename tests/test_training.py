@@ -131,6 +131,16 @@ def test_a_resumed_run_ends_as_if_never_stopped(tmp_path, changes, stop):
     assert whole == parts
 
 
+def test_a_run_begins_with_another_ones_average(tmp_path):
+    run(tmp_path / "first", options())
+    run(tmp_path / "second", options(begin=str(tmp_path / "first"), steps=1, rate=1e-9))
+    run(tmp_path / "fresh", options(steps=1, rate=1e-9))
+    first, second, fresh = (json.loads((tmp_path / n / "line.json").read_text()) for n in ("first", "second", "fresh"))
+    assert second == pytest.approx(first, abs=1e-6) and fresh != pytest.approx(first, abs=0.1)
+    with pytest.raises(InputError, match="has no checkpoint to begin with"):
+        run(tmp_path / "third", options(begin=str(tmp_path / "nowhere")))
+
+
 def test_a_checkpoint_that_was_being_written_is_swept(tmp_path):
     loop = options()
     with pytest.raises(KeyboardInterrupt):

@@ -30,7 +30,7 @@ def clip(world):
 
 
 def test_studied_clips_come_back(clip, tmp_path):
-    studied.save(tmp_path / "a.npz", clip)
+    (tmp_path / "a.npz").write_bytes(studied.packed(clip))
     back = studied.load(tmp_path / "a.npz")
     for name in ("visible", "amodal", "labels"):
         assert np.array_equal(getattr(back, name), getattr(clip, name))
@@ -181,6 +181,7 @@ steps = 2
 batch = 4
 threads = 1
 workers = 0
+precision = "bf16"
 """
     )
     weights = []
@@ -189,4 +190,8 @@ workers = 0
         weights.append((tmp_path / name / shape_prior.FILE).read_bytes())
         assert len(list((tmp_path / "cache").rglob("*.npz"))) >= 3
     assert weights[0] == weights[1]
+    session = onnxruntime.InferenceSession(weights[0], providers=["CPUExecutionProvider"])
+    planes = np.zeros((1, views.PLANES, views.SIDE, views.SIDE), np.float32)
+    [logits] = session.run(None, {"planes": planes, "numbers": np.zeros((1, views.NUMBERS), np.float32)})
+    assert logits.dtype == np.float32
     assert capsys.readouterr().out == ""

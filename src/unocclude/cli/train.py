@@ -9,7 +9,10 @@ from unocclude.cli import options as shared
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="What to train: shape-prior.", show_default=False)],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="shape-prior.", show_default=False),
+    ],
     out: shared.Out,
     config: Annotated[
         Path,

@@ -16,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from unocclude.errors import InputError
 from unocclude.media.files import write_bytes
 from unocclude.media.images import write_png
+from unocclude.networks.loading import check_names
 from unocclude.training.recipe import Batch, Progress, Recipe
 
 LOG = "log.jsonl"
+AVERAGE = "custom_checkpoint_1.pkl"
 KEPT = 2
 """Checkpoints that are kept."""
 
@@ -39,6 +42,7 @@ class LoopOptions(BaseModel):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
     precision: str = Field("no", pattern="^(no|bf16|fp16)$", description="no, bf16 or fp16")
+    begin: str = Field("", description="OUT of an earlier run, whose averaged weights this one begins with")
     seed: int = Field(0, ge=0)
     workers: int = Field(1, ge=0, description="processes that make batches")
     threads: int = Field(0, ge=0, description="CPU threads of torch, 0 for its own choice")
@@ -92,14 +96,16 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
     recipe.prepare(max(1, options.workers), progress)
     set_seed(options.seed)
     network = recipe.network()
+    if options.begin:
+        _begin(network, Path(options.begin))
+    # made before accelerate wraps the network in its precision
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
+    average.to(accelerator.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, options))
     network, optimiser = accelerator.prepare(network, optimiser)
-    average = AveragedModel(
-        accelerator.unwrap_model(network), multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True
-    )
     step = _Step()
-    accelerator.register_for_checkpointing(step, average, schedule)
+    accelerator.register_for_checkpointing(step, average, schedule)  # `AVERAGE` is the second of them
     checkpoints = out / "checkpoints"
     if newest := _newest(checkpoints):
         accelerator.load_state(str(newest))
@@ -171,6 +177,17 @@ def _batches(recipe: Recipe, options: LoopOptions, accelerator: Accelerator, don
     )  # fmt: skip
     for batch in loader:
         yield {name: value.to(accelerator.device) for name, value in batch.items()}
+
+
+def _begin(network: torch.nn.Module, earlier: Path) -> None:
+    """Give a network the averaged weights of an earlier run's newest checkpoint."""
+    checkpoint = _newest(earlier / "checkpoints")
+    if checkpoint is None:
+        raise InputError(f"{earlier} has no checkpoint to begin with; give the OUT of a training run")
+    state = torch.load(checkpoint / AVERAGE, map_location="cpu", weights_only=True)
+    own = {name.removeprefix("module."): value for name, value in state.items() if name.startswith("module.")}
+    check_names(checkpoint / AVERAGE, own, {name: value.shape for name, value in network.state_dict().items()})
+    network.load_state_dict(own)
 
 
 def _newest(checkpoints: Path) -> Path | None:

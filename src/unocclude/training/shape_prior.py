@@ -12,10 +12,11 @@ from torch.nn import functional
 from unocclude.methods.recall import view as views
 from unocclude.networks.unet import UNet
 from unocclude.training import recipe, studied
+from unocclude.training.cache import cached
 from unocclude.training.onnx import write_onnx
 from unocclude.training.recipe import Batch, Progress
 from unocclude.training.sources import Source
-from unocclude.training.studied import Studied, studied_clips
+from unocclude.training.studied import Studied, Study
 
 FILE = "shape_prior.onnx"
 RANK = 6
@@ -48,9 +49,10 @@ class ShapePrior(recipe.Recipe):
         cache = Path(self.options.cache)
         self._clips: list[Path] = []
         for spec in self.options.train:
-            self._clips += studied_clips(Source(spec, tuple(self.options.without)), cache, workers, progress)
+            source = Source(spec, tuple(self.options.without))
+            self._clips += cached(source, cache, "clips", Study(source), workers, progress)
         self._held = {
-            spec: studied_clips(Source(spec), cache, workers, progress)[: self.options.limit]
+            spec: cached(Source(spec), cache, "clips", Study(Source(spec)), workers, progress)[: self.options.limit]
             for spec in self.options.validation
         }
 

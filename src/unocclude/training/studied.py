@@ -1,10 +1,8 @@
 """Clips with truth, studied once: visible and amodal masks and occlusion labels at working resolution, kept on disk, so
 that training draws many samples from each."""
 
-import hashlib
 import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +13,10 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.media.files import write_bytes
 from unocclude.methods.recall.view import Sight
 from unocclude.motion.evidence import MARGIN
 from unocclude.motion.trajectory import Trajectory
 from unocclude.scene import Scene
-from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.world import World
 from unocclude.training.sources import Source
 
@@ -105,19 +101,19 @@ def study_world(world: World, cut: bool = False) -> Studied | None:
     return study(world.frames, world.visible, world.amodal, cut)
 
 
-def save(path: Path, studied: Studied) -> None:
-    """Write it packed, whole or not at all."""
+def packed(studied: Studied) -> bytes:
+    """It as the content of a file."""
     buffer = io.BytesIO()
     visible, amodal = np.packbits(studied.visible), np.packbits(studied.amodal)
     labels = np.packbits(np.unpackbits(studied.labels[..., None], axis=-1, bitorder="little", count=2))
     np.savez(
         buffer, shape=studied.visible.shape, offset=studied.offset, visible=visible, amodal=amodal, labels=labels
     )  # fmt: skip
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load(path: Path) -> Studied:
-    """What `save` wrote."""
+    """What `packed` made of a clip."""
     with np.load(path) as data:
         shape = tuple(data["shape"])
         count = int(np.prod(shape))
@@ -129,32 +125,10 @@ def load(path: Path) -> Studied:
 
 @dataclass(frozen=True)
 class Study:
-    """Studies scene i of a source into `folder` unless that is done; goes to worker processes. A part of the clips is
-    cut (see `study`)."""
+    """Studies the clips of scene i of a source; a part of them is cut (see `study`)."""
 
     source: Source
-    folder: Path
 
-    def __call__(self, i: int) -> int:
-        done = self.folder / f"{i:06d}.done"
-        if not done.exists():
-            for k, world in enumerate(self.source.make(i)):
-                studied = study_world(world, cut=(i + k) % 4 == 3)
-                if studied is not None:
-                    save(self.folder / f"{i:06d}_{k}.npz", studied)
-            write_bytes(done, b"")
-        return i
-
-
-def studied_clips(source: Source, cache: Path, workers: int, progress: Callable[[str, int, int], None]) -> list[Path]:
-    """The files of all studied clips of a source, in order; what is not in `cache` yet is made first."""
-    scenes = re.sub(r"count=\d+&?", "", source.spec)  # a longer run goes on from a shorter one's
-    key = hashlib.sha256(repr((scenes, source.without)).encode()).hexdigest()[:12]
-    folder = cache / f"{source.spec.partition('?')[0].replace('/', '_').replace(':', '_')}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    count = source.count
-    todo = [i for i in range(count) if not (folder / f"{i:06d}.done").exists()]
-    for n, _ in enumerate(unordered(Study(source, folder), todo, workers)):
-        progress("studying clips", count - len(todo) + n + 1, count)
-    names = sorted(path.name for path in folder.glob("*.npz"))
-    return [folder / name for name in names if int(name[:6]) < count]
+    def __call__(self, i: int) -> list[bytes]:
+        clips = [study_world(world, cut=(i + k) % 4 == 3) for k, world in enumerate(self.source.make(i))]
+        return [packed(clip) for clip in clips if clip is not None]

@@ -1,21 +1,25 @@
 """`recall`, the default method: the hidden part of an object is looked for in the frames that show it.
 
-Training-free. Well-visible frames before and after are laid over the frame (`motion.align`), vote on the silhouette
-(`silhouette`) within what occlusion evidence leaves open (`motion.evidence`), and give their pixels (`appearance`);
-what no frame shows is inpainted from the object's own pixels. A single image has no other frames: `still`.
+Well-visible frames before and after are laid over the frame (`motion.align`), vote on the silhouette
+(`silhouette`) within what occlusion evidence leaves open (`motion.evidence`), and give their pixels (`appearance`). A
+small network, trained on generated clips, has a say as well (`prior`, on what `view` shows it). What no frame shows is
+inpainted from the object's own pixels. A single image has no other frames: `still`.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from pydantic import Field
 
 from unocclude.completion import FrameResult
+from unocclude.errors import InputError
 from unocclude.methods.ahead import ahead
-from unocclude.methods.base import Method, MethodOptions
+from unocclude.methods.base import Method, MethodOptions, Setting
 from unocclude.methods.compose import compose
 from unocclude.methods.recall.appearance import recall_pixels
+from unocclude.methods.recall.prior import ShapePrior
 from unocclude.methods.recall.silhouette import Silhouette, Voter
 from unocclude.methods.recall.still import complete_still
 from unocclude.scene import Scene
@@ -23,27 +27,41 @@ from unocclude.scene import Scene
 
 class RecallOptions(MethodOptions):
     references: int = Field(12, ge=2, le=64, description="frames that vote on each frame's silhouette")
+    prior: bool = Field(True, description="use the trained shape prior as well")
+
+
+PLAIN = Setting()
 
 
 class Recall(Method):
     name = "recall"
     summary = "finds the hidden part in the frames that show it; no downloads, CPU"
+    samples = True
     Options = RecallOptions
     options: RecallOptions
 
+    def __init__(self, options: RecallOptions, setting: Setting = PLAIN):
+        super().__init__(options, setting)
+        if setting.hypotheses > 1 and not options.prior:
+            raise InputError("recall draws hypotheses from its prior; leave out --set prior=false or --hypotheses")
+
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        voter = Voter(scene.evidence, self.options.references)
+        prior = ShapePrior(scene.evidence) if self.options.prior else None
+        draws = self.setting.hypotheses - 1
+        voter = Voter(scene.evidence, self.options.references, prior, draws, self.setting.seed)
         return ahead(lambda i: self._frame(scene, voter, i), range(start, len(scene)))
 
     def _frame(self, scene: Scene, voter: Voter, i: int) -> FrameResult:
         frame, visible = scene.frame(i), scene.visible(i)
         if len(scene.clip.shot_of(i)) == 1:
             amodal, colour, recalled = complete_still(scene, i)
-        else:
-            silhouette = voter.silhouette(i)
+            return compose(i, frame, visible, amodal, colour, recalled)
+        results = []
+        for silhouette in voter.silhouettes(i):
             amodal = upsample(scene, silhouette) | visible
             colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
-        return compose(i, frame, visible, amodal, colour, recalled)
+            results.append(compose(i, frame, visible, amodal, colour, recalled))
+        return replace(results[0], hypotheses=results) if len(results) > 1 else results[0]
 
 
 def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:

@@ -6,6 +6,7 @@ from itertools import zip_longest
 import cv2
 import numpy as np
 
+from unocclude.methods.recall.prior import ShapePrior
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
 from unocclude.motion.hull import hull
@@ -25,7 +26,7 @@ VOTE = 50.0
 RIGID_ERROR_SCALE = 12.0
 LEAST_TRUSTED, ENOUGH_TRUSTED = 3, 8
 
-PRIOR = 0.1
+GUESS = 0.1
 """Weight of the guess where no frame has a say, as a share of all references."""
 
 AGREE_FOREIGN = 0.43
@@ -36,6 +37,10 @@ ERROR_SCALE = 25.0
 SCORE_SCALE = 4.0
 AGE_SCALE = 12.0
 OWN = 2.0
+
+VOTES_WEIGHT, MOST_SURE, LEFT_TO_PRIOR = 0.5, 6.0, 0.3
+"""How much the votes' log odds count beside the prior's, which are cut at `MOST_SURE` and count `LEFT_TO_PRIOR` as much
+where the object is seen as large as ever, untouched."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,12 @@ class Silhouette:
 class Voter:
     """Completes silhouettes of one scene from its references."""
 
-    def __init__(self, evidence: Evidence, count: int = 12):
+    def __init__(
+        self, evidence: Evidence, count: int = 12, prior: ShapePrior | None = None, draws: int = 0, seed: int = 0
+    ):
         self.evidence, self.work = evidence, evidence.work
         self.count = count
+        self.prior, self.draws, self.seed = prior, draws, seed
         self.aligner = Aligner(evidence)
         self._ballots = Recent(lambda s: self._ballot(s, AGAINST, 0))
         self._rigid_ballots = Recent(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
@@ -72,8 +80,9 @@ class Voter:
         sides = [_spread(side, count // 2) for side in (before, after)]
         return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
-    def silhouette(self, i: int) -> Silhouette:
-        """Frame i's silhouette; the visible mask where no other frame has a say."""
+    def silhouettes(self, i: int) -> list[Silhouette]:
+        """Frame i's silhouette, then as many others as it could have, all the same where references are laid exactly;
+        the visible mask where neither other frames nor the prior have a say."""
         evidence, window = self.evidence, self.evidence.window(i)
         visible, labels = self.work.visible[i][window], evidence.labels[i]
         aligned = self._align(self.references(i), i)
@@ -81,21 +90,49 @@ class Voter:
             aligned += self._align(self._half_visible(i), i)
         else:
             aligned = self._align_by_way(i) or aligned
-        if not aligned or not labels.size:
-            return Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])
-        expected = max(float(visible.sum()), float(np.mean([self.work.areas[a.source] for a in aligned])))
+        if not labels.size:
+            return [Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])] * (1 + self.draws)
+        areas = [self.work.areas[a.source] for a in aligned]
+        expected = max(float(visible.sum()), float(np.mean(areas)) if areas else 0.0)
         trusted = [a for a in aligned if a.trusted]
         if len(trusted) >= LEAST_TRUSTED:
             trusted = self.aligner.settle(trusted, i)
             references = sorted(
                 ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
             )
-            soft = self._rigid(references, window, labels, visible)
-            added = _solid((soft > 0.5) & ~visible, expected, 0.002)
+            # no prior here: references that lie exactly know better
+            softs, smallest = [self._rigid(references, window, labels, visible)] * (1 + self.draws), 0.002
         else:
             references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
             soft = self._articulated(i, references, window, labels, visible)
-            added = _solid((soft > 0.5) & ~visible, expected, 0.01)
+            softs, smallest = self._with_prior(i, soft), 0.01
+        return [self._settle(soft, window, visible, expected * smallest, references) for soft in softs]
+
+    def _with_prior(self, i: int, soft: np.ndarray) -> list[np.ndarray]:
+        """What the votes say and what the prior says, together: log odds are added."""
+        logits = self.prior.logits(i, self.draws, self.seed) if self.prior is not None else None
+        if logits is None:
+            return [soft] * (1 + self.draws)
+        votes = np.clip(soft, 0.02, 0.98)
+        votes = VOTES_WEIGHT * np.log(votes / (1 - votes))
+        weight = 1 - (1 - LEFT_TO_PRIOR) * self._whole(i)
+        return [1 / (1 + np.exp(-(votes + weight * np.clip(said, -MOST_SURE, MOST_SURE)))) for said in logits]
+
+    def _whole(self, i: int) -> float:
+        """How sure it is that nothing of the object is hidden in frame i, 0 to 1."""
+        evidence = self.evidence
+        return float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
+
+    @staticmethod
+    def _settle(
+        soft: np.ndarray,
+        window: tuple[slice, slice],
+        visible: np.ndarray,
+        smallest: float,
+        references: list[tuple[float, Aligned]],
+    ) -> Silhouette:
+        soft = soft.copy()
+        added = _solid((soft > 0.5) & ~visible, smallest)
         soft[~added] = np.minimum(soft[~added], 0.49)
         soft[visible] = 1
         return Silhouette(window, soft, added, references)
@@ -150,7 +187,7 @@ class Voter:
     ) -> np.ndarray:
         """Share of references that show the object at a pixel among those that can tell."""
         votes, against = self._count(references, window, self._rigid_ballots)
-        own = PRIOR * sum(weight for weight, _ in references)
+        own = GUESS * sum(weight for weight, _ in references)
         share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
         return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
 
@@ -162,13 +199,13 @@ class Voter:
         labels: np.ndarray,
         visible: np.ndarray,
     ) -> np.ndarray:
+        if not references:
+            return visible.astype(np.float32)
         votes, against = self._count(references, window, self._ballots)
         total = sum(weight for weight, _ in references)
         # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
-        evidence = self.evidence
-        whole = float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
-        own = OWN * total * whole * (labels != FOREIGN)
-        guess = PRIOR * total
+        own = OWN * total * self._whole(i) * (labels != FOREIGN)
+        guess = GUESS * total
         share = (votes + guess * self._guess(visible, labels)) / (votes + against + own + guess)
         needed = np.where(labels == STILL, AGREE_STILL, AGREE_FOREIGN)
         needed = needed - HULL_BONUS * (hull(visible) & (labels == FOREIGN))
@@ -182,7 +219,7 @@ class Voter:
 
     def _weights(self, aligned: list[Aligned]) -> list[float]:
         """exp of how well each silhouette and its pixels explain what is seen, and how near in time it is."""
-        best = max(a.score for a in aligned)
+        best = max((a.score for a in aligned), default=0.0)
         return [
             float(
                 np.exp(
@@ -219,12 +256,12 @@ def _spread(frames: list[int], count: int) -> list[int]:
     return [s for pair in zip_longest(near, far[::-1]) for s in pair if s is not None]
 
 
-def _solid(added: np.ndarray, expected_area: float, share: float) -> np.ndarray:
-    """Added pixels without slivers and specks (parts under `share` of the object); none at all where they are under
-    three times that."""
+def _solid(added: np.ndarray, smallest: float) -> np.ndarray:
+    """Added pixels without slivers and specks (parts under `smallest` pixels); none at all where they are under three
+    times that."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     opened = cv2.morphologyEx(added.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(opened)
-    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= share * expected_area]
+    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= smallest]
     kept = np.isin(parts, large)
-    return kept if kept.sum() >= 3 * share * expected_area else np.zeros_like(kept)
+    return kept if kept.sum() >= 3 * smallest else np.zeros_like(kept)

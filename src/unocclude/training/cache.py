@@ -1,0 +1,41 @@
+"""What is worked out once of every scene of a source, kept on disk and shared by runs."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unocclude.media.files import write_bytes
+from unocclude.synthesis.parallel import unordered
+from unocclude.training.recipe import Progress
+from unocclude.training.sources import Source
+
+Work = Callable[[int], list[bytes]]
+
+
+def cached(source: Source, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
+    """The files of all scenes of a source, in order: `work(i)` gives the contents of those of scene i. What is not in
+    `cache` yet is made first, in worker processes; `work` must be picklable. kind: what the files hold, in a word."""
+    scenes = re.sub(r"count=\d+&?", "", source.spec)  # a longer run goes on from a shorter one's
+    key = hashlib.sha256(repr((scenes, source.without)).encode()).hexdigest()[:12]
+    folder = cache / f"{kind}-{re.sub('[^a-z0-9]+', '-', source.spec.partition('?')[0].lower()).strip('-')}-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    count = source.count
+    todo = [i for i in range(count) if not (folder / f"{i:06d}.done").exists()]
+    for n, _ in enumerate(unordered(_Keep(work, folder), todo, workers)):
+        progress(f"preparing {kind}", count - len(todo) + n + 1, count)
+    names = sorted(path.name for path in folder.glob("*.npz"))
+    return [folder / name for name in names if int(name[:6]) < count]
+
+
+@dataclass(frozen=True)
+class _Keep:
+    work: Work
+    folder: Path
+
+    def __call__(self, i: int) -> int:
+        for k, content in enumerate(self.work(i)):
+            write_bytes(self.folder / f"{i:06d}_{k}.npz", content)
+        write_bytes(self.folder / f"{i:06d}.done", b"")
+        return i
