@@ -2,8 +2,8 @@
 
     python benchmarks/pictures.py FIGURES_OUT DATA_NAME=PATH METHOD PICTURE.jpg [COUNT]
 
-Ranked by mIoU_occ. A column a frame: the frame with the true outline; the masks (grey seen, white right, red too much, blue
-missed); the RGBA on grey.
+Ranked by mIoU_occ. A column a frame: the frame with the true outline; the masks (grey seen, white right, red too much,
+blue missed); the RGBA on grey.
 """
 
 import json
