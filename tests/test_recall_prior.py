@@ -125,6 +125,15 @@ def test_hypotheses_differ_where_something_is_hidden(world, results):
     )
 
 
+def test_a_single_image_has_as_many_hypotheses_as_were_asked_for(world):
+    clip = Clip.from_frames(world.frames[:1])
+    kind = find("recall")
+    method = kind(read_options(kind, {}), Setting(hypotheses=3))
+    [result] = method.complete(Scene(clip, MaskTrack.from_masks(world.visible[:1])))
+    assert len(result.hypotheses) == 3 and not result.disagreement.any()
+    assert all(np.array_equal(hypothesis.rgba, result.rgba) for hypothesis in result.hypotheses)
+
+
 def test_hypotheses_need_the_prior(world):
     with pytest.raises(InputError, match="draws hypotheses from its prior"):
         complete(world, hypotheses=2, prior=False)

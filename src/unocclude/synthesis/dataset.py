@@ -10,14 +10,13 @@ import cv2
 import numpy as np
 
 from unocclude import __version__
-from unocclude.errors import InputError
 from unocclude.media.files import is_temporary
 from unocclude.media.images import read_png
 from unocclude.output import SYNTH_FILE, OutFolder
 from unocclude.synthesis import statistics
 from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.recipes import Recipe
-from unocclude.synthesis.shards import read_shard, write_shard
+from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import write_world
 
@@ -170,16 +169,9 @@ def rows(out: str | Path, count: int = 8, columns: int = 8) -> list[Row]:
                 break
             if (scene := name.partition("_")[0]) not in found:
                 numbers = spread(sum(member.startswith("frames.") for member in members), columns)
-                parts = {part: [_decode(members[f"{part}.{i:05d}.png"]) for i in numbers] for part in SHOWN}
+                parts = {part: [read_picture(members[f"{part}.{i:05d}.png"]) for i in numbers] for part in SHOWN}
                 found[scene] = _row(name, parts)
     return list(found.values())
-
-
-def _decode(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise InputError("a picture of the shard is damaged; make it again")
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _row(name: str, parts: dict[str, list[np.ndarray]]) -> Row:

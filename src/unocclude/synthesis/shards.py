@@ -9,6 +9,9 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from unocclude.errors import InputError
 from unocclude.media.files import whole
 
@@ -45,3 +48,11 @@ def read_shard(path: str | Path) -> Iterator[tuple[str, dict[str, bytes]]]:
         raise InputError(f"{path} is not a shard that can be read ({error}); make it again") from None
     if members:
         yield name, members
+
+
+def read_picture(data: bytes) -> np.ndarray:
+    """A member's picture, (H, W) grey or (H, W, 3) RGB; raises InputError where it is damaged."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InputError("a picture of the shard is damaged; make it again")
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -1,7 +1,6 @@
 """The shape prior of `recall`: which pixels around its visible part an object covers, from its masks over time."""
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -116,10 +115,11 @@ class ShapePrior(recipe.Recipe):
         return [write_onnx(network, example, ("planes", "numbers"), ("logits",), folder / FILE)]
 
 
-Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""planes and numbers as in `views.look`, target (1, S, S) float32."""
 
 
-def draw(clip: Studied, rng: np.random.Generator) -> Sample | None:
+def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """A disturbed sample: (planes, numbers, target, weight) as in `views.look`, target and weight (1, S, S) float32.
     None where the clip expects nothing in the frame that was drawn."""
     step = int(rng.choice([1, 1, 1, 2, 3]))
@@ -131,7 +131,7 @@ def draw(clip: Studied, rng: np.random.Generator) -> Sample | None:
     sample = _at(clip, i, float(np.exp(rng.normal(0, 0.07))), (rng.normal(0, 0.04), rng.normal(0, 0.04)))
     if sample is None:
         return None
-    planes, numbers, target, _ = sample
+    planes, numbers, target = sample
     said = planes[5:]
     fate = rng.uniform(size=4)
     if fate[0] < 0.05:  # an image, or a clip that is all hidden but for this frame
@@ -149,7 +149,7 @@ def draw(clip: Studied, rng: np.random.Generator) -> Sample | None:
     return planes, numbers, target, _weight(planes, target)
 
 
-def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> Sample | None:
+def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> Shown | None:
     box = views.whole_box(clip.sight, i)
     if not np.isfinite(box).all():
         return None
@@ -158,7 +158,7 @@ def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0
     side = (views.SIDE, views.SIDE)
     target = cv2.warpAffine(clip.amodal[i].astype(np.float32), view[:2], side, flags=cv2.INTER_LINEAR)[None]
     target = (target > 0.5).astype(np.float32)
-    return planes, numbers, target, _weight(planes, target)
+    return planes, numbers, target
 
 
 def _weight(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -218,7 +218,7 @@ def _judge(network: torch.nn.Module, clip: Studied) -> list[tuple[str, float]]:
     samples = [sample for i in range(0, len(clip), 3) if (sample := _at(clip, i)) is not None]
     if not samples:
         return []
-    planes, numbers, targets, _ = (np.stack(part) for part in zip(*samples, strict=True))
+    planes, numbers, targets = (np.stack(part) for part in zip(*samples, strict=True))
     found = []
     for plane, truth, logits in zip(planes, targets[:, 0] > 0.5, _answer(network, planes, numbers)[:, 0], strict=True):
         inside = plane[4] > 0.99
@@ -235,7 +235,7 @@ def _judge(network: torch.nn.Module, clip: Studied) -> list[tuple[str, float]]:
     return found
 
 
-def _row(network: torch.nn.Module, planes: np.ndarray, numbers: np.ndarray, target: np.ndarray, _: Any) -> np.ndarray:
+def _row(network: torch.nn.Module, planes: np.ndarray, numbers: np.ndarray, target: np.ndarray) -> np.ndarray:
     answer = _answer(network, planes[None], numbers[None])[0]
     seen = np.repeat(planes[0][..., None], 3, axis=2)
     evidence = np.stack([planes[1], planes[0], np.maximum(planes[2], 0.5 * planes[3])], -1)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import cv2
 import numpy as np
 
 from unocclude.datasets import open_dataset
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.synthesis.recipes import prepare_recipe
-from unocclude.synthesis.shards import read_shard
+from unocclude.synthesis.shards import read_picture, read_shard
 from unocclude.synthesis.world import World
 
 SYNTH, SHARDS = "synth:", "shards:"
@@ -109,10 +108,8 @@ def _from_shard(path: Path, name: str) -> World:
 
     def part(kind: str) -> Iterator[np.ndarray]:
         for member in sorted(m for m in members if m.startswith(f"{kind}.")):
-            image = cv2.imdecode(np.frombuffer(members[member], np.uint8), cv2.IMREAD_UNCHANGED)
-            if image is None:
-                raise InputError(f"{path}: {name}.{member} is damaged; make the shard again")
-            yield image > 127 if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            picture = read_picture(members[member])
+            yield picture > 127 if picture.ndim == 2 else picture
 
     return World(
         list(part("frames")),

@@ -53,15 +53,20 @@ class Recall(Method):
 
     def _frame(self, scene: Scene, voter: Voter, i: int) -> FrameResult:
         frame, visible = scene.frame(i), scene.visible(i)
+        results = []
         if len(scene.clip.shot_of(i)) == 1:
             amodal, colour, recalled = complete_still(scene, i)
-            return compose(i, frame, visible, amodal, colour, recalled)
-        results = []
-        for silhouette in voter.silhouettes(i):
-            amodal = upsample(scene, silhouette) | visible
-            colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
             results.append(compose(i, frame, visible, amodal, colour, recalled))
-        return replace(results[0], hypotheses=results) if len(results) > 1 else results[0]
+        else:
+            for silhouette in voter.silhouettes(i):
+                amodal = upsample(scene, silhouette) | visible
+                colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
+                results.append(compose(i, frame, visible, amodal, colour, recalled))
+        wanted = self.setting.hypotheses
+        if wanted == 1:
+            return results[0]
+        # one silhouette: all hypotheses are the same
+        return replace(results[0], hypotheses=results if len(results) == wanted else results[:1] * wanted)
 
 
 def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:

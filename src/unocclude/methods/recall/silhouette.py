@@ -81,7 +81,7 @@ class Voter:
         return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
     def silhouettes(self, i: int) -> list[Silhouette]:
-        """Frame i's silhouette, then as many others as it could have, all the same where references are laid exactly;
+        """Frame i's silhouette, then as many others as it could have; it alone where references are laid exactly, and
         the visible mask where neither other frames nor the prior have a say."""
         evidence, window = self.evidence, self.evidence.window(i)
         visible, labels = self.work.visible[i][window], evidence.labels[i]
@@ -91,7 +91,7 @@ class Voter:
         else:
             aligned = self._align_by_way(i) or aligned
         if not labels.size:
-            return [Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])] * (1 + self.draws)
+            return [Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])]
         areas = [self.work.areas[a.source] for a in aligned]
         expected = max(float(visible.sum()), float(np.mean(areas)) if areas else 0.0)
         trusted = [a for a in aligned if a.trusted]
@@ -101,7 +101,7 @@ class Voter:
                 ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
             )
             # no prior here: references that lie exactly know better
-            softs, smallest = [self._rigid(references, window, labels, visible)] * (1 + self.draws), 0.002
+            softs, smallest = [self._rigid(references, window, labels, visible)], 0.002
         else:
             references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
             soft = self._articulated(i, references, window, labels, visible)
@@ -112,7 +112,7 @@ class Voter:
         """What the votes say and what the prior says, together: log odds are added."""
         logits = self.prior.logits(i, self.draws, self.seed) if self.prior is not None else None
         if logits is None:
-            return [soft] * (1 + self.draws)
+            return [soft]
         votes = np.clip(soft, 0.02, 0.98)
         votes = VOTES_WEIGHT * np.log(votes / (1 - votes))
         weight = 1 - (1 - LEFT_TO_PRIOR) * self._whole(i)
