@@ -88,6 +88,22 @@ CHECKPOINTS = {
             (_transformers("huggingface.co/Salesforce/blip2-opt-2.7b", "preprocessor_config.json", "tokenizer.json"),),
         ),
         Checkpoint(
+            "stable-diffusion-2-inpainting",
+            "open-world",
+            (
+                Part(
+                    "",
+                    (
+                        "model_index.json",
+                        *(f"{part}/*.safetensors|{part}/*.bin" for part in ("unet", "vae", "text_encoder")),
+                        "tokenizer/vocab.json",
+                        "scheduler/scheduler_config.json",
+                    ),
+                    "huggingface.co/sd2-community/stable-diffusion-2-inpainting, a mirror of stabilityai's",
+                ),
+            ),
+        ),
+        Checkpoint(
             "i3d-kinetics-400",
             "FVD",
             (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),

@@ -58,11 +58,11 @@ def _grabcut(rgb: np.ndarray, inside: np.ndarray) -> np.ndarray:
     if inside.all() or not inside.any():
         return inside
     labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mask = _decide(rgb, labels, rounds=6)
+    mask = decide(rgb, labels, rounds=6)
     return mask if mask.any() else inside
 
 
-def _decide(rgb: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
+def decide(rgb: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
     """GrabCut from a map of `cv2.GC_*` labels, (h, w) uint8; the same answer every time."""
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
@@ -147,7 +147,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         labels[distance < core] = cv2.GC_FGD
         if not (labels == cv2.GC_BGD).any() and not (labels == cv2.GC_PR_BGD).any():
             continue
-        cut = _decide(rgb, labels, rounds=5)
+        cut = decide(rgb, labels, rounds=5)
         cut = _parts_with(tidy(cut), at)
         masks.append(window.put(cut, frame))
         scores.append(_edge_support(rgb, cut, distance < reach))
@@ -155,7 +155,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         return np.ones(shape, bool)
     agreement = [1.0] * len(masks)
     if len(masks) > 1:
-        pairs = [_iou(a, b) for a, b in pairwise(masks)]
+        pairs = [iou(a, b) for a, b in pairwise(masks)]
         agreement = [max(p) for p in zip([0, *pairs], [*pairs, 0], strict=True)]
     best = masks[int(np.argmax([s * (0.3 + a) for s, a in zip(scores, agreement, strict=True)]))]
     for x, y in points:
@@ -183,7 +183,7 @@ def _parts_with(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.isin(labels, list(wanted)) if wanted else mask
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
+def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum()) / max(float((a | b).sum()), 1.0)
 
 
