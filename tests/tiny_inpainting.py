@@ -22,12 +22,13 @@ def write_inpainting(folder, seed=0):
         block_out_channels=(8, 16), in_channels=3, out_channels=3, latent_channels=4, norm_num_groups=4,
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, sample_size=SIZE,
     )  # fmt: skip
-    letters = [c for c in map(chr, range(33, 127))]
+    letters = [chr(code) for code in range(33, 127)]
     words = ["<|startoftext|>", "<|endoftext|>", *letters, *(c + "</w>" for c in letters)]
-    (folder / "words").mkdir(parents=True)
-    (folder / "words" / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "words" / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "words", model_max_length=77)
+    files = folder / "tokenizer"
+    files.mkdir(parents=True)
+    (files / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (files / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer.from_pretrained(files, model_max_length=77)
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(words), hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
@@ -46,4 +47,5 @@ def write_inpainting(folder, seed=0):
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler, safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
+    (files / "tokenizer.json").unlink()  # the published one has vocab.json and merges.txt
     return folder

@@ -22,7 +22,7 @@ from unocclude.media.images import MAX_PIXELS, read_image
 from unocclude.methods.base import Method, MethodOptions, Setting
 from unocclude.methods.compose import compose
 from unocclude.methods.open_world.generator import Generator, checkpoint_folder
-from unocclude.methods.open_world.geometry import crop_region, put
+from unocclude.methods.open_world.geometry import crop_region, put, resized
 from unocclude.methods.open_world.iteration import Element, complete_image
 from unocclude.methods.open_world.rules import RULES
 from unocclude.methods.open_world.sight import Perception, Sight, evident_occluders
@@ -100,18 +100,15 @@ class OpenWorld(Method):
         if visible.sum() < max(1, rules.least_area * visible.size):
             return [None]
         scale = min(1.0, rules.largest / max(visible.shape)) if rules.largest else 1.0
-        ask = self.perception.finds and scene.given_occluders is None
-        occluder = np.zeros_like(visible) if ask else evident_occluders(scene, i)
-        visible, occluder = smaller(visible, scale), smaller(occluder, scale)
+        visible = resized(visible, scale)
         if not visible.any():
             return [None]
-        sight = None
-        if ask:
-            sight = self._sight(scene, i, scale, visible)
-            seen = sight.in_front(visible)
-            if seen is None:
-                return [None]
-            occluder = seen
+        ask = self.perception.finds and scene.given_occluders is None
+        words = self.options.words or scene.text or ""
+        sight = Sight(self.perception, rules, resized(scene.clip[i], scale), visible, words)
+        occluder = sight.in_front() if ask else evident_occluders(scene, i, scale)
+        if occluder is None:
+            return [None]
         occluder = rules.in_front(occluder, visible)
         sides = rules.touched(visible)
         if not rules.needed(occluder, sides, has_room=scene.offset != (0, 0)):
@@ -119,18 +116,13 @@ class OpenWorld(Method):
         height, width = crop_region(visible, sides, rules.border, rules.anchored).shape
         if height * width > MAX_PIXELS:
             raise InputError(f"rules={self.options.rules} cannot do images this large; use rules=repaired")
-        sight = sight or self._sight(scene, i, scale, visible)
         times = (scene.clip.height / visible.shape[0], scene.clip.width / visible.shape[1])
         elements = []
         for hypothesis in range(self.setting.hypotheses):
             draw = partial(self._draw, hypothesis)
-            element = complete_image(visible, occluder, sight, draw, rules, self.wallpaper)
+            element = complete_image(occluder, sight, draw, rules, self.wallpaper)
             elements.append(element and larger(element, times))
         return elements
-
-    def _sight(self, scene: Scene, i: int, scale: float, visible: np.ndarray) -> Sight:
-        words = self.options.words or scene.text or ""
-        return Sight(self.perception, self.rules, smaller(scene.clip[i], scale), visible, words)
 
     @cached_property
     def _generator(self) -> Generator:
@@ -156,16 +148,6 @@ def on_canvas(scene: Scene, i: int, element: Element | None) -> FrameResult:
         put(colour, element.rgba[..., :3], y + row, x + column)
         put(amodal, element.rgba[..., 3] > 127, y + row, x + column)
     return compose(i, frame, visible, amodal, colour, recalled=np.zeros_like(visible))
-
-
-def smaller(array: np.ndarray, scale: float) -> np.ndarray:
-    """An image (H, W, 3) uint8 or a mask (H, W) bool at a smaller scale."""
-    if scale == 1:
-        return array
-    size = (max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale)))
-    if array.dtype == bool:
-        return cv2.resize(array.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
-    return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
 
 
 def larger(element: Element, times: tuple[float, float]) -> Element:

@@ -97,17 +97,12 @@ def read_index(folder: Path) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def load_pipeline(folder: Path, device: str) -> Any:
     """The pipeline in a folder, ready on a device; the last one is kept for whoever asks next."""
-    import diffusers
     import torch
 
     from unocclude.networks.loading import load_pretrained
 
     index = read_index(folder)
-    kind = getattr(diffusers, index["_class_name"], None)
-    if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
-        raise InputError(
-            f"{folder} needs {index['_class_name']}, which this version of diffusers does not inpaint with"
-        )
+    kind = _pipeline_class(folder, index["_class_name"])
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     parts = {}
     for name, where in index.items():
@@ -117,7 +112,7 @@ def load_pipeline(folder: Path, device: str) -> Any:
         elif hasattr(part, "enable_gradient_checkpointing"):
             parts[name] = _load_model(part, folder / name, dtype)
     with _reading(folder):
-        pipeline = kind.from_pretrained(folder, local_files_only=True, torch_dtype=dtype, **parts)
+        pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=dtype, **parts)
     pipeline.set_progress_bar_config(disable=True)
     if device == "cpu":
         return pipeline
@@ -126,6 +121,16 @@ def load_pipeline(folder: Path, device: str) -> Any:
         return pipeline.to(device)
     pipeline.enable_model_cpu_offload(device=device)
     return pipeline
+
+
+def _pipeline_class(folder: Path, name: str) -> Any:
+    import diffusers
+
+    with _reading(folder):  # transformers warns of torchvision when a pipeline is imported
+        kind = getattr(diffusers, name, None)
+    if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
+        raise InputError(f"{folder} needs {name}, with which this diffusers does not inpaint")
+    return kind
 
 
 def _is_library(where: Any) -> bool:
@@ -142,7 +147,7 @@ def _load_model(kind: Any, folder: Path, dtype: Any) -> Any:
     """A model of diffusers; nothing of it may be missing, or it would be drawn at random."""
     with _reading(folder):
         model, info = kind.from_pretrained(
-            folder, local_files_only=True, torch_dtype=dtype, variant=variant_of(folder), output_loading_info=True
+            folder, local_files_only=True, dtype=dtype, variant=variant_of(folder), output_loading_info=True
         )
     if info["missing_keys"]:
         raise InputError(f"{folder} does not hold a whole {kind.__name__}: it lacks {min(info['missing_keys'])}")
@@ -153,15 +158,18 @@ def _load_model(kind: Any, folder: Path, dtype: Any) -> Any:
 def _reading(folder: Path) -> Iterator[None]:
     """Turn what diffusers raises for a folder that it cannot read into InputError of one line, and say nothing."""
     from diffusers.utils import logging
+    from transformers.utils import logging as its_logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, level = logging.is_progress_bar_enabled(), its_logging.get_verbosity()
     logging.disable_progress_bar()
+    its_logging.set_verbosity_error()
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{folder} cannot be read as part of a diffusers pipeline: {reason}") from error
     finally:
+        its_logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
 

@@ -6,6 +6,7 @@ iterations, so the canvas itself is not made: a `Region` says where on it the cr
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 CANVAS = 6
@@ -101,3 +102,13 @@ def put(target: np.ndarray, source: np.ndarray, row: int, column: int) -> None:
     bottom, right = min(row + h, height), min(column + w, width)
     if top < bottom and left < right:
         target[top:bottom, left:right] = source[top - row : bottom - row, left - column : right - column]
+
+
+def resized(array: np.ndarray, scale: float) -> np.ndarray:
+    """An image (H, W, 3) uint8 or a mask (H, W) bool at a smaller scale, at least one pixel wide and high."""
+    if scale == 1:
+        return array
+    size = (max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale)))
+    if array.dtype == bool:
+        return cv2.resize(array.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
+    return cv2.resize(array, size, interpolation=cv2.INTER_AREA)

@@ -28,18 +28,18 @@ class Element:
 
 
 def complete_image(
-    visible: np.ndarray,
     occluder: np.ndarray,
     sight: Sight,
     draw: Draw,
     rules: Parity,
     wallpaper: np.ndarray | None = None,
 ) -> Element | None:
-    """Complete one object of `sight.image`; None where the rules give it up.
+    """Complete the object that `sight` looks at; None where the rules give it up.
 
-    visible, occluder: (H, W) bool, the first not empty. At most `rules.inpaintings` are
-    drawn; it ends when nothing is left to be drawn, or nothing hides the object any more.
+    occluder: what lies over it in the image, (H, W) bool. At most `rules.inpaintings` are drawn; it ends when nothing
+    is left to be drawn, or nothing hides the object any more.
     """
+    visible = sight.visible
     region = crop_region(visible, rules.touched(visible), rules.border, rules.anchored)
     original = picture = take(sight.image, region, 255)
     seen = query = take(visible, region, 0)

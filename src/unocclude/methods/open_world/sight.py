@@ -6,15 +6,18 @@ evidence, and a cut by colours do.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from unocclude.methods.open_world.geometry import put
+from unocclude.clip import Clip
+from unocclude.methods.open_world.geometry import put, resized
 from unocclude.methods.open_world.rules import BACKGROUND, Parity
 from unocclude.methods.open_world.segments import in_front
 from unocclude.motion.hull import bites, hull
-from unocclude.perception.segment import decide
+from unocclude.perception.prompt import Prompt
+from unocclude.perception.segment import decide, segment
 from unocclude.scene import Scene
 
 NAMELESS = "single object"
@@ -49,16 +52,24 @@ class Perception:
 class Sight:
     """Perception of one image and the object in it.
 
-    words: what the user calls the object, "" where nothing was said. tags and `name` are worked out at once.
+    words: what the user calls the object, "" where nothing was said.
     """
 
     def __init__(self, perception: Perception, rules: Parity, image: np.ndarray, visible: np.ndarray, words: str):
-        self.perception, self.rules, self.image = perception, rules, image
-        self.tags = [*perception.tags(image), BACKGROUND] if perception.tags else []
-        names = rules.names(self.tags) + [words] * bool(words)
-        self.name = words or NAMELESS
-        if perception.choose and names:
-            self.name = perception.choose(image, visible, names)
+        self.perception, self.rules, self.image, self.visible, self.words = perception, rules, image, visible, words
+
+    @cached_property
+    def tags(self) -> list[str]:
+        """What is in the image, `BACKGROUND` among it; nothing where no network says so."""
+        return [*self.perception.tags(self.image), BACKGROUND] if self.perception.tags else []
+
+    @cached_property
+    def name(self) -> str:
+        """What the object is called: the tag, or the user's words, that fits it best."""
+        names = self.rules.names(self.tags) + [self.words] * bool(self.words)
+        if self.perception.choose and names:
+            return self.perception.choose(self.image, self.visible, names)
+        return self.words or NAMELESS
 
     def find(self, image: np.ndarray) -> list[np.ndarray]:
         """Masks of all that the tags name in an image, and of what has the object's name where none of them has."""
@@ -72,17 +83,17 @@ class Sight:
             boxes += list(self.perception.ground(image, self.name)[0])
         return list(self.perception.segment(image, np.array(boxes, np.float32))) if boxes else []
 
-    def in_front(self, visible: np.ndarray) -> np.ndarray | None:
+    def in_front(self) -> np.ndarray | None:
         """What lies over the object, by the networks: (H, W) bool. None where the rules give up as nothing was
         found."""
         assert self.perception.order
         masks = self.find(self.image)
         if not masks and self.rules.needs_detections:
             return None
-        masks.append(visible)
+        masks.append(self.visible)
         query = len(masks) - 1
         masks += self.rules.background(masks)
-        return in_front(masks, self.perception.order(self.image, masks), query) & ~visible
+        return in_front(masks, self.perception.order(self.image, masks), query) & ~self.visible
 
     def again(
         self, drawn: np.ndarray, query: np.ndarray, visible: np.ndarray, allowed: np.ndarray
@@ -100,36 +111,44 @@ class Sight:
         return amodal, in_front(candidates, self.perception.order(drawn, candidates), index) & ~amodal
 
 
-def evident_occluders(scene: Scene, i: int) -> np.ndarray:
-    """What may hide the object of frame i where no network says so, (H, W) bool of the frame's size.
+def evident_occluders(scene: Scene, i: int, scale: float) -> np.ndarray:
+    """What may hide the object of frame i where no network says so, (h, w) bool of the frame's size times `scale`.
 
     What the user gave; else, in a clip, the completion mask of a frame in which something seems to touch or to have
-    diminished the object; else, in a still, pockets of its hull that are deep and wide.
+    diminished the object; else, in a still, what lies in the pockets of its outline.
     """
     if scene.given_occluders is not None:
-        return scene.given_occluders[i]
-    visible = scene.track[i]
+        return resized(scene.given_occluders[i], scale)
     if len(scene.clip.shot_of(i)) == 1:
-        return pockets(visible)
+        return in_the_pockets(resized(scene.clip[i], scale), resized(scene.track[i], scale))
     if scene.evidence.untouched(i):
-        return np.zeros_like(visible)
+        return resized(np.zeros_like(scene.track[i]), scale)
     x, y = scene.offset
     open_ = scene.completion_mask(i)[y : y + scene.clip.height, x : x + scene.clip.width]
-    return open_ & ~visible
+    return resized(open_, scale)
 
 
-def pockets(visible: np.ndarray, size: int = 480) -> np.ndarray:
-    """The hull's pockets in which something may lie in front of the object, (H, W) bool; worked out on at most `size`
-    pixels of the object's box."""
+def in_the_pockets(image: np.ndarray, visible: np.ndarray, size: int = 480) -> np.ndarray:
+    """What lies in the deep and wide pockets of an object's outline, as an occluder cuts them: (H, W) bool.
+
+    Each pocket, and the segment around its deepest point, wherever that reaches. image: (H, W, 3) uint8 RGB. Pockets
+    are looked for on at most `size` pixels of the object's box.
+    """
     found = np.zeros_like(visible)
     x, y, w, h = cv2.boundingRect(visible.astype(np.uint8))
     if not w:
         return found
     scale = min(1.0, size / max(w, h))
-    part = visible[y : y + h, x : x + w]
-    small = cv2.resize(part.astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    deep = bites(np.pad(small > 0, 1))[1:-1, 1:-1]
-    put(found, cv2.resize(deep.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0, y, x)
+    part = resized(visible[y : y + h, x : x + w], scale)
+    pockets = bites(np.pad(part, 1))[1:-1, 1:-1].astype(np.uint8)
+    put(found, cv2.resize(pockets, (w, h), interpolation=cv2.INTER_NEAREST) > 0, y, x)
+    clip = Clip.from_frames([image])
+    count, labels = cv2.connectedComponents(pockets)
+    depth = cv2.distanceTransform(pockets, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    for k in range(1, count):
+        row, column = np.unravel_index(np.argmax(np.where(labels == k, depth, 0)), depth.shape)
+        point = (x + float(column) * w / part.shape[1], y + float(row) * h / part.shape[0])
+        found |= segment(clip, Prompt(points=(point,)))
     return found & ~visible
 
 
@@ -140,19 +159,14 @@ def cut_by_colours(drawn: np.ndarray, visible: np.ndarray, allowed: np.ndarray) 
     `allowed`; only what is connected with the visible part counts.
     """
     scale = min(1.0, CUT_SIZE / max(visible.shape))
-    size = (max(1, round(visible.shape[1] * scale)), max(1, round(visible.shape[0] * scale)))
-
-    def small(mask: np.ndarray) -> np.ndarray:
-        return cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
-
-    seen, open_ = small(visible), small(allowed & ~visible)
+    seen, open_ = resized(visible, scale), resized(allowed & ~visible, scale)
     if not seen.any() or not open_.any():
         return visible
     labels = np.where(open_, np.where(hull(seen), cv2.GC_PR_FGD, cv2.GC_PR_BGD), cv2.GC_BGD).astype(np.uint8)
     labels[seen] = cv2.GC_FGD
     if not np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
         return visible | allowed
-    cut = decide(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), labels, rounds=5)
+    cut = decide(resized(drawn, scale), labels, rounds=5)
     _, pieces = cv2.connectedComponents(cut.astype(np.uint8), connectivity=4)
     cut &= np.isin(pieces, np.unique(pieces[seen]))
     whole = cv2.resize(cut.astype(np.float32), visible.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
