@@ -72,9 +72,13 @@ def boxes():
         top, left = rng.integers(0, height), rng.integers(0, width)
         yield height, width, top, rng.integers(top, height) + 1, left, rng.integers(left, width) + 1
     for height, width in ((90, 301), (301, 90), (120, 120)):
-        for top, bottom in ((0, height), (0, 30), (height - 30, height), (30, 60), (11, height - 10), (10, height - 11)):
-            for left, right in ((0, width), (0, 30), (width - 30, width), (30, 60), (11, width - 10), (10, width - 11)):
+        for top, bottom in spans(height):
+            for left, right in spans(width):
                 yield height, width, top, bottom, left, right
+
+
+def spans(size):
+    return (0, size), (0, 30), (size - 30, size), (30, 60), (11, size - 10), (10, size - 11)
 
 
 @pytest.mark.parametrize(("border", "anchored"), [(150, True), (60, False)])
@@ -244,7 +248,7 @@ def test_the_repaired_blend_leaves_no_step_and_no_visible_pixel_changed():
     rng = RNG(5)
     original = np.clip(120 + 40 * np.sin(np.arange(90) / 9)[None, :, None] + rng.normal(0, 1, (80, 90, 3)), 0, 255)
     original = original.astype(np.uint8)
-    drawn = np.clip(original.astype(int) + (40, -25, 15), 0, 255).astype(np.uint8)
+    drawn = np.clip(original + np.array([40, -25, 15]), 0, 255).astype(np.uint8)
     visible = np.zeros((80, 90), bool)
     visible[:, :45] = True
     result = blend.feathered(drawn, original, visible, width=12)
