@@ -218,9 +218,7 @@ def plain_published_blend(cut, completion):
     for y in range(height):
         for x in range(width):
             if alpha[y, x]:
-                ring = (alpha[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] == 0).any()
-                source = completion if ring and completion[y, x, 3] else cut
-                out[y, x, :3] = source[y, x, :3]
+                out[y, x, :3] = cut[y, x, :3]
             out[y, x, 3] = max(alpha[y, x], completion[y, x, 3])
     return out
 

@@ -6,9 +6,6 @@ import numpy as np
 SHRINK = 10
 """Pixels by which the published blend shrinks the visible part."""
 
-TRANSITION = 5
-"""Width of its kernel: the transition is half of that wide."""
-
 
 def cut_out(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The visible part as published, (h, w, 4) uint8: alpha 255 inside `mask` eroded by 5 x 5 pixels, else 0."""
@@ -19,17 +16,14 @@ def cut_out(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def published_blend(cut: np.ndarray, completion: np.ndarray) -> np.ndarray:
     """The published blend of the visible part with the completion, (h, w, 4) uint8 all.
 
-    The cut's alpha is shrunk by `SHRINK` pixels. Inside it its pixels count, but in a ring at its edge those of the
-    completion do where that has any alpha: a ramp is meant there, but its weight is measured on the wrong side of
-    the edge, where it is 0. Alpha is the larger of both.
+    The cut's alpha is shrunk by `SHRINK` pixels; inside it the cut's pixels count, elsewhere the completion's, and
+    alpha is the larger of both. A ramp between the two is written down in the published code, but assigned to a copy,
+    so it never shows.
     """
     transparent = (cut[..., 3] == 0).astype(np.uint8)
     grown = cv2.dilate(transparent, np.ones((2 * SHRINK + 1, 2 * SHRINK + 1), np.uint8)) > 0
     alpha = np.where(grown, 0, cut[..., 3])
-    source = alpha > 0
-    inner = cv2.erode(source.astype(np.uint8), np.ones((TRANSITION, TRANSITION), np.uint8)) > 0
-    taken = inner | (source & (completion[..., 3] == 0))
-    rgb = np.where(taken[..., None], cut[..., :3], completion[..., :3])
+    rgb = np.where(alpha[..., None] > 0, cut[..., :3], completion[..., :3])
     return np.dstack([rgb, np.maximum(alpha, completion[..., 3])]).astype(np.uint8)
 
 
