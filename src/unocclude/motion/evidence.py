@@ -93,16 +93,12 @@ class Evidence:
         ring = cv2.dilate(visible, np.ones((9, 9), np.uint8)) > cv2.dilate(visible, np.ones((3, 3), np.uint8))
         return float((self.labels[i][ring] == FOREIGN).mean()) if ring.any() else 0.0
 
-    def untouched(self, i: int) -> bool:
-        """Whether the object of frame i is as large as nearby, with hardly anything foreign beside it."""
-        return bool(self.trajectory.ratio[i] >= 0.9 and self.contact[i] <= 0.05)
-
     def _expected_box(self, i: int) -> np.ndarray:
         """The whole object's box x0, y0, x1, y1 in frame i, working pixels, from the frames nearby whose silhouette
         nothing touches; from well-visible frames where there are none. NaN where the shot never shows the object."""
         trajectory = self.trajectory
         wells = trajectory.well_near(i)
-        whole = {s for s in wells if self.untouched(s)}
+        whole = {s for s in wells if trajectory.ratio[s] >= 0.9 and self.contact[s] <= 0.05}
         knots = [s for s in wells if s in whole or whole.isdisjoint(range(s - BOX_REACH, s + BOX_REACH + 1))]
         return trajectory.led(i, interpolate(self.work.boxes, knots, np.array([i]))[0]) if knots else np.full(4, np.nan)
 

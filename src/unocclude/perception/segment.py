@@ -58,11 +58,11 @@ def _grabcut(rgb: np.ndarray, inside: np.ndarray) -> np.ndarray:
     if inside.all() or not inside.any():
         return inside
     labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mask = decide(rgb, labels, rounds=6)
+    mask = _decide(rgb, labels, rounds=6)
     return mask if mask.any() else inside
 
 
-def decide(rgb: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
+def _decide(rgb: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
     """GrabCut from a map of `cv2.GC_*` labels, (h, w) uint8; the same answer every time."""
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
@@ -147,7 +147,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         labels[distance < core] = cv2.GC_FGD
         if not (labels == cv2.GC_BGD).any() and not (labels == cv2.GC_PR_BGD).any():
             continue
-        cut = decide(rgb, labels, rounds=5)
+        cut = _decide(rgb, labels, rounds=5)
         cut = _parts_with(tidy(cut), at)
         masks.append(window.put(cut, frame))
         scores.append(_edge_support(rgb, cut, distance < reach))

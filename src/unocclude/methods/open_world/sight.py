@@ -16,15 +16,28 @@ from unocclude.methods.open_world.geometry import put, resized
 from unocclude.methods.open_world.rules import BACKGROUND, Parity
 from unocclude.methods.open_world.segments import in_front
 from unocclude.motion.hull import bites, hull
+from unocclude.perception.colours import ColourGrid, colour_bins
+from unocclude.perception.graphcut import CERTAIN, min_cut
 from unocclude.perception.prompt import Prompt
-from unocclude.perception.segment import decide, segment
+from unocclude.perception.segment import segment
 from unocclude.scene import Scene
 
 NAMELESS = "single object"
 """What is asked for where nobody says what the object is."""
 
-CUT_SIZE = 320
+CUT_SIZE = 480
 """Pixels of the longer side at which the drawn object is cut out by colours."""
+
+RARE = 1e-3
+"""Share of an area below which a colour says little of it."""
+
+HULL, BEYOND = 1.0, 0.5
+"""Log-odds of a pixel inside and beyond the visible part's hull: what is neither's colour was drawn as the object's, on
+a backdrop that is known."""
+
+TOUCHED, DIMINISHED = 0.1, 0.75
+"""A frame of a clip is held to hide its object where at least this share of the outline has something foreign beside
+it, or less than this share of the area nearby is seen."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,8 @@ def evident_occluders(scene: Scene, i: int, scale: float) -> np.ndarray:
         return resized(scene.given_occluders[i], scale)
     if len(scene.clip.shot_of(i)) == 1:
         return in_the_pockets(resized(scene.clip[i], scale), resized(scene.track[i], scale))
-    if scene.evidence.untouched(i):
+    evidence = scene.evidence
+    if evidence.contact[i] < TOUCHED and evidence.trajectory.ratio[i] >= DIMINISHED:
         return resized(np.zeros_like(scene.track[i]), scale)
     x, y = scene.offset
     open_ = scene.completion_mask(i)[y : y + scene.clip.height, x : x + scene.clip.width]
@@ -153,20 +167,26 @@ def in_the_pockets(image: np.ndarray, visible: np.ndarray, size: int = 480) -> n
 
 
 def cut_by_colours(drawn: np.ndarray, visible: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """The completed object in the generator's picture, (h, w) bool: the visible part and what GrabCut adds to it.
+    """The completed object in the generator's picture, (h, w) bool: the visible part, and what of the `allowed` part
+    goes with it by its colours.
 
-    The object's colours are those of the visible part, the background's those of everything that is neither visible nor
-    `allowed`; only what is connected with the visible part counts.
+    A minimum cut: colours of the visible part against those of everything that is neither visible nor allowed. Only
+    what is connected with the visible part counts.
     """
     scale = min(1.0, CUT_SIZE / max(visible.shape))
     seen, open_ = resized(visible, scale), resized(allowed & ~visible, scale)
     if not seen.any() or not open_.any():
         return visible
-    labels = np.where(open_, np.where(hull(seen), cv2.GC_PR_FGD, cv2.GC_PR_BGD), cv2.GC_BGD).astype(np.uint8)
-    labels[seen] = cv2.GC_FGD
-    if not np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
-        return visible | allowed
-    cut = decide(resized(drawn, scale), labels, rounds=5)
+    lab = cv2.cvtColor(resized(drawn, scale), cv2.COLOR_RGB2LAB)
+    bins, anywhere, grid = colour_bins(lab), np.zeros(seen.shape), ColourGrid()
+    grid.add(bins, anywhere, anywhere, seen.astype(np.float32), (~open_ | seen).astype(np.float32))
+    own, other = (
+        counts / max(total, 1) for counts, total in zip(grid.look(bins, anywhere, anywhere), grid.totals, strict=True)
+    )
+    logit = np.log((own + RARE) / (other + RARE)) + np.where(hull(seen), HULL, BEYOND)
+    logit[~open_] = -CERTAIN
+    logit[seen] = CERTAIN
+    cut = min_cut(logit, lab)
     _, pieces = cv2.connectedComponents(cut.astype(np.uint8), connectivity=4)
     cut &= np.isin(pieces, np.unique(pieces[seen]))
     whole = cv2.resize(cut.astype(np.float32), visible.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
