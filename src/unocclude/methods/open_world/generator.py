@@ -106,6 +106,8 @@ def load_pipeline(folder: Path, device: str) -> Any:
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     parts = {}
     for name, where in index.items():
+        if isinstance(where, list) and where[0]:
+            _check_part(folder / name)
         part = getattr(import_module(where[0]), where[1], None) if _is_library(where) else None
         if hasattr(part, "get_input_embeddings"):
             parts[name] = load_pretrained(part, folder / name, name, dtype=dtype, variant=variant_of(folder / name))
@@ -131,6 +133,13 @@ def _pipeline_class(folder: Path, name: str) -> Any:
     if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
         raise InputError(f"{folder} needs {name}, with which this diffusers does not inpaint")
     return kind
+
+
+def _check_part(folder: Path) -> None:
+    """Raise InputError where a part has no files, or a tokenizer no words: the libraries would make an empty one."""
+    words = ("tokenizer.json", "vocab.json", "spiece.model")
+    if not folder.is_dir() or (folder.name.startswith("tokenizer") and not any((folder / w).is_file() for w in words)):
+        raise InputError(f"{folder} is missing or not whole; fetch the pipeline again")
 
 
 def _is_library(where: Any) -> bool:
