@@ -146,8 +146,8 @@ def figures(capsys, out, truth):
 
 @needs_data
 def test_what_hides_the_objects_of_cocoa_is_found_without_networks():
-    """How much of the hidden part the generator may fill: the pockets' share, and with the segments that lie in them. And
-    how well visible part and pockets alone match the whole object (the visible part does by .66)."""
+    """The share of the hidden part that the generator may fill: that of the pockets, and with the segments that lie in
+    them. And how well visible part and pockets alone match the whole object (the visible part does by .66)."""
     covered, pockets, iou = [], [], []
     for folder in sorted((DATA / "images").glob("cocoa_*")):
         image = unocclude.open(folder / "image.jpg")
