@@ -88,6 +88,11 @@ CHECKPOINTS = {
             (_transformers("huggingface.co/Salesforce/blip2-opt-2.7b", "preprocessor_config.json", "tokenizer.json"),),
         ),
         Checkpoint(
+            "depth-anything-v2-large",
+            "depth",
+            (_transformers("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf"),),
+        ),
+        Checkpoint(
             "i3d-kinetics-400",
             "FVD",
             (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),
