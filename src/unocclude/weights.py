@@ -88,6 +88,26 @@ CHECKPOINTS = {
             (_transformers("huggingface.co/Salesforce/blip2-opt-2.7b", "preprocessor_config.json", "tokenizer.json"),),
         ),
         Checkpoint(
+            "sam-vit-huge",
+            "SAM",
+            (_transformers("huggingface.co/facebook/sam-vit-huge"),),
+        ),
+        Checkpoint(
+            "sam2.1-hiera-large",
+            "SAM 2",
+            (_transformers("huggingface.co/facebook/sam2.1-hiera-large"),),
+        ),
+        Checkpoint(
+            "sam3",
+            "SAM 3",
+            (_transformers("huggingface.co/facebook/sam3", "tokenizer.json"),),
+        ),
+        Checkpoint(
+            "grounding-dino-tiny",
+            "Grounding DINO",
+            (_transformers("huggingface.co/IDEA-Research/grounding-dino-tiny", "tokenizer.json"),),
+        ),
+        Checkpoint(
             "depth-anything-v2-large",
             "depth",
             (_transformers("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf"),),
@@ -113,6 +133,11 @@ def home() -> Path:
     else:
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "unocclude" / "weights"
+
+
+def have(id: str) -> bool:
+    """Whether all parts of a known checkpoint are at home."""
+    return not any(part.missing(home() / id) for part in CHECKPOINTS[id].parts)
 
 
 def find(id_or_dir: str | Path, need: str | None = None) -> Path:

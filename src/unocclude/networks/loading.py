@@ -59,14 +59,16 @@ def reading(folder: Path, what: str) -> Iterator[None]:
     """Turn what transformers raises for a folder that holds no `what` into InputError of one line, and say nothing."""
     from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{folder} does not hold a {what} of transformers: {reason}") from error
     finally:
+        logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
 
