@@ -9,7 +9,6 @@ import unocclude
 from unocclude import InputError, MaskTrack, Scene
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN
 from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth, input_size
-from unocclude.perception.prepare import normalised
 
 
 @pytest.mark.parametrize(
@@ -28,15 +27,6 @@ from unocclude.perception.prepare import normalised
 )
 def test_the_published_rule_of_resizing(frame, network):
     assert input_size(*frame) == network
-
-
-def test_normalisation_against_the_documented_values():
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    given = normalised(image)
-    assert given.shape == (3, 5, 7) and given.dtype == np.float32
-    for channel, (mean, deviation) in enumerate([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]):
-        np.testing.assert_allclose(given[channel], (image[..., channel] / 255 - mean) / deviation, atol=1e-5)
-    np.testing.assert_allclose(normalised(image / 255), given, atol=1e-5)
 
 
 def write_depth_anything(folder, seed=0):

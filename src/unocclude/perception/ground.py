@@ -19,7 +19,7 @@ BOX_THRESHOLD = TEXT_THRESHOLD = 0.35
 
 @dataclass(frozen=True)
 class Grounded:
-    """What was found: boxes (N, 4) float32 as x0, y0, x1, y1 in pixels, best first not promised; phrases, the words of
+    """What was found: boxes (N, 4) float32 as x0, y0, x1, y1 in pixels, in no order; phrases, the words of
     the caption that each answers to (possibly none, ""); scores (N,) float32 in 0..1."""
 
     boxes: np.ndarray
@@ -81,5 +81,9 @@ class GroundingDino:
         boxes = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=1).astype(np.float32)
         named = chances[kept, 1:] > text_threshold  # the first token is the sentence's mark
         ids = tokens["input_ids"][0].tolist()[1:]
-        phrases = (self.tokenizer.decode([ids[k] for k in np.flatnonzero(row[: len(ids)])]) for row in named)
-        return Grounded(boxes, tuple(str(phrase).replace(".", "").strip() for phrase in phrases), scores[kept])
+        phrases = (
+            self.tokenizer.decode([ids[k] for k in np.flatnonzero(row[: len(ids)])], skip_special_tokens=True)
+            for row in named
+        )
+        words_only = tuple(" ".join(str(phrase).replace(".", " ").split()) for phrase in phrases)
+        return Grounded(boxes, words_only, scores[kept])
