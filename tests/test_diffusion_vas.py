@@ -17,6 +17,7 @@ from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
 from unocclude.methods import find
 from unocclude.methods.base import Setting
+from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
