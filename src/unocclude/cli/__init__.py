@@ -56,6 +56,8 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args)
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
+    if args[:1] != ["weights"]:  # of files that are written in no time
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         code = typer.main.get_command(app).main(args, prog_name="unocclude", standalone_mode=False)
         if code == INTERRUPTED:  # how newer versions of Typer report Ctrl-C
