@@ -115,6 +115,7 @@ def test_layers_follow_the_evidence(tmp_path, pad):
         for label in (BACKGROUND, STILL, UNKNOWN, FOREIGN):
             expected[window][labels == label] = NEARNESS[label]
             met |= {label} if (labels == label).any() else set()
+        expected[~scene.inside] = 1
         expected[scene.visible(i)] = OBJECT
         np.testing.assert_array_equal(depth(i), expected)
         # what is open to the object is never farther than it

@@ -58,6 +58,10 @@ def _transformers(source: str, *more: str) -> Part:
     return Part("", ("config.json", "model*.safetensors|pytorch_model*.bin", *more), source)
 
 
+def _diffusers(name: str, source: str) -> Part:
+    return Part(name, ("model_index.json",), source)
+
+
 CHECKPOINTS = {
     checkpoint.id: checkpoint
     for checkpoint in (
@@ -111,6 +115,22 @@ CHECKPOINTS = {
             "depth-anything-v2-large",
             "depth",
             (_transformers("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf"),),
+        ),
+        Checkpoint(
+            "diffusion-vas",
+            "Diffusion-VAS",
+            (
+                Part(
+                    "amodal-segmentation",
+                    ("model_index.json",),
+                    "huggingface.co/kaihuac/diffusion-vas-amodal-segmentation",
+                ),
+                Part(
+                    "content-completion",
+                    ("model_index.json",),
+                    "huggingface.co/kaihuac/diffusion-vas-content-completion",
+                ),
+            ),
         ),
         Checkpoint(
             "i3d-kinetics-400",

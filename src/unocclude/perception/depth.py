@@ -1,6 +1,8 @@
 """Relative depth, larger is nearer: by Depth Anything V2, or, without weights, from what the motion of a clip says."""
 
 import math
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -72,7 +74,8 @@ class LayerDepth:
     """A stand-in for depth that needs no weights: layers, by the occlusion evidence of a scene.
 
     0 background, `OBJECT` the object's visible pixels, 1 what is in front of it or was given as occluder, in between
-    (`NEARNESS`) what may be. It says nothing beyond the window in which the object is looked for: background there.
+    (`NEARNESS`) what may be. It says nothing beyond the window in which the object is looked for: background there, but
+    in front beyond the frame.
     """
 
     def __init__(self, scene: Scene):
@@ -85,6 +88,34 @@ class LayerDepth:
         layers[evidence.window(i)] = evidence.labels[i]
         layers = cv2.resize(layers, (scene.width, scene.height), interpolation=cv2.INTER_NEAREST)
         depth = np.array([NEARNESS[label] for label in sorted(NEARNESS)], np.float32)[layers]
-        depth[scene.occluder(i)] = NEARNESS[FOREIGN]
+        depth[scene.occluder(i) | ~scene.inside] = NEARNESS[FOREIGN]
         depth[scene.visible(i)] = OBJECT
         return depth
+
+
+def of_layers(scene: Scene, shot: range) -> Callable[[int], np.ndarray]:
+    """Depth of a shot's frames by the order of layers; as `of_network` gives it."""
+    depth = LayerDepth(scene)
+    return lambda i: np.rint(255 * depth(i)).astype(np.uint8)
+
+
+def of_network(scene: Scene, shot: range, network: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], np.ndarray]:
+    """Depth of a shot's frames by a network, stretched to the shot's own nearest and farthest (facts sheet, section 3):
+    a function of the frame number, (H, W) uint8 on the canvas, 255 nearest; all beyond the frame is."""
+    clip = scene.clip
+    with tempfile.TemporaryFile() as file:  # the file lives as long as its map
+        kept = np.memmap(file, np.float16, "w+", shape=(len(shot), clip.height, clip.width))
+    low, high = np.inf, -np.inf
+    for k, i in enumerate(shot):
+        depth = network(clip[i])
+        low, high = min(low, float(depth.min())), max(high, float(depth.max()))
+        kept[k] = depth
+    span = max(high - low, 1e-6)
+
+    def of(i: int) -> np.ndarray:
+        depth = np.clip((kept[i - shot.start].astype(np.float32) - low) / span, 0, 1)
+        out: np.ndarray = np.full((scene.height, scene.width), 255, np.uint8)
+        out[scene.inside] = np.rint(255 * depth).astype(np.uint8).ravel()
+        return out
+
+    return of
