@@ -8,7 +8,7 @@ import small_clip
 import unocclude
 from unocclude import InputError, MaskTrack, Scene
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN
-from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth, input_size
+from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth, input_size, published_positions
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,8 @@ from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDep
         ((1080, 1920), (518, 924)),
         ((720, 405), (924, 518)),
         ((100, 101), (518, 518)),
-        ((14, 1000), (518, 37002)),
+        ((100, 1600), (518, 8288)),
+        ((1, 1), (518, 518)),
     ],
 )
 def test_the_published_rule_of_resizing(frame, network):
@@ -73,6 +74,40 @@ def test_depth_anything_is_run_as_published(tmp_path):
     rows = np.stack([np.interp(ys, np.arange(518), column) for column in wide.T], axis=1)
     plain = np.stack([np.interp(xs, np.arange(798), row) for row in rows])
     np.testing.assert_allclose(given, plain, atol=1e-3 * plain.std())
+
+
+def test_position_embeddings_are_resampled_as_published():
+    """Bicubic (a = -0.75) at (i + 0.5) / scale - 0.5 with scale (patches + 0.1) / 37, border pixels repeated."""
+    torch = pytest.importorskip("torch")
+    side, rows, columns = 5, 7, 12
+    known = torch.randn(1, 1 + side * side, 3, generator=torch.Generator().manual_seed(0))
+
+    def cubic(x):
+        x, a = abs(x), -0.75
+        return ((a + 2) * x - (a + 3)) * x * x + 1 if x <= 1 else (((x - 5) * x + 8) * x - 4) * a if x < 2 else 0.0
+
+    def matrix(count):
+        out = np.zeros((count, side))
+        for i in range(count):
+            at = (i + 0.5) * side / (count + 0.1) - 0.5
+            for k in range(int(np.floor(at)) - 1, int(np.floor(at)) + 3):
+                out[i, min(max(k, 0), side - 1)] += cubic(at - k)
+        return out
+
+    class Embeddings:
+        position_embeddings = known
+
+    given = published_positions(Embeddings, None, rows * 14, columns * 14)[0].numpy()
+    grid = known[0, 1:].numpy().reshape(side, side, 3)
+    wanted = np.einsum("ir,jc,rcd->ijd", matrix(rows), matrix(columns), grid).reshape(-1, 3)
+    np.testing.assert_allclose(given[1:], wanted, atol=1e-5)
+    np.testing.assert_array_equal(given[0], known[0, 0])
+    assert published_positions(Embeddings, None, side * 14, side * 14) is known
+
+
+def test_long_thin_images_are_refused():
+    with pytest.raises(InputError, match=r"5000x2 image.*16 times"):
+        input_size(2, 5000)
 
 
 def test_missing_depth_is_named(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from unocclude import InputError
 from unocclude.masks import read_masks
 from unocclude.perception.ground import GroundingDino, caption
 from unocclude.perception.prepare import HALF, normalised, resized, shortest_side
-from unocclude.perception.sam import Cue, Sam2
+from unocclude.perception.sam import Cue, Sam, Sam2
 from unocclude.perception.tags import TagChoice
 from unocclude.perception.text import Sam3, TextToMask
 
@@ -116,6 +116,17 @@ def test_text_to_mask_is_the_best_box_masked(home):
     found = GroundingDino(device="cpu")(IMAGE, ["red cat"])
     box = tuple(found.boxes[found.scores.argmax()].tolist())
     np.testing.assert_array_equal(mask, Sam2(device="cpu")(IMAGE, [Cue(box=box)])[0][0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3000), (3000, 1)])
+def test_odd_images_do_not_crash(size, dino, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    assert np.isfinite(dino(image, ["cat"], 0.0).boxes).all()
+    assert TagChoice(tiny_models.write_clip(tmp_path / "clip"), "cpu")(image, ["cat", "dog"]).sum() == pytest.approx(1)
+    cues = [Cue(box=(0, 0, 1, 1)), Cue(points=[(0, 0)]), Cue(mask=np.ones(size))]
+    for write, kind in ((tiny_models.write_sam, Sam), (tiny_models.write_sam2, Sam2)):
+        masks, scores = kind(write(tmp_path / kind.__name__), "cpu")(image, cues)
+        assert masks.shape == (3, *size) and np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("verb", ["track", "complete"])
