@@ -37,7 +37,7 @@ class Sam2Video:
         self,
         clip: Clip,
         objects: Sequence[Mapping[int, Cue]],
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[MaskTrack]:
         """Visible masks of each object in all frames.
 
@@ -65,7 +65,8 @@ class Sam2Video:
                     follower.step(i, backward=order.step < 0)
                 if all(follower.counts[i] is not None for follower in followers):
                     done.add(i)
-                progress(len(done), len(clip))
+                if progress:
+                    progress(len(done), len(clip))
         return [MaskTrack(f.counts, clip.height, clip.width, ORIGIN) for f in followers]  # type: ignore[arg-type]
 
     def _followers(self, clip: Clip, objects: Sequence[Mapping[int, Cue]]) -> "list[_Follower]":

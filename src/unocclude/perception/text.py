@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -25,10 +24,9 @@ NEEDED = (GROUNDING_DINO, SAM2)
 """What to fetch for text prompts: SAM 2 tracks what was found as well."""
 
 
-class Finder(Protocol):
-    def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
-        """(H, W) bool mask of what the text names best in an image, (H, W, 3) uint8; empty where nothing fits."""
-        ...
+Finder = Callable[[np.ndarray, str], np.ndarray]
+"""An image, (H, W, 3) uint8, and a text, to the mask of what the text names best, (H, W) bool; empty where nothing
+fits."""
 
 
 class GroundedSam:
@@ -44,7 +42,7 @@ class GroundedSam:
         )
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
-        """See `Finder`."""
+        """As `Finder` has it."""
         found = self.ground(image, [text])
         if not len(found.scores):
             return np.zeros(image.shape[:2], bool)
@@ -72,7 +70,7 @@ class Sam3:
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
-        """See `Finder`."""
+        """As `Finder` has it."""
         import torch
 
         side = int(self.model.config.image_size)
@@ -140,5 +138,5 @@ def track_text(clip: Clip, prompt: Prompt, progress: Callable[[int, int], None] 
     mask = TextToMask(device)(clip[prompt.frame], str(prompt.text))
     if len(clip) > 1 and checkpoints.have(SAM2):
         cues = {prompt.frame: Cue(mask=mask)}
-        return Sam2Video(device=device)(clip, [cues], *([progress] if progress else []))[0]
+        return Sam2Video(device=device)(clip, [cues], progress)[0]
     return track_prompt(clip, Prompt(prompt.frame, mask=mask), progress)
