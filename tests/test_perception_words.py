@@ -12,6 +12,7 @@ from tiny_models import torch
 import unocclude
 from unocclude import InputError
 from unocclude.masks import read_masks
+from unocclude.perception import ground
 from unocclude.perception.ground import GroundingDino, caption
 from unocclude.perception.prepare import HALF, normalised, resized, shortest_side
 from unocclude.perception.sam import Cue, Sam, Sam2
@@ -19,6 +20,20 @@ from unocclude.perception.tags import TagChoice
 from unocclude.perception.text import Sam3, TextToMask
 
 IMAGE = np.asarray(Image.fromarray(np.random.default_rng(5).integers(0, 256, (5, 8, 3), np.uint8)).resize((60, 40)))
+
+
+PUBLISHED = ground.SHORTEST, ground.LONGEST, ground.BOX_THRESHOLD, ground.TEXT_THRESHOLD
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch):
+    """Grounding DINO's rule of resizing at a twelfth of its size."""
+    monkeypatch.setattr(ground, "SHORTEST", 66)
+    monkeypatch.setattr(ground, "LONGEST", 111)
+
+
+def test_the_published_sizes_and_thresholds():
+    assert PUBLISHED == (800, 1333, 0.35, 0.35)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +49,7 @@ def test_captions_have_the_published_form():
 def test_boxes_phrases_and_scores(dino):
     tokens = dino.tokenizer("red cat. dog.")["input_ids"]
     assert tokens == [101, 5, 6, 1012, 8, 1012, 102]
-    pixels = torch.from_numpy(normalised(resized(IMAGE, shortest_side(40, 60, 800, 1333))))[None]
+    pixels = torch.from_numpy(normalised(resized(IMAGE, shortest_side(40, 60, 66, 111))))[None]
     with torch.inference_mode():
         out = dino.model(pixel_values=pixels, **dino.tokenizer("red cat. dog.", return_tensors="pt"))
     chances = out.logits[0].sigmoid().numpy()
