@@ -43,7 +43,7 @@ def dino(tmp_path_factory):
 
 def test_captions_have_the_published_form():
     assert caption(["Cat", "red Dog "]) == "cat. red dog."
-    assert caption(["a cat."]) == "a cat."
+    assert caption(["a cat."]) == caption("A cat") == "a cat."
 
 
 def test_boxes_phrases_and_scores(dino):

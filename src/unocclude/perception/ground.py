@@ -1,8 +1,8 @@
 """Grounding DINO: boxes of what words name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,19 +17,19 @@ BOX_THRESHOLD = TEXT_THRESHOLD = 0.35
 """As Open-World Amodal Appearance Completion uses it."""
 
 
-@dataclass(frozen=True)
-class Grounded:
-    """What was found: boxes (N, 4) float32 as x0, y0, x1, y1 in pixels, in no order; phrases, the words of
-    the caption that each answers to (possibly none, ""); scores (N,) float32 in 0..1."""
+class Grounded(NamedTuple):
+    """What was found: boxes (N, 4) float32 as x0, y0, x1, y1 in pixels, in no order; phrases, the words of the caption
+    that each answers to (possibly none, ""); scores (N,) float32 in 0..1."""
 
     boxes: np.ndarray
-    phrases: tuple[str, ...]
+    phrases: list[str]
     scores: np.ndarray
 
 
-def caption(words: Sequence[str]) -> str:
-    """Words as the network was trained to read them: lower-case, separated by dots, a dot at the end."""
-    text = ". ".join(word.strip() for word in words).lower().strip()
+def caption(words: str | Sequence[str]) -> str:
+    """Words as the network was trained to read them: lower-case, separated by dots, a dot at the end. A caption that
+    is already joined may come as one string."""
+    text = ". ".join(word.strip() for word in ([words] if isinstance(words, str) else words)).lower().strip()
     return text if text.endswith(".") else text + "."
 
 
@@ -54,7 +54,7 @@ class GroundingDino:
     def __call__(
         self,
         image: np.ndarray,
-        words: Sequence[str],
+        words: str | Sequence[str],
         box_threshold: float = BOX_THRESHOLD,
         text_threshold: float = TEXT_THRESHOLD,
     ) -> Grounded:
@@ -85,5 +85,5 @@ class GroundingDino:
             self.tokenizer.decode([ids[k] for k in np.flatnonzero(row[: len(ids)])], skip_special_tokens=True)
             for row in named
         )
-        words_only = tuple(" ".join(str(phrase).replace(".", " ").split()) for phrase in phrases)
+        words_only = [" ".join(str(phrase).replace(".", " ").split()) for phrase in phrases]
         return Grounded(boxes, words_only, scores[kept])
