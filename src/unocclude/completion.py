@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class Frames(Sequence, Generic[T]):
-    """Arrays that are read from disk when asked for."""
+    """What is read or made when asked for."""
 
     def __init__(self, count: int, read: Callable[[int], T]):
         self._count, self._read = count, read

@@ -1,7 +1,9 @@
 """Scene: all that a method may look at."""
 
 import gc
+from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -39,6 +41,7 @@ class Scene:
         self.offset = (round(clip.width * pad), round(clip.height * pad))
         self.width = clip.width + 2 * self.offset[0]
         self.height = clip.height + 2 * self.offset[1]
+        self._networks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -79,9 +82,22 @@ class Scene:
         """Camera motion, background and what is in front of it; see `unocclude.motion.evidence`."""
         return Evidence(self)
 
+    def depth(self, shot: range, weights: Path | None = None, device: str = "auto") -> Callable[[int], np.ndarray]:
+        """Pseudo-depth of a shot's frames: a function of the frame number, (H, W) uint8, 255 nearest. weights: a
+        folder of Depth Anything V2; without it what occlusion evidence says of the layers' order."""
+        from unocclude.perception import depth
+
+        if weights is None:
+            return depth.of_layers(self, shot)
+        key = (str(weights), device)
+        if key not in self._networks:
+            self._networks[key] = depth.DepthAnything(weights, device)
+        return depth.of_network(self, shot, self._networks[key])
+
     def forget(self) -> None:
         """Let go of what was worked out; it is worked out again when asked for."""
         self.__dict__.pop("evidence", None)
+        self._networks.clear()
         gc.collect()  # it refers to itself
 
     def completion_mask(self, i: int) -> np.ndarray:

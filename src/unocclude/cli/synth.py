@@ -17,7 +17,8 @@ def run(
         typer.Argument(
             metavar="KIND",
             help="sprites (2-D figures and shapes), rigid (a flat textured object), worlds (physics; needs MuJoCo), "
-            "composite (an object of --sources behind another one), carve (holes cut into an object of --sources).",
+            "composite (an object of --sources behind another one), carve (holes cut into an object of --sources), "
+            "pseudo (amodal masks by diffusion-vas for a data set that tells only amodal boxes).",
             show_default=False,
         ),
     ],
@@ -40,7 +41,11 @@ def run(
     ] = None,
     sources: Annotated[
         Path | None,
-        typer.Option("--sources", metavar="FOLDER", help="For composite and carve: clips to make them from."),
+        typer.Option(
+            "--sources",
+            metavar="FOLDER",
+            help="For composite and carve: clips to make them from; for pseudo: a data set, KIND:PATH.",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
@@ -48,7 +53,7 @@ def run(
             "--weights",
             metavar="ID_OR_DIR",
             help="For composite: the BLIP-2 that captions the objects (blip2-opt-2.7b where it is there, else the "
-            "caption is the class name).",
+            "caption is the class name); for pseudo: the Diffusion-VAS.",
         ),
     ] = None,
     workers: Annotated[

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
 
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
+    "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
     "open-world": "unocclude.methods.open_world:OpenWorld",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",

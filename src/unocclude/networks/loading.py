@@ -1,9 +1,11 @@
 """Published checkpoint files into our networks: every name and shape must fit, or it is bad input."""
 
+import json
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from logging import CRITICAL, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,48 @@ def read_state(path: str | Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} does not hold tensors by name; give the published state dict")
     return dict(state)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration file; raises InputError where it is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no configuration that can be read; fetch the checkpoint again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no configuration: it holds a {type(content).__name__}")
+    return content
+
+
+def read_weights(folder: Path, stem: str) -> dict[str, torch.Tensor]:
+    """The tensors by name of a model saved by diffusers or transformers, whole or in shards: safetensors before
+    pickles, full precision before half (`.fp16`).
+
+    Raises InputError where there are none.
+    """
+    for variant in ("", ".fp16"):
+        for suffix in ("safetensors", "bin"):
+            index = folder / f"{stem}.{suffix}.index{variant}.json"
+            whole = folder / f"{stem}{variant}.{suffix}"
+            if whole.is_file():
+                return read_tensors(whole)
+            if index.is_file():
+                shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+                return {name: value for shard in shards for name, value in read_tensors(folder / shard).items()}
+    raise InputError(f"{folder} holds no {stem}.safetensors (nor .fp16.safetensors, .bin); fetch the checkpoint again")
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors by name in a safetensors file or one that `torch.save` wrote."""
+    if path.suffix != ".safetensors":
+        return read_state(path)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read as safetensors: {error}; fetch it again") from error
 
 
 def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
@@ -56,26 +100,37 @@ def load(network: torch.nn.Module, path: str | Path) -> None:
 
 @contextmanager
 def reading(folder: Path, what: str) -> Iterator[None]:
-    """Turn what transformers raises for a folder that holds no `what` into InputError of one line, and say nothing."""
+    """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
+    say nothing."""
     from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    of_diffusers = getLogger("diffusers")
+    level = of_diffusers.level
+    of_diffusers.setLevel(CRITICAL + 1)
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{folder} does not hold a {what} of transformers: {reason}") from error
+        raise InputError(f"{folder} does not hold a {what}: {reason}") from error
     finally:
+        logging.set_verbosity(verbosity)
+        of_diffusers.setLevel(level)
         if bars:
             logging.enable_progress_bar()
 
 
 def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:
-    """A model of class `kind` of transformers from a folder in its format, for inference.
+    """A model of class `kind` of transformers or diffusers from a folder in its format, for inference; in half
+    precision where the folder holds that alone (`.fp16`).
 
     Raises InputError where the folder holds none, or lacks some of its weights: they would be drawn at random.
     """
+    files = [path.name for pattern in ("*.safetensors*", "*.bin*") for path in folder.glob(pattern)]
+    if files and all(".fp16." in name for name in files):
+        options["variant"] = "fp16"
     with reading(folder, what):
         model, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     if info["missing_keys"]:

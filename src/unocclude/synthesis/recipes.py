@@ -20,8 +20,9 @@ def clip_seed(seed: int, index: int) -> int:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a data set is made. frames, size (width, height): None is the kind's own. Everything that decides the result
-    is in here; it goes to worker processes as it is."""
+    """How a data set is made. frames, size (width, height): None is the kind's own. data, weights: for `pseudo`, a data
+    set with amodal boxes, and the checkpoint. Everything that decides the result is in here; it goes to worker
+    processes as it is."""
 
     kind: str
     seed: int = 0
@@ -29,12 +30,15 @@ class Recipe:
     size: tuple[int, int] | None = None
     sources: list[Source] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    data: str = ""
+    weights: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
         sources = [[s.name, s.dataset, s.label, s.caption, s.first, s.last] for s in self.sources]
-        return {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
+        same = {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
+        return same | ({"data": self.data, "weights": self.weights} if self.data else {})
 
     def make(self, index: int) -> list[World]:
         """The worlds of clip `index`: one, or one an object of the scene (`worlds`)."""
@@ -51,7 +55,8 @@ def prepare_recipe(
 ) -> Recipe:
     """A recipe that can be carried out here.
 
-    weights: for `composite`, the BLIP-2 that captions the objects whose meta.json has no caption (see `caption`).
+    weights: for `composite`, the BLIP-2 that captions the objects whose meta.json has no caption (see `caption`); for
+    `pseudo`, the Diffusion-VAS that completes the objects.
 
     Raises InputError for an unknown kind, sources that are missing, superfluous or too few, or a package or weights
     that are not there.
@@ -60,8 +65,10 @@ def prepare_recipe(
         raise InputError(f"unknown kind {kind}; known are {', '.join(MAKERS)}")
     if seed < 0:
         raise InputError(f"--seed {seed}: give 0 or more")
-    if weights is not None and kind != "composite":
-        raise InputError(f"`synth {kind}` has no captions; leave out --weights")
+    if weights is not None and kind not in ("composite", "pseudo"):
+        raise InputError(f"`synth {kind}` uses no weights; leave out --weights")
+    if kind == "pseudo":
+        return _prepare_pseudo(seed, frames, size, sources, weights)
     if kind in FROM_SOURCES:
         if sources is None:
             raise InputError(f"`synth {kind}` needs --sources FOLDER: clips with frames/ and visible_masks/")
@@ -79,6 +86,27 @@ def prepare_recipe(
     if size is not None and min(size) < 16:
         raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
     return Recipe(kind, seed, frames, size)
+
+
+def _prepare_pseudo(
+    seed: int,
+    frames: int | None,
+    size: tuple[int, int] | None,
+    sources: Path | None,
+    weights: str | Path | None,
+) -> Recipe:
+    from unocclude.methods.base import Setting
+    from unocclude.run import prepare
+    from unocclude.synthesis.pseudo import METHOD, box_samples
+
+    if sources is None:
+        raise InputError("`synth pseudo` needs --sources KIND:PATH, a data set with amodal boxes, as tao-amodal:PATH")
+    if frames is not None or size is not None:
+        raise InputError("`synth pseudo` keeps the clips as they are; leave out --frames and --size")
+    chosen = str(weights) if weights is not None else None
+    prepare(METHOD, {}, Setting(weights=chosen))
+    box_samples(str(sources))
+    return Recipe("pseudo", seed, data=str(sources), weights=chosen)
 
 
 Maker = Callable[[Recipe, int, int], list[World]]
@@ -128,6 +156,15 @@ def _carve(recipe: Recipe, index: int, seed: int) -> list[World]:
     return [carve_world(object_, recipe.sources, seed, recipe.frames or 25, recipe.size or (256, 128))]
 
 
+def _pseudo(recipe: Recipe, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.pseudo import box_samples, pseudo_world
+
+    samples = box_samples(recipe.data)
+    if index >= len(samples):
+        raise InputError(f"{recipe.data} tells amodal boxes of {len(samples)} objects; give --count {len(samples)}")
+    return [pseudo_world(samples[index], seed, recipe.weights)]
+
+
 FROM_SOURCES = ("composite", "carve")
 MAKERS: dict[str, Maker] = {
     "sprites": _sprites,
@@ -135,4 +172,5 @@ MAKERS: dict[str, Maker] = {
     "worlds": _worlds,
     "composite": _composite,
     "carve": _carve,
+    "pseudo": _pseudo,
 }

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "shape-prior": "unocclude.training.shape_prior:ShapePrior",
+    "vae": "unocclude.training.vae:VAE",
+    "vas-mask": "unocclude.training.diffusion_vas:Mask",
+    "vas-mask-depth": "unocclude.training.diffusion_vas:MaskDepth",
+    "vas-content": "unocclude.training.diffusion_vas:Content",
+    "vas-one-stage": "unocclude.training.diffusion_vas:OneStage",
+    "videomae": "unocclude.training.videomae:VideoMAE",
+    "3d-unet": "unocclude.training.diffusion_vas:UNet3D",
 }
 """Every recipe by name, as module:class; none is imported before it is asked for."""
 

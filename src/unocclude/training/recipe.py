@@ -55,4 +55,4 @@ class Recipe(ABC):
 
     @abstractmethod
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        """Write the network into `folder` as it is run without torch; the files."""
+        """Write the network into `folder` as it is run later; the files or folders."""

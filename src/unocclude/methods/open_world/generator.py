@@ -2,8 +2,6 @@
 
 import inspect
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -99,7 +97,7 @@ def load_pipeline(folder: Path, device: str) -> Any:
     """The pipeline in a folder, ready on a device; the last one is kept for whoever asks next."""
     import torch
 
-    from unocclude.networks.loading import load_pretrained
+    from unocclude.networks.loading import load_pretrained, reading
 
     index = read_index(folder)
     kind = _pipeline_class(folder, index["_class_name"])
@@ -109,11 +107,9 @@ def load_pipeline(folder: Path, device: str) -> Any:
         if isinstance(where, list) and where[0]:
             _check_part(folder / name)
         part = getattr(import_module(where[0]), where[1], None) if _is_library(where) else None
-        if hasattr(part, "get_input_embeddings"):
-            parts[name] = load_pretrained(part, folder / name, name, dtype=dtype, variant=variant_of(folder / name))
-        elif hasattr(part, "enable_gradient_checkpointing"):
-            parts[name] = _load_model(part, folder / name, dtype)
-    with _reading(folder):
+        if hasattr(part, "get_input_embeddings") or hasattr(part, "enable_gradient_checkpointing"):  # a network
+            parts[name] = load_pretrained(part, folder / name, where[1], dtype=dtype)
+    with reading(folder, f"whole {kind.__name__}"):
         pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=dtype, **parts)
     pipeline.set_progress_bar_config(disable=True)
     if device == "cpu":
@@ -128,7 +124,9 @@ def load_pipeline(folder: Path, device: str) -> Any:
 def _pipeline_class(folder: Path, name: str) -> Any:
     import diffusers
 
-    with _reading(folder):  # transformers warns of torchvision when a pipeline is imported
+    from unocclude.networks.loading import reading
+
+    with reading(folder, name):  # transformers warns of torchvision when a pipeline is imported
         kind = getattr(diffusers, name, None)
     if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
         raise InputError(f"{folder} needs {name}, with which this diffusers does not inpaint")
@@ -144,43 +142,6 @@ def _check_part(folder: Path) -> None:
 
 def _is_library(where: Any) -> bool:
     return isinstance(where, list) and where[0] in ("diffusers", "transformers") and isinstance(where[1], str)
-
-
-def variant_of(folder: Path) -> str | None:
-    """The variant of a model's weight files: "fp16" where there are no others."""
-    names = [path.name for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
-    return "fp16" if names and all(".fp16" in name for name in names) else None
-
-
-def _load_model(kind: Any, folder: Path, dtype: Any) -> Any:
-    """A model of diffusers; nothing of it may be missing, or it would be drawn at random."""
-    with _reading(folder):
-        model, info = kind.from_pretrained(
-            folder, local_files_only=True, dtype=dtype, variant=variant_of(folder), output_loading_info=True
-        )
-    if info["missing_keys"]:
-        raise InputError(f"{folder} does not hold a whole {kind.__name__}: it lacks {min(info['missing_keys'])}")
-    return model.eval()
-
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Turn what diffusers raises for a folder that it cannot read into InputError of one line, and say nothing."""
-    from diffusers.utils import logging
-    from transformers.utils import logging as its_logging
-
-    bars, level = logging.is_progress_bar_enabled(), its_logging.get_verbosity()
-    logging.disable_progress_bar()
-    its_logging.set_verbosity_error()
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{folder} cannot be read as part of a diffusers pipeline: {reason}") from error
-    finally:
-        its_logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def own_size(pipeline: Any) -> int:

@@ -1,0 +1,66 @@
+"""The published checkpoints' directory format: what each part is, and how its network differs from diffusers'."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unocclude.errors import InputError
+from unocclude.networks.loading import check_names, load_pretrained, read_json, read_weights, reading
+
+DEAD, USED = "conv_in.", "conv_in2."
+"""The published network keeps Stable Video Diffusion's first layer, which nothing calls, beside the one it uses."""
+
+
+def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """The pipeline's parts by name. model_index.json names a class of the published code's own for the network, so the
+    parts are read one by one.
+
+    Raises InputError where one is absent or is another network's.
+    """
+    from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
+    from transformers import CLIPVisionModelWithProjection
+
+    if not (folder / "model_index.json").is_file():
+        raise InputError(f"{folder} holds no model_index.json; give the folder of a Diffusion-VAS checkpoint")
+    with reading(folder / "scheduler", "scheduler of diffusers"):
+        scheduler = EulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+    return {
+        "vae": load_pretrained(
+            AutoencoderKLTemporalDecoder, folder / "vae", "video VAE of diffusers", torch_dtype=dtype
+        ),
+        "image_encoder": load_pretrained(
+            CLIPVisionModelWithProjection, folder / "image_encoder", "CLIP image encoder", dtype=dtype
+        ),
+        "unet": read_unet(folder / "unet", dtype),
+        "scheduler": scheduler,
+        "feature_extractor": _feature_extractor(folder / "feature_extractor"),
+    }
+
+
+def read_unet(folder: Path, dtype: torch.dtype) -> Any:
+    """diffusers' network with as many input channels as the layer that is used has, all names and shapes checked."""
+    from accelerate import init_empty_weights
+    from diffusers import UNetSpatioTemporalConditionModel as UNet
+
+    state = read_weights(folder, "diffusion_pytorch_model")
+    if f"{USED}weight" in state:
+        state = {name: value for name, value in state.items() if not name.startswith(DEAD)}
+        state = {name.replace(USED, DEAD, 1): value for name, value in state.items()}
+    config = {key: value for key, value in read_json(folder / "config.json").items() if not key.startswith("_")}
+    config["in_channels"] = (
+        state[f"{DEAD}weight"].shape[1] if f"{DEAD}weight" in state else config.get("in_channels", 8)
+    )
+    with init_empty_weights():
+        unet = UNet(**config)
+    check_names(folder, state, {name: value.shape for name, value in unet.state_dict().items()})
+    unet.load_state_dict({name: value.to(dtype) for name, value in state.items()}, assign=True)
+    return unet.eval()
+
+
+def _feature_extractor(folder: Path) -> Any:
+    """Only its mean and deviation are used; the class that reads them without torchvision."""
+    from transformers import CLIPImageProcessorPil
+
+    with reading(folder, "CLIP image processor"):
+        return CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)

@@ -1,0 +1,68 @@
+"""Parts of a pipeline of our own: a small network, or a wider first layer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
+from diffusers import UNetSpatioTemporalConditionModel as UNet
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from unocclude.networks.loading import load_pretrained
+
+EMBEDDED = 64
+
+
+def scheduler() -> EulerDiscreteScheduler:
+    """Stable Video Diffusion's: Euler, v-prediction, Karras sigmas 700 to 0.002, timesteps ln(sigma) / 4."""
+    return EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
+        timestep_type="continuous", timestep_spacing="leading", steps_offset=1, use_karras_sigmas=True,
+        sigma_min=0.002, sigma_max=700.0,
+    )  # fmt: skip
+
+
+def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int, int]) -> dict[str, Any]:
+    """A pipeline's parts around a VAE's folder, freshly drawn from torch's seed: `channels` inputs, levels of `widths`
+    channels, for pictures of `size` (width, height). The CLIP encoder is small and stays as it is drawn."""
+    below = ("CrossAttnDownBlockSpatioTemporal",) * (len(widths) - 1) + ("DownBlockSpatioTemporal",)
+    above = ("UpBlockSpatioTemporal",) + ("CrossAttnUpBlockSpatioTemporal",) * (len(widths) - 1)
+    encoder = load_pretrained(AutoencoderKLTemporalDecoder, vae, "video VAE of diffusers")
+    factor = 2 ** (len(encoder.config.block_out_channels) - 1)
+    unet = UNet(
+        sample_size=size[1] // factor, in_channels=channels, block_out_channels=tuple(widths), layers_per_block=1,
+        down_block_types=below, up_block_types=above, addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=96, cross_attention_dim=EMBEDDED,
+        num_attention_heads=tuple(max(1, width // 32) for width in widths),
+    )  # fmt: skip
+    config = CLIPVisionConfig(
+        hidden_size=EMBEDDED, intermediate_size=2 * EMBEDDED, projection_dim=EMBEDDED, num_hidden_layers=2,
+        num_attention_heads=2, image_size=64, patch_size=16,
+    )  # fmt: skip
+    return {
+        "vae": encoder,
+        "image_encoder": CLIPVisionModelWithProjection(config).eval(),
+        "unet": unet,
+        "scheduler": scheduler(),
+        "feature_extractor": CLIPImageProcessorPil(),
+    }
+
+
+def widened(unet: UNet, channels: int, zero: bool = True) -> UNet:
+    """The network with a first layer of `channels` inputs: those that it has keep their weights, the others begin at
+    zero (section 3.3), or as drawn."""
+    old = unet.conv_in
+    if old.in_channels == channels:
+        return unet
+    new = torch.nn.Conv2d(channels, old.out_channels, 3, padding=1)
+    assert new.bias is not None and old.bias is not None
+    with torch.no_grad():
+        if zero:
+            new.weight.zero_()
+        shared = min(channels, old.in_channels)
+        new.weight[:, :shared] = old.weight[:, :shared]
+        new.bias.copy_(old.bias)
+    unet.conv_in = new
+    unet.register_to_config(in_channels=channels)
+    return unet

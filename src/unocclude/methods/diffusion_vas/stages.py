@@ -1,0 +1,131 @@
+"""The two stages on a shot of any length and size: amodal masks (section 3.2, 3.3), then content (section 3.4)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unocclude.completion import FrameResult, Frames
+from unocclude.errors import InputError
+from unocclude.methods.base import Setting
+from unocclude.methods.compose import compose
+from unocclude.methods.diffusion_vas.conditioning import order
+from unocclude.methods.diffusion_vas.method import Box, DiffusionVASOptions
+from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
+from unocclude.methods.framing import Framing, around, squeezed
+from unocclude.methods.shown import Shown, tensor, whole_box
+from unocclude.networks import device_for
+from unocclude.scene import Scene
+
+SEGMENTATION, COMPLETION, DEPTH = "amodal-segmentation", "content-completion", "depth"
+THRESHOLD = 600
+"""A pixel is object where its three channels, 0 to 255, sum to more (section A.1)."""
+FPS, MOTION, NOISE = 8, 127, 0.02
+MULTIPLE = 64
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stages:
+    """Both pipelines, and what they see of a scene."""
+
+    def __init__(
+        self, scene: Scene, folder: Path, options: DiffusionVASOptions, setting: Setting, boxes: list[Box] | None
+    ):
+        self.scene, self.options, self.setting, self.boxes = scene, options, setting, boxes
+        self.device = device_for("diffusion-vas", setting.device)
+        self.segmentation = self._pipeline(folder / SEGMENTATION)
+        self.completion = self._pipeline(folder / COMPLETION)
+        self.depth_weights = self._depth_weights(folder / DEPTH)
+
+    def _pipeline(self, folder: Path) -> DiffusionVASPipeline:
+        cuda = self.device.startswith("cuda")
+        precision = self.options.precision
+        if precision == "auto":
+            precision = "fp16" if cuda else "fp32"
+        pipeline = DiffusionVASPipeline.from_pretrained(folder, PRECISIONS[precision])
+        pipeline.set_progress_bar_config(disable=True)
+        if self.options.compile:
+            pipeline.unet.compile()
+        if cuda:
+            pipeline.enable_model_cpu_offload()
+        return pipeline
+
+    def _depth_weights(self, folder: Path) -> Path | None:
+        there = (folder / "config.json").is_file()
+        if self.options.depth == "anything" and not there:
+            raise InputError(f"depth=anything needs Depth Anything V2 in {folder}; put it there or set depth=layers")
+        return folder if there and self.options.depth != "layers" else None
+
+    def complete(self, shot: range) -> Iterator[FrameResult]:
+        """The shot's frames, in order."""
+        scene = self.scene
+        if not any(scene.track.areas[i] for i in shot):
+            for i in shot:
+                nothing = np.zeros((scene.height, scene.width), bool)
+                yield compose(i, scene.frame(i), nothing, nothing, np.zeros_like(scene.frame(i)), nothing)
+            return
+        frames = Shown(scene, shot, self._framings(shot))
+        samples = [self._sample(frames, self.setting.seed + k) for k in range(self.setting.hypotheses)]
+        for i, *results in zip(shot, *samples, strict=True):
+            composed = [self._compose(i, *result) for result in results]
+            first = composed[0]
+            many = composed if len(composed) > 1 else ()
+            yield FrameResult(first.index, first.amodal, first.rgba, first.provenance, many)
+
+    def _sample(self, shown: "Shown", seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, one draw of each stage."""
+        generator = torch.Generator().manual_seed(seed)
+        depth = self.scene.depth(shown.shot, self.depth_weights, self.setting.device)
+        latents = self._denoise(
+            self.segmentation, [shown.all(shown.mask), shown.all(lambda k: shown.depth(depth, k))], generator
+        )
+        # kept packed: a bit a pixel
+        amodal = [np.packbits(mask | (shown.mask(k) > 127)) for k, mask in enumerate(self._masks(latents))]
+        shape = latents.shape[-2] * self.segmentation.factor, latents.shape[-1] * self.segmentation.factor
+
+        def mask(k: int) -> np.ndarray:
+            return np.unpackbits(amodal[k], count=shape[0] * shape[1]).reshape(shape)
+
+        whole = Frames(len(amodal), lambda k: tensor(255 * mask(k)))
+        latents = self._denoise(self.completion, [shown.all(shown.object), whole], generator)
+        colours = (frame for chunk in self.completion.decode(latents) for frame in chunk)
+        for k, (framing, colour) in enumerate(zip(shown.framings, colours, strict=True)):
+            picture = (colour.numpy() * 255).round().astype(np.uint8)
+            yield framing.back(mask(k).astype(np.float32)) > 0.5, framing.back(picture)
+
+    def _denoise(
+        self, pipeline: DiffusionVASPipeline, conditions: Sequence[Pictures], generator: torch.Generator
+    ) -> torch.Tensor:
+        options = self.options
+        return pipeline.denoise(
+            conditions, num_inference_steps=options.steps, guidance=(options.guidance, options.guidance), fps=FPS,
+            motion_bucket_id=MOTION, noise_aug_strength=NOISE, how=order(options.conditioning_order),
+            generator=generator, window=options.window, overlap=min(options.overlap, options.window - 1),
+        )  # fmt: skip
+
+    def _masks(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
+        """(h, w) bool, a frame each."""
+        for chunk in self.segmentation.decode(latents):
+            yield from object_pixels(chunk.numpy())
+
+    def _compose(self, i: int, amodal: np.ndarray, colour: np.ndarray) -> FrameResult:
+        return compose(i, self.scene.frame(i), self.scene.visible(i), amodal, colour, np.zeros_like(amodal))
+
+    def _framings(self, shot: range) -> list[Framing]:
+        scene, canvas = self.scene, (self.scene.width, self.scene.height)
+        if self.boxes is not None:
+            size = around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, MULTIPLE).size
+            return [Framing(whole_box(self.boxes[i]), size, canvas) for i in shot]  # all stretched to the same size
+        if self.options.framing == "squeeze":
+            height = max(1, round((self.options.pixels / 2) ** 0.5 / MULTIPLE)) * MULTIPLE
+            return [squeezed(canvas, (2 * height, height))] * len(shot)
+        track, (x, y) = scene.track, scene.offset
+        boxes = [tuple(track.boxes[i] + (x, y, x, y)) for i in shot if track.areas[i]]
+        return [around(boxes, canvas, self.options.pixels, multiple=MULTIPLE)] * len(shot)
+
+
+def object_pixels(frames: np.ndarray) -> np.ndarray:
+    """(F, h, w) bool of decoded masks (F, h, w, 3) in [0, 1]."""
+    found: np.ndarray = (255 * frames).round().sum(-1) > THRESHOLD
+    return found

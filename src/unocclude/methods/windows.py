@@ -1,0 +1,52 @@
+"""Clips longer than a network takes: windows of frames that overlap and are blended where they do."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+
+def windows(count: int, length: int, stride: int) -> list[range]:
+    """Ranges of `length` frames, `stride` apart, that cover `count`; the last one ends with the clip. One range where
+    the clip is no longer than that."""
+    if count <= length:
+        return [range(count)]
+    starts = [*range(0, count - length, stride), count - length]
+    return [range(start, start + length) for start in starts]
+
+
+def even(length: int) -> torch.Tensor:
+    """Every frame of a window counts the same."""
+    return torch.ones(length)
+
+
+def ramped(length: int) -> torch.Tensor:
+    """(length,) float32: a frame counts the more the further it is from the window's ends."""
+    steps = torch.arange(1, length + 1, dtype=torch.float32)
+    return torch.minimum(steps, steps.flip(0))
+
+
+def blend(
+    predict: Callable[[range], torch.Tensor],
+    count: int,
+    parts: Sequence[range],
+    weights: Callable[[int], torch.Tensor] = ramped,
+) -> torch.Tensor:
+    """Weighted mean of the windows' predictions, frame by frame: (1, count, ...) from (1, len(part), ...) each.
+
+    A frame that only one window covers comes back bit for bit.
+    """
+    shares = [weights(len(part)) for part in parts]
+    total = torch.zeros(count)
+    for part, share in zip(parts, shares, strict=True):
+        total[part.start : part.stop] += share
+    blended: torch.Tensor | None = None
+    for part, share in zip(parts, shares, strict=True):
+        answer = predict(part)
+        if len(parts) == 1:
+            return answer
+        if blended is None:
+            blended = answer.new_zeros(1, count, *answer.shape[2:])
+        of_all = (share / total[part.start : part.stop]).to(answer).view(1, -1, *[1] * (answer.ndim - 2))
+        blended[:, part.start : part.stop] += of_all * answer
+    assert blended is not None
+    return blended

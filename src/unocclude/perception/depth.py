@@ -1,0 +1,148 @@
+"""Relative depth, larger is nearer: by Depth Anything V2, or, without weights, from what the motion of a clip says."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unocclude import weights as checkpoints
+from unocclude.errors import InputError
+from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN
+from unocclude.networks import device_for
+from unocclude.perception.prepare import normalised
+from unocclude.scene import Scene
+
+DEFAULT = "depth-anything-v2-large"
+SHORTER, PATCH = 518, 14
+THINNEST = 16
+"""How many times its shorter side an image's longer one may be: the network's memory grows with the square of that."""
+
+
+def input_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which Depth Anything V2's own code runs a picture: its shorter side SHORTER, its aspect
+    kept, both multiples of PATCH, neither less than SHORTER.
+
+    DPTImageProcessor of transformers differs: it scales as little as possible (256x512 becomes 252x518, not 518x1036).
+    Raises InputError for an image too long and thin.
+    """
+    if max(height, width) > THINNEST * min(height, width):
+        raise InputError(
+            f"depth of a {width}x{height} image: one side may be at most {THINNEST} times the other; crop it"
+        )
+
+    def fit(side: int) -> int:
+        wanted = side * SHORTER / min(height, width)
+        nearest = round(wanted / PATCH) * PATCH
+        return nearest if nearest >= SHORTER else math.ceil(wanted / PATCH) * PATCH
+
+    return fit(height), fit(width)
+
+
+def published_positions(embeddings: Any, tokens: Any, height: int, width: int) -> Any:
+    """DINOv2's position embeddings for an image of that size, (1, 1 + patches, D), as Depth Anything V2's own code has
+    them: resampled by a scale a tenth of a patch too large, which transformers' embedding of the same name is not."""
+    import torch
+
+    known = embeddings.position_embeddings
+    side, rows, columns = math.isqrt(known.shape[1] - 1), height // PATCH, width // PATCH
+    if rows == columns == side:
+        return known
+    grid = known[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+    grid = torch.nn.functional.interpolate(grid, scale_factor=scale, mode="bicubic")
+    return torch.cat([known[:, :1], grid.flatten(2).transpose(1, 2).to(known.dtype)], dim=1)
+
+
+class DepthAnything:
+    """Depth Anything V2 (Yang et al. 2024), relative, with the resizing of its own repository.
+
+    weights: the checkpoint's id, or a folder that holds any DepthAnythingForDepthEstimation of transformers. Raises
+    InputError where it is absent.
+    """
+
+    def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
+        folder = checkpoints.find(weights, DEFAULT)
+        self.device = device_for("depth", device, transformers=True, extra="diffusion")
+        from transformers import DepthAnythingForDepthEstimation
+
+        from unocclude.networks.loading import load_pretrained
+
+        self.model = load_pretrained(DepthAnythingForDepthEstimation, folder, "Depth Anything").to(self.device)
+        embeddings = self.model.backbone.embeddings
+        embeddings.interpolate_pos_encoding = partial(published_positions, embeddings)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """(H, W) float32, 0 or more, of an image, (H, W, 3) uint8 RGB: inverse depth up to scale and shift."""
+        import torch
+
+        height, width = image.shape[:2]
+        new_height, new_width = input_size(height, width)
+        resized = cv2.resize(
+            image.astype(np.float32) / 255, (new_width, new_height), interpolation=cv2.INTER_CUBIC
+        )  # on float, so that cubic overshoot is kept
+        pixels = torch.from_numpy(normalised(resized))[None].to(self.device)
+        with torch.inference_mode():
+            depth = self.model(pixel_values=pixels).predicted_depth[:, None].float()
+            depth = torch.nn.functional.interpolate(depth, (height, width), mode="bilinear", align_corners=True)
+        return np.asarray(depth[0, 0].cpu().numpy())
+
+
+OBJECT = 0.5
+NEARNESS = {BACKGROUND: 0.0, STILL: 0.6, UNKNOWN: 0.75, FOREIGN: 1.0}
+"""What may hide the object is nearer than it, and the nearer the surer that is."""
+
+
+class LayerDepth:
+    """A stand-in for depth that needs no weights: layers, by the occlusion evidence of a scene.
+
+    0 background, `OBJECT` the object's visible pixels, 1 what is in front of it or was given as occluder, in between
+    (`NEARNESS`) what may be. It says nothing beyond the window in which the object is looked for: background there, but
+    in front beyond the frame.
+    """
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+
+    def __call__(self, i: int) -> np.ndarray:
+        """Frame i's layers on the canvas, (H, W) float32 in 0..1, larger is nearer."""
+        scene, evidence = self.scene, self.scene.evidence
+        layers: np.ndarray = np.full((evidence.work.height, evidence.work.width), BACKGROUND, np.uint8)
+        layers[evidence.window(i)] = evidence.labels[i]
+        layers = cv2.resize(layers, (scene.width, scene.height), interpolation=cv2.INTER_NEAREST)
+        depth = np.array([NEARNESS[label] for label in sorted(NEARNESS)], np.float32)[layers]
+        depth[scene.occluder(i) | ~scene.inside] = NEARNESS[FOREIGN]
+        depth[scene.visible(i)] = OBJECT
+        return depth
+
+
+def of_layers(scene: Scene, shot: range) -> Callable[[int], np.ndarray]:
+    """Depth of a shot's frames by the order of layers; as `of_network` gives it."""
+    depth = LayerDepth(scene)
+    return lambda i: np.rint(255 * depth(i)).astype(np.uint8)
+
+
+def of_network(scene: Scene, shot: range, network: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], np.ndarray]:
+    """Depth of a shot's frames by a network, stretched to the shot's own nearest and farthest (facts sheet, section 3):
+    a function of the frame number, (H, W) uint8 on the canvas, 255 nearest; all beyond the frame is."""
+    clip = scene.clip
+    with tempfile.TemporaryFile() as file:  # the file lives as long as its map
+        kept = np.memmap(file, np.float16, "w+", shape=(len(shot), clip.height, clip.width))
+    low, high = np.inf, -np.inf
+    for k, i in enumerate(shot):
+        depth = network(clip[i])
+        low, high = min(low, float(depth.min())), max(high, float(depth.max()))
+        kept[k] = depth
+    span = max(high - low, 1e-6)
+
+    def of(i: int) -> np.ndarray:
+        depth = np.clip((kept[i - shot.start].astype(np.float32) - low) / span, 0, 1)
+        out: np.ndarray = np.full((scene.height, scene.width), 255, np.uint8)
+        out[scene.inside] = np.rint(255 * depth).astype(np.uint8).ravel()
+        return out
+
+    return of

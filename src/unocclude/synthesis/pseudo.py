@@ -1,0 +1,51 @@
+"""Pseudo-ground-truth: amodal masks where a data set tells only amodal boxes (Diffusion-VAS, appendix C, table 8)."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from unocclude.datasets import open_dataset
+from unocclude.datasets.base import Sample
+from unocclude.errors import InputError
+from unocclude.run import complete
+from unocclude.synthesis.world import World
+
+METHOD = "diffusion-vas"
+
+
+def box_samples(spec: str) -> list[Sample]:
+    """The samples of a data set (as `open_dataset` takes it) that tell amodal boxes; InputError where none does."""
+    found = [sample for sample in open_dataset(spec) if sample.has_truth and sample.truth.boxes is not None]
+    if not found:
+        raise InputError(f"{spec} tells no amodal boxes; pseudo-ground-truth is made from these")
+    return found
+
+
+def pseudo_world(sample: Sample, seed: int, weights: str | None) -> World:
+    """A sample with the masks and colours that Diffusion-VAS gives when every frame is cropped to its amodal box.
+    Raises InputError where the method cannot run here."""
+    boxes = sample.truth.boxes
+    assert boxes is not None
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + np.maximum(boxes[:, 2:], 1)], 1)
+    with tempfile.TemporaryDirectory(prefix="unocclude-") as folder:
+        path = Path(folder) / "boxes.json"
+        path.write_text(json.dumps(corners.tolist()))
+        result = complete(
+            sample.clip, sample.visible, method=METHOD, options={"boxes": str(path)}, seed=seed, weights=weights,
+            pictures=False,
+        )  # fmt: skip
+        whole = list(result.amodal_masks)
+        colours = [rgba[..., :3] * mask[..., None] for rgba, mask in zip(result.rgba, whole, strict=True)]
+    count = len(sample.clip)
+    world = World(
+        frames=[sample.clip[i] for i in range(count)],
+        visible=[sample.visible[i] for i in range(count)],
+        amodal=whole,
+        amodal_rgb=colours,
+        occluders=[],
+        fps=sample.clip.fps,
+    )
+    world.about.update(kind="pseudo", seed=seed, instance=sample.name, dataset=sample.origin, boxes=corners.tolist())
+    return world

@@ -1,0 +1,273 @@
+"""The recipes of Diffusion-VAS (Chen et al. 2024, section 3, 4.1 and A.1): masks, masks with depth, content, the
+one-stage model of table 7, and the 3D U-Net that regresses instead."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from unocclude.errors import InputError
+from unocclude.methods.diffusion_vas.checkpoint import read_parts
+from unocclude.methods.diffusion_vas.parts import small_parts, widened
+from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame
+from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
+from unocclude.training import judge, recipe, views
+from unocclude.training.recipe import Batch, Progress
+from unocclude.training.views import Views
+
+FOLDER = "pipeline"
+NEARLY_WHITE = 0.9
+TRAINED = ("temporal_transformer_block", "conv_in")
+
+
+class VASOptions(recipe.Options, views.ClipOptions):
+    """[recipe] of all of them."""
+
+    base: str = Field(
+        "", description="folder of a pipeline to begin with, Stable Video Diffusion's or an earlier run's"
+    )
+    vae: str = Field("", description="folder of a VAE of our own (recipe vae), where there is no base")
+    widths: list[int] = Field([32, 64], description="channels of the network's levels, where there is no base")
+    pretrained: bool = Field(True, description="false: the base's form, drawn anew (table 6)")
+    second: Literal["none", "depth", "frames", "amodal"] = Field("none", description="the second condition (table 3)")
+    zero: bool = Field(True, description="input channels that the base lacks begin with zero weights (table 4)")
+    trained: Literal["published", "all"] = Field(
+        "published", description="published: temporal transformers and the first layer alone"
+    )
+    tokens: Literal["own", "all"] = Field(
+        "own", description="CLIP rows of a frame: its own, as at inference, or all frames', as published in training"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1 / 3, description="rate at which conditions are left out")
+    regression: bool = Field(False, description="one step from the conditions, no noise (baseline 3D-UNet)")
+    sampled: int = Field(10, ge=1, description="denoising steps in evaluation")
+
+
+class MaskDepthOptions(VASOptions):
+    second: Literal["none", "depth", "frames", "amodal"] = "depth"
+
+
+class ContentOptions(VASOptions):
+    second: Literal["none", "depth", "frames", "amodal"] = "amodal"
+
+
+class RegressionOptions(MaskDepthOptions):
+    trained: Literal["published", "all"] = "all"
+    regression: bool = True
+
+
+class VAS(recipe.Recipe):
+    """A denoiser of latents under EDM's preconditioning (Karras et al. 2022, table 1; equation 1)."""
+
+    options: VASOptions
+    first: str
+    """The first condition and what it is that is learnt, fields of `Views`."""
+    target: str
+
+    def prepare(self, workers: int, progress: Progress) -> None:
+        self.clips = views.Clips(self.options, workers, progress)
+
+    def network(self) -> torch.nn.Module:
+        options = self.options
+        clips = 1 if options.second == "none" else 2
+        if options.base:
+            self.parts = read_parts(Path(options.base), torch.float32)
+            if not options.pretrained:
+                self.parts["unet"] = type(self.parts["unet"]).from_config(self.parts["unet"].config)
+        elif options.vae:
+            self.parts = small_parts(Path(options.vae), options.widths, LATENTS * 2, options.size)
+        else:
+            raise InputError(f"recipe {self.name} needs base, a pipeline to begin with, or vae, a VAE of its own")
+        for name in ("vae", "image_encoder"):
+            self.parts[name].requires_grad_(False)
+        network: torch.nn.Module = widened(self.parts["unet"], LATENTS * (1 + clips), zero=options.zero)
+        if options.trained == "published":
+            for name, value in network.named_parameters():
+                value.requires_grad_(any(part in name for part in TRAINED))
+        return network
+
+    def batch(self, number: int, size: int) -> Batch:
+        rng = np.random.default_rng([self.seed, number])
+        drawn = [self.clips.draw(rng) for _ in range(size)]
+        batch = {"first": self._stack(drawn, self.first), "target": self._stack(drawn, self.target)}
+        if self.options.second != "none":
+            batch["second"] = self._stack(drawn, self.options.second)
+        return batch
+
+    @staticmethod
+    def _stack(clips: list[Views], field: str) -> torch.Tensor:
+        return torch.stack([views.pictures(getattr(clip, field)) for clip in clips])
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        with torch.no_grad():
+            target = self._encode(batch["target"], sample=True) * self.parts["vae"].config.scaling_factor
+            rows = self._embed(batch["first"])
+            strength = torch.exp(torch.randn(len(target), device=target.device) * 0.5 - 3)
+            conditions = torch.cat(
+                [
+                    self._encode(clip + strength.view(-1, 1, 1, 1, 1) * torch.randn_like(clip), sample=True)
+                    for clip in self._conditions(batch)
+                ],
+                2,
+            )
+        if self.options.regression:
+            answer = self._run(network, torch.zeros_like(target), torch.ones(len(target)), conditions, rows, strength)
+            loss = ((answer - target) ** 2).mean()
+            return loss, {"squared": float(loss.detach())}
+        sigma = torch.exp(torch.randn(len(target), device=target.device) * 1.6 + 0.7)
+        rows, conditions = dropped(rows, conditions, self.options.dropout, torch.rand(len(target)))
+        noisy = target + sigma.view(-1, 1, 1, 1, 1) * torch.randn_like(target)
+        answer = self._run(network, noisy, sigma, conditions, rows, strength)
+        loss = edm_loss(answer, noisy, target, sigma)
+        return loss, {"squared": float(((edm_denoised(answer, noisy, sigma) - target) ** 2).mean().detach())}
+
+    def _conditions(self, batch: Batch) -> list[torch.Tensor]:
+        return [batch[name] for name in ("first", "second") if name in batch]
+
+    def _run(
+        self, network: torch.nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor,
+        rows: torch.Tensor, strength: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
+        """F of equation 1, float32: what the network says of (N, F, 4, h, w) noisy latents."""
+        count, frames = noisy.shape[:2]
+        wide = sigma.to(noisy).view(-1, 1, 1, 1, 1)
+        ids = torch.tensor([[FPS - 1.0, MOTION, 0.0]], device=noisy.device).repeat(count, 1)
+        ids[:, 2] = strength
+        if self.options.tokens == "all":
+            rows = rows.view(count, 1, frames, -1).expand(count, frames, frames, -1).flatten(0, 1)
+        else:
+            rows = rows.view(count * frames, 1, -1)
+        inputs = torch.cat([noisy / (wide**2 + 1).sqrt(), conditions], 2)
+        answer: torch.Tensor = network(inputs, 0.25 * sigma.to(noisy).log(), PerFrame(rows), added_time_ids=ids).sample
+        return answer.float()
+
+    def _encode(self, clips: torch.Tensor, sample: bool) -> torch.Tensor:
+        """(N, F, 4, h, w) latents of (N, F, 3, H, W), not scaled."""
+        vae = self.parts["vae"].to(clips.device)
+        latents = vae.encode(clips.flatten(0, 1)).latent_dist
+        return (latents.sample() if sample else latents.mode()).unflatten(0, clips.shape[:2])
+
+    def _embed(self, clips: torch.Tensor) -> torch.Tensor:
+        """(N, F, D) CLIP embeddings of the frames."""
+        self.parts["image_encoder"].to(clips.device)
+        return self._pipeline(None)._embed(clips.flatten(0, 1)).to(clips.device).unflatten(0, clips.shape[:2])
+
+    def _pipeline(self, network: torch.nn.Module | None) -> DiffusionVASPipeline:
+        pipeline = DiffusionVASPipeline(**self.parts | {"unet": network or self.parts["unet"]})
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    @torch.no_grad()
+    def answer(self, network: torch.nn.Module, clip: Views, seed: int = 0) -> torch.Tensor:
+        """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
+        pipeline = self._pipeline(network).to(next(network.parameters()).device)
+        batch = {"first": self._stack([clip], self.first)}
+        if self.options.second != "none":
+            batch["second"] = self._stack([clip], self.options.second)
+        if self.options.regression:
+            batch = {name: value.to(pipeline.device) for name, value in batch.items()}
+            conditions = torch.cat([self._encode(clip, sample=False) for clip in self._conditions(batch)], 2)
+            blank = torch.zeros_like(conditions[:, :, :LATENTS])
+            rows, strength = self._embed(batch["first"]), torch.full((1,), NOISE)
+            latents = self._run(network, blank, torch.ones(1), conditions, rows, strength).cpu()
+            return torch.cat(list(pipeline.decode(latents)))
+        generator = torch.Generator().manual_seed(seed)
+        frames = pipeline(**batch, num_inference_steps=self.options.sampled, generator=generator).frames
+        assert frames is not None
+        return frames[0]
+
+    def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
+        return judge.mean([self.judge(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
+
+    @abstractmethod
+    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
+        """Figures of every frame of an answer (F, H, W, 3)."""
+
+    def picture(self, network: torch.nn.Module) -> np.ndarray:
+        """Two rows a clip: what is to be learnt, and the answer."""
+        rows = []
+        for clip in self.clips.held[:6]:
+            answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
+            rows += [views.sheet(views.pictures(getattr(clip, self.target))), views.sheet(answer)]
+        return np.vstack(rows)
+
+    def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
+        self._pipeline(network).save_pretrained(folder / FOLDER)
+        return [folder / FOLDER]
+
+
+def dropped(
+    rows: torch.Tensor, conditions: torch.Tensor, rate: float, chance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Conditions left out for classifier-free guidance, by one number in [0, 1) a sample (InstructPix2Pix, Brooks et
+    al. 2023, section 3.2.1): CLIP rows under twice the rate, the latents between once and thrice the rate."""
+    chance = chance.to(rows.device)
+    kept_rows = (chance >= 2 * rate).view(-1, 1, 1)
+    kept = ((chance < rate) | (chance >= 3 * rate)).view(-1, 1, 1, 1, 1)
+    return rows * kept_rows, conditions * kept
+
+
+def edm_denoised(answer: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """D of equation 1, from F, for v-prediction: z / (sigma^2 + 1) - F sigma / sqrt(sigma^2 + 1)."""
+    sigma = sigma.view(-1, *[1] * (noisy.ndim - 1))
+    return noisy / (sigma**2 + 1) - answer * sigma / (sigma**2 + 1).sqrt()
+
+
+def edm_loss(answer: torch.Tensor, noisy: torch.Tensor, target: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Equation 1 with the weight (1 + sigma^2) / sigma^2."""
+    weight = ((1 + sigma**2) / sigma**2).view(-1, *[1] * (noisy.ndim - 1))
+    return (weight * (edm_denoised(answer, noisy, sigma) - target) ** 2).mean()
+
+
+class Mask(VAS):
+    """Stage 1a: visible masks to amodal masks (section 3.2)."""
+
+    name = "vas-mask"
+    summary = "Diffusion-VAS, stage 1a: visible masks to amodal masks"
+    Options: ClassVar[type[recipe.Options]] = VASOptions
+    first, target = "visible", "amodal"
+
+    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
+        return judge.mask_figures(clip, object_pixels(answer))
+
+
+class MaskDepth(Mask):
+    """Stage 1b: with a second condition, whose input channels begin at zero (section 3.3)."""
+
+    name = "vas-mask-depth"
+    summary = "Diffusion-VAS, stage 1b: visible masks and depth to amodal masks"
+    Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
+
+
+class UNet3D(MaskDepth):
+    """The network regresses amodal masks in one step (baseline 3D-UNet, section A.2)."""
+
+    name = "3d-unet"
+    summary = "the network of Diffusion-VAS as a regressor: one step, no noise"
+    Options: ClassVar[type[recipe.Options]] = RegressionOptions
+
+
+class Content(VAS):
+    """Stage 2: the visible object and its amodal mask to the whole object (section 3.4)."""
+
+    name = "vas-content"
+    summary = "Diffusion-VAS, stage 2: the visible object and its amodal mask to the whole object"
+    Options: ClassVar[type[recipe.Options]] = ContentOptions
+    first, target = "objects", "wholes"
+
+    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
+        return judge.content_figures(clip, answer)
+
+
+class OneStage(Content):
+    """Content from the visible object alone, the mask being where it is not white (table 7)."""
+
+    name = "vas-one-stage"
+    summary = "Diffusion-VAS in one stage: the visible object and depth to the whole object"
+    Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
+
+    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
+        darkest = answer.min(-1)
+        return judge.mask_figures(clip, darkest < NEARLY_WHITE) | judge.content_figures(clip, answer)

@@ -1,0 +1,41 @@
+"""Figures of a network's answer for a training clip, frame by frame."""
+
+import numpy as np
+
+from unocclude.training.views import Views
+
+Figures = dict[str, list[float]]
+OCCLUDED = 0.01
+"""A frame counts as occluded when more of the object than this share is hidden."""
+
+
+def mask_figures(clip: Views, answer: np.ndarray) -> Figures:
+    """miou, and miou_occ over occluded frames, of amodal masks (F, h, w) bool; visible pixels are kept."""
+    found: Figures = {"miou": [], "miou_occ": []}
+    for visible, amodal, pred in zip(clip.visible > 127, clip.amodal > 127, answer, strict=True):
+        amodal, pred = amodal | visible, pred | visible
+        if not amodal.any():
+            continue
+        found["miou"].append(float((pred & amodal).sum() / (pred | amodal).sum()))
+        hidden, added = amodal & ~visible, pred & ~visible
+        if hidden.sum() > OCCLUDED * amodal.sum():
+            found["miou_occ"].append(float((hidden & added).sum() / (hidden | added).sum()))
+    return found
+
+
+def content_figures(clip: Views, answer: np.ndarray) -> Figures:
+    """psnr_hidden (dB) over occluded frames, of colours (F, h, w, 3) in [0, 1]."""
+    found: Figures = {"psnr_hidden": []}
+    for visible, amodal, whole, pred in zip(clip.visible > 127, clip.amodal > 127, clip.wholes, answer, strict=True):
+        hidden = amodal & ~visible
+        if hidden.sum() > OCCLUDED * amodal.sum():
+            error = float(np.mean((pred[hidden] - whole[hidden] / 255.0) ** 2))
+            found["psnr_hidden"].append(-10 * float(np.log10(max(error, 1e-10))))
+    return found
+
+
+def mean(every: list[Figures]) -> dict[str, float]:
+    """Mean of each figure over all frames of all clips."""
+    names = {name: None for figures in every for name in figures}
+    pooled = {name: [value for figures in every for value in figures.get(name, [])] for name in names}
+    return {name: round(float(np.mean(values)), 4) for name, values in pooled.items() if values}

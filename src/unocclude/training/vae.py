@@ -1,0 +1,118 @@
+"""A small VAE of pictures and masks, such as diffusion methods work in the latents of."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from pydantic import Field
+from torch.nn import functional
+
+from unocclude.training import recipe, views
+from unocclude.training.recipe import Batch, Progress
+from unocclude.training.views import Views
+
+FOLDER = "vae"
+
+
+class VAEOptions(recipe.Options, views.ClipOptions):
+    """[recipe] of the VAE."""
+
+    widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
+    layers: int = Field(1, ge=1, description="residual blocks a level")
+    divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
+
+
+class VAE(recipe.Recipe):
+    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder). Learns frames, objects on
+    white, masks and depth alike, since methods encode all of these."""
+
+    name = "vae"
+    summary = "a small VAE with a temporal decoder, for the diffusion recipes"
+    Options = VAEOptions
+    options: VAEOptions
+
+    def prepare(self, workers: int, progress: Progress) -> None:
+        self.clips = views.Clips(self.options, workers, progress)
+
+    def network(self) -> torch.nn.Module:
+        levels = len(self.options.widths)
+        network = AutoencoderKLTemporalDecoder(
+            down_block_types=("DownEncoderBlock2D",) * levels, block_out_channels=tuple(self.options.widths),
+            layers_per_block=self.options.layers, latent_channels=4, force_upcast=False,
+        )  # fmt: skip
+        with torch.no_grad():  # little noise at first: pictures are learnt sooner
+            network.quant_conv.weight[4:] = 0
+            network.quant_conv.bias[4:] = -6
+        whole: torch.nn.Module = network
+        return whole
+
+    def batch(self, number: int, size: int) -> Batch:
+        rng = np.random.default_rng([self.seed, number])
+        return {"clips": torch.stack([views.pictures(_any(self.clips.draw(rng), rng)) for _ in range(size)])}
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """Mean absolute error, of the pictures and of their differences in space, and the divergence."""
+        clips = batch["clips"]
+        posterior, decoded = _through(network, clips, sample=True)
+        error = (decoded - clips).abs().mean()
+        edges = sum(((decoded - clips).diff(dim=dim)).abs().mean() for dim in (-1, -2))
+        divergence = posterior.kl().mean()
+        total = error + 0.5 * edges + self.options.divergence * divergence
+        parts = {"error": error, "edges": edges, "divergence": divergence}
+        return total, {name: float(part.detach()) for name, part in parts.items()}
+
+    @torch.no_grad()
+    def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
+        """PSNR (dB) of each kind of picture through the VAE and back."""
+        figures = {}
+        for kind in KINDS:
+            errors = []
+            for clip in self.clips.held[:24]:
+                pictures = views.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
+                decoded = _through(network, pictures, sample=False)[1].clamp(-1, 1)
+                errors.append(float(functional.mse_loss(decoded, pictures)) / 4)
+            figures[f"{kind}/psnr"] = round(-10 * float(np.log10(np.mean(errors))), 2)
+        return figures
+
+    @torch.no_grad()
+    def picture(self, network: torch.nn.Module) -> np.ndarray:
+        rows = []
+        for clip in self.clips.held[:4]:
+            for kind in KINDS:
+                pictures = views.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
+                decoded = _through(network, pictures, sample=False)[1]
+                rows += [views.sheet(pictures[0]), views.sheet(decoded[0])]
+        return np.vstack(rows)
+
+    def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
+        """diffusers' folder; `scaling_factor` is one over the latents' deviation."""
+        vae: Any = network
+        with torch.no_grad():
+            device = next(network.parameters()).device
+            latents = [
+                vae.encode(views.pictures(getattr(clip, kind)).to(device)).latent_dist.mode()
+                for clip in self.clips.held[:16]
+                for kind in KINDS
+            ]
+        vae.register_to_config(scaling_factor=round(1 / float(torch.cat(latents).std()), 5))
+        vae.save_pretrained(folder / FOLDER)
+        return [folder / FOLDER]
+
+
+KINDS = ("frames", "objects", "wholes", "amodal", "depth")
+
+
+def _any(clip: Views, rng: np.random.Generator) -> np.ndarray:
+    chosen: np.ndarray = getattr(clip, KINDS[int(rng.integers(len(KINDS)))])
+    return chosen
+
+
+def _through(network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
+    """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
+    frames = clips.flatten(0, 1)
+    posterior = network.encode(frames).latent_dist
+    latents = posterior.sample() if sample else posterior.mode()
+    decoded = network.decode(latents, num_frames=clips.shape[1]).sample
+    return posterior, decoded.view(clips.shape)

@@ -1,0 +1,109 @@
+"""VideoMAE as a regressor of amodal masks: masking ratio 0, supervised, its decoder kept (Diffusion-VAS, A.2)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn import functional
+from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
+from unocclude.errors import InputError
+from unocclude.networks.loading import load_pretrained
+from unocclude.training import judge, recipe, views
+from unocclude.training.recipe import Batch, Progress
+
+FOLDER = "videomae"
+
+
+class VideoMAEOptions(recipe.Options, views.ClipOptions):
+    """[recipe] of `videomae`."""
+
+    base: str = Field("", description="folder of a published VideoMAEForPreTraining; without it a small one is drawn")
+    patch: int = Field(8, ge=1, description="pixels of a patch's side, where there is no base")
+    width: int = Field(128, ge=8, description="channels of the encoder, where there is no base")
+    layers: int = Field(4, ge=1, description="layers of the encoder, where there is no base")
+
+
+class VideoMAE(recipe.Recipe):
+    name = "videomae"
+    summary = "VideoMAE, supervised: visible masks to amodal masks in one step (baseline of Diffusion-VAS)"
+    Options = VideoMAEOptions
+    options: VideoMAEOptions
+
+    def prepare(self, workers: int, progress: Progress) -> None:
+        self.clips = views.Clips(self.options, workers, progress)
+
+    def network(self) -> torch.nn.Module:
+        options = self.options
+        half = max(8, options.width // 2)
+        if options.base:
+            network = load_pretrained(VideoMAEForPreTraining, Path(options.base), "VideoMAE for pre-training")
+            config = network.config
+            expected = (config.image_size, config.image_size), config.num_frames
+            if (options.size, options.frames) != expected:
+                raise InputError(f"{options.base} takes size {list(expected[0])} and frames {expected[1]}")
+            return _Regressor(network.train())
+        if options.size[0] != options.size[1] or options.size[0] % options.patch or options.frames % 2:
+            raise InputError(f"videomae: size must be square and divisible by patch ({options.patch}), frames even")
+        config = VideoMAEConfig(
+            image_size=options.size[0], patch_size=options.patch, num_frames=options.frames, tubelet_size=2,
+            hidden_size=options.width, intermediate_size=4 * options.width, num_hidden_layers=options.layers,
+            num_attention_heads=max(1, options.width // 32), decoder_hidden_size=half,
+            decoder_intermediate_size=4 * half, decoder_num_hidden_layers=2,
+            decoder_num_attention_heads=max(1, half // 32),
+        )  # fmt: skip
+        return _Regressor(VideoMAEForPreTraining(config))
+
+    def batch(self, number: int, size: int) -> Batch:
+        rng = np.random.default_rng([self.seed, number])
+        drawn = [self.clips.draw(rng) for _ in range(size)]
+        stack = lambda field: torch.stack([views.pictures(getattr(clip, field)) for clip in drawn])  # noqa: E731
+        return {"visible": stack("visible"), "amodal": stack("amodal")}
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """Cross entropy of the amodal masks."""
+        logits = network(batch["visible"]).float()
+        loss = functional.binary_cross_entropy_with_logits(logits, (batch["amodal"][:, :, 0] > 0).float())
+        return loss, {"entropy": float(loss.detach())}
+
+    @torch.no_grad()
+    def _answer(self, network: torch.nn.Module, clip: views.Views) -> np.ndarray:
+        device = next(network.parameters()).device
+        found: np.ndarray = (network(views.pictures(clip.visible)[None].to(device))[0] > 0).cpu().numpy()
+        return found
+
+    def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
+        return judge.mean([judge.mask_figures(clip, self._answer(network, clip)) for clip in self.clips.held])
+
+    def picture(self, network: torch.nn.Module) -> np.ndarray:
+        """Two rows a clip: what is to be learnt, and the answer."""
+        rows = []
+        for clip in self.clips.held[:6]:
+            answer = (255 * self._answer(network, clip)).astype(np.uint8)
+            rows += [views.sheet(views.pictures(part)) for part in (clip.amodal, answer)]
+        return np.vstack(rows)
+
+    def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
+        """transformers' folder of a VideoMAEForPreTraining."""
+        assert isinstance(network, _Regressor)
+        network.model.save_pretrained(folder / FOLDER)
+        return [folder / FOLDER]
+
+
+class _Regressor(torch.nn.Module):
+    """(N, F, 3, H, W) in [-1, 1] to logits (N, F, H, W); no patch is masked, so the decoder speaks of all of them."""
+
+    def __init__(self, model: VideoMAEForPreTraining):
+        super().__init__()
+        self.model = model
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        model, config = self.model, self.model.config
+        tokens = model.encoder_to_decoder(model.videomae(clips).last_hidden_state)
+        patches = model.decoder(tokens + model.position_embeddings.to(tokens), 0).logits
+        count, frames, _, height, width = clips.shape
+        deep, side = config.tubelet_size, int(config.patch_size)  # type: ignore[arg-type]
+        shape = (count, frames // deep, height // side, width // side, deep, side, side, config.num_channels)
+        video = patches.view(shape).mean(-1)  # a mask's channels are the same
+        return video.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, frames, height, width)

@@ -1,0 +1,161 @@
+"""Clips with truth as the networks of the diffusion methods see them: made once, kept on disk."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, Field
+
+from unocclude.clip import Clip
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack
+from unocclude.methods.framing import Framing, around
+from unocclude.methods.shown import WHITE, Shown, tensor, whole_box
+from unocclude.scene import Scene
+from unocclude.synthesis.world import World
+from unocclude.training.cache import cached
+from unocclude.training.recipe import Progress
+from unocclude.training.sources import Source
+
+
+@dataclass(frozen=True)
+class Views:
+    """T pictures each, uint8: visible, amodal masks and depth (T, h, w), 0 to 255; frames, objects (the visible object
+    on white) and wholes (the whole object on white) (T, h, w, 3)."""
+
+    visible: np.ndarray
+    amodal: np.ndarray
+    depth: np.ndarray
+    frames: np.ndarray
+    objects: np.ndarray
+    wholes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.visible)
+
+    def part(self, frames: slice | np.ndarray) -> "Views":
+        """Some of its frames."""
+        return Views(*(getattr(self, name)[frames] for name in self.__dataclass_fields__))
+
+    def mirrored(self) -> "Views":
+        """Left is right."""
+        return Views(*(getattr(self, name)[:, :, ::-1] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class View:
+    """Views of the clips of scene i of a source, at `size` (width, height). crop: "object", around all that is visible
+    of it in the clip, as methods frame it; "amodal", every frame to its amodal box. depth_weights: a folder of Depth
+    Anything V2, else the layers' order is the depth."""
+
+    source: Source
+    size: tuple[int, int]
+    crop: str = "object"
+    depth_weights: str = ""
+
+    def __call__(self, i: int) -> list[bytes]:
+        views = [self.of(world) for world in self.source.make(i)]
+        return [packed(view) for view in views if view is not None]
+
+    def of(self, world: World) -> Views | None:
+        """None where nothing of the object is ever visible."""
+        if not any(mask.any() for mask in world.visible):
+            return None
+        clip = Clip.from_frames(world.frames)
+        clip.__dict__["shots"] = [range(len(clip))]
+        scene = Scene(clip, MaskTrack.from_masks(world.visible))
+        shown = Shown(scene, range(len(clip)), self._framings(scene, world))
+        depth = scene.depth(shown.shot, Path(self.depth_weights) if self.depth_weights else None)
+        amodal = [m | v for m, v in zip(world.amodal, world.visible, strict=True)]
+        on_white = [np.where(m[..., None], rgb, WHITE) for m, rgb in zip(amodal, world.amodal_rgb, strict=True)]
+        framings, every = shown.framings, range(len(clip))
+        wholes = [f.cut(rgb.astype(np.uint8), WHITE) for f, rgb in zip(framings, on_white, strict=True)]
+        return Views(
+            visible=np.stack([shown.mask(k) for k in every]),
+            amodal=np.stack([f.cut(m) for f, m in zip(framings, amodal, strict=True)]),
+            depth=np.stack([shown.depth(depth, k) for k in every]),
+            frames=np.stack([shown.frame(k) for k in every]),
+            objects=np.stack([shown.object(k) for k in every]),
+            wholes=np.stack(wholes),
+        )
+
+    def _framings(self, scene: Scene, world: World) -> list[Framing]:
+        canvas = (scene.width, scene.height)
+        if self.crop == "amodal":
+            track = MaskTrack.from_masks(world.amodal)
+            return [
+                Framing(whole_box(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
+                for i in range(len(world))
+            ]
+        boxes = [tuple(scene.track.boxes[i]) for i in range(len(world)) if scene.track.areas[i]]
+        return [around(boxes, canvas, 0, size=self.size)] * len(world)
+
+
+class ClipOptions(BaseModel):
+    """What every recipe on clips has in [recipe]."""
+
+    train: list[str] = Field(description="sources of clips with truth (see training.sources)")
+    validation: list[str] = Field(description="the same, for evaluation")
+    without: list[str] = Field([], description="classes that training never sees")
+    cache: str = Field("cache", description="folder of the clips as networks see them")
+    size: tuple[int, int] = Field((64, 64), description="width and height of a picture")
+    frames: int = Field(8, ge=1, description="frames of a training clip")
+    crop: Literal["object", "amodal"] = Field("object", description="amodal: every frame cropped to its amodal box")
+    depth_weights: str = Field("", description="folder of Depth Anything V2; without it what lies in front is nearer")
+    held: int = Field(16, ge=1, description="validation clips, of `frames` frames, that are looked at")
+
+
+class Clips:
+    """Training clips, drawn, and `held`, the validation clips."""
+
+    def __init__(self, options: ClipOptions, workers: int, progress: Progress):
+        self.options = options
+        cache = Path(options.cache)
+        kind = f"views-{options.crop}-{options.size[0]}x{options.size[1]}{'-depth' if options.depth_weights else ''}"
+
+        def made(spec: str, without: tuple[str, ...]) -> list[Path]:
+            source = Source(spec, without)
+            work = View(source, options.size, options.crop, options.depth_weights)
+            return cached(source, cache, kind, work, workers, progress)
+
+        self.files = [path for spec in options.train for path in made(spec, tuple(options.without))]
+        held = [load(path) for spec in options.validation for path in made(spec, ())[: options.held]]
+        self.held = [clip.part(slice(0, options.frames)) for clip in held]
+        if not self.files or not self.held:
+            raise InputError("no clip of the sources shows its object; give others, or more of them")
+
+    def draw(self, rng: np.random.Generator) -> Views:
+        """A part of a training clip, now and then mirrored, or faster than it was."""
+        clip, count = load(self.files[int(rng.integers(len(self.files)))]), self.options.frames
+        step = int(rng.integers(1, max(2, min(3, len(clip) // count + 1))))
+        start = int(rng.integers(max(1, len(clip) - step * (count - 1))))
+        chosen = np.minimum(start + step * np.arange(count), len(clip) - 1)
+        part = clip.part(chosen)
+        return part.mirrored() if rng.uniform() < 0.5 else part
+
+
+def pictures(clip: np.ndarray) -> torch.Tensor:
+    """(F, 3, h, w) float32 in [-1, 1] of (F, h, w[, 3]) uint8."""
+    return torch.stack([tensor(picture) for picture in clip])
+
+
+def sheet(clip: torch.Tensor) -> np.ndarray:
+    """(F, 3, h, w) in [-1, 1] side by side, (h, F w, 3) uint8."""
+    frames = ((clip.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.hstack(list(frames.permute(0, 2, 3, 1).numpy()))
+
+
+def packed(views: Views) -> bytes:
+    """Them as the content of a file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: getattr(views, name) for name in views.__dataclass_fields__})
+    return buffer.getvalue()
+
+
+def load(path: Path) -> Views:
+    """What `packed` made of them."""
+    with np.load(path) as data:
+        return Views(**{name: data[name] for name in Views.__dataclass_fields__})

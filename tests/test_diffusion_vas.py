@@ -1,0 +1,195 @@
+"""Diffusion-VAS behind the contract, on tiny checkpoints in the published format."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from small_clip import make
+
+import unocclude
+from unocclude import InputError
+from unocclude.cli import main
+from unocclude.clip import Clip
+from unocclude.completion import Completion
+from unocclude.masks import MaskTrack
+from unocclude.methods import find
+from unocclude.methods.base import Setting
+from unocclude.scene import Scene
+from unocclude.synthesis import rigid_world
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+from tiny_diffusion_vas import write_checkpoint  # noqa: E402
+
+from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
+
+torch.set_num_threads(1)
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SMALL = {"steps": 2, "pixels": 8192}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights") / "vas"
+    write_checkpoint(folder / "amodal-segmentation", 1)
+    write_checkpoint(folder / "content-completion", 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world():
+    return rigid_world(4, "affine", 6, 96, 72, occluders=["pole"])
+
+
+def complete(world, weights, frames=None, visible=None, **options):
+    kind = {key: options.pop(key) for key in ("seed", "hypotheses", "pad") if key in options}
+    clip = Clip.from_frames(world.frames if frames is None else frames)
+    track = MaskTrack.from_masks(world.visible if visible is None else visible)
+    return unocclude.complete(
+        clip, track, method="diffusion-vas", options=SMALL | options, weights=str(weights), pictures=False, **kind
+    )
+
+
+def arrays(result):
+    return np.stack(list(result.amodal_masks)), np.stack(list(result.rgba)), np.stack(list(result.provenance))
+
+
+def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights):
+    """A plain version of the published demo, at 128x64, with the layers' order for depth."""
+    size = (128, 64)
+    bilinear = Image.Resampling.BILINEAR
+    shrink = lambda image: np.asarray(Image.fromarray(image).resize(size, bilinear), np.float32) / 127.5 - 1  # noqa: E731
+    scene = unocclude.scene.Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
+    depth = scene.depth(range(6))
+    batch = lambda planes: torch.tensor(np.stack(planes)[None, :, None]).repeat(1, 1, 3, 1, 1)  # noqa: E731
+    masks = [shrink(mask.astype(np.uint8) * 255) for mask in world.visible]
+    generator = torch.Generator().manual_seed(5)
+    pipes = [
+        DiffusionVASPipeline.from_pretrained(weights / part) for part in ("amodal-segmentation", "content-completion")
+    ]
+    for pipe in pipes:
+        pipe.set_progress_bar_config(disable=True)
+    how = {"num_inference_steps": 2, "conditioning_order": "parity", "generator": generator}
+    out = pipes[0](batch(masks), batch([shrink(depth(i)) for i in range(6)]), **how).frames[0].numpy()
+    amodal = ((out * 255).round().sum(-1) > 600) | (np.stack(masks) > 0)
+    rgb = np.stack([shrink(frame) for frame in world.frames]).transpose(0, 3, 1, 2)
+    modal = (np.stack(masks) > 0)[:, None]
+    first = torch.tensor(np.where(modal, rgb, 1.0), dtype=torch.float32)[None]
+    out = pipes[1](first, batch([np.where(mask, 1.0, -1.0).astype(np.float32) for mask in amodal]), **how).frames[0]
+    found = complete(world, weights, framing="squeeze", conditioning_order="parity", seed=5)
+    for i in range(6):
+        whole = cv2.resize(amodal[i].astype(np.float32), (96, 72), interpolation=cv2.INTER_AREA) > 0.5
+        colour = (out[i].numpy() * 255).round().astype(np.uint8)
+        colour = cv2.resize(colour, (96, 72), interpolation=cv2.INTER_AREA)
+        assert np.array_equal(found.amodal_masks[i], whole | world.visible[i])
+        inside = whole & ~world.visible[i] & (found.rgba[i][..., 3] == 255)
+        assert np.abs(found.rgba[i][inside][:, :3].astype(int) - colour[inside]).max(initial=0) <= 1
+    assert any((found.amodal_masks[i] & ~world.visible[i]).any() for i in range(6))
+
+
+def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):
+    amodal, rgba, provenance = arrays(complete(world, weights))
+    visible = np.stack(world.visible)
+    assert (amodal | visible == amodal).all()
+    assert set(np.unique(provenance[amodal & ~visible])) <= {3} and (provenance[visible] == 1).all()
+    opaque = visible & (rgba[..., 3] == 255)
+    assert np.array_equal(rgba[opaque][:, :3], np.stack(world.frames)[opaque])
+    assert opaque.sum() > 0.5 * visible.sum()
+
+
+def test_a_seed_decides_and_hypotheses_are_seeds(world, weights):
+    first, again = (arrays(complete(world, weights, seed=3)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    several = complete(world, weights, seed=2, hypotheses=2)
+    assert np.array_equal(arrays(several.hypotheses[1])[1], first[1])
+    assert np.array_equal(arrays(several.hypotheses[0])[1], arrays(complete(world, weights, seed=2))[1])
+    disagreement = cv2.imread(str(several.folder / "disagreement" / "00002.png"), 0)
+    masks = [h.amodal_masks[2] for h in several.hypotheses]
+    assert np.array_equal(disagreement == 255, masks[0] ^ masks[1])
+
+
+def test_windows_reach_over_long_clips(world, weights):
+    whole = arrays(complete(world, weights, window=6))
+    assert np.array_equal(whole[1], arrays(complete(world, weights, window=40))[1])
+    assert not np.array_equal(whole[1], arrays(complete(world, weights, window=3, overlap=1))[1])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_short_portrait_and_hidden(world, weights, count):
+    """Odd sizes, portrait, a frame in which nothing is seen, one pixel of it."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (61, 37, 3), np.uint8) for _ in range(count + 1)]
+    visible = [np.zeros((61, 37), bool) for _ in range(count + 1)]
+    visible[0][0, 36] = True
+    result = complete(world, weights, frames, visible)
+    assert len(result) == count + 1 and result.amodal_masks[0][0, 36]
+
+
+def test_nothing_is_made_of_a_shot_without_the_object(world, weights, monkeypatch):
+    monkeypatch.setattr(Clip, "shots", property(lambda self: [range(3), range(3, 6)]))
+    visible = world.visible[:3] + [np.zeros((72, 96), bool)] * 3
+    result = complete(world, weights, visible=visible)
+    assert all(not result.amodal_masks[i].any() for i in range(3, 6)) and result.amodal_masks[1].any()
+
+
+def test_amodal_boxes_bound_the_object(world, weights, tmp_path):
+    boxes = []
+    for mask in world.amodal:
+        ys, xs = np.nonzero(mask)
+        boxes.append([int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1])
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    result = complete(world, weights, boxes=str(tmp_path / "boxes.json"))
+    for i, (x0, y0, x1, y1) in enumerate(boxes):
+        outside = result.amodal_masks[i].copy()
+        outside[y0:y1, x0:x1] = False
+        assert not outside.any()
+    for bad, said in (
+        ("[[0,0,1,1]]", "1 boxes for 6 frames"),
+        ("x", "no JSON list"),
+        (json.dumps([[3, 3, 3, 5]] * 6), "no area"),
+    ):
+        (tmp_path / "bad.json").write_text(bad)
+        with pytest.raises(InputError, match=said):
+            complete(world, weights, boxes=str(tmp_path / "bad.json"))
+
+
+def test_on_a_larger_canvas_it_may_leave_the_frame(world, weights):
+    result = complete(world, weights, pad=0.25)
+    assert result.info["canvas"] == {"width": 144, "height": 108, "offset": [24, 18]}
+    assert result.amodal_masks[0].shape == (108, 144)
+
+
+def test_without_weights_it_says_what_to_put_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "none"))
+    clip = make(tmp_path / "clip")
+    args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
+    assert main([*args, "--method", "diffusion-vas"]) == 2
+    said = capsys.readouterr().err
+    assert "amodal-segmentation" in said and "content-completion" in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_depth_anything_is_asked_for_where_it_is_absent(world, weights):
+    with pytest.raises(InputError, match="depth=anything needs Depth Anything V2"):
+        complete(world, weights, depth="anything")
+
+
+def test_starting_later_gives_the_same_tail(world, weights):
+    whole = arrays(complete(world, weights))[1]
+    method = find("diffusion-vas")
+    options = method.Options(**SMALL)
+    scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
+    tail = method(options, Setting(weights=str(weights))).complete(scene, 4)
+    assert np.array_equal([result.rgba for result in tail], whole[4:])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent")
+@pytest.mark.parametrize("clip", sorted((DATA / "real").glob("*")) if DATA.is_dir() else [], ids=lambda path: path.name)
+def test_real_clips(clip, weights, tmp_path):
+    args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
+    assert main([*args, "--method", "diffusion-vas", "--weights", str(weights), "--set", "steps=1", "--quiet"]) == 0
+    assert len(Completion(tmp_path / "out")) > 20

@@ -1,0 +1,79 @@
+"""What a network sees of the canvas, and how its answer comes back."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unocclude.methods.framing import Framing, around, squeezed
+
+
+def test_an_inner_box_is_cut_as_pillow_would():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (90, 120, 3), np.uint8)
+    framing = Framing((10, 20, 74, 84), (32, 32), (120, 90))
+    plain = np.asarray(Image.fromarray(image[20:84, 10:74]).resize((32, 32), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(framing.cut(image), plain)
+
+
+def test_a_mask_is_cut_soft_and_what_is_beyond_the_canvas_is_filled():
+    mask = np.zeros((20, 20), bool)
+    mask[:, 10:] = True
+    framing = Framing((-10, -10, 30, 30), (40, 40), (20, 20))
+    cut = framing.cut(mask, fill=7)
+    assert cut.dtype == np.uint8
+    assert (cut[:10] == 7).all() and (cut[:, 30:] == 7).all()
+    assert (cut[10:30, 10:20] == 0).all() and (cut[10:30, 20:30] == 255).all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 60, 40), (-20, -8, 60, 40), (30, 10, 90, 60), (5, 5, 6, 6)])
+def test_back_undoes_cut_at_the_same_scale(box):
+    rng = np.random.default_rng(1)
+    image = rng.uniform(size=(40, 60)).astype(np.float32)
+    framing = Framing(box, (box[2] - box[0], box[3] - box[1]), (60, 40))
+    shown = framing.cut((image * 255).astype(np.uint8)).astype(np.float32)
+    back = framing.back(shown)
+    inside = np.zeros((40, 60), bool)
+    inside[max(0, box[1]) : box[3], max(0, box[0]) : box[2]] = True
+    np.testing.assert_array_equal(back[inside], np.floor(image * 255)[inside])
+    assert (back[~inside] == 0).all()
+
+
+def test_a_smooth_picture_survives_both_ways():
+    y, x = np.mgrid[:240, :320]
+    image = np.dstack([x * 255 / 320, y * 255 / 240, (x + y) * 255 / 560]).astype(np.uint8)
+    framing = around([(100, 60, 180, 160)], (320, 240), 128 * 128)
+    back = framing.back(framing.cut(image))
+    x0, y0, x1, y1 = (max(0, side) for side in framing.box)
+    middle = np.s_[y0 + 4 : min(y1, 240) - 4, x0 + 4 : min(x1, 320) - 4]
+    assert np.abs(back[middle].astype(int) - image[middle]).max() <= 3
+
+
+def test_the_object_stays_whole_and_its_aspect_is_kept():
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        canvas = tuple(int(side) for side in rng.integers(1, 700, 2))
+        corners = np.sort(np.stack([rng.integers(0, side + 1, 2) for side in canvas], 1), 0)
+        (x0, y0), (x1, y1) = corners[0], np.maximum(corners[1], corners[0] + 1)
+        framing = around([(x0, y0, x1, y1)], canvas, 256 * 512, margin=float(rng.uniform(0, 1)))
+        bx0, by0, bx1, by1 = framing.box
+        assert bx0 <= x0 and by0 <= y0 and bx1 >= min(x1, canvas[0]) and by1 >= min(y1, canvas[1])
+        width, height = framing.size
+        assert width % 64 == height % 64 == 0 and width * height <= 256 * 512
+        assert width * height >= 256 * 512 / 2.2
+        scale = (bx1 - bx0) / width, (by1 - by0) / height
+        assert abs((bx1 - bx0) - scale[1] * width) <= 1.01 * width / height + 1.01, framing
+        assert bx0 < canvas[0] and by0 < canvas[1] and bx1 > 0 and by1 > 0
+
+
+def test_a_small_object_is_not_shown_with_the_whole_frame():
+    framing = around([(900, 500, 960, 540)], (1920, 1080), 256 * 512)
+    assert framing.box[2] - framing.box[0] < 250
+
+
+def test_squeezed_shows_all_of_it():
+    image = np.random.default_rng(3).integers(0, 256, (97, 33, 3), np.uint8)
+    framing = squeezed((33, 97), (512, 256))
+    np.testing.assert_array_equal(
+        framing.cut(image), np.asarray(Image.fromarray(image).resize((512, 256), Image.Resampling.BILINEAR))
+    )
+    assert framing.back(framing.cut(image)).shape == image.shape
