@@ -59,7 +59,7 @@ class Script:
             mask[y0:y1, x0:x1] = True
         return masks
 
-    def order(self, image, masks):
+    def order(self, image, masks, query):
         return self.rng.random((len(masks), len(masks))) < 0.7
 
     def perception(self):
@@ -109,7 +109,7 @@ def plain_run(image, query_mask, occluder, script, draw, progressive):
                 best, amodal, largest = k, candidate, overlap
         new = np.zeros(amodal.shape, int)
         if len(candidates) > 1:
-            order = script.order(drawn, candidates).T  # transposed: the object's row lists what is over it
+            order = script.order(drawn, candidates, best).T  # transposed: the object's row lists what is over it
             for j in np.flatnonzero(order[best]):
                 if j != best:
                     new |= candidates[j]
@@ -192,7 +192,7 @@ def look(rules, candidates, order=None, image=None, query=None, occluder=None):
     perception = Perception(
         ground=lambda picture, caption: (np.zeros((len(candidates), 4)), ["thing"] * len(candidates), None),
         segment=segment,
-        order=lambda picture, masks: np.zeros((len(masks),) * 2) if order is None else order,
+        order=lambda picture, masks, query: np.zeros((len(masks),) * 2) if order is None else order,
     )
     return complete_image(occluder, Sight(perception, rules, image, query, "thing"), drawing(log), rules), log
 
@@ -286,7 +286,8 @@ def test_what_is_in_front_by_the_networks():
     left[5:25, 5:15], right[5:25, 25:35] = True, True
     seen = []
 
-    def order(picture, masks):
+    def order(picture, masks, query):
+        assert query == 2
         seen.append(len(masks))
         over = np.zeros((len(masks),) * 2, bool)
         over[1, 2] = over[2, 0] = over[2, 2] = True  # right over the object, the object over left
@@ -302,7 +303,7 @@ def test_what_is_in_front_by_the_networks():
     nothing = Perception(
         ground=lambda *_: (np.zeros((0, 4)), [], np.zeros(0)),
         segment=lambda *_: np.zeros((0, *SHAPE), bool),
-        order=lambda _, masks: np.zeros((len(masks),) * 2),
+        order=lambda _, masks, query: np.zeros((len(masks),) * 2),
     )
     assert Sight(nothing, Parity(), image, query, "a").in_front() is None
     assert not Sight(nothing, Repaired(), image, query, "a").in_front().any()
@@ -353,3 +354,54 @@ def test_evident_occluders():
     for shape in ((1, 1), (3, 2)):
         assert not in_the_pockets(np.zeros((*shape, 3), np.uint8), np.ones(shape, bool)).any()
         assert not in_the_pockets(np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)).any()
+
+
+def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
+    import sys
+    from types import ModuleType
+
+    from unocclude.methods.open_world import networks
+
+    image = np.random.default_rng(0).integers(1, 256, (*SHAPE, 3)).astype(np.uint8)
+    mask = np.zeros(SHAPE, bool)
+    mask[3:9, 4:20] = True
+    made = []
+
+    def network(answer):
+        def make(**settings):
+            made.append(settings)
+            return answer
+
+        return make
+
+    def choose(picture, names):
+        assert np.array_equal(picture, np.where(mask[..., None], image, 0))
+        return [len(name) for name in names]
+
+    answers = {
+        "tags": lambda picture: ("cat", "plant"),
+        "ground": lambda picture, caption: (np.zeros((1, 4)), [caption], np.ones(1)),
+        "segment": lambda picture, cues: (np.array([np.full(SHAPE, cue.box[0] > 1) for cue in cues]), None),
+        "choose": choose,
+        "order": lambda picture, masks, query: np.eye(len(masks)) * query,
+    }
+    assert networks.published("cpu") == Perception()  # no weights are here
+    monkeypatch.setattr(networks, "CHECKPOINTS", {id: None for id, _, _ in networks.WHERE.values()})
+    monkeypatch.setattr(networks, "have", lambda id: True)
+    where = {}
+    for question, (id, _, settings) in networks.WHERE.items():
+        module = ModuleType(f"stand_in_{question}")
+        module.Network = network(answers[question])
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        where[question] = (id, f"{module.__name__}:Network", settings)
+    monkeypatch.setattr(networks, "WHERE", where)
+    networks._network.cache_clear()
+    perception = networks.published("cpu")
+    assert perception.finds and not made  # nothing is loaded before it is asked
+    assert perception.tags(image) == ["cat", "plant"]
+    assert perception.ground(image, "cat. plant")[1] == ["cat. plant"]
+    assert perception.segment(image, np.array([[0, 0, 4, 4], [2, 0, 4, 4]])).mean((1, 2)).tolist() == [0, 1]
+    assert perception.choose(image, mask, ["a", "abc", "ab"]) == "abc"
+    assert perception.order(image, [mask, mask], 1).tolist() == [[1, 0], [0, 1]]
+    assert made[0] == {"device": "cpu", "threshold": 0.6} and len(made) == 5
+    networks._network.cache_clear()

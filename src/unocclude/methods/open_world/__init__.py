@@ -24,6 +24,7 @@ from unocclude.methods.compose import compose
 from unocclude.methods.open_world.generator import Generator, checkpoint_folder
 from unocclude.methods.open_world.geometry import crop_region, put, resized
 from unocclude.methods.open_world.iteration import Element, complete_image
+from unocclude.methods.open_world.networks import published
 from unocclude.methods.open_world.rules import RULES
 from unocclude.methods.open_world.sight import Perception, Sight, evident_occluders
 from unocclude.scene import Scene
@@ -52,7 +53,6 @@ class OpenWorldOptions(MethodOptions):
 
 
 PLAIN = Setting()
-NETWORKS = Perception()
 
 
 class OpenWorld(Method):
@@ -62,15 +62,15 @@ class OpenWorld(Method):
     takes_weights = True
     needs = (
         "an inpainting checkpoint of diffusers: stable-diffusion-2-inpainting, or any folder by --weights (SDXL, "
-        "FLUX.1-Fill ...); a GPU to be quick; what hides the object: --occluders, else motion in a clip, pockets of "
-        "the outline in a still"
+        "FLUX.1-Fill ...); a GPU to be quick; what hides the object: --occluders, else the published "
+        "networks where their weights are, else motion in a clip, pockets of the outline in a still"
     )
     Options = OpenWorldOptions
     options: OpenWorldOptions
 
-    def __init__(self, options: OpenWorldOptions, setting: Setting = PLAIN, perception: Perception = NETWORKS):
+    def __init__(self, options: OpenWorldOptions, setting: Setting = PLAIN, perception: Perception | None = None):
         super().__init__(options, setting)
-        self.perception = perception
+        self.perception = published(setting.device) if perception is None else perception
         self.rules = RULES[options.rules]()
         self.wallpaper = None if options.wallpaper is None else read_image(options.wallpaper)
 

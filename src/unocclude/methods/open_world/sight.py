@@ -47,14 +47,14 @@ class Perception:
     tags: an image's tags (RAM++). ground: boxes (N, 4), phrases and scores of what a caption names in an image
     (Grounding DINO, which lower-cases the caption and ends it with a dot). segment: masks (N, H, W) of boxes (SAM).
     choose: which of some names fits an image's masked part best (CLIP). order: (N, N), true at [i, j] where mask i lies
-    over mask j (InstaOrder).
+    over mask j; only the pairs with one mask, the third argument, are needed (InstaOrder).
     """
 
     tags: Callable[[np.ndarray], list[str]] | None = None
     ground: Callable[[np.ndarray, str], tuple[np.ndarray, list[str], np.ndarray]] | None = None
     segment: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     choose: Callable[[np.ndarray, np.ndarray, list[str]], str] | None = None
-    order: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None
+    order: Callable[[np.ndarray, Sequence[np.ndarray], int], np.ndarray] | None = None
 
     @property
     def finds(self) -> bool:
@@ -106,7 +106,7 @@ class Sight:
         masks.append(self.visible)
         query = len(masks) - 1
         masks += self.rules.background(masks)
-        return in_front(masks, self.perception.order(self.image, masks), query) & ~self.visible
+        return in_front(masks, self.perception.order(self.image, masks, query), query) & ~self.visible
 
     def again(
         self, drawn: np.ndarray, query: np.ndarray, visible: np.ndarray, allowed: np.ndarray
@@ -121,7 +121,7 @@ class Sight:
         nothing = np.zeros_like(amodal)
         if index is None or not self.perception.order or len(candidates) == 1:
             return amodal, nothing
-        return amodal, in_front(candidates, self.perception.order(drawn, candidates), index) & ~amodal
+        return amodal, in_front(candidates, self.perception.order(drawn, candidates, index), index) & ~amodal
 
 
 def evident_occluders(scene: Scene, i: int, scale: float) -> np.ndarray:
