@@ -31,6 +31,12 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"development data is 
 FAST = ("--method", "open-world", "--set", "steps=2", "--quiet")
 
 
+@pytest.fixture(autouse=True)
+def no_networks(monkeypatch, tmp_path):
+    """Whatever lies at home on this machine."""
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "none"))
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
     return write_inpainting(tmp_path_factory.mktemp("weights") / "inpainting")

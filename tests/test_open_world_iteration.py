@@ -23,6 +23,12 @@ from unocclude.scene import Scene
 SHAPE = (40, 56)
 
 
+@pytest.fixture(autouse=True)
+def no_networks(monkeypatch, tmp_path):
+    """Whatever lies at home on this machine."""
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "none"))
+
+
 def drawing(log):
     """A generator whose picture depends on everything it is given."""
 
