@@ -151,6 +151,7 @@ def figures(capsys, out, truth):
 
 
 @needs_data
+@pytest.mark.slow
 def test_what_hides_the_objects_of_cocoa_is_found_without_networks():
     """The share of the hidden part that the generator may fill: that of the pockets, and with the segments that lie in
     them. And how well visible part and pockets alone match the whole object (the visible part does by .66)."""
@@ -270,7 +271,7 @@ def test_frames_that_are_not_hidden_go_through_without_the_generator(tmp_path, c
     frames = [clip[i] for i in range(len(clip))]
     scene = Scene(Clip.from_frames(frames), track)
     whole, hidden = [], []
-    for i in range(0, len(clip), 4):
+    for i in range(0, len(clip), 6):
         before = len(asked)
         result = next(method.complete(scene, start=i))
         assert np.array_equal(result.rgba[track[i]][:, :3], frames[i][track[i]])

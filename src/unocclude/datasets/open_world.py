@@ -66,7 +66,7 @@ def _table(path: Path) -> list[tuple[str, str, str]]:
         known = {key: (row.get(key) or "").strip() for key in COLUMNS}
         if not known["image"] or not (known["query"] or known["masks"]):
             raise InputError(
-                f"{path}, row {number}: give {', '.join(COLUMNS[:2])} (and {COLUMNS[2]}) as columns, filled"
+                f"{path}, row {number}: fill the columns {', '.join(COLUMNS)}; one of the last two will do"
             )
         rows.append((known["image"], known["query"], known["masks"]))
     return rows

@@ -96,6 +96,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 def load_pipeline(folder: Path, device: str) -> Any:
     """The pipeline in a folder, ready on a device; the last one is kept for whoever asks next."""
     import torch
+    from diffusers.utils import logging
 
     from unocclude.networks.loading import load_pretrained, reading
 
@@ -109,8 +110,14 @@ def load_pipeline(folder: Path, device: str) -> Any:
         part = getattr(import_module(where[0]), where[1], None) if _is_library(where) else None
         if hasattr(part, "get_input_embeddings") or hasattr(part, "enable_gradient_checkpointing"):  # a network
             parts[name] = load_pretrained(part, folder / name, where[1], dtype=dtype)
-    with reading(folder, f"whole {kind.__name__}"):
-        pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=dtype, **parts)
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with reading(folder, f"whole {kind.__name__}"):
+            pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=dtype, **parts)
+    finally:
+        if bars:
+            logging.enable_progress_bar()
     pipeline.set_progress_bar_config(disable=True)
     if device == "cpu":
         return pipeline

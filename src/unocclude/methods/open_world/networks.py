@@ -10,7 +10,7 @@ import numpy as np
 from unocclude.methods.open_world.sight import Perception
 from unocclude.weights import CHECKPOINTS, have
 
-WHERE = {
+WHERE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "tags": ("ram-plus", "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
     "ground": ("grounding-dino-tiny", "unocclude.perception.ground:GroundingDino", {}),
     "segment": ("sam-vit-huge", "unocclude.perception.sam:Sam", {}),
@@ -50,6 +50,14 @@ def published(device: str) -> Perception:
     def order(image: np.ndarray, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
         return np.asarray(_network("order", device)(image, masks, query))
 
-    asked = {"tags": tags, "ground": ground, "segment": segment, "choose": choose, "order": order}
-    here = {id: id in CHECKPOINTS and have(id) for id, _, _ in WHERE.values()}
-    return Perception(**{question: asked[question] for question, (id, _, _) in WHERE.items() if here[id]})
+    def here(question: str) -> bool:
+        id, _, _ = WHERE[question]
+        return id in CHECKPOINTS and have(id)
+
+    return Perception(
+        tags=tags if here("tags") else None,
+        ground=ground if here("ground") else None,
+        segment=segment if here("segment") else None,
+        choose=choose if here("choose") else None,
+        order=order if here("order") else None,
+    )
