@@ -415,3 +415,20 @@ def test_an_image_beyond_the_size_that_is_worked_at(weights, monkeypatch):
     hidden = result.amodal & bar
     assert np.abs(result.rgba[hidden][:, :3].astype(int) - (200, 60, 40)).mean() < 3
     assert np.array_equal(result.rgba[visible][:, :3], scene.clip[0][visible])
+
+
+@pytest.mark.parametrize(("more", "asked"), [((), "a cat no. 2"), (("--set", "words=tabby"), "a tabby")])
+def test_the_words_of_a_text_prompt_reach_the_generator(tmp_path, capsys, weights, monkeypatch, more, asked):
+    _, visible, _, _ = photo(tmp_path)
+    monkeypatch.setattr("unocclude.perception.text.check_weights", lambda: None)
+    monkeypatch.setattr("unocclude.run.track_prompt", lambda *_: MaskTrack.from_masks([visible], "stand-in"))
+    log = []
+    monkeypatch.setattr(
+        Generator, "__call__", lambda self, picture, mask, prompt, *_: log.append(prompt) or np.zeros_like(picture)
+    )
+    code, _, err = run(
+        capsys, "complete", tmp_path / "image.png", "--text", "cat no. 2", "--occluders", tmp_path / "occluder.png",
+        "-o", tmp_path / "out", "--weights", weights, *FAST, *more,
+    )  # fmt: skip
+    assert code == 0, err
+    assert log and set(log) == {asked}
