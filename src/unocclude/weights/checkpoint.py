@@ -85,8 +85,7 @@ class Checkpoint:
     def check(self, folder: Path) -> None:
         """Raise InputError, saying how to get what, unless all parts are in `folder`."""
         wanted = [
-            f"{' and '.join(f.replace('|', ' or ') for f in lacking)} ({part.source})"
-            + (f" into {part.name}/" if part.name else "")
+            f"{_said(part, lacking)} ({part.source})" + (f" into {part.name}/" if part.name else "")
             for part, lacking in self.missing(folder)
         ]
         if wanted:
@@ -99,3 +98,10 @@ class Checkpoint:
             raise InputError(
                 f"{self.purpose} needs the checkpoint {self.id}; {folder} {state}: put {'; '.join(wanted)} there{fetch}"
             )
+
+
+def _said(part: Part, lacking: list[str]) -> str:
+    """The files that a part lacks, in words; of one that is not there at all only the first."""
+    if len(part.files) > 3 and lacking == list(part.files):
+        return f"{lacking[0]} and what comes with it"
+    return " and ".join(pattern.replace("|", " or ") for pattern in lacking)
