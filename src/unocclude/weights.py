@@ -113,6 +113,29 @@ CHECKPOINTS = {
             ),
         ),
         Checkpoint(
+            "instaorder-od",
+            "occlusion order",
+            (
+                Part(
+                    "",
+                    ("InstaOrder_InstaOrderNet_od.pth.tar",),
+                    "github.com/POSTECH-CVLab/InstaOrder, in the InstaOrder_ckpt.zip that its README links to",
+                ),
+            ),
+        ),
+        Checkpoint(
+            "ram-plus",
+            "tagging",
+            (
+                Part("", ("ram_plus_swin_large_14m.pth",), "huggingface.co/xinyu1205/recognize-anything-plus-model"),
+                Part(
+                    "",
+                    ("ram_tag_list.txt", "ram_tag_list_threshold.txt"),
+                    "github.com/xinyu1205/recognize-anything, ram/data",
+                ),
+            ),
+        ),
+        Checkpoint(
             "i3d-kinetics-400",
             "FVD",
             (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),
@@ -133,6 +156,11 @@ def home() -> Path:
     else:
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "unocclude" / "weights"
+
+
+def have(id: str) -> bool:
+    """Whether all parts of a known checkpoint are at home."""
+    return not any(part.missing(home() / id) for part in CHECKPOINTS[id].parts)
 
 
 def find(id_or_dir: str | Path, need: str | None = None) -> Path:
