@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+import small_clip
 
+import unocclude
 from unocclude import InputError
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
@@ -231,3 +233,14 @@ def test_evidence_tells_what_hides_the_object(given):
         expected = [[False, touching, False], [False, False, True], [False, False, False]]
         assert by_evidence(scene, i, [bar, visible, behind], 1).tolist() == expected, i
     assert met == {False, True}
+
+
+def test_evidence_that_knows_nothing_says_nothing(tmp_path):
+    """In so short a clip of so small an object nobody can tell the bar from the ground."""
+    clip = unocclude.open(small_clip.make(tmp_path, count=12) / "frames")
+    scene = Scene(clip, unocclude.read_masks(tmp_path / "visible_masks"))
+    visible = scene.visible(9)
+    assert set(np.unique(orders.LayerDepth(scene)(9)[~visible])) == {orders.NEARNESS[orders.UNKNOWN]}
+    bar = np.zeros_like(visible)
+    bar[:, 26:32] = True
+    assert not by_evidence(scene, 9, [bar, visible, ~visible & ~bar], 1).any()

@@ -124,6 +124,18 @@ CHECKPOINTS = {
             ),
         ),
         Checkpoint(
+            "lisa-13b-llama2-v1",
+            "LISA",
+            (
+                _transformers("huggingface.co/xinlai/LISA-13B-llama2-v1", "tokenizer.model|tokenizer.json"),
+                Part(
+                    "vision_tower",
+                    ("config.json", "model*.safetensors|pytorch_model*.bin"),
+                    "huggingface.co/openai/clip-vit-large-patch14",
+                ),
+            ),
+        ),
+        Checkpoint(
             "ram-plus",
             "tagging",
             (

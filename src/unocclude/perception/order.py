@@ -152,29 +152,27 @@ def best(device: str = "auto") -> InstaOrder | DepthOrder:
     return InstaOrder(device=device) if checkpoints.have(DEFAULT) else DepthOrder(device=device)
 
 
-RIM = 2
-"""Working pixels next to the object that evidence is not asked about: the object's blur reaches into them."""
+CLOSE = 4
+"""Working pixels around the object in which evidence is asked, at least; its blur reaches into the first."""
 
 
 def by_evidence(scene: Scene, i: int, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
     """Which masks lie over the scene's object in frame i, and over which it lies, by the motion of the clip: (N, N)
     bool, true only in the row and the column of `query`.
 
-    masks: on the canvas; `query` is the object's. Of a mask's pixels close to the object, but not next to it (`RIM`),
-    each that other frames show not to be there (foreign), or to be where the object never was (still), or that the user
-    gave as occluder, speaks for it lying over the object; each that is background behind the object against it; the
-    majority decides. What evidence does not know says nothing.
+    masks: on the canvas; `query` is the object's. Of a mask's pixels close to the object (`CLOSE`, `REACH`), each that
+    other frames show not to be there (foreign), or to be where the object never was (still), or that the user gave as
+    occluder, speaks for it lying over the object; each that is background behind the object, against it; the majority
+    decides. What evidence does not know says nothing.
     """
     check((scene.height, scene.width), masks, query)
     depth = LayerDepth(scene)(i)
     says = np.where(depth == np.float32(NEARNESS[UNKNOWN]), 0, np.sign(depth - OBJECT))
-    rim = RIM / scene.evidence.work.scale
-    reach = rim + max(RIM, REACH * max(depth.shape))
-    visible = np.asarray(masks[query]) != 0
-    ring = _within(reach, visible) & ~_within(rim, visible)
+    reach = max(CLOSE / scene.evidence.work.scale, REACH * max(depth.shape))
+    near = _within(reach, np.asarray(masks[query]) != 0)
     over = np.zeros((len(masks), len(masks)), bool)
     for _, k in pairs(len(masks), query):
-        balance = says[ring & (np.asarray(masks[k]) != 0)].sum()
+        balance = says[near & (np.asarray(masks[k]) != 0)].sum()
         over[k, query], over[query, k] = balance > 0, balance < 0
     return over
 
