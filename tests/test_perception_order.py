@@ -3,12 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-import small_clip
 
-import unocclude
 from unocclude import InputError
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
+from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL
 from unocclude.scene import Scene
 
 torch = pytest.importorskip("torch")
@@ -235,12 +234,25 @@ def test_evidence_tells_what_hides_the_object(given):
     assert met == {False, True}
 
 
-def test_evidence_that_knows_nothing_says_nothing(tmp_path):
-    """In so short a clip of so small an object nobody can tell the bar from the ground."""
-    clip = unocclude.open(small_clip.make(tmp_path, count=12) / "frames")
-    scene = Scene(clip, unocclude.read_masks(tmp_path / "visible_masks"))
-    visible = scene.visible(9)
-    assert set(np.unique(orders.LayerDepth(scene)(9)[~visible])) == {orders.NEARNESS[orders.UNKNOWN]}
-    bar = np.zeros_like(visible)
-    bar[:, 26:32] = True
-    assert not by_evidence(scene, 9, [bar, visible, ~visible & ~bar], 1).any()
+@pytest.mark.parametrize("own", [0, 1])
+def test_evidence_is_weighed_near_the_object(monkeypatch, own):
+    scene, _ = moving_behind_a_bar(given=True)
+    depth = np.full((120, 200), orders.NEARNESS[orders.UNKNOWN], np.float32)
+    monkeypatch.setattr(orders, "LayerDepth", lambda scene: lambda i: depth)
+    visible, beside = np.zeros((2, 120, 200), bool)
+    visible[:, :50] = beside[:, 50:] = True
+    masks = [visible, beside] if own == 0 else [beside, visible]
+
+    def over():
+        found = by_evidence(scene, 0, masks, own)
+        return found[1 - own, own], found[own, 1 - own]
+
+    assert over() == (False, False)  # what nobody knows says nothing
+    depth[:, 55:] = orders.NEARNESS[FOREIGN]
+    assert over() == (False, False)  # nor does what is far away
+    depth[:2, 51] = orders.NEARNESS[STILL]
+    assert over() == (True, False)
+    depth[2:5, 52] = orders.NEARNESS[BACKGROUND]
+    assert over() == (False, True)
+    depth[5, 52] = orders.NEARNESS[FOREIGN]
+    assert over() == (False, False)
