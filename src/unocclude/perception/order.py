@@ -119,15 +119,27 @@ def by_depth(depth: np.ndarray, masks: Sequence[np.ndarray], query: int | None =
         first, second = np.asarray(masks[i]) != 0, np.asarray(masks[j]) != 0
         shared = first & second
         first, second = (own if (own := mask & ~shared).any() else mask for mask in (first, second))
+        here = _meeting(first, second, reach)
+        first, second = first[here], second[here]
         first, second = first & _within(reach, second), second & _within(reach, first)
         if first.any() and second.any():
-            step = float(depth[first].mean(dtype=np.float64) - depth[second].mean(dtype=np.float64))
+            step = float(depth[here][first].mean(dtype=np.float64) - depth[here][second].mean(dtype=np.float64))
             over[i, j], over[j, i] = step > least, -step > least
     return over
 
 
+def _meeting(first: np.ndarray, second: np.ndarray, reach: int) -> tuple[slice, slice]:
+    """The window that holds all of two masks that is at most `reach` away from the other."""
+    boxes = np.array([cv2.boundingRect(mask.astype(np.uint8)) for mask in (first, second)])
+    left, top = np.maximum(boxes[:, :2] - reach, 0).max(0)
+    right, bottom = (boxes[:, :2] + boxes[:, 2:] + reach).min(0)
+    return slice(top, max(top, bottom)), slice(left, max(left, right))
+
+
 def _within(reach: float, mask: np.ndarray) -> np.ndarray:
     """Pixels at most `reach` away from those of a mask."""
+    if not mask.any():
+        return mask
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= reach
 
 
