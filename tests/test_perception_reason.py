@@ -184,7 +184,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"its tokenizer lacks \[SEG\]"):
         Lisa(folder, "cpu")
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(InputError, match=r"tokenizer\.model or tokenizer\.json"):
+    with pytest.raises(InputError, match=r"tokenizer\.json or tokenizer\.model"):
         Lisa(folder, "cpu")
     for name, said in (("model__mm_projector__weight", "do not fit together"), ("lm_head__weight", "not hold a LISA")):
         misfit = write_lisa(tmp_path / name, **{name: torch.zeros(32, 17)})

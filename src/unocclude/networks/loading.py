@@ -112,8 +112,9 @@ def reading(folder: Path, what: str) -> Iterator[None]:
     say nothing."""
     from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     of_diffusers = getLogger("diffusers")
     level = of_diffusers.level
     of_diffusers.setLevel(CRITICAL + 1)
@@ -123,6 +124,7 @@ def reading(folder: Path, what: str) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{folder} does not hold a {what}: {reason}") from error
     finally:
+        logging.set_verbosity(verbosity)
         of_diffusers.setLevel(level)
         if bars:
             logging.enable_progress_bar()

@@ -35,7 +35,7 @@ def resized(image: np.ndarray, size: tuple[int, int], filter: str = "BILINEAR") 
 def longest_side(height: int, width: int, longest: int) -> tuple[int, int]:
     """Height and width with the longer side `longest`, the aspect kept, rounded (SAM's ResizeLongestSide)."""
     scale = longest / max(height, width)
-    return int(height * scale + 0.5), int(width * scale + 0.5)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
 def shortest_side(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
@@ -50,6 +50,9 @@ def shortest_side(height: int, width: int, shortest: int, longest: int) -> tuple
 
 def centre_crop(image: np.ndarray, side: int) -> np.ndarray:
     """(side, side, 3) uint8: the shorter side resized to `side` (bicubic), the middle kept (CLIP's preprocessing)."""
+    reach = 8 * min(image.shape[:2])  # what lies further from the middle is not worth resizing
+    middle = (slice(max(0, length // 2 - reach), length // 2 + reach) for length in image.shape[:2])
+    image = image[tuple(middle)]
     height, width = image.shape[:2]
     size = (side, int(side * width / height)) if height <= width else (int(side * height / width), side)
     image = resized(image, size, "BICUBIC")

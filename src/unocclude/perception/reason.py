@@ -21,11 +21,11 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.images import encode_png
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
+from unocclude.perception.text import check_text
 
 DEFAULT = "lisa-13b-llama2-v1"
 LONGEST = 512
 """Tokens of an answer at most, as published."""
-MOST_CHARACTERS = 500
 
 BEFORE = (
     "A chat between a curious human and an artificial intelligence assistant. "
@@ -70,7 +70,7 @@ class Lisa:
         """The mask of the first thing that the answer points at, and the answer."""
         import torch
 
-        check_query(query)
+        check_text(query)
         before, after = self.tokens(query)
         pixels = self.eye(_middle(image), return_tensors="pt")["pixel_values"].to(self.device, self.dtype)
         seg, end = self.tokenizer.convert_tokens_to_ids(SEG), self.tokenizer.eos_token_id
@@ -95,7 +95,7 @@ class Lisa:
         from torch.nn.functional import interpolate
 
         side = self.network.sam.config.vision_config.image_size
-        height, width = (max(1, n) for n in longest_side(image.shape[0], image.shape[1], side))
+        height, width = longest_side(image.shape[0], image.shape[1], side)
         picture = torch.zeros(1, 3, side, side)
         picture[..., :height, :width] = torch.from_numpy(
             normalised(resized(np.ascontiguousarray(image), (height, width)))
@@ -119,14 +119,6 @@ def clean(answer: str) -> str:
     return " ".join(answer.split())
 
 
-def check_query(query: str) -> None:
-    """Raise InputError unless a query says something, and not too much."""
-    if not any(character.isalnum() for character in query):
-        raise InputError("the query is empty; say in words what to look for")
-    if len(query) > MOST_CHARACTERS:
-        raise InputError(f"the query has {len(query)} characters; say it in at most {MOST_CHARACTERS}")
-
-
 class LisaServer:
     """A LISA that runs elsewhere: `LISA/app.py` of saraao/amodal (commit 4f6edb2), a Gradio 3 interface.
 
@@ -141,7 +133,7 @@ class LisaServer:
     def __call__(self, image: np.ndarray, query: str) -> tuple[np.ndarray, str]:
         """See the module. Raises InputError for a query that the server refuses, or where none answers;
         UnoccludeError where it fails."""
-        check_query(query)
+        check_text(query)
         if refused := re.search(r"[^A-Za-z ,.!?'\"]", query):
             raise InputError(
                 f"LISA's server takes letters, spaces and , . ! ? ' \" alone, not {refused[0]!r}; say it in other words"
