@@ -195,7 +195,7 @@ def _run(
     timings: dict[str, float] = {}
     count = len(clip)
     track = _locate(clip, prompt, folder, progress, timings)
-    scene = Scene(clip, track, occluders, pad)
+    scene = Scene(clip, track, occluders, pad, text=prompt.text if isinstance(prompt, Prompt) else None)
     folder.claim(track.origin)
     if not folder.masks_done(count):
         folder.write_visible(scene.visible(i) for i in range(count))
