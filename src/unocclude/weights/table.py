@@ -25,6 +25,7 @@ def _pipeline(source: str, *networks: str, licence: str = UNKNOWN, **facts: Any)
 
 _DEPTH = ("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf", "cc-by-nc-4.0")
 _LPIPS = "github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1"
+_RAM = "github.com/xinyu1205/recognize-anything/raw/main/ram/data"
 
 CHECKPOINTS = {
     checkpoint.id: checkpoint
@@ -83,6 +84,41 @@ CHECKPOINTS = {
                 _transformers(
                     "huggingface.co/IDEA-Research/grounding-dino-tiny", "tokenizer.json", licence="apache-2.0"
                 ),
+            ),
+        ),
+        Checkpoint(
+            "instaorder-od",
+            "occlusion order",
+            (
+                Part(
+                    "",
+                    ("InstaOrder_InstaOrderNet_od.pth.tar",),
+                    "the InstaOrder_ckpt.zip that github.com/POSTECH-CVLab/InstaOrder links to",
+                ),
+            ),
+        ),
+        Checkpoint(
+            "ram-plus",
+            "tagging",
+            (
+                Part(
+                    "",
+                    ("ram_plus_swin_large_14m.pth",),
+                    "huggingface.co/xinyu1205/recognize-anything-plus-model",
+                    TEXTS,
+                ),
+                *(
+                    Part("", (name,), f"{_RAM}/{name}", licence="Apache-2.0")
+                    for name in ("ram_tag_list.txt", "ram_tag_list_threshold.txt")
+                ),
+            ),
+        ),
+        Checkpoint(
+            "lisa-13b-llama2-v1",
+            "LISA",
+            (
+                _transformers("huggingface.co/xinlai/LISA-13B-llama2-v1", "tokenizer.json|tokenizer.model"),
+                _transformers("huggingface.co/openai/clip-vit-large-patch14", name="vision_tower"),
             ),
         ),
         Checkpoint("depth-anything-v2-large", "depth", (_transformers(_DEPTH[0], licence=_DEPTH[1]),)),
