@@ -269,3 +269,14 @@ def test_server_that_is_not_there():
     for url in ("file:///etc/passwd", "127.0.0.1:7860", ""):
         with pytest.raises(InputError, match="no address"):
             LisaServer(url)
+
+
+def test_a_question_is_put_to_the_server(server, monkeypatch, tmp_path):
+    from unocclude.perception.text import TextToMask
+
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("UNOCCLUDE_LISA", server)
+    mask = TextToMask("cpu")(picture(), "What could one drink from?")
+    np.testing.assert_array_equal(mask, picture()[..., 0] > 127)
+    with pytest.raises(InputError, match="weights fetch grounding-dino-tiny"):
+        TextToMask("cpu")(picture(), "the cup")

@@ -72,7 +72,7 @@ class Prompt:
             from unocclude.perception.text import check_text, check_weights
 
             check_text(self.text)
-            check_weights()
+            check_weights(self.text)
 
 
 def clip_box(box: Box, shape: tuple[int, int]) -> tuple[int, int, int, int]:

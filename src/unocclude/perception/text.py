@@ -1,6 +1,8 @@
 """Words to an object: its mask in one frame, then its track."""
 
+import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,9 @@ from unocclude.perception.sam import SAM, SAM2, Cue, Sam, Sam2
 from unocclude.perception.sam2_video import Sam2Video
 from unocclude.perception.track import track_prompt
 
-SAM3 = "sam3"
+SAM3, LISA = "sam3", "lisa-13b-llama2-v1"
+SERVER = "UNOCCLUDE_LISA"
+"""Where a LISA server runs."""
 MOST_CHARACTERS = 500
 NEEDED = (GROUNDING_DINO, SAM2)
 """What to fetch for text prompts: SAM 2 tracks what was found as well."""
@@ -92,15 +96,42 @@ class Sam3:
         return np.asarray((wide[0, 0] > 0.5).cpu().numpy())
 
 
-class TextToMask:
-    """The mask of what words name: by SAM 3 where its weights are, else by Grounding DINO and SAM.
+class Reasoned:
+    """LISA's answer to a question: by the server at $UNOCCLUDE_LISA, else on its weights."""
 
-    Raises InputError, with the line that fetches them, where neither's are.
+    def __init__(self, device: str = "auto"):
+        from unocclude.perception.reason import Lisa, LisaServer
+
+        address = os.environ.get(SERVER)
+        self.answer = LisaServer(address) if address else Lisa(device=device)
+
+    def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
+        """See `Finder`."""
+        return self.answer(image, text)[0]
+
+
+class TextToMask:
+    """The mask of what words name: by SAM 3 where its weights are, else by Grounding DINO and SAM; of what answers a
+    question (a text that ends in a question mark), by LISA, where it is here or at $UNOCCLUDE_LISA.
+
+    Raises InputError when called, with the line that fetches them, where no weights are.
     """
 
     def __init__(self, device: str = "auto"):
+        self.device = device
+
+    @cached_property
+    def _reason(self) -> Finder:
+        return Reasoned(self.device)
+
+    @cached_property
+    def _name(self) -> Finder:
         check_weights()
-        self.find: Finder = Sam3(device=device) if checkpoints.have(SAM3) else GroundedSam(device)
+        return Sam3(device=self.device) if checkpoints.have(SAM3) else GroundedSam(self.device)
+
+    def find(self, image: np.ndarray, text: str) -> np.ndarray:
+        """The mask, empty where nothing fits."""
+        return (self._reason if asks(text) else self._name)(image, text)
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
         """(H, W) bool mask of the one object that fits best, in an image (H, W, 3) uint8 RGB.
@@ -122,8 +153,15 @@ def check_text(text: str) -> None:
         raise InputError(f"the text has {len(text)} characters; name the object in at most {MOST_CHARACTERS}")
 
 
-def check_weights() -> None:
-    """Raise InputError unless words can be understood here."""
+def asks(text: str) -> bool:
+    """Whether a text is a question that LISA can answer here."""
+    return text.rstrip().endswith("?") and (bool(os.environ.get(SERVER)) or checkpoints.have(LISA))
+
+
+def check_weights(text: str = "") -> None:
+    """Raise InputError unless a text can be understood here."""
+    if asks(text):
+        return
     if checkpoints.have(SAM3) or (checkpoints.have(GROUNDING_DINO) and any(map(checkpoints.have, (SAM2, SAM)))):
         return
     raise InputError(
