@@ -113,6 +113,23 @@ CHECKPOINTS = {
             ),
         ),
         Checkpoint(
+            "flux-fill",
+            "IC-Amodal",
+            (
+                Part(
+                    "",
+                    (
+                        "model_index.json",
+                        *(f"{part}/diffusion_pytorch_model*.safetensors" for part in ("transformer", "vae")),
+                        *(f"{part}/model*.safetensors" for part in ("text_encoder", "text_encoder_2")),
+                        *(f"{part}/tokenizer_config.json" for part in ("tokenizer", "tokenizer_2")),
+                        "scheduler/scheduler_config.json",
+                    ),
+                    "all of huggingface.co/black-forest-labs/FLUX.1-Fill-dev but flux1-fill-dev.safetensors",
+                ),
+            ),
+        ),
+        Checkpoint(
             "i3d-kinetics-400",
             "FVD",
             (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),

@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
+    "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
+    "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",
     "convex-r": "unocclude.methods.baselines:ConvexR",

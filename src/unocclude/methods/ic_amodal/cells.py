@@ -1,0 +1,109 @@
+"""What the generator sees of a frame in a sub-image, and what its answer means."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from unocclude.completion import RECALLED, FrameResult
+from unocclude.methods.framing import Framing, around
+from unocclude.scene import Scene
+
+GROUNDS = {"black": 0, "white": 255, "grey": 127}
+UNLIKE = 0.05
+"""Share of the object's pixels that may be as like the ground as the ground's likeness says."""
+DIFFERENT = 24
+"""Grey levels (largest of the three channels, after a slight blur) by which a completed pixel differs from the ground
+to be object."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A frame of the shot as the generator is asked about it; (h, w[, 3]) uint8 or bool, a sub-image's size.
+
+    frame: X_k. known: what is known of the object; shown: it alone on the ground, I_m,k. hole: what is to be filled.
+    recalled: what recall says of the frame, where it is asked first; start: its filling, on the ground.
+    """
+
+    index: int
+    frame: np.ndarray
+    known: np.ndarray
+    shown: np.ndarray
+    hole: np.ndarray
+    recalled: FrameResult | None = None
+    start: np.ndarray | None = None
+
+
+class Cells:
+    """Cuts a shot's frames to sub-images; all of the same part of the canvas, so that they line up."""
+
+    def __init__(self, scene: Scene, shot: range, side: int, token: int, ground: str):
+        self.scene = scene
+        self.framing = frame_shot(scene, shot, side, token)
+        self.ground = GROUNDS[ground] if ground in GROUNDS else self._unlike(shot)
+
+    def ask(self, i: int, recalled: FrameResult | None = None) -> Ask:
+        """What is to be filled in frame i: what its completion mask leaves open, or, after recall, what no frame shows
+        of its silhouette."""
+        scene, cut = self.scene, self.framing.cut
+        image, visible = scene.frame(i), scene.visible(i)
+        known, hole, start = visible, scene.completion_mask(i) & ~visible, None
+        if recalled is not None:
+            known = visible | (recalled.provenance == RECALLED)
+            hole = recalled.amodal & ~known
+            image = np.where(visible[..., None], image, recalled.rgba[..., :3])
+            start = self._on_ground(image, recalled.amodal)
+        small = cut(known) > 127
+        return Ask(
+            index=i, frame=cut(scene.frame(i), self.ground), known=small, shown=self._on_ground(image, known),
+            hole=(cut(hole) > 127) & ~small, recalled=recalled, start=start,
+        )  # fmt: skip
+
+    def object(self, completed: np.ndarray, ask: Ask) -> np.ndarray:
+        """The object's silhouette in a completed sub-image, (h, w) bool: what is known of it, and what was filled and
+        differs from the ground and hangs together with the known part, or, where there is none, the largest piece."""
+        soft = cv2.GaussianBlur(completed, (0, 0), 1.0).astype(np.int16)
+        found = ask.known | (ask.hole & (np.abs(soft - self.ground).max(-1) > DIFFERENT))
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
+        if count < 2:
+            return found
+        if ask.known.any():
+            near = cv2.dilate(ask.known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            chosen = np.setdiff1d(np.unique(labels[near & found]), 0)
+        else:
+            chosen = np.array([1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+        kept: np.ndarray = np.isin(labels, chosen)
+        return kept
+
+    def _on_ground(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """A canvas-sized object alone; its edge mixed with the ground where it was shrunk."""
+        return self.framing.cut(np.where(mask[..., None], image, self.ground).astype(np.uint8), self.ground)
+
+    def _unlike(self, shot: range) -> int:
+        """The ground that the object's visible colours are the farthest from, `UNLIKE` of them left out."""
+        pixels = np.concatenate([_few(self.scene, i) for i in shot if self.scene.track.areas[i]])
+        likeness = {
+            ground: float(np.quantile(np.abs(pixels.astype(np.int16) - ground).max(-1), UNLIKE))
+            for ground in GROUNDS.values()
+        }
+        return max(likeness, key=lambda ground: likeness[ground])
+
+
+def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:
+    """The part of the canvas that holds the object in all frames of the shot, visible or expected; as many pixels as a
+    square of `side`, sides multiples of `token`."""
+    (x, y), scale, track = scene.offset, scene.evidence.work.scale, scene.track
+    seen = [track.boxes[i] + (x, y, x, y) for i in shot if track.areas[i]]
+    expected = (scene.evidence.trajectory.boxes[i] / scale for i in shot)
+    boxes: Iterable[tuple[float, float, float, float]] = (
+        (float(a), float(b), float(c), float(d)) for a, b, c, d in [*seen, *(b for b in expected if np.isfinite(b).all())]
+    )
+    return around(boxes, (scene.width, scene.height), max(side, token) ** 2, multiple=token)
+
+
+def _few(scene: Scene, i: int, most: int = 2000) -> np.ndarray:
+    """Up to `most` of a frame's visible pixels, (N, 3) uint8, evenly spread."""
+    pixels = scene.frame(i)[scene.visible(i)]
+    few: np.ndarray = pixels[:: len(pixels) // most + 1]
+    return few
