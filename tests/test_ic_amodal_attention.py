@@ -1,5 +1,7 @@
 """IC-Amodal's attention: modulation against the explicit softmax, token sets, diffusers' own processor, kept keys."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -136,7 +138,7 @@ def test_more_lambda_is_more_of_the_exemplar(transformer, mode):
         return float((after - before).norm())
 
     reached = [reach(factor) for factor in (0.0, 0.3, 0.7, 1.0, 1.5, 2.5, 4.0)]
-    assert all(a < b for a, b in zip(reached, reached[1:], strict=False))
+    assert all(a < b for a, b in pairwise(reached))
     # unnormalised, a hidden key still counts in the softmax's sum
     assert reached[0] == 0 or (mode == "unnormalised" and reached[0] < 0.2 * reached[3])
 
@@ -146,9 +148,11 @@ def test_painting_a_cell_changes_its_tokens_alone():
 
     for rows, columns in ((1, 1), (2, 2), (3, 2)):
         grid = sheet(rows, columns)
-        pack = lambda picture: FluxFillPipeline._pack_latents(  # noqa: E731
-            torch.tensor(picture).permute(2, 0, 1)[None].reshape(1, 3, -1, picture.shape[1]), 1, 3, *picture.shape[:2]
-        )
+
+        def pack(picture):
+            planes = torch.tensor(picture).permute(2, 0, 1)[None]
+            return FluxFillPipeline._pack_latents(planes, 1, 3, *picture.shape[:2])
+
         # a latent of two pixels here: the packing is what is looked at
         for number in range(1, rows * columns + 1):
             painted = grid.picture.copy()

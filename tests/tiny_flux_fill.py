@@ -19,7 +19,7 @@ VAE = {
 }  # fmt: skip
 CLIP = {
     "hidden_size": 20, "intermediate_size": 24, "projection_dim": 20, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "max_position_embeddings": 12, "vocab_size": 60, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
+    "max_position_embeddings": 77, "vocab_size": 60, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
 }  # fmt: skip
 T5 = {
     "d_model": 24, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 40,
@@ -34,57 +34,62 @@ LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 
 
 def write_tokenizers(folder):
-    """Letters for words."""
-    from transformers import CLIPTokenizer, T5TokenizerFast
+    """Letters for words; the first as the published one lies there, without a tokenizer.json."""
+    from transformers import T5Tokenizer
 
     words = ["<|startoftext|>", "<|endoftext|>", *LETTERS, *(letter + "</w>" for letter in LETTERS)]
-    clip = CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[], model_max_length=12)
-    clip.save_pretrained(folder / "tokenizer")
-    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0), *((letter, -3.0) for letter in LETTERS)]
-    T5TokenizerFast(vocab=words, extra_ids=0, model_max_length=512).save_pretrained(folder / "tokenizer_2")
+    clip = folder / "tokenizer"
+    clip.mkdir()
+    (clip / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (clip / "merges.txt").write_text("#version: 0.2\n")
+    names = {"bos_token": words[0], "eos_token": words[1], "unk_token": words[1], "pad_token": words[1]}
+    (clip / "special_tokens_map.json").write_text(json.dumps(names))
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True}
+    (clip / "tokenizer_config.json").write_text(json.dumps(config | names))
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0), *((letter, -3.0) for letter in LETTERS)]
+    T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=512).save_pretrained(folder / "tokenizer_2")
 
 
 def write_flux_fill(folder, seed=0, shards=1):
     """shards: files of the transformer's weights, with an index as the published one has."""
-    import torch
     from diffusers import AutoencoderKL, FluxTransformer2DModel
     from safetensors.torch import save_file
     from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
-    def write(part, stem, state, config):
+    stem, named = "diffusion_pytorch_model", {"_diffusers_version": "0.32.0"}
+
+    def write(part, files, config):
         (folder / part).mkdir(parents=True)
-        save_file(state, folder / part / f"{stem}.safetensors", metadata={"format": "pt"})
+        for file, state in files.items():
+            save_file(state, folder / part / file, metadata={"format": "pt"})
         (folder / part / "config.json").write_text(json.dumps(config))
 
-    named = {"_diffusers_version": "0.32.0"}
     state = drawn(shapes_of(FluxTransformer2DModel(**TRANSFORMER)), seed)
-    write("transformer", "diffusion_pytorch_model", state, {"_class_name": "FluxTransformer2DModel"} | named | TRANSFORMER)
+    parts = [f"-{k + 1:05d}-of-{shards:05d}" for k in range(shards)] if shards > 1 else [""]
+    names = [f"{stem}{part}.safetensors" for part in parts]
+    where = {name: names[i % shards] for i, name in enumerate(sorted(state))}
+    files = {file: {name: value for name, value in state.items() if where[name] == file} for file in names}
+    write("transformer", files, {"_class_name": "FluxTransformer2DModel", **named, **TRANSFORMER})
     if shards > 1:
-        whole = folder / "transformer" / "diffusion_pytorch_model.safetensors"
-        whole.unlink()
-        names = [f"diffusion_pytorch_model-{k + 1:05d}-of-{shards:05d}.safetensors" for k in range(shards)]
-        where = {name: names[i % shards] for i, name in enumerate(sorted(state))}
-        for file in names:
-            part = {name: value for name, value in state.items() if where[name] == file}
-            save_file(part, folder / "transformer" / file, metadata={"format": "pt"})
-        index = {"metadata": {"total_size": sum(v.numel() * 4 for v in state.values())}, "weight_map": where}
-        (folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-    vae = AutoencoderKL(**VAE)
-    write("vae", "diffusion_pytorch_model", drawn(shapes_of(vae), seed), {"_class_name": "AutoencoderKL"} | named | VAE)
-    config = CLIPTextConfig(**CLIP)
-    state = drawn(shapes_of(CLIPTextModel(config)), seed)
-    write("text_encoder", "model", state, config.to_dict() | {"architectures": ["CLIPTextModel"]})
-    config = T5Config(**T5)
-    state = drawn({name: s for name, s in shapes_of(T5EncoderModel(config)).items() if "embed_tokens" not in name}, seed)
-    state["shared.weight"] = torch.as_tensor(state["shared.weight"]).clone()
-    write("text_encoder_2", "model", state, config.to_dict() | {"architectures": ["T5EncoderModel"]})
+        index = {"metadata": {"total_size": 4 * sum(v.numel() for v in state.values())}, "weight_map": where}
+        (folder / "transformer" / f"{stem}.safetensors.index.json").write_text(json.dumps(index))
+    state = drawn(shapes_of(AutoencoderKL(**VAE)), seed)
+    write("vae", {f"{stem}.safetensors": state}, {"_class_name": "AutoencoderKL", **named, **VAE})
+    for part, config, kind in (
+        ("text_encoder", CLIPTextConfig(**CLIP), CLIPTextModel), ("text_encoder_2", T5Config(**T5), T5EncoderModel)
+    ):  # fmt: skip
+        # the second name of tied weights is not in the published file
+        shapes = {name: shape for name, shape in shapes_of(kind(config)).items() if "embed_tokens" not in name}
+        write(part, {"model.safetensors": drawn(shapes, seed)}, config.to_dict() | {"architectures": [kind.__name__]})
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))
     write_tokenizers(folder)
-    (folder / "model_index.json").write_text(json.dumps({
-        "_class_name": "FluxFillPipeline", **named, "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"], "text_encoder_2": ["transformers", "T5EncoderModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"], "tokenizer_2": ["transformers", "T5TokenizerFast"],
-        "transformer": ["diffusers", "FluxTransformer2DModel"], "vae": ["diffusers", "AutoencoderKL"],
-    }))  # fmt: skip
+    parts = {
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "text_encoder_2": ["transformers", "T5EncoderModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "tokenizer_2": ["transformers", "T5TokenizerFast"], "transformer": ["diffusers", "FluxTransformer2DModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }  # fmt: skip
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "FluxFillPipeline", **named, **parts}))
     return folder

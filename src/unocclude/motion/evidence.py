@@ -93,10 +93,6 @@ class Evidence:
         ring = cv2.dilate(visible, np.ones((9, 9), np.uint8)) > cv2.dilate(visible, np.ones((3, 3), np.uint8))
         return float((self.labels[i][ring] == FOREIGN).mean()) if ring.any() else 0.0
 
-    def untouched(self, i: int) -> bool:
-        """Whether frame i shows the object as large as frames nearby do, with next to nothing foreign beside it."""
-        return bool(self.trajectory.ratio[i] > 0.9 and self.contact[i] < 0.03)
-
     def _expected_box(self, i: int) -> np.ndarray:
         """The whole object's box x0, y0, x1, y1 in frame i, working pixels, from the frames nearby whose silhouette
         nothing touches; from well-visible frames where there are none. NaN where the shot never shows the object."""

@@ -1,6 +1,5 @@
 """What the generator sees of a frame in a sub-image, and what its answer means."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -20,19 +19,22 @@ to be object."""
 
 @dataclass(frozen=True)
 class Ask:
-    """A frame of the shot as the generator is asked about it; (h, w[, 3]) uint8 or bool, a sub-image's size.
+    """A frame as the generator is asked about it; (h, w[, 3]) uint8 or bool, a sub-image's size.
 
     frame: X_k. known: what is known of the object; shown: it alone on the ground, I_m,k. hole: what is to be filled.
-    recalled: what recall says of the frame, where it is asked first; start: its filling, on the ground.
+    recalled: what recall says of the frame; start: that, on the ground, where its pixels count as known.
     """
 
-    index: int
+    recalled: FrameResult
     frame: np.ndarray
     known: np.ndarray
     shown: np.ndarray
     hole: np.ndarray
-    recalled: FrameResult | None = None
     start: np.ndarray | None = None
+
+    @property
+    def index(self) -> int:
+        return self.recalled.index
 
 
 class Cells:
@@ -43,22 +45,21 @@ class Cells:
         self.framing = frame_shot(scene, shot, side, token)
         self.ground = GROUNDS[ground] if ground in GROUNDS else self._unlike(shot)
 
-    def ask(self, i: int, recalled: FrameResult | None = None) -> Ask:
-        """What is to be filled in frame i: what its completion mask leaves open, or, after recall, what no frame shows
-        of its silhouette."""
-        scene, cut = self.scene, self.framing.cut
+    def ask(self, recalled: FrameResult, take: bool) -> Ask:
+        """What is to be filled in a frame: what its completion mask leaves open, or, where recall's pixels are taken,
+        what no frame shows of its silhouette."""
+        scene, cut, i = self.scene, self.framing.cut, recalled.index
         image, visible = scene.frame(i), scene.visible(i)
-        known, hole, start = visible, scene.completion_mask(i) & ~visible, None
-        if recalled is not None:
+        known, start, frame = visible, None, cut(image, self.ground)
+        if take:
             known = visible | (recalled.provenance == RECALLED)
             hole = recalled.amodal & ~known
             image = np.where(visible[..., None], image, recalled.rgba[..., :3])
             start = self._on_ground(image, recalled.amodal)
+        else:
+            hole = scene.completion_mask(i) & ~visible
         small = cut(known) > 127
-        return Ask(
-            index=i, frame=cut(scene.frame(i), self.ground), known=small, shown=self._on_ground(image, known),
-            hole=(cut(hole) > 127) & ~small, recalled=recalled, start=start,
-        )  # fmt: skip
+        return Ask(recalled, frame, small, self._on_ground(image, known), (cut(hole) > 127) & ~small, start)
 
     def object(self, completed: np.ndarray, ask: Ask) -> np.ndarray:
         """The object's silhouette in a completed sub-image, (h, w) bool: what is known of it, and what was filled and
@@ -93,12 +94,10 @@ class Cells:
 def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:
     """The part of the canvas that holds the object in all frames of the shot, visible or expected; as many pixels as a
     square of `side`, sides multiples of `token`."""
-    (x, y), scale, track = scene.offset, scene.evidence.work.scale, scene.track
+    (x, y), evidence, track = scene.offset, scene.evidence, scene.track
     seen = [track.boxes[i] + (x, y, x, y) for i in shot if track.areas[i]]
-    expected = (scene.evidence.trajectory.boxes[i] / scale for i in shot)
-    boxes: Iterable[tuple[float, float, float, float]] = (
-        (float(a), float(b), float(c), float(d)) for a, b, c, d in [*seen, *(b for b in expected if np.isfinite(b).all())]
-    )
+    expected = [evidence.trajectory.boxes[i] / evidence.work.scale for i in shot]
+    boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in [*seen, *expected] if np.isfinite(a)]
     return around(boxes, (scene.width, scene.height), max(side, token) ** 2, multiple=token)
 
 

@@ -1,14 +1,14 @@
-"""Which frames teach the others (calibrated exemplar rectification), and which need nothing."""
+"""Which frames teach the others (section 3.2), and which need nothing."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from unocclude.completion import SEEN, FrameResult
 from unocclude.scene import Scene
 
-APART = 0.2
-"""An exemplar's collaborator is at least this share of the shot away from it in time."""
+HIDDEN = 0.01
 
 
 def exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
@@ -20,7 +20,7 @@ def exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
     return best if areas[best] else None
 
 
-def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = APART) -> int | None:
+def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 0.2) -> int | None:
     """The frame with the largest visible area of those at least `apart` of the shot away from the exemplar; where none
     of these shows the object, of those as far away as any that does. None where no other frame shows it."""
     others = [k for k, area in enumerate(areas) if area and k != chosen]
@@ -31,8 +31,8 @@ def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 
     return max((k for k in others if abs(k - chosen) >= least), key=lambda k: (areas[k], -k))
 
 
-def occluded(scene: Scene, i: int) -> bool:
-    """Whether something may hide the object in frame i. A shot of one frame has no other that could show that nothing
-    does, so there only the user's own occluders can."""
-    alone = len(scene.clip.shot_of(i)) == 1 and scene.given_occluders is None
-    return alone or not scene.evidence.untouched(i)
+def occluded(scene: Scene, seen: FrameResult) -> bool:
+    """Whether something hides more than 1 % of the object in a frame, as recall sees it. A shot of one frame has no
+    other that could tell, so there it counts as hidden unless the user said what is in front."""
+    alone = len(scene.clip.shot_of(seen.index)) == 1 and scene.given_occluders is None
+    return alone or bool((seen.provenance > SEEN).sum() > HIDDEN * seen.amodal.sum())

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.pipelines.flux.pipeline_flux_fill import FluxFillPipeline, calculate_shift, retrieve_timesteps
-from diffusers.utils.torch_utils import randn_tensor
 
 from unocclude.errors import InputError
 from unocclude.methods.ic_amodal.grid import Sheet
@@ -147,9 +146,7 @@ class Generator:
         )
         mask = torch.from_numpy(hole[None, None].astype(np.float32))
         masked = (image * (1 - mask)).to(device, dtype)
-        known = pipeline.prepare_mask_latents(
-            mask, masked, 1, channels, 1, height, width, dtype, device, generator
-        )
+        known = pipeline.prepare_mask_latents(mask, masked, 1, channels, 1, height, width, dtype, device, generator)
         tokens, wanted = job.sheet.order(self.side)
         order = torch.from_numpy(tokens).to(device)
         last = len(tokens) // (job.sheet.shape[0] * job.sheet.shape[1])
@@ -204,7 +201,7 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     Raises InputError where a part is absent or is another network's.
     """
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
-    from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
+    from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
     networks = {
         "transformer": (FluxTransformer2DModel, "FLUX transformer", "torch_dtype"),
@@ -215,7 +212,7 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     others = {
         "scheduler": (FlowMatchEulerDiscreteScheduler, "flow-matching scheduler"),
         "tokenizer": (CLIPTokenizer, "CLIP tokenizer"),
-        "tokenizer_2": (T5TokenizerFast, "T5 tokenizer"),
+        "tokenizer_2": (T5Tokenizer, "T5 tokenizer"),
     }
     parts: dict[str, Any] = {
         name: load_pretrained(kind, folder / name, what, **{precision: dtype})

@@ -29,7 +29,7 @@ class ICAmodalOptions(MethodOptions):
     steps: int = Field(50, ge=1, le=1000, description="denoising steps")
     guidance: float = Field(30.0, ge=0, description="guidance scale, of networks that are distilled for one")
     lambda_up: float = Field(1.5, ge=0, description="factor of attention on the exemplar's completion")
-    lambda_down: float = Field(0.7, ge=0, description="factor of attention on the exemplar's frame and the frame itself")
+    lambda_down: float = Field(0.7, ge=0, description="factor of attention on both left sub-images")
     mode: Literal["renormalised", "unnormalised"] = Field(
         "renormalised", description="whether attention sums to one again once it is multiplied"
     )

@@ -19,8 +19,8 @@ Kept = tuple[torch.Tensor, torch.Tensor]
 class Modulation:
     """The last `queries` tokens' attention on key n is multiplied by `factors[n]`, (N,) float32.
 
-    mode: "renormalised", the weights sum to one again: log(factor) is added to the logits; "unnormalised", the softmax's
-    weights are multiplied as they are, which is the same as multiplying the values.
+    mode: "renormalised", the weights sum to one again: log(factor) is added to the logits; "unnormalised", the
+    softmax's weights are multiplied as they are, which is the same as multiplying the values.
     """
 
     queries: int
@@ -83,10 +83,9 @@ class GridAttention:
         image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
         guide: Guide | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        own = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
-        query, key, value, *added = [
-            part.unflatten(-1, (-1, attn.head_dim)) if isinstance(part, torch.Tensor) else None for part in own
-        ]
+        parts: list[Any] = list(_get_qkv_projections(attn, hidden_states, encoder_hidden_states))
+        known = 3 if encoder_hidden_states is None else 6
+        query, key, value, *added = (part.unflatten(-1, (-1, attn.head_dim)) for part in parts[:known])
         query, key = attn.norm_q(query), attn.norm_k(key)
         if encoder_hidden_states is not None:
             text = attn.norm_added_q(added[0]), attn.norm_added_k(added[1]), added[2]

@@ -53,7 +53,7 @@ class Stages:
     def __init__(self, scene: Scene, folder: Path, options: ICAmodalOptions, setting: Setting, blended: bool):
         self.scene, self.options, self.setting, self.blended = scene, options, setting, blended
         self.generator = Generator(folder, options, device_for("ic-amodal", setting.device))
-        self.recall = Recall(RecallOptions(), Setting(seed=setting.seed)) if options.recall else None
+        self.recall = Recall(RecallOptions.model_validate({}), Setting(seed=setting.seed))
         self.by_frame: dict[int, int] = {}
         self.exemplars: list[dict[str, Any]] = []
         self.prompts: list[str] = []
@@ -84,20 +84,19 @@ class Stages:
         asks = self._asks(cells, wanted)
         while block := list(islice(asks, TOGETHER if self.options.reuse else 1)):
             samples = [self._fill(block, beside, what, seed) for beside, seed in zip(exemplars, seeds, strict=True)]
-            for k, ask in enumerate(block):
+            for ask in block:
                 results = [self._result(cells, ask, pictures.get(ask.index)) for pictures in samples]
                 yield replace(results[0], hypotheses=results if len(results) > 1 else ())
 
     def _asks(self, cells: Cells, wanted: range) -> Iterator[Ask]:
-        remembered = self.recall.complete(self.scene, wanted.start) if self.recall else None
-        for i in wanted:
-            yield cells.ask(i, next(remembered) if remembered else None)
+        recalled = self.recall.complete(self.scene, wanted.start)
+        return (cells.ask(result, take=self.options.recall) for result in islice(recalled, len(wanted)))
 
     def _needed(self, ask: Ask) -> bool:
         """Whether there is anything to generate in a frame."""
-        if ask.recalled is not None:
+        if self.options.recall:
             return bool(ask.hole.sum() > LEAST * (ask.hole | ask.known).sum())
-        return bool(ask.hole.any()) and frames.occluded(self.scene, ask.index)
+        return bool(ask.hole.any()) and frames.occluded(self.scene, ask.recalled)
 
     def _exemplar_of(self, cells: Cells, shot: range) -> list[Ask]:
         """The frame that shows most of the object, and, for rectification, its collaborator where there is one."""
@@ -139,9 +138,11 @@ class Stages:
 
     def _fill(self, asks: Sequence[Ask], exemplar: Exemplar | None, what: str, seed: int) -> dict[int, np.ndarray]:
         """The completed sub-images, by frame, of the frames that need it."""
+        found = {}
         needed = [ask for ask in asks if self._needed(ask)]
-        found = {exemplar.index: exemplar.whole for ask in needed if exemplar and ask.index == exemplar.index}
-        needed = [ask for ask in needed if ask.index not in found]
+        if exemplar is not None:
+            found = {ask.index: exemplar.whole for ask in needed if ask.index == exemplar.index}
+            needed = [ask for ask in needed if ask.index != exemplar.index]
         for ask in needed:
             self.by_frame[ask.index] = self.by_frame.get(ask.index, 0) + 1
         if exemplar is None:
@@ -157,19 +158,18 @@ class Stages:
     def _result(self, cells: Cells, ask: Ask, completed: np.ndarray | None) -> FrameResult:
         """A frame on the canvas. Blended (IC-Amodal+), visible pixels are the frame's own; else all of what was
         generated is the network's, and says so."""
-        image, visible = self.scene.frame(ask.index), self.scene.visible(ask.index)
+        image, visible, own = self.scene.frame(ask.index), self.scene.visible(ask.index), ask.recalled
         recalled, amodal, colour = np.zeros_like(visible), visible, image
-        if ask.recalled is not None:
-            recalled, amodal = ask.recalled.provenance == RECALLED, ask.recalled.amodal
-            colour = ask.recalled.rgba[..., :3]
+        if self.options.recall:
+            recalled, amodal, colour = own.provenance == RECALLED, own.amodal, own.rgba[..., :3]
         if completed is None:
             return compose(ask.index, image, visible, amodal, colour, recalled)
         back = cells.framing.back
-        if ask.recalled is None:
+        if not self.options.recall:
             amodal = visible | (back(cells.object(completed, ask).astype(np.float32)) > 0.5)
-        colour = np.where((recalled & ~visible)[..., None], colour, back(completed))
+        colour = np.where(recalled[..., None], colour, back(completed))
         seen = visible if self.blended else np.zeros_like(visible)
-        return compose(ask.index, image, seen, amodal, colour, recalled & ~visible)
+        return compose(ask.index, image, seen, amodal, colour, recalled)
 
     def _describe(self, ask: Ask) -> str:
         """What the object is, for the prompt."""

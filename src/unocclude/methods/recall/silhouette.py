@@ -75,7 +75,8 @@ class Voter:
         spread of the others."""
         wells = [s for s in self.evidence.trajectory.well_near(i) if s != i]
         before, after = [s for s in wells if s < i][::-1], [s for s in wells if s > i]
-        count = self.count // 2 if self.evidence.untouched(i) else self.count
+        untouched = self.evidence.trajectory.ratio[i] > 0.9 and self.evidence.contact[i] < 0.03
+        count = self.count // 2 if untouched else self.count
         sides = [_spread(side, count // 2) for side in (before, after)]
         return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
