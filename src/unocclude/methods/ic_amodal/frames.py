@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from unocclude.completion import SEEN, FrameResult
@@ -33,6 +34,9 @@ def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 
 
 def occluded(scene: Scene, seen: FrameResult) -> bool:
     """Whether something hides more than 1 % of the object in a frame, as recall sees it. A shot of one frame has no
-    other that could tell, so there it counts as hidden unless the user said what is in front."""
-    alone = len(scene.clip.shot_of(seen.index)) == 1 and scene.given_occluders is None
-    return alone or bool((seen.provenance > SEEN).sum() > HIDDEN * seen.amodal.sum())
+    other that could tell: there it is whether anything that may lie in front touches it."""
+    if len(scene.clip.shot_of(seen.index)) > 1:
+        return bool((seen.provenance > SEEN).sum() > HIDDEN * seen.amodal.sum())
+    visible = scene.visible(seen.index)
+    beside = cv2.dilate(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return bool((scene.completion_mask(seen.index) & beside & ~visible).any())

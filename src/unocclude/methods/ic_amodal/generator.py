@@ -201,6 +201,7 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     Raises InputError where a part is absent or is another network's.
     """
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+    from diffusers.utils import logging
     from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
     networks = {
@@ -214,10 +215,12 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         "tokenizer": (CLIPTokenizer, "CLIP tokenizer"),
         "tokenizer_2": (T5Tokenizer, "T5 tokenizer"),
     }
+    logging.disable_progress_bar()
     parts: dict[str, Any] = {
         name: load_pretrained(kind, folder / name, what, **{precision: dtype})
         for name, (kind, what, precision) in networks.items()
     }
+    logging.enable_progress_bar()
     for name, (kind, what) in others.items():
         with reading(folder / name, what):
             parts[name] = kind.from_pretrained(folder / name, local_files_only=True)

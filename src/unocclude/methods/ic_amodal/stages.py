@@ -166,7 +166,8 @@ class Stages:
             return compose(ask.index, image, visible, amodal, colour, recalled)
         back = cells.framing.back
         if not self.options.recall:
-            amodal = visible | (back(cells.object(completed, ask).astype(np.float32)) > 0.5)
+            grown = back(cells.object(completed, ask).astype(np.float32)) > 0.5
+            amodal = visible | (grown & self.scene.completion_mask(ask.index))
         colour = np.where(recalled[..., None], colour, back(completed))
         seen = visible if self.blended else np.zeros_like(visible)
         return compose(ask.index, image, seen, amodal, colour, recalled)
