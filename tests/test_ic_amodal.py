@@ -109,7 +109,7 @@ def test_unmodulated_it_is_the_published_pipeline(weights, shape, strength):
     expected = published(weights, sheet, 7, "a cat", 4, strength)
     for options in ({}, {"lambda_up": 1, "lambda_down": 1}):
         settings = SMALL | {"steps": 4, "strength": strength, "recall": True} | options
-        generator = Generator(weights, ICAmodalOptions(**settings), "cpu")
+        generator = Generator.from_folder(weights, ICAmodalOptions(**settings), "cpu")
         found = generator.fill([Job(sheet, 7, modulated=bool(options) and shape == (2, 2))], "a cat")[0]
         assert np.abs(found.astype(int) - expected).max() <= 1
     assert generator.calls == 1
@@ -122,7 +122,7 @@ def test_modulation_moves_the_completion(weights, options):
     sheet = sheet_of(np.random.default_rng(2))
 
     def fill(**kind):
-        generator = Generator(weights, ICAmodalOptions(**SMALL, **kind), "cpu")
+        generator = Generator.from_folder(weights, ICAmodalOptions(**SMALL, **kind), "cpu")
         return generator.fill([Job(sheet, 0, modulated=True)], "a cat")[0].astype(int)
 
     plain, modulated = fill(lambda_up=1, lambda_down=1), fill(lambda_up=8, lambda_down=0.1, **options)
@@ -138,7 +138,7 @@ def test_jobs_do_not_depend_on_each_other(weights, reuse):
     top = sheets[0].rows[0]
     jobs = [Job(Sheet([top, sheet.rows[1]]), 5, modulated=True) for sheet in sheets]
     exemplar = Job(Sheet([top, top]), 5) if reuse else None
-    generator = Generator(weights, ICAmodalOptions(**SMALL), "cpu")
+    generator = Generator.from_folder(weights, ICAmodalOptions(**SMALL), "cpu")
     together = generator.fill(jobs, "", exemplar)
     alone = [generator.fill([job], "", exemplar)[0] for job in jobs]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
@@ -435,7 +435,9 @@ def test_memory_is_planned_for():
 
 def test_weights_may_rest_in_eight_bits(weights):
     sheet = sheet_of(np.random.default_rng(4))
-    full, eight = (Generator(weights, ICAmodalOptions(**SMALL, storage=s), "cpu") for s in ("full", "float8"))
+    full, eight = (
+        Generator.from_folder(weights, ICAmodalOptions(**SMALL, storage=s), "cpu") for s in ("full", "float8")
+    )
     assert eight.pipeline.transformer.transformer_blocks[0].attn.to_q.weight.dtype == torch.float8_e4m3fn
     a, b = (g.fill([Job(sheet, 0, modulated=True)], "")[0].astype(int) for g in (full, eight))
     assert 0 < np.abs(a - b).mean() < 12

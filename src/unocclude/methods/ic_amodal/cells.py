@@ -62,20 +62,8 @@ class Cells:
         return Ask(recalled, frame, small, self._on_ground(image, known), (cut(hole) > 127) & ~small, start)
 
     def object(self, completed: np.ndarray, ask: Ask) -> np.ndarray:
-        """The object's silhouette in a completed sub-image, (h, w) bool: what is known of it, and what was filled and
-        differs from the ground and hangs together with the known part, or, where there is none, the largest piece."""
-        soft = cv2.GaussianBlur(completed, (0, 0), 1.0).astype(np.int16)
-        found = ask.known | (ask.hole & (np.abs(soft - self.ground).max(-1) > DIFFERENT))
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
-        if count < 2:
-            return found
-        if ask.known.any():
-            near = cv2.dilate(ask.known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            chosen = np.setdiff1d(np.unique(labels[near & found]), 0)
-        else:
-            chosen = np.array([1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
-        kept: np.ndarray = np.isin(labels, chosen)
-        return kept
+        """The object's silhouette in a completed sub-image, (h, w) bool."""
+        return silhouette(completed, ask.known, ask.hole, self.ground)
 
     def _on_ground(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """A canvas-sized object alone; its edge mixed with the ground where it was shrunk."""
@@ -89,6 +77,23 @@ class Cells:
             for ground in GROUNDS.values()
         }
         return max(likeness, key=lambda ground: likeness[ground])
+
+
+def silhouette(completed: np.ndarray, known: np.ndarray, hole: np.ndarray, ground: int) -> np.ndarray:
+    """(h, w) bool of a completed sub-image (h, w, 3) uint8: what is known of the object, and what was filled, differs
+    from the ground and hangs together with the known part, or, where there is none, the largest piece."""
+    soft = cv2.GaussianBlur(completed, (0, 0), 1.0).astype(np.int16)
+    found = known | (hole & (np.abs(soft - ground).max(-1) > DIFFERENT))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return found
+    if known.any():
+        near = cv2.dilate(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        chosen = np.setdiff1d(np.unique(labels[near & found]), 0)
+    else:
+        chosen = np.array([1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+    kept: np.ndarray = np.isin(labels, chosen)
+    return kept
 
 
 def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:

@@ -1,5 +1,6 @@
 """FLUX.1-Fill at work on sheets: loading, memory, and the denoising of several frames beside one exemplar."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,28 +47,31 @@ class _Ready:
 class Generator:
     """A FluxFillPipeline that counts its calls."""
 
-    def __init__(self, folder: Path, options: ICAmodalOptions, device: str):
-        self.options = options
-        gpu = device.startswith("cuda")
-        self.pipeline = pipeline = read_pipeline(folder, torch.bfloat16 if gpu else torch.float32)
+    def __init__(self, pipeline: Any, options: ICAmodalOptions):
+        self.pipeline, self.options = pipeline, options
         self.side = 2 * pipeline.vae_scale_factor
+        install(pipeline.transformer, single=options.blocks == "all")
+        self.calls = 0
+        self._texts: dict[str, tuple[torch.Tensor, ...]] = {}
+
+    @classmethod
+    def from_folder(cls, folder: Path, options: ICAmodalOptions, device: str) -> "Generator":
+        """With the published pipeline, or one in its format, on a device that may be too small to hold all of it."""
+        gpu = device.startswith("cuda")
+        pipeline = read_pipeline(folder, torch.bfloat16 if gpu else torch.float32)
         memory = torch.cuda.get_device_properties(device).total_memory if gpu else 1 << 62
         storage, offload = plan(memory, options.storage, options.offload)
-        install(pipeline.transformer, single=options.blocks == "all")
         if storage == "float8":
             pipeline.transformer.enable_layerwise_casting(
                 storage_dtype=torch.float8_e4m3fn, compute_dtype=pipeline.transformer.dtype
             )
-        if not gpu:
-            pass
-        elif offload == "model":
+        if gpu and offload == "model":
             pipeline.enable_model_cpu_offload()
-        elif offload == "sequential":
+        elif gpu and offload == "sequential":
             pipeline.enable_sequential_cpu_offload()
         else:
             pipeline.to(device)
-        self.calls = 0
-        self._texts: dict[str, tuple[torch.Tensor, ...]] = {}
+        return cls(pipeline, options)
 
     @torch.no_grad()
     def fill(self, jobs: Sequence[Job], prompt: str, exemplar: Job | None = None) -> list[np.ndarray]:
@@ -165,11 +169,7 @@ class Generator:
 
     def _text(self, prompt: str) -> tuple[torch.Tensor, ...]:
         if prompt not in self._texts:
-            device = self.pipeline._execution_device
-            found = self.pipeline.encode_prompt(
-                prompt, None, device=device, max_sequence_length=self.options.text_tokens
-            )
-            self._texts[prompt] = tuple(found)
+            self._texts[prompt] = encode(self.pipeline, prompt, self.options.text_tokens)
         return self._texts[prompt]
 
     def _decode(self, latents: torch.Tensor, order: torch.Tensor, height: int, width: int) -> np.ndarray:
@@ -184,6 +184,19 @@ class Generator:
 
 
 SHIFT = (("base_image_seq_len", 256), ("max_image_seq_len", 4096), ("base_shift", 0.5), ("max_shift", 1.15))
+
+
+def encode(pipeline: Any, prompt: str, most: int = 512) -> tuple[torch.Tensor, ...]:
+    """A prompt's embeddings (1, L, D) and (1, P), and its positions (L, 3); L is `most` or what the tokenizer takes.
+    What is longer is cut off, quietly."""
+    length = min(most, pipeline.tokenizer_2.model_max_length)
+    logging.disable(logging.WARNING)
+    try:
+        with torch.no_grad():
+            found: tuple[torch.Tensor, ...] = pipeline.encode_prompt(prompt, None, max_sequence_length=length)
+    finally:
+        logging.disable(logging.NOTSET)
+    return found
 
 
 def plan(memory: int, storage: str, offload: str) -> tuple[str, str]:
@@ -201,7 +214,7 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     Raises InputError where a part is absent or is another network's.
     """
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
-    from diffusers.utils import logging
+    from diffusers.utils.logging import disable_progress_bar, enable_progress_bar
     from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokenizer
 
     networks = {
@@ -215,12 +228,12 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         "tokenizer": (CLIPTokenizer, "CLIP tokenizer"),
         "tokenizer_2": (T5Tokenizer, "T5 tokenizer"),
     }
-    logging.disable_progress_bar()
+    disable_progress_bar()
     parts: dict[str, Any] = {
         name: load_pretrained(kind, folder / name, what, **{precision: dtype})
         for name, (kind, what, precision) in networks.items()
     }
-    logging.enable_progress_bar()
+    enable_progress_bar()
     for name, (kind, what) in others.items():
         with reading(folder / name, what):
             parts[name] = kind.from_pretrained(folder / name, local_files_only=True)

@@ -52,7 +52,7 @@ class Stages:
 
     def __init__(self, scene: Scene, folder: Path, options: ICAmodalOptions, setting: Setting, blended: bool):
         self.scene, self.options, self.setting, self.blended = scene, options, setting, blended
-        self.generator = Generator(folder, options, device_for("ic-amodal", setting.device))
+        self.generator = Generator.from_folder(folder, options, device_for("ic-amodal", setting.device))
         self.recall = Recall(RecallOptions.model_validate({}), Setting(seed=setting.seed))
         self.by_frame: dict[int, int] = {}
         self.exemplars: list[dict[str, Any]] = []
