@@ -27,6 +27,8 @@ FOLDER = "pipeline"
 KINDS = {"beside": 0.6, "pair": 0.2, "alone": 0.2}
 """How often a batch is of guided completion, of two frames that rectify each other, of single pictures."""
 HELD_SEED = 1
+UNSURE = 0.4
+"""How often all around the object may hide it, as in evidence from few frames."""
 
 
 class FluxFillOptions(recipe.Options, views.ClipOptions):
@@ -195,9 +197,14 @@ def _cells(clip: Views, k: int, rng: np.random.Generator, ground: int, carve: bo
 
 
 def opened(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A completion mask such as occlusion evidence leaves: the hidden part and what hides it, grown by some pixels."""
+    """A completion mask such as occlusion evidence leaves: the hidden part and what hides it, grown by some pixels; or,
+    where little is known, all around the object."""
     reach = int(rng.integers(1, max(3, visible.shape[0] // 4)))
-    around = cv2.dilate((amodal & ~visible).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
+    hidden = (amodal & ~visible).astype(np.uint8)
+    around = cv2.dilate(hidden, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
+    if hidden.any() and rng.uniform() < UNSURE:
+        x, y, w, h = cv2.boundingRect(amodal.astype(np.uint8))
+        around[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach] = True
     hole: np.ndarray = (around | bar) & ~visible
     return hole
 
