@@ -417,6 +417,20 @@ def test_what_it_lacks_is_said_in_one_line(tmp_path, monkeypatch, capsys, weight
     assert main([*args, "--method", "ic-amodal", "--weights", str(broken)]) == 2
 
 
+def test_the_prompt_is_the_users_or_a_caption(weights, world, monkeypatch, tmp_path):
+    from unocclude import weights as checkpoints
+    from unocclude.perception import caption
+
+    told = lambda **kind: report(complete(weights, world.frames, world.visible, steps=1, **kind))["prompts"]  # noqa: E731
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
+    assert told() == ["object"] and told(prompt="red car") == ["red car"]
+    found = checkpoints.find
+    there = lambda name, *need: tmp_path if name == caption.DEFAULT else found(name, *need)  # noqa: E731
+    monkeypatch.setattr(checkpoints, "find", there)
+    monkeypatch.setattr(caption, "Captioner", lambda device: lambda picture: f"a picture of {picture.ndim} axes")
+    assert told() == ["a picture of 3 axes"]
+
+
 def test_options_that_do_not_go_together():
     method = find("ic-amodal")
     with pytest.raises(InputError, match="add --set recall=true"):

@@ -143,6 +143,22 @@ def test_more_lambda_is_more_of_the_exemplar(transformer, mode):
     assert reached[0] == 0 or (mode == "unnormalised" and reached[0] < 0.2 * reached[3])
 
 
+@pytest.mark.parametrize("mode", ["renormalised", "unnormalised"])
+def test_the_network_moves_steadily_with_lambda(transformer, mode):
+    """The more lambda, up and down, the further the answer for sub-image 4 is from that of the plain network."""
+    install(transformer)
+    plain = forward(transformer)
+
+    def away(strength):
+        factors = torch.ones(29)
+        factors[5:11], factors[11:17], factors[17:23] = 1 / strength, strength, 1 / strength
+        answer = forward(transformer, guide=Guide(5, Modulation(6, factors, mode)))
+        return float((answer - plain)[:, 18:].norm())
+
+    moved = [away(strength) for strength in (1.0, 1.2, 1.5, 2.0, 3.0)]
+    assert moved[0] < 1e-4 and all(a < b for a, b in pairwise(moved)) and moved[-1] > 100 * max(moved[0], 1e-6)
+
+
 def test_painting_a_cell_changes_its_tokens_alone():
     from diffusers import FluxFillPipeline
 

@@ -12,6 +12,8 @@ from unocclude.scene import Scene
 GROUNDS = {"black": 0, "white": 255, "grey": 127}
 UNLIKE = 0.05
 """Share of the object's pixels that may be as like the ground as the ground's likeness says."""
+LOOKED_AT = 64
+"""Frames, spread over the shot, whose colours are looked at."""
 DIFFERENT = 24
 """Grey levels (largest of the three channels, after a slight blur) by which a completed pixel differs from the ground
 to be object."""
@@ -71,7 +73,8 @@ class Cells:
 
     def _unlike(self, shot: range) -> int:
         """The ground that the object's visible colours are the farthest from, `UNLIKE` of them left out."""
-        pixels = np.concatenate([_few(self.scene, i) for i in shot if self.scene.track.areas[i]])
+        showing = [i for i in shot if self.scene.track.areas[i]]
+        pixels = np.concatenate([_few(self.scene, i) for i in showing[:: len(showing) // LOOKED_AT + 1]])
         likeness = {
             ground: float(np.quantile(np.abs(pixels.astype(np.int16) - ground).max(-1), UNLIKE))
             for ground in GROUNDS.values()

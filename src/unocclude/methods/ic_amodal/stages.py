@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -176,15 +177,16 @@ class Stages:
         """What the object is, for the prompt."""
         what = self.options.prompt
         if not what:
-            what = self._caption(ask) or "object"
+            what = self._captioner(ask.shown) if self._captioner else "object"
         if what not in self.prompts:
             self.prompts.append(what)
         return what
 
-    def _caption(self, ask: Ask) -> str:
-        """BLIP-2's caption of the object alone; "" where its weights are not."""
+    @cached_property
+    def _captioner(self) -> caption.Captioner | None:
+        """BLIP-2, where its weights are."""
         try:
             checkpoints.find(caption.DEFAULT)
         except InputError:
-            return ""
-        return caption.Captioner(device=self.setting.device)(ask.shown)
+            return None
+        return caption.Captioner(device=self.setting.device)
