@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unocclude import __version__
-from unocclude.cli import bench, complete, evaluate, export, methods, study, synth, track, train
+from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("complete")(complete.run)
+app.command("batch")(batch.run)
 app.command("track")(track.run)
 app.command("evaluate")(evaluate.run)
 app.command("export")(export.run)
@@ -33,6 +34,7 @@ app.command("bench")(bench.run)
 app.command("study")(study.run)
 app.command("synth")(synth.run)
 app.command("train")(train.run)
+app.add_typer(weights.app, name="weights")
 
 
 def _version(asked: bool) -> None:
@@ -56,6 +58,8 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args)
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
+    if args[:1] != ["weights"]:  # of files that are written in no time
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         code = typer.main.get_command(app).main(args, prog_name="unocclude", standalone_mode=False)
         if code == INTERRUPTED:  # how newer versions of Typer report Ctrl-C

@@ -36,6 +36,10 @@ class DiffusionVASOptions(MethodOptions):
         description="anything: Depth Anything V2; layers: what lies in front, by recall's evidence; auto: the former "
         "where its weights are",
     )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the networks; auto: fp16 on a GPU, else fp32"
+    )
+    compile: bool = Field(False, description="compile the networks first: minutes once, then faster steps")
     boxes: Path | None = Field(
         None,
         description="JSON list of the object's amodal box in every frame, [x0, y0, x1, y1]: each is cropped to it",

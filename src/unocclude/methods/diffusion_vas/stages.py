@@ -23,6 +23,7 @@ THRESHOLD = 600
 """A pixel is object where its three channels, 0 to 255, sum to more (section A.1)."""
 FPS, MOTION, NOISE = 8, 127, 0.02
 MULTIPLE = 64
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Stages:
@@ -38,10 +39,15 @@ class Stages:
         self.depth_weights = self._depth_weights(folder / DEPTH)
 
     def _pipeline(self, folder: Path) -> DiffusionVASPipeline:
-        half = torch.float16 if self.device.startswith("cuda") else torch.float32
-        pipeline = DiffusionVASPipeline.from_pretrained(folder, half)
+        cuda = self.device.startswith("cuda")
+        precision = self.options.precision
+        if precision == "auto":
+            precision = "fp16" if cuda else "fp32"
+        pipeline = DiffusionVASPipeline.from_pretrained(folder, PRECISIONS[precision])
         pipeline.set_progress_bar_config(disable=True)
-        if self.device.startswith("cuda"):
+        if self.options.compile:
+            pipeline.unet.compile()
+        if cuda:
             pipeline.enable_model_cpu_offload()
         return pipeline
 

@@ -15,7 +15,7 @@ from unocclude.scene import Scene
 if TYPE_CHECKING:
     from unocclude.methods.ic_amodal.stages import Stages
 
-CHECKPOINT = "flux-fill"
+CHECKPOINT = "flux.1-fill-dev"
 MEMORY = "a GPU with 24 GB (weights held in 8 bits) or with 32 GB and more"
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from unocclude import weights as checkpoints
 from unocclude.completion import RECALLED, FrameResult
-from unocclude.errors import InputError
 from unocclude.methods.base import Setting
 from unocclude.methods.compose import compose
 from unocclude.methods.ic_amodal import frames
@@ -185,8 +184,4 @@ class Stages:
     @cached_property
     def _captioner(self) -> caption.Captioner | None:
         """BLIP-2, where its weights are."""
-        try:
-            checkpoints.find(caption.DEFAULT)
-        except InputError:
-            return None
-        return caption.Captioner(device=self.setting.device)
+        return caption.Captioner(device=self.setting.device) if checkpoints.have(caption.DEFAULT) else None
