@@ -124,7 +124,7 @@ class Stages:
         if self.options.ablation == "a1":
             return None
         if not self._needed(ask):
-            return Exemplar(ask.index, ask.frame, ask.shown)
+            return Exemplar(ask.index, ask.frame, ask.shown if ask.start is None else ask.start)
         if len(asks) == 1:
             return Exemplar(ask.index, ask.frame, self._alone(ask, what, seed))
         pair = Sheet([[Cell(one.frame), Cell(one.shown, one.hole, one.start)] for one in asks])
