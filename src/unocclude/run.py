@@ -211,9 +211,12 @@ def _run(
     scene.forget()
     timings["completing"] = round(time.perf_counter() - started, 3)
 
+    about = {"name": method.name, "version": method.version, "options": folder.identity["options"]}
+    if report := method.report():
+        about["report"] = report
     info = {
         "unocclude": __version__,
-        "method": {"name": method.name, "version": method.version, "options": folder.identity["options"]},
+        "method": about,
         "input": str(clip.path) if clip.path else None,
         "arguments": {
             key: folder.identity[key] for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")

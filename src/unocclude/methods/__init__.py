@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
+    "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
+    "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
     "open-world": "unocclude.methods.open_world:OpenWorld",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -58,3 +58,8 @@ class Method(ABC):
 
         A resumed run starts in the middle, so a frame's result must not depend on `start`.
         """
+
+    def report(self) -> dict[str, Any]:
+        """What a run did, as JSON for `method.report` of result.json: asked for once all its frames are there. Of a
+        resumed run, what was done since."""
+        return {}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 RECIPES = {
     "shape-prior": "unocclude.training.shape_prior:ShapePrior",
     "vae": "unocclude.training.vae:VAE",
+    "image-vae": "unocclude.training.vae:ImageVAE",
+    "flux-fill": "unocclude.training.flux_fill:FluxFill",
     "vas-mask": "unocclude.training.diffusion_vas:Mask",
     "vas-mask-depth": "unocclude.training.diffusion_vas:MaskDepth",
     "vas-content": "unocclude.training.diffusion_vas:Content",

@@ -1,11 +1,11 @@
-"""A small VAE of pictures and masks, such as diffusion methods work in the latents of."""
+"""Small VAEs of pictures and masks, such as diffusion methods work in the latents of."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLTemporalDecoder
+from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from pydantic import Field
 from torch.nn import functional
 
@@ -52,10 +52,21 @@ class VAE(recipe.Recipe):
         rng = np.random.default_rng([self.seed, number])
         return {"clips": torch.stack([views.pictures(_any(self.clips.draw(rng), rng)) for _ in range(size)])}
 
+    def through(self, network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
+        """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
+        posterior = network.encode(clips.flatten(0, 1)).latent_dist
+        latents = posterior.sample() if sample else posterior.mode()
+        return posterior, self.decode(network, latents, clips.shape[1]).view(clips.shape)
+
+    def decode(self, network: Any, latents: torch.Tensor, frames: int) -> torch.Tensor:
+        """Pictures of clips of `frames` frames from their latents."""
+        decoded: torch.Tensor = network.decode(latents, num_frames=frames).sample
+        return decoded
+
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """Mean absolute error, of the pictures and of their differences in space, and the divergence."""
         clips = batch["clips"]
-        posterior, decoded = _through(network, clips, sample=True)
+        posterior, decoded = self.through(network, clips, sample=True)
         error = (decoded - clips).abs().mean()
         edges = sum(((decoded - clips).diff(dim=dim)).abs().mean() for dim in (-1, -2))
         divergence = posterior.kl().mean()
@@ -71,7 +82,7 @@ class VAE(recipe.Recipe):
             errors = []
             for clip in self.clips.held[:24]:
                 pictures = views.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
-                decoded = _through(network, pictures, sample=False)[1].clamp(-1, 1)
+                decoded = self.through(network, pictures, sample=False)[1].clamp(-1, 1)
                 errors.append(float(functional.mse_loss(decoded, pictures)) / 4)
             figures[f"{kind}/psnr"] = round(-10 * float(np.log10(np.mean(errors))), 2)
         return figures
@@ -82,7 +93,7 @@ class VAE(recipe.Recipe):
         for clip in self.clips.held[:4]:
             for kind in KINDS:
                 pictures = views.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
-                decoded = _through(network, pictures, sample=False)[1]
+                decoded = self.through(network, pictures, sample=False)[1]
                 rows += [views.sheet(pictures[0]), views.sheet(decoded[0])]
         return np.vstack(rows)
 
@@ -101,18 +112,29 @@ class VAE(recipe.Recipe):
         return [folder / FOLDER]
 
 
+class ImageVAE(VAE):
+    """Every picture for itself, in FLUX's form: no convolutions between the networks and the latents."""
+
+    name = "image-vae"
+    summary = "a small VAE of single pictures, for the recipe flux-fill"
+
+    def network(self) -> torch.nn.Module:
+        levels, widths = len(self.options.widths), tuple(self.options.widths)
+        network: torch.nn.Module = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
+            block_out_channels=widths, layers_per_block=self.options.layers, latent_channels=4, shift_factor=0.0,
+            use_quant_conv=False, use_post_quant_conv=False, force_upcast=False,
+        )  # fmt: skip
+        return network
+
+    def decode(self, network: Any, latents: torch.Tensor, frames: int) -> torch.Tensor:
+        decoded: torch.Tensor = network.decode(latents).sample
+        return decoded
+
+
 KINDS = ("frames", "objects", "wholes", "amodal", "depth")
 
 
 def _any(clip: Views, rng: np.random.Generator) -> np.ndarray:
     chosen: np.ndarray = getattr(clip, KINDS[int(rng.integers(len(KINDS)))])
     return chosen
-
-
-def _through(network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
-    """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
-    frames = clips.flatten(0, 1)
-    posterior = network.encode(frames).latent_dist
-    latents = posterior.sample() if sample else posterior.mode()
-    decoded = network.decode(latents, num_frames=clips.shape[1]).sample
-    return posterior, decoded.view(clips.shape)

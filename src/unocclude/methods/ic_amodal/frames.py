@@ -1,0 +1,42 @@
+"""Which frames teach the others (section 3.2), and which need nothing."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from unocclude.completion import SEEN, FrameResult
+from unocclude.scene import Scene
+
+HIDDEN = 0.01
+
+
+def exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
+    """The frame with the largest visible area, the first of several; None where the object is never visible.
+
+    areas: (T,) visible areas of a shot's frames.
+    """
+    best = int(np.argmax(areas))
+    return best if areas[best] else None
+
+
+def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 0.2) -> int | None:
+    """The frame with the largest visible area of those at least `apart` of the shot away from the exemplar; where none
+    of these shows the object, of those as far away as any that does. None where no other frame shows it."""
+    others = [k for k, area in enumerate(areas) if area and k != chosen]
+    if not others:
+        return None
+    far = math.ceil(apart * len(areas))
+    least = min(far, max(abs(k - chosen) for k in others))
+    return max((k for k in others if abs(k - chosen) >= least), key=lambda k: (areas[k], -k))
+
+
+def occluded(scene: Scene, seen: FrameResult) -> bool:
+    """Whether something hides more than 1 % of the object in a frame, as recall sees it. A shot of one frame has no
+    other that could tell: there it is whether anything that may lie in front touches it."""
+    if len(scene.clip.shot_of(seen.index)) > 1:
+        return bool((seen.provenance > SEEN).sum() > HIDDEN * seen.amodal.sum())
+    visible = scene.visible(seen.index)
+    beside = cv2.dilate(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return bool((scene.completion_mask(seen.index) & beside & ~visible).any())

@@ -1,0 +1,222 @@
+"""A mini Fill model: sheets of one object in several frames, of which the generator of IC-Amodal learns to fill cells.
+
+Flow matching (Lipman et al. 2023) as FLUX has it: z_t = (1 - t) z + t e, and the network says e - z.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from pydantic import Field
+
+from unocclude.errors import InputError
+from unocclude.methods.ic_amodal.cells import GROUNDS, silhouette
+from unocclude.methods.ic_amodal.generator import Generator, Job, encode, read_pipeline
+from unocclude.methods.ic_amodal.grid import Cell, Sheet
+from unocclude.methods.ic_amodal.method import ICAmodalOptions
+from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
+from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
+from unocclude.methods.shown import WHITE, tensor
+from unocclude.training import judge, recipe, views
+from unocclude.training.recipe import Batch, Progress
+from unocclude.training.views import Views
+
+FOLDER = "pipeline"
+KINDS = {"beside": 0.6, "pair": 0.2, "alone": 0.2}
+"""How often a batch is of guided completion, of two frames that rectify each other, of single pictures."""
+HELD_SEED = 1
+UNSURE = 0.4
+"""How often all around the object may hide it, as in evidence from few frames."""
+
+
+class FluxFillOptions(recipe.Options, views.ClipOptions):
+    """[recipe]."""
+
+    base: str = Field("", description="folder of a pipeline in FLUX.1-Fill's format to go on from")
+    vae: str = Field("", description="folder of a VAE of our own (recipe image-vae), where there is no base")
+    heads: int = Field(4, ge=1, description="attention heads, of 32 channels each, where there is no base")
+    double: int = Field(4, ge=1, description="double-stream blocks")
+    single: int = Field(8, ge=0, description="single-stream blocks")
+    weight: float = Field(4.0, ge=0, description="how much more the loss counts in holes")
+    sampled: int = Field(12, ge=1, description="denoising steps in evaluation")
+
+
+class FluxFill(recipe.Recipe):
+    """Learns from clips with truth what the method asks of the generator, on grounds of all kinds."""
+
+    name = "flux-fill"
+    summary = "a mini Fill model for IC-Amodal: in-context completion at the size of sprites"
+    Options = FluxFillOptions
+    options: FluxFillOptions
+
+    def prepare(self, workers: int, progress: Progress) -> None:
+        self.clips = views.Clips(self.options, workers, progress)
+
+    def network(self) -> torch.nn.Module:
+        options = self.options
+        if options.base:
+            self.pipeline = read_pipeline(Path(options.base), torch.float32)
+            for part in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.text_encoder_2):
+                part.requires_grad_(False)
+        elif options.vae:
+            self.pipeline = small_pipeline(Path(options.vae), options.heads, options.double, options.single)
+        else:
+            raise InputError("recipe flux-fill needs base, a pipeline to go on from, or vae, of the recipe image-vae")
+        sentences = {"alone": ALONE, "beside": BESIDE}
+        self.texts = {kind: encode(self.pipeline, sentence.format("object")) for kind, sentence in sentences.items()}
+        network: torch.nn.Module = self.pipeline.transformer
+        return network
+
+    def batch(self, number: int, size: int) -> Batch:
+        rng = np.random.default_rng([self.seed, number])
+        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        pairs = [drawn(self.clips.draw(rng), kind, rng) for _ in range(size)]
+        return {
+            "asked": torch.stack([tensor(sheet.picture) for sheet, _ in pairs]),
+            "holes": torch.from_numpy(np.stack([sheet.hole for sheet, _ in pairs])),
+            "wholes": torch.stack([tensor(whole.picture) for _, whole in pairs]),
+        }
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        pipeline, holes = self.pipeline, batch["holes"][:, None].float()
+        device = holes.device
+        pipeline.vae.to(device)
+        with torch.no_grad():
+            z = tokens(pipeline, self._encode(batch["wholes"]))
+            known = self._encode(batch["asked"] * (1 - holes))
+            factor = pipeline.vae_scale_factor
+            mask = tokens(pipeline, torch.nn.functional.pixel_unshuffle(holes, factor))
+            text = self._text("alone" if holes.shape[-1] == self.options.size[0] else "beside", len(z), device)
+            inputs = torch.cat([tokens(pipeline, known), mask], 2)
+        height, width = (side // (2 * factor) for side in holes.shape[-2:])
+        ids = pipeline._prepare_latent_image_ids(len(z), height, width, device, z.dtype)
+        t = torch.sigmoid(torch.randn(len(z), 1, 1, device=device))
+        noise = torch.randn_like(z)
+        answer = network(
+            hidden_states=torch.cat([(1 - t) * z + t * noise, inputs], 2), timestep=t[:, 0, 0], img_ids=ids,
+            encoder_hidden_states=text[0], pooled_projections=text[1], txt_ids=text[2], return_dict=False,
+        )[0]  # fmt: skip
+        error = (answer.float() - (noise - z)) ** 2
+        hole = mask.amax(2, keepdim=True)
+        weight = 1 + self.options.weight * hole
+        loss = (weight * error).sum() / (weight.sum() * error.shape[2])
+        inside = (hole * error).sum() / (hole.sum() * error.shape[2]).clamp(min=1)
+        return loss, {"inside": float(inside.detach())}
+
+    def _encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        vae = self.pipeline.vae
+        latents: torch.Tensor = vae.encode(pictures).latent_dist.sample()
+        return (latents - vae.config.shift_factor) * vae.config.scaling_factor
+
+    def _text(self, kind: str, count: int, device: torch.device) -> tuple[torch.Tensor, ...]:
+        """The prompt's embeddings (count, L, D) and (count, P), and its positions (L, 3)."""
+        rows, pooled, ids = (part.to(device) for part in self.texts[kind])
+        return rows.expand(count, -1, -1), pooled.expand(count, -1), ids
+
+    def _answers(self, network: torch.nn.Module, clip: Views, number: int) -> tuple[Sheet, np.ndarray, Views]:
+        """A held-out clip's sheet, the last sub-image filled, (h, w, 3) uint8, and the frame's truth."""
+        rng = np.random.default_rng([HELD_SEED, number])
+        chosen, other = two(clip, rng)
+        sheet, _ = asked(clip, chosen, other, "beside", rng, "white", carve=False)
+        pipeline = self.pipeline
+        pipeline.register_modules(transformer=network)
+        pipeline.to(next(network.parameters()).device)
+        transformer: Any = network
+        stock = transformer.attn_processors
+        settings = ICAmodalOptions.model_validate({"steps": self.options.sampled})
+        filled = Generator(pipeline, settings).fill([Job(sheet, number)], BESIDE.format("object"))[0]
+        transformer.set_attn_processor(stock)
+        return sheet, sheet.cell(filled, 4), clip.part(np.array([other]))
+
+    def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Figures of frames that are filled beside a whole exemplar; visible pixels count as they are."""
+        found = []
+        for number, clip in enumerate(self.clips.held):
+            sheet, filled, truth = self._answers(network, clip, number)
+            cell = sheet.rows[1][1]
+            assert cell.hole is not None
+            mask = silhouette(filled, truth.visible[0] > 127, cell.hole, GROUNDS["white"])
+            found.append(judge.mask_figures(truth, mask[None]) | judge.content_figures(truth, filled[None] / 255.0))
+        return judge.mean(found)
+
+    def picture(self, network: torch.nn.Module) -> np.ndarray:
+        """A row a clip: the sheet, the sub-image as it was filled, and the truth."""
+        rows = []
+        for number, clip in enumerate(self.clips.held[:6]):
+            sheet, filled, truth = self._answers(network, clip, number)
+            lower = np.hstack([filled, truth.wholes[0]])
+            rows.append(np.hstack([sheet.picture, np.vstack([np.full_like(lower, WHITE), lower])]))
+        return np.vstack(rows)
+
+    def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
+        self.pipeline.register_modules(transformer=network)
+        self.pipeline.save_pretrained(folder / FOLDER)
+        return [folder / FOLDER]
+
+
+def drawn(clip: Views, kind: str, rng: np.random.Generator) -> tuple[Sheet, Sheet]:
+    """A sheet as the method asks it and the same with nothing hidden, on some ground."""
+    chosen, other = two(clip, rng)
+    return asked(clip, chosen, other, kind, rng, str(rng.choice(list(GROUNDS))), carve=bool(rng.uniform() < 0.5))
+
+
+def two(clip: Views, rng: np.random.Generator) -> tuple[int, int]:
+    """The frame that shows most of the object, and any other, the same where there is none."""
+    chosen = int((clip.visible > 127).sum((1, 2)).argmax())
+    others = [k for k in range(len(clip)) if k != chosen and (clip.amodal[k] > 127).any()]
+    return chosen, int(rng.choice(others)) if others else chosen
+
+
+def asked(
+    clip: Views, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
+) -> tuple[Sheet, Sheet]:
+    """What the method asks of frame `other` beside `chosen`, of both at once ("pair"), or of `other` alone; and the
+    truth. carve: some of the visible part is hidden by a bar of one colour."""
+    exemplar, target = (_cells(clip, k, rng, GROUNDS[ground], carve) for k in (chosen, other))
+    if kind == "alone":
+        return Sheet([[target[1]]]), Sheet([[target[2]]])
+    left = exemplar[1] if kind == "pair" else exemplar[2]
+    whole = Sheet([[exemplar[0], exemplar[2]], [target[0], target[2]]])
+    return Sheet([[exemplar[0], left], [target[0], target[1]]]), whole
+
+
+def _cells(clip: Views, k: int, rng: np.random.Generator, ground: int, carve: bool) -> tuple[Cell, Cell, Cell]:
+    """X, I with its hole, and A of frame k."""
+    frame, visible, amodal = clip.frames[k], clip.visible[k] > 127, clip.amodal[k] > 127
+    bar = np.zeros_like(visible)
+    if carve:
+        bar = _bar(amodal, rng)
+        frame = np.where(bar[..., None], rng.integers(0, 256, 3), frame).astype(np.uint8)
+    share = clip.amodal[k][..., None] / 255.0
+    whole = np.clip(np.rint(clip.wholes[k] + (1 - share) * (ground - WHITE)), 0, 255).astype(np.uint8)
+    seen = visible & ~bar
+    shown = np.where(seen[..., None], frame, ground).astype(np.uint8)
+    return Cell(frame), Cell(shown, opened(seen, amodal, bar, rng)), Cell(whole)
+
+
+def opened(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A completion mask such as occlusion evidence leaves: the hidden part and what hides it, grown by some pixels; or,
+    where little is known, all around the object."""
+    reach = int(rng.integers(1, max(3, visible.shape[0] // 4)))
+    hidden = (amodal & ~visible).astype(np.uint8)
+    around = cv2.dilate(hidden, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
+    if hidden.any() and rng.uniform() < UNSURE:
+        x, y, w, h = cv2.boundingRect(amodal.astype(np.uint8))
+        around[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach] = True
+    hole: np.ndarray = (around | bar) & ~visible
+    return hole
+
+
+def _bar(amodal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A bar over some of the object, in any direction."""
+    rows, columns = np.nonzero(amodal)
+    if not len(rows):
+        return np.zeros_like(amodal)
+    middle = int(rng.integers(len(rows)))
+    turn = rng.uniform(0, np.pi)
+    y, x = np.mgrid[: amodal.shape[0], : amodal.shape[1]]
+    away = np.abs((y - rows[middle]) * np.cos(turn) + (x - columns[middle]) * np.sin(turn))
+    bar: np.ndarray = away < rng.uniform(0.08, 0.25) * np.sqrt(amodal.sum())
+    return bar
