@@ -254,5 +254,5 @@ def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
     assert captions(weights=written) == [said, kept]
     with pytest.raises(InputError, match="neither a folder nor a known checkpoint"):
         captions(weights="blip3")
-    with pytest.raises(InputError, match="has no captions"):
+    with pytest.raises(InputError, match="uses no weights"):
         prepare_recipe("sprites", 0, weights=written)
