@@ -113,6 +113,25 @@ CHECKPOINTS = {
             ),
         ),
         Checkpoint(
+            "tgvac",
+            "TGVAC",
+            tuple(
+                Part(name, files, "what recipe tgvac-motion writes as pipeline/; nobody has published any")
+                for name, files in (
+                    ("unet", ("config.json", "diffusion_pytorch_model*.safetensors|diffusion_pytorch_model*.bin")),
+                    ("vae", ("config.json", "diffusion_pytorch_model*.safetensors|diffusion_pytorch_model*.bin")),
+                    ("text_encoder", ("config.json", "model*.safetensors|pytorch_model*.bin")),
+                    ("tokenizer", ("tokenizer_config.json",)),
+                    ("scheduler", ("scheduler_config.json",)),
+                )
+            ),
+        ),
+        Checkpoint(
+            "pix2gestalt",
+            "pix2gestalt",
+            (Part("", ("*.ckpt",), "huggingface.co/cvlab/pix2gestalt-weights, epoch=000005.ckpt"),),
+        ),
+        Checkpoint(
             "i3d-kinetics-400",
             "FVD",
             (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),

@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
 WHERE = {
     "recall": "unocclude.methods.recall:Recall",
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
+    "tgvac": "unocclude.methods.tgvac.method:TGVAC",
+    "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",
     "convex-r": "unocclude.methods.baselines:ConvexR",

@@ -99,9 +99,8 @@ def load(network: torch.nn.Module, path: str | Path) -> None:
 
 
 @contextmanager
-def reading(folder: Path, what: str) -> Iterator[None]:
-    """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
-    say nothing."""
+def quiet() -> Iterator[None]:
+    """Neither transformers nor diffusers says anything."""
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
@@ -111,13 +110,22 @@ def reading(folder: Path, what: str) -> Iterator[None]:
     of_diffusers.setLevel(CRITICAL + 1)
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{folder} does not hold a {what}: {reason}") from error
     finally:
         of_diffusers.setLevel(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def reading(folder: Path, what: str) -> Iterator[None]:
+    """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
+    say nothing."""
+    try:
+        with quiet():
+            yield
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{folder} does not hold a {what}: {reason}") from error
 
 
 def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:

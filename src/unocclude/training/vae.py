@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLTemporalDecoder
+from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from pydantic import Field
 from torch.nn import functional
 
@@ -20,16 +20,17 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     """[recipe] of the VAE."""
 
     widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
+    temporal: bool = Field(True, description="decodes clips (Diffusion-VAS); false: frame by frame (TGVAC)")
     layers: int = Field(1, ge=1, description="residual blocks a level")
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
 class VAE(recipe.Recipe):
-    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder). Learns frames, objects on
-    white, masks and depth alike, since methods encode all of these."""
+    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
+    objects on white, masks and depth alike, since methods encode all of these."""
 
     name = "vae"
-    summary = "a small VAE with a temporal decoder, for the diffusion recipes"
+    summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
     Options = VAEOptions
     options: VAEOptions
 
@@ -38,10 +39,14 @@ class VAE(recipe.Recipe):
 
     def network(self) -> torch.nn.Module:
         levels = len(self.options.widths)
-        network = AutoencoderKLTemporalDecoder(
-            down_block_types=("DownEncoderBlock2D",) * levels, block_out_channels=tuple(self.options.widths),
-            layers_per_block=self.options.layers, latent_channels=4, force_upcast=False,
-        )  # fmt: skip
+        form = {
+            "down_block_types": ("DownEncoderBlock2D",) * levels, "block_out_channels": tuple(self.options.widths),
+            "layers_per_block": self.options.layers, "latent_channels": 4, "force_upcast": False,
+        }  # fmt: skip
+        if self.options.temporal:
+            network = AutoencoderKLTemporalDecoder(**form)
+        else:
+            network = AutoencoderKL(up_block_types=("UpDecoderBlock2D",) * levels, **form)
         with torch.no_grad():  # little noise at first: pictures are learnt sooner
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
@@ -114,5 +119,6 @@ def _through(network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torc
     frames = clips.flatten(0, 1)
     posterior = network.encode(frames).latent_dist
     latents = posterior.sample() if sample else posterior.mode()
-    decoded = network.decode(latents, num_frames=clips.shape[1]).sample
+    length = {"num_frames": clips.shape[1]} if isinstance(network, AutoencoderKLTemporalDecoder) else {}
+    decoded = network.decode(latents, **length).sample
     return posterior, decoded.view(clips.shape)
