@@ -105,7 +105,7 @@ def test_the_switches_of_tables_3_and_4(world, weights):
         silent,
         arrays(complete(world, weights, motion=False))[1],
         arrays(complete(world, weights, description="a blue box"))[1],
-        arrays(complete(world, weights, window=4, stride=2))[1],
+        arrays(complete(world, weights, window=4, stride=1))[1],
         arrays(complete(world, weights, window=4, stride=4))[1],
     ]
     for k, other in enumerate(changed):
