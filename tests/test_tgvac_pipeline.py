@@ -246,13 +246,11 @@ def test_windows_of_a_call(pipe, monkeypatch):
 def test_a_frames_noise_is_its_own(frame_pipe):
     """Without motion modules a frame's result depends neither on the clip's length nor on the windows."""
     objects, masks = clip(20)
-    run_it = (
-        lambda n, **how: (
-            frame_pipe(  # noqa: E731
-                objects[:, :n], masks[:, :n], WORDS, num_inference_steps=2, generator=seeded(), **how
-            ).latents
-        )
-    )
+
+    def run_it(n, **how):
+        part = objects[:, :n], masks[:, :n]
+        return frame_pipe(*part, WORDS, num_inference_steps=2, generator=seeded(), **how).latents
+
     whole = run_it(20)
     torch.testing.assert_close(run_it(6), whole[:, :6], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(run_it(20, window=20), whole, rtol=1e-4, atol=1e-4)

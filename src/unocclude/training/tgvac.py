@@ -13,7 +13,7 @@ from unocclude.methods.shown import off_white
 from unocclude.methods.tgvac.checkpoint import read_parts, write_parts
 from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
-from unocclude.methods.tgvac.parts import scheduler, small_parts
+from unocclude.methods.tgvac.parts import small_parts
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
 from unocclude.networks.widened import widened
 from unocclude.training import judge, recipe, views
@@ -42,6 +42,11 @@ class FrameOptions(TGVACOptions):
         "visible",
         description="visible: latents of the visible object, and its mask; mask-latent: as equation 2 says",
     )
+    prediction: Literal["epsilon", "v_prediction"] = Field(
+        "epsilon",
+        description="what the network predicts; epsilon: the noise, as published; v_prediction (Salimans and Ho 2022) "
+        "minds the words sooner, since early steps weigh more",
+    )
 
 
 class MotionOptions(TGVACOptions):
@@ -63,7 +68,7 @@ class Frame(recipe.Recipe):
     def network(self) -> torch.nn.Module:
         options = self.options
         if options.base:
-            self._read_base()
+            self.parts = read_parts(Path(options.base), torch.float32)
         elif options.vae:
             self.parts = small_parts(Path(options.vae), options.widths, options.size[1], self.clips.captions)
         else:
@@ -71,13 +76,11 @@ class Frame(recipe.Recipe):
         for name in ("vae", "text_encoder"):
             self.parts[name].requires_grad_(False)
         self.conditioning = KINDS[options.conditioning]
+        self.parts["scheduler"].register_to_config(prediction_type=options.prediction)
         network: torch.nn.Module = widened(self.parts["unet"], LATENTS + self.conditioning.channels)
         factor = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         self.parts["unet"].register_to_config(sample_size=options.size[1] // factor)
         return network
-
-    def _read_base(self) -> None:
-        self.parts = read_parts(Path(self.options.base), torch.float32) | {"scheduler": scheduler()}
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
@@ -91,7 +94,7 @@ class Frame(recipe.Recipe):
         }
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean squared error of the predicted noise (equations 2 and 4)."""
+        """Mean squared error of the predicted noise (equations 2 and 4), or of v."""
         count, frames = batch["wholes"].shape[:2]
         with torch.no_grad():
             whole = self._encode(batch["wholes"].flatten(0, 1), sample=True)
@@ -100,8 +103,11 @@ class Frame(recipe.Recipe):
         schedule = self.parts["scheduler"]
         time = self._times(count, frames, schedule.config.num_train_timesteps).to(whole.device)
         noise = torch.randn_like(whole)
-        noisy = schedule.add_noise(whole, noise, time.repeat_interleave(len(whole) // len(time)))
+        times = time.repeat_interleave(len(whole) // len(time))
+        noisy = schedule.add_noise(whole, noise, times)
         answer = run(network, torch.cat([noisy, told], 1).unflatten(0, (count, frames)), time, words)
+        if schedule.config.prediction_type == "v_prediction":
+            noise = schedule.get_velocity(whole, noise, times)
         return functional.mse_loss(answer.float().flatten(0, 1), noise), {}
 
     def _times(self, count: int, frames: int, steps: int) -> torch.Tensor:
@@ -158,7 +164,7 @@ class Motion(Frame):
     def network(self) -> torch.nn.Module:
         if not self.options.base:
             raise InputError(f"recipe {self.name} needs base, the {FOLDER}/ that recipe {Frame.name} wrote")
-        self._read_base()
+        self.parts = read_parts(Path(self.options.base), torch.float32)
         for name in ("vae", "text_encoder"):
             self.parts[name].requires_grad_(False)
         self.conditioning = of_inputs(self.parts["unet"].config.in_channels)
