@@ -95,14 +95,15 @@ def motion_state(network: UNetMotionModel) -> dict[str, torch.Tensor]:
 def run(network: Network, inputs: torch.Tensor, time: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
     """Predicted noise (N, F, 4, h, w) for inputs (N, F, C, h, w), by either network.
 
-    time: one for all, (N,) of clips for the inflated network, (N F,) of frames for the frame network. words: (N, L, D)
-    text embeddings.
+    time: one for all, (N,) of clips, or, for the frame network, (N F,) of frames. words: (N, L, D) text embeddings.
     """
     frames = inputs.shape[1]
     words = words.repeat_interleave(frames, 0)
     if isinstance(getattr(network, "module", network), UNetMotionModel):  # training may wrap it
         answer = network(inputs.transpose(1, 2), time, words).sample.transpose(1, 2)
     else:
+        if time.ndim and len(time) == len(inputs):
+            time = time.repeat_interleave(frames, 0)
         answer = network(inputs.flatten(0, 1), time, words).sample.unflatten(0, inputs.shape[:2])
     whole: torch.Tensor = answer
     return whole

@@ -42,9 +42,12 @@ def small_parts(vae: Path, widths: Sequence[int], height: int, captions: Iterabl
         num_attention_heads=2, max_position_embeddings=LONGEST, projection_dim=EMBEDDED,
         bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
     )  # fmt: skip
+    text_encoder = CLIPTextModel(config).eval()
+    # as it is drawn, a caption's words would be told apart hardly: they are small beside what attention adds
+    text_encoder.get_input_embeddings().weight.data.normal_()
     return {
         "vae": encoder,
-        "text_encoder": CLIPTextModel(config).eval(),
+        "text_encoder": text_encoder,
         "tokenizer": words,
         "unet": unet,
         "scheduler": scheduler(),
