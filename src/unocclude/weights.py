@@ -115,17 +115,20 @@ CHECKPOINTS = {
         Checkpoint(
             "tgvac",
             "TGVAC",
-            tuple(
-                Part(name, files, "what recipe tgvac-motion writes as pipeline/; nobody has published any")
-                for name, files in (
-                    ("unet", ("config.json", "diffusion_pytorch_model*.safetensors|diffusion_pytorch_model*.bin")),
-                    ("vae", ("config.json", "diffusion_pytorch_model*.safetensors|diffusion_pytorch_model*.bin")),
-                    ("text_encoder", ("config.json", "model*.safetensors|pytorch_model*.bin")),
-                    ("tokenizer", ("tokenizer_config.json",)),
-                    ("scheduler", ("scheduler_config.json",)),
-                )
+            (
+                Part(
+                    "",
+                    (
+                        "unet/config.json",
+                        "vae/config.json",
+                        "text_encoder/config.json",
+                        "tokenizer/tokenizer_config.json",
+                        "scheduler/scheduler_config.json",
+                    ),
+                    "what recipe tgvac-motion writes as pipeline/; nobody has published any",
+                ),
             ),
-        ),
+        ),  # fmt: skip
         Checkpoint(
             "pix2gestalt",
             "pix2gestalt",
