@@ -128,7 +128,7 @@ CHECKPOINTS = {
                     "what recipe tgvac-motion writes as pipeline/; nobody has published any",
                 ),
             ),
-        ),  # fmt: skip
+        ),
         Checkpoint(
             "pix2gestalt",
             "pix2gestalt",
