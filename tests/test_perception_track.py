@@ -202,8 +202,9 @@ def test_bad_prompts_say_what_was_wrong(passing: tuple[Clip, list[np.ndarray]], 
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_text_needs_weights(passing: tuple[Clip, list[np.ndarray]]) -> None:
-    with pytest.raises(InputError, match=r"Grounding DINO.*UNOCCLUDE_WEIGHTS.*--box"):
+def test_text_needs_weights(passing: tuple[Clip, list[np.ndarray]], monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
+    with pytest.raises(InputError, match=r"`unocclude weights fetch grounding-dino-tiny .*--box"):
         Prompt(text="the red ball").check(passing[0])
 
 

@@ -170,7 +170,8 @@ def _locate(
         return MaskTrack.from_masks((_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker)
     started = time.perf_counter()
     progress("tracking", 0, len(clip))
-    track = track_prompt(clip, prompt, progress=lambda done, total: progress("tracking", done, total))
+    device = folder.identity.get("device", "auto")
+    track = track_prompt(clip, prompt, lambda done, total: progress("tracking", done, total), device)
     timings["tracking"] = round(time.perf_counter() - started, 3)
     return track
 
@@ -194,7 +195,7 @@ def _run(
     timings: dict[str, float] = {}
     count = len(clip)
     track = _locate(clip, prompt, folder, progress, timings)
-    scene = Scene(clip, track, occluders, pad)
+    scene = Scene(clip, track, occluders, pad, text=prompt.text if isinstance(prompt, Prompt) else None)
     folder.claim(track.origin)
     if not folder.masks_done(count):
         folder.write_visible(scene.visible(i) for i in range(count))

@@ -23,14 +23,21 @@ class Scene:
     Raises InputError where track or occluders do not fit the clip, or `pad` is out of [0, 2].
     """
 
-    def __init__(self, clip: Clip, track: MaskTrack, occluders: MaskTrack | None = None, pad: float = 0.0):
+    def __init__(
+        self,
+        clip: Clip,
+        track: MaskTrack,
+        occluders: MaskTrack | None = None,
+        pad: float = 0.0,
+        text: str | None = None,
+    ):
         for name, masks in (("mask", track), ("occluder mask", occluders)):
             if masks is not None:
                 check_fit(clip, masks, name)
         if not track.areas.any():
             raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
         check_pad(clip, pad)
-        self.clip, self.track, self.given_occluders = clip, track, occluders
+        self.clip, self.track, self.given_occluders, self.text = clip, track, occluders, text
         self.offset = (round(clip.width * pad), round(clip.height * pad))
         self.width = clip.width + 2 * self.offset[0]
         self.height = clip.height + 2 * self.offset[1]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unocclude import __version__
-from unocclude.cli import bench, complete, evaluate, export, methods, study, synth, track, train
+from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("complete")(complete.run)
+app.command("batch")(batch.run)
 app.command("track")(track.run)
 app.command("evaluate")(evaluate.run)
 app.command("export")(export.run)
@@ -33,6 +34,7 @@ app.command("bench")(bench.run)
 app.command("study")(study.run)
 app.command("synth")(synth.run)
 app.command("train")(train.run)
+app.add_typer(weights.app, name="weights")
 
 
 def _version(asked: bool) -> None:

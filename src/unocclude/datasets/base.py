@@ -69,6 +69,11 @@ class Sample:
         """Whether the data set tells the whole object, or its box."""
         return self._truth is not None
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether it comes with visible masks, not with words alone."""
+        return self._visible is not None
+
     @cached_property
     def clip(self) -> Clip:
         return self._clip()

@@ -1,5 +1,6 @@
 """The registry: each method's name and where its class lives. Classes are imported when asked for."""
 
+import reprlib
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ WHERE = {
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
     "tgvac": "unocclude.methods.tgvac.method:TGVAC",
     "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
+    "open-world": "unocclude.methods.open_world:OpenWorld",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",
     "convex-r": "unocclude.methods.baselines:ConvexR",
@@ -46,4 +48,6 @@ def read_options(method: "type[Method]", pairs: dict[str, object]) -> "MethodOpt
         if first["type"] == "extra_forbidden":
             known = ", ".join(method.Options.model_fields) or "none"
             raise InputError(f"method {method.name} has no option {key!r}; its options: {known}") from None
-        raise InputError(f"option {key}={first['input']!r} of method {method.name}: {first['msg']}") from None
+        raise InputError(
+            f"option {key}={reprlib.repr(first['input'])} of method {method.name}: {first['msg']}"
+        ) from None

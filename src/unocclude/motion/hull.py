@@ -1,4 +1,4 @@
-"""The convex hull of a mask."""
+"""The convex hull of a mask, and what is missing from it."""
 
 import cv2
 import numpy as np
@@ -11,3 +11,16 @@ def hull(mask: np.ndarray) -> np.ndarray:
     if points is not None:
         cv2.fillConvexPoly(filled, cv2.convexHull(points), 1)
     return filled.astype(bool) | mask
+
+
+def bites(part: np.ndarray) -> np.ndarray:
+    """Pockets of the hull that are deep and wide-mouthed, as an occluder cuts them; (H, W) bool.
+
+    A pocket counts when its depth, measured as the largest disc that fits into it, exceeds 4 % of the object.
+    """
+    pockets = (hull(part) & ~part).astype(np.uint8)
+    size = float(np.sqrt(part.sum()))
+    count, labels = cv2.connectedComponents(pockets)
+    depth = cv2.distanceTransform(pockets, cv2.DIST_L2, 5)
+    deep = [k for k in range(1, count) if depth[labels == k].max() > max(2.0, 0.04 * size)]
+    return np.isin(labels, deep)

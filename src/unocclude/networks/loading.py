@@ -14,15 +14,18 @@ import torch
 from unocclude.errors import InputError
 
 
-def read_state(path: str | Path) -> dict[str, torch.Tensor]:
+def read_state(path: str | Path, entry: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors by name in a file that `torch.save` wrote, on the CPU; nothing in it is executed.
 
-    Raises InputError where the file is none.
+    entry: under which name of the file they are, where a training run saved them beside other things. Raises InputError
+    where the file is none.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no PyTorch weight file that can be read safely; fetch it again") from error
+    if entry is not None:
+        state = state.get(entry) if isinstance(state, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} does not hold tensors by name; give the published state dict")
     return dict(state)
@@ -142,6 +145,11 @@ def load(network: torch.nn.Module, path: str | Path) -> None:
     """Load a published state dict into `network`, strictly; raises InputError where it does not fit."""
     state = read_state(path)
     check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
+    fill(network, state)
+
+
+def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give `network` a state whose names and shapes were checked."""
     left = network.load_state_dict(state, strict=False)
     assert not left.unexpected_keys and all(name.endswith(".num_batches_tracked") for name in left.missing_keys)
 
@@ -151,14 +159,16 @@ def quiet() -> Iterator[None]:
     """Neither transformers nor diffusers says anything."""
     from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     of_diffusers = getLogger("diffusers")
     level = of_diffusers.level
     of_diffusers.setLevel(CRITICAL + 1)
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         of_diffusers.setLevel(level)
         if bars:
             logging.enable_progress_bar()

@@ -3,12 +3,15 @@
 import math
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from unocclude import weights as checkpoints
+from unocclude.errors import InputError
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised
@@ -16,6 +19,8 @@ from unocclude.scene import Scene
 
 DEFAULT = "depth-anything-v2-large"
 SHORTER, PATCH = 518, 14
+THINNEST = 16
+"""How many times its shorter side an image's longer one may be: the network's memory grows with the square of that."""
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:
@@ -23,7 +28,12 @@ def input_size(height: int, width: int) -> tuple[int, int]:
     kept, both multiples of PATCH, neither less than SHORTER.
 
     DPTImageProcessor of transformers differs: it scales as little as possible (256x512 becomes 252x518, not 518x1036).
+    Raises InputError for an image too long and thin.
     """
+    if max(height, width) > THINNEST * min(height, width):
+        raise InputError(
+            f"depth of a {width}x{height} image: one side may be at most {THINNEST} times the other; crop it"
+        )
 
     def fit(side: int) -> int:
         wanted = side * SHORTER / min(height, width)
@@ -31,6 +41,21 @@ def input_size(height: int, width: int) -> tuple[int, int]:
         return nearest if nearest >= SHORTER else math.ceil(wanted / PATCH) * PATCH
 
     return fit(height), fit(width)
+
+
+def published_positions(embeddings: Any, tokens: Any, height: int, width: int) -> Any:
+    """DINOv2's position embeddings for an image of that size, (1, 1 + patches, D), as Depth Anything V2's own code has
+    them: resampled by a scale a tenth of a patch too large, which transformers' embedding of the same name is not."""
+    import torch
+
+    known = embeddings.position_embeddings
+    side, rows, columns = math.isqrt(known.shape[1] - 1), height // PATCH, width // PATCH
+    if rows == columns == side:
+        return known
+    grid = known[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+    grid = torch.nn.functional.interpolate(grid, scale_factor=scale, mode="bicubic")
+    return torch.cat([known[:, :1], grid.flatten(2).transpose(1, 2).to(known.dtype)], dim=1)
 
 
 class DepthAnything:
@@ -48,6 +73,8 @@ class DepthAnything:
         from unocclude.networks.loading import load_pretrained
 
         self.model = load_pretrained(DepthAnythingForDepthEstimation, folder, "Depth Anything").to(self.device)
+        embeddings = self.model.backbone.embeddings
+        embeddings.interpolate_pos_encoding = partial(published_positions, embeddings)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """(H, W) float32, 0 or more, of an image, (H, W, 3) uint8 RGB: inverse depth up to scale and shift."""

@@ -11,11 +11,6 @@ from unocclude.errors import InputError
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
-NEEDS_GROUNDING = (
-    "a text prompt needs published Grounding DINO weights in the folder that UNOCCLUDE_WEIGHTS names; "
-    "give the object with --box, --point or --masks instead"
-)
-
 
 @dataclass(frozen=True)
 class Prompt:
@@ -33,15 +28,23 @@ class Prompt:
     text: str | None = None
 
     @classmethod
-    def of(cls, box: Any = None, point: Any = None, mask: np.ndarray | None = None, frame: int = 0) -> "Prompt":
-        """From what a caller of `track` writes: one box (or point), or a list of them, or a mask.
+    def of(
+        cls,
+        box: Any = None,
+        point: Any = None,
+        mask: np.ndarray | None = None,
+        frame: int = 0,
+        text: str | None = None,
+    ) -> "Prompt":
+        """From what a caller of `track` writes: one box (or point), or a list of them, or a mask, or words.
 
         Raises InputError when a box is not four numbers or a point not two.
         """
-        return cls(int(frame), _rows(box, 4, "a box", "x0, y0, x1, y1"), _rows(point, 2, "a point", "x, y"), mask)
+        boxes = _rows(box, 4, "a box", "x0, y0, x1, y1")
+        return cls(int(frame), boxes, _rows(point, 2, "a point", "x, y"), mask, text)
 
     def check(self, clip: Clip) -> None:
-        """Raise InputError unless this prompt names something in `clip`."""
+        """Raise InputError unless this prompt names something in `clip`, or, a text, can be understood here."""
         given = sum((bool(self.boxes), bool(self.points), self.mask is not None, self.text is not None))
         if given != 1:
             raise InputError(f"give exactly one kind of prompt: a box, a point, a mask or a text; got {given}")
@@ -66,7 +69,10 @@ class Prompt:
             if not self.mask.any():
                 raise InputError("the mask is empty; mark the object with non-zero pixels")
         if self.text is not None:
-            raise InputError(NEEDS_GROUNDING)
+            from unocclude.perception.text import check_text, check_weights
+
+            check_text(self.text)
+            check_weights()
 
 
 def clip_box(box: Box, shape: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -155,7 +155,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         return np.ones(shape, bool)
     agreement = [1.0] * len(masks)
     if len(masks) > 1:
-        pairs = [_iou(a, b) for a, b in pairwise(masks)]
+        pairs = [iou(a, b) for a, b in pairwise(masks)]
         agreement = [max(p) for p in zip([0, *pairs], [*pairs, 0], strict=True)]
     best = masks[int(np.argmax([s * (0.3 + a) for s, a in zip(scores, agreement, strict=True)]))]
     for x, y in points:
@@ -183,7 +183,7 @@ def _parts_with(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.isin(labels, list(wanted)) if wanted else mask
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
+def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum()) / max(float((a | b).sum()), 1.0)
 
 

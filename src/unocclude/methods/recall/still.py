@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from unocclude.methods.inpaint import inpaint
-from unocclude.motion.hull import hull
+from unocclude.motion.hull import bites, hull
 from unocclude.motion.working import OBJECT_SIZE
 from unocclude.scene import Scene
 
@@ -42,19 +42,6 @@ def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.nda
     amodal = visible.copy()
     amodal[box] |= added
     return amodal, inpaint(frame, visible, amodal), nothing
-
-
-def bites(part: np.ndarray) -> np.ndarray:
-    """Pockets of the hull that are deep and wide-mouthed, as an occluder cuts them; (H, W) bool.
-
-    A pocket counts when its depth, measured as the largest disc that fits into it, exceeds 4 % of the object.
-    """
-    pockets = (hull(part) & ~part).astype(np.uint8)
-    size = float(np.sqrt(part.sum()))
-    count, labels = cv2.connectedComponents(pockets)
-    depth = cv2.distanceTransform(pockets, cv2.DIST_L2, 5)
-    deep = [k for k in range(1, count) if depth[labels == k].max() > max(2.0, 0.04 * size)]
-    return np.isin(labels, deep)
 
 
 def mirrored(part: np.ndarray, open_: np.ndarray) -> np.ndarray:

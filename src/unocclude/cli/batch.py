@@ -1,0 +1,88 @@
+"""`unocclude batch`: complete every object of a list or a data set."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unocclude.cli import options as shared
+from unocclude.cli.complete import known_methods
+
+
+def run(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="[KIND:]PATH[?OPTION=VALUE&...]: open-world:QUERIES.json?names=LIST.txt, open-world:ROWS.csv with the "
+            "columns image,query[,masks], or any data set that `unocclude bench` reads.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="Gets a folder an object.")],
+    method: Annotated[
+        str,
+        typer.Option("--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods),
+    ] = "recall",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; may be repeated."),
+    ] = None,
+    pad: Annotated[
+        float | None,
+        typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")] = 0,
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many objects.")] = None,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Complete every object that a list names, each into OUT/NAME; what is finished there is left as it is.
+
+    An object that fails is told in one line, and the others go on.
+    """
+    from unocclude.cli.progress import show_progress
+
+    pairs = shared.read_pairs(settings)
+
+    import unocclude
+    from unocclude.datasets import open_dataset
+    from unocclude.errors import UnoccludeError
+    from unocclude.methods.base import Setting
+    from unocclude.perception.prompt import Prompt
+    from unocclude.run import prepare
+
+    worker = prepare(method, pairs, Setting(seed, 1, device, weights))
+    samples = open_dataset(data, limit)
+    failed = 0
+    for sample in samples:
+        told: dict[str, Any] = {}
+        if sample.text and "words" in type(worker.options).model_fields:
+            told = {"words": sample.text}
+        try:
+            with show_progress(quiet) as progress:
+                unocclude.complete(
+                    sample.clip,
+                    sample.visible if sample.has_masks else Prompt(text=sample.text),
+                    method=method,
+                    options=told | pairs,
+                    out=out / sample.name,
+                    pad=sample.pad if pad is None else pad,
+                    seed=seed,
+                    device=device,
+                    weights=weights,
+                    resume=True,
+                    progress=progress,
+                )
+        except UnoccludeError as error:
+            failed += 1
+            typer.echo(f"{sample.name}: {' '.join(str(error).split())}", err=True)
+        else:
+            if not quiet:
+                typer.echo(out / sample.name)
+    if failed:
+        raise UnoccludeError(f"{failed} of {len(samples)} failed, as told above; the others are in {out}")

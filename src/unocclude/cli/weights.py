@@ -1,0 +1,132 @@
+"""`unocclude weights`: which published checkpoints there are, fetching them, where they lie, whether they are whole."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="See `unocclude weights list`.", show_default=False)]
+Debug = Annotated[bool, typer.Option("--debug", help="On failure print the traceback as well.")]
+
+app = typer.Typer(help="List, fetch and verify the published checkpoints.", rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List all checkpoints: what for, where from, under which licence, and whether they are here."""
+    from unocclude.weights import CHECKPOINTS
+
+    rows = [describe(id) for id in CHECKPOINTS]
+    typer.echo(json.dumps(rows, indent=1) if as_json else "\n\n".join(map(as_text, rows)))
+
+
+@app.command("fetch")
+def fetch(
+    ids: Ids,
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="REV", help="A commit, branch or tag, instead of the newest.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Download also what is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing unless something fails.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Download checkpoints; what was interrupted goes on where it stopped.
+
+    HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated ones, HF_HUB_OFFLINE forbids looking.
+    """
+    from unocclude.errors import InputError
+    from unocclude.weights import hub, known
+
+    for id in ids:
+        known(id)
+    if revision is not None and len(ids) > 1:
+        raise InputError("--revision goes with one checkpoint")
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    for id in ids:
+        folder = hub.fetch(id, tell, revision=revision, again=again, bars=sys.stderr.isatty() and not quiet)
+        if not quiet:
+            typer.echo(folder)
+
+
+@app.command("path")
+def path(
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it, where all of them lie.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Print where a checkpoint lies; exit code 2 where it is not there."""
+    from unocclude.weights import find, home, known
+
+    typer.echo(home() if id is None else find(known(id).id))
+
+
+@app.command("verify")
+def verify(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Without any, all that are here.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Read checkpoints and compare them with what the hub said when they were fetched."""
+    from unocclude.errors import UnoccludeError
+    from unocclude.weights import CHECKPOINTS, home, hub, known
+
+    asked = [known(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
+    if not asked:
+        typer.echo(f"nothing is in {home()}")
+    damaged = [id for id in asked if not hub.verify(id, typer.echo)]
+    if damaged:
+        raise UnoccludeError(f"not whole: {', '.join(damaged)}")
+
+
+def describe(id: str) -> dict[str, Any]:
+    """All that can be said of a checkpoint without looking anything up, as JSON."""
+    from unocclude.weights import UNKNOWN, home, known
+    from unocclude.weights.hub import record
+
+    checkpoint, folder = known(id), home() / id
+    fetched = record(folder)
+    parts = []
+    for part in checkpoint.parts:
+        took = fetched.get(part.source, {})
+        files = took.get("files", {})
+        gated = took.get("gated", part.gated)
+        parts.append(
+            {
+                "folder": part.name,
+                "optional": part.optional,
+                "source": part.source,
+                "mirrors": list(part.mirrors),
+                "fetched_from": took.get("repository"),
+                "revision": took.get("revision", UNKNOWN),
+                "licence": took["licence"] if took.get("licence", UNKNOWN) != UNKNOWN else part.licence,
+                "gated": UNKNOWN if gated is None else gated,
+                "files": len(files) or UNKNOWN,
+                "bytes": sum(file["bytes"] for file in files.values()) if files else UNKNOWN,
+                "here": not part.missing(folder),
+            }
+        )
+    return {"id": id, "purpose": checkpoint.purpose, "folder": str(folder), "parts": parts}
+
+
+def as_text(row: dict[str, Any]) -> str:
+    """One checkpoint as plain lines."""
+    lines = [f"{row['id']}: {row['purpose']}"]
+    for part in row["parts"]:
+        into = f" into {part['folder']}/" if part["folder"] else ""
+        size = f"{part['bytes'] / 1e6:,.1f} MB" if isinstance(part["bytes"], int) else part["bytes"]
+        gated = {True: "yes", False: "no"}.get(part["gated"], part["gated"])
+        lines.append(f"  from: {part['source']}{into}" + " (optional)" * part["optional"])
+        lines += [f"  mirror: {mirror}" for mirror in part["mirrors"]]
+        lines.append(
+            f"  licence: {part['licence']}; gated: {gated}; size: {size}; revision: {part['revision'][:12]}; "
+            f"here: {'yes' if part['here'] else 'no'}"
+        )
+    return "\n".join(lines)

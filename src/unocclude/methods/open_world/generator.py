@@ -1,0 +1,157 @@
+"""The generator: any inpainting pipeline of diffusers, from a folder in its format."""
+
+import inspect
+import json
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from unocclude import weights as checkpoints
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.networks import device_for
+
+DEFAULT = "stable-diffusion-2-inpainting"
+INDEX = "model_index.json"
+
+
+class Generator:
+    """Draws a masked part of a picture anew, from words and the rest of the picture.
+
+    weights: the id of a checkpoint, or a folder that holds an inpainting pipeline of diffusers: StableDiffusion(XL)
+    InpaintPipeline, FluxFillPipeline or any other that takes `image`, `mask_image` and `prompt`. Only that folder is
+    read. steps, guidance: None for the pipeline's own. size: pixels of the square that it draws on, None for the size
+    it was trained at. On CUDA it works in half precision, and in parts where its weights do not fit.
+
+    Raises InputError where the folder holds no such pipeline, or lacks some of its weights.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        device: str = "auto",
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        size: int | None = None,
+    ):
+        folder = checkpoint_folder(weights)
+        self.pipeline = load_pipeline(folder, device_for("open-world", device, transformers=True, extra="diffusion"))
+        self.settings = {"num_inference_steps": steps, "guidance_scale": guidance}
+        self.size = size or own_size(self.pipeline)
+
+    def __call__(
+        self, picture: np.ndarray, mask: np.ndarray, prompt: str, seed: int, resample: str = "LANCZOS"
+    ) -> np.ndarray:
+        """The picture with `mask` drawn anew, (h, w, 3) uint8, not pasted back: the whole of it may change.
+
+        picture: (h, w, 3) uint8 RGB. mask: (h, w) bool. resample: how the picture is brought to the pipeline's square,
+        as Pillow calls it; the mask is by nearest neighbours, the result comes back bicubic. The aspect is not kept.
+        Raises UnoccludeError where the pipeline's own safety checker withholds the result.
+        """
+        import torch
+
+        square = (self.size, self.size)
+        asked = {key: value for key, value in self.settings.items() if value is not None}
+        result = self.pipeline(
+            prompt=prompt,
+            image=Image.fromarray(picture).resize(square, Image.Resampling[resample]),
+            mask_image=Image.fromarray(mask.astype(np.uint8) * 255).resize(square, Image.Resampling.NEAREST),
+            height=self.size,
+            width=self.size,
+            generator=torch.Generator("cpu").manual_seed(seed),  # the same noise on every device
+            **asked,
+        )
+        if any(getattr(result, "nsfw_content_detected", None) or ()):
+            raise UnoccludeError("the pipeline's safety checker withheld a completion; another --seed may help")
+        drawn = result.images[0].convert("RGB").resize(picture.shape[1::-1], Image.Resampling.BICUBIC)
+        return np.asarray(drawn)
+
+
+def checkpoint_folder(weights: str | Path | None) -> Path:
+    """The folder of a checkpoint that holds a pipeline; raises InputError saying what is missing."""
+    folder = checkpoints.find(DEFAULT if weights is None else weights)
+    read_index(folder)
+    return folder
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """A pipeline's model_index.json, checked to name a class that inpaints."""
+    try:
+        index = json.loads((folder / INDEX).read_text())
+        name = index["_class_name"]
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no {INDEX}; give the folder of an inpainting pipeline of diffusers") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{folder / INDEX} is no index of a diffusers pipeline; fetch it again") from None
+    if not isinstance(name, str) or not ("Inpaint" in name or "Fill" in name):
+        raise InputError(f"{folder} holds a {name}, which does not inpaint; give an inpainting pipeline of diffusers")
+    return dict(index)
+
+
+@lru_cache(maxsize=1)
+def load_pipeline(folder: Path, device: str) -> Any:
+    """The pipeline in a folder, ready on a device; the last one is kept for whoever asks next."""
+    import torch
+    from diffusers.utils import logging
+
+    from unocclude.networks.loading import load_pretrained, reading
+
+    index = read_index(folder)
+    kind = _pipeline_class(folder, index["_class_name"])
+    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    parts = {}
+    for name, where in index.items():
+        if isinstance(where, list) and where[0]:
+            _check_part(folder / name)
+        part = getattr(import_module(where[0]), where[1], None) if _is_library(where) else None
+        if hasattr(part, "get_input_embeddings") or hasattr(part, "enable_gradient_checkpointing"):  # a network
+            parts[name] = load_pretrained(part, folder / name, where[1], dtype=dtype)
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with reading(folder, f"whole {kind.__name__}"):
+            pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=dtype, **parts)
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    pipeline.set_progress_bar_config(disable=True)
+    if device == "cpu":
+        return pipeline
+    size = sum(value.nbytes for part in parts.values() for value in part.parameters())
+    if size < 0.7 * torch.cuda.mem_get_info()[0]:
+        return pipeline.to(device)
+    pipeline.enable_model_cpu_offload(device=device)
+    return pipeline
+
+
+def _pipeline_class(folder: Path, name: str) -> Any:
+    import diffusers
+
+    from unocclude.networks.loading import reading
+
+    with reading(folder, name):  # transformers warns of torchvision when a pipeline is imported
+        kind = getattr(diffusers, name, None)
+    if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
+        raise InputError(f"{folder} needs {name}, with which this diffusers does not inpaint")
+    return kind
+
+
+def _check_part(folder: Path) -> None:
+    """Raise InputError where a part has no files, or a tokenizer no words: the libraries would make an empty one."""
+    words = ("tokenizer.json", "vocab.json", "spiece.model")
+    if not folder.is_dir() or (folder.name.startswith("tokenizer") and not any((folder / w).is_file() for w in words)):
+        raise InputError(f"{folder} is missing or not whole; fetch the pipeline again")
+
+
+def _is_library(where: Any) -> bool:
+    return isinstance(where, list) and where[0] in ("diffusers", "transformers") and isinstance(where[1], str)
+
+
+def own_size(pipeline: Any) -> int:
+    """Pixels of the square that a pipeline draws on by itself."""
+    latents = getattr(pipeline, "default_sample_size", None) or pipeline.unet.config.sample_size
+    return int(latents * pipeline.vae_scale_factor)

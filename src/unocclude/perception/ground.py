@@ -1,0 +1,89 @@
+"""Grounding DINO: boxes of what words name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from unocclude import weights as checkpoints
+from unocclude.errors import InputError
+from unocclude.networks import device_for
+from unocclude.perception.prepare import normalised, resized, shortest_side
+
+DEFAULT = "grounding-dino-tiny"
+SHORTEST, LONGEST = 800, 1333
+BOX_THRESHOLD = TEXT_THRESHOLD = 0.35
+"""As Open-World Amodal Appearance Completion uses it."""
+
+
+class Grounded(NamedTuple):
+    """What was found: boxes (N, 4) float32 as x0, y0, x1, y1 in pixels, in no order; phrases, the words of the caption
+    that each answers to (possibly none, ""); scores (N,) float32 in 0..1."""
+
+    boxes: np.ndarray
+    phrases: list[str]
+    scores: np.ndarray
+
+
+def caption(words: str | Sequence[str]) -> str:
+    """Words as the network was trained to read them: lower-case, separated by dots, a dot at the end. A caption that
+    is already joined may come as one string."""
+    text = ". ".join(word.strip() for word in ([words] if isinstance(words, str) else words)).lower().strip()
+    return text if text.endswith(".") else text + "."
+
+
+class GroundingDino:
+    """Grounding DINO (Liu et al. 2023), SwinT-OGC by default, with the resizing of its own repository.
+
+    weights: the checkpoint's id, or a folder that holds any GroundingDinoForObjectDetection of transformers with its
+    tokenizer. Raises InputError where it is absent.
+    """
+
+    def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
+        folder = checkpoints.find(weights, DEFAULT)
+        self.device = device_for("Grounding DINO", device, transformers=True, extra="diffusion")
+        from transformers import AutoTokenizer, GroundingDinoForObjectDetection
+
+        from unocclude.networks.loading import load_pretrained, reading
+
+        self.model = load_pretrained(GroundingDinoForObjectDetection, folder, "Grounding DINO").to(self.device)
+        with reading(folder, "Grounding DINO"):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        words: str | Sequence[str],
+        box_threshold: float = BOX_THRESHOLD,
+        text_threshold: float = TEXT_THRESHOLD,
+    ) -> Grounded:
+        """All of an image, (H, W, 3) uint8 RGB, that the words name.
+
+        A box is kept where its likeliest token exceeds `box_threshold`; its phrase is all tokens over `text_threshold`.
+        No suppression of boxes that overlap. Raises InputError where there are no words.
+        """
+        import torch
+
+        if not any(word.strip() for word in words):
+            raise InputError("nothing to look for: give words that name something")
+        height, width = image.shape[:2]
+        small = normalised(resized(image, shortest_side(height, width, SHORTEST, LONGEST)))
+        tokens = self.tokenizer(
+            caption(words), return_tensors="pt", truncation=True, max_length=self.model.config.max_text_len
+        )
+        with torch.inference_mode():
+            out = self.model(pixel_values=torch.from_numpy(small)[None].to(self.device), **tokens.to(self.device))
+        chances = out.logits[0].float().sigmoid().cpu().numpy()  # (queries, tokens)
+        scores = chances.max(axis=1)
+        kept = scores > box_threshold
+        x, y, w, h = (out.pred_boxes[0].float().cpu().numpy()[kept] * [width, height, width, height]).T
+        boxes = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=1).astype(np.float32)
+        named = chances[kept, 1:] > text_threshold  # the first token is the sentence's mark
+        ids = tokens["input_ids"][0].tolist()[1:]
+        phrases = (
+            self.tokenizer.decode([ids[k] for k in np.flatnonzero(row[: len(ids)])], skip_special_tokens=True)
+            for row in named
+        )
+        words_only = [" ".join(str(phrase).replace(".", " ").split()) for phrase in phrases]
+        return Grounded(boxes, words_only, scores[kept])

@@ -1,0 +1,207 @@
+"""Occlusion order: which of several masks in one image lies over which other.
+
+By InstaOrderNet where its published weights are; without them from a depth map, or, in a clip, from what the motion of
+its frames says of one object. All give a matrix (N, N) bool, true at [i, j] where mask i lies over mask j.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unocclude import weights as checkpoints
+from unocclude.errors import InputError
+from unocclude.motion.evidence import UNKNOWN
+from unocclude.networks import device_for
+from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth
+from unocclude.perception.prepare import normalised
+from unocclude.scene import Scene
+
+DEFAULT = "instaorder-od"
+SIDE = 384
+TOGETHER = 8
+"""Pairs that go through the network at once, each in both directions."""
+
+NEARER, FARTHER, EQUAL = 1, 0, 2
+ANSWERS = ((NEARER, FARTHER), (FARTHER, NEARER), (EQUAL, EQUAL))
+"""What the network's classes of depth say of the first mask and of the second."""
+
+
+@dataclass(frozen=True, eq=False)
+class Orders:
+    """Order of N masks. over: (N, N) bool, true at [i, j] where i lies over j; both directions may be true, or neither.
+    depth: (N, N) int8, at [i, j] NEARER where i is the nearer, FARTHER or EQUAL; -1 where nobody asked."""
+
+    over: np.ndarray
+    depth: np.ndarray
+
+
+class InstaOrder:
+    """InstaOrderNet_od (Lee, Park, CVPR 2022).
+
+    weights: the checkpoint's id, or a folder that holds its file. Raises InputError where it is absent or another's.
+    """
+
+    def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
+        folder = checkpoints.find(weights, DEFAULT)
+        self.device = device_for("occlusion order", device, extra="diffusion")
+        from unocclude.networks.instaorder import load
+
+        file = checkpoints.CHECKPOINTS[DEFAULT].parts[0].files[0]
+        self.network = load(checkpoints.part_file(folder, file)).to(self.device)
+
+    def __call__(self, image: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> np.ndarray:
+        """Which mask lies over which, (N, N) bool; see `orders`."""
+        return self.orders(image, masks, query).over
+
+    def orders(self, image: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> Orders:
+        """Order of N masks, (H, W) non-zero or bool each, in an image, (H, W, 3) uint8 RGB.
+
+        query: the one mask to compare with all others; without it all pairs are compared. As published: the whole image
+        at 384 x 384, masks as two more channels, each pair in both directions and averaged; i lies over j where the
+        probability is over 0.5, whatever that of j over i is. Raises InputError where masks are not of the image's
+        size.
+        """
+        import torch
+
+        check(image.shape[:2], masks, query)
+        orders = Orders(np.zeros((len(masks), len(masks)), bool), np.full((len(masks), len(masks)), -1, np.int8))
+        # on float, so that cubic overshoot is kept
+        small = cv2.resize(np.divide(image, 255, dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        picture = torch.from_numpy(normalised(small)).to(self.device)
+        remaining = pairs(len(masks), query)
+        while chosen := list(islice(remaining, TOGETHER)):
+            wanted = {k for pair in chosen for k in pair}
+            shown = {k: torch.from_numpy(_small(masks[k])).to(self.device) for k in wanted}
+            there = [torch.cat([shown[i], shown[j], picture]) for i, j in chosen]
+            back = [torch.cat([shown[j], shown[i], picture]) for i, j in chosen]
+            with torch.inference_mode():
+                occlusion, depth = self.network(torch.stack(there + back))
+            occlusion, depth = occlusion.sigmoid().float().cpu(), depth.softmax(-1).float().cpu()
+            count = len(chosen)
+            first_over = (occlusion[:count, 1] + occlusion[count:, 0]) / 2
+            second_over = (occlusion[:count, 0] + occlusion[count:, 1]) / 2
+            nearest = ((depth[:count] + depth[count:, [1, 0, 2]]) / 2).argmax(-1)
+            for k, (i, j) in enumerate(chosen):
+                orders.over[i, j], orders.over[j, i] = bool(first_over[k] > 0.5), bool(second_over[k] > 0.5)
+                orders.depth[i, j], orders.depth[j, i] = ANSWERS[int(nearest[k])]
+        return orders
+
+
+def _small(mask: np.ndarray) -> np.ndarray:
+    small = cv2.resize((np.asarray(mask) != 0).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    return small[None]
+
+
+REACH = 0.01
+"""How far from the shared boundary depth is read, in longer sides of the image; two pixels at least."""
+
+STEP = 0.02
+"""The least difference in depth that counts, in the span of the image's depth."""
+
+
+def by_depth(depth: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> np.ndarray:
+    """Which mask lies over which by a depth map, (N, N) bool.
+
+    depth: (H, W), larger is nearer. query: as in `InstaOrder.orders`. Mask i lies over mask j where its mean depth near
+    the boundary that they share is nearer than j's by more than `STEP` of the map's span. Near is within `REACH` of the
+    other; what both cover counts for neither, unless one lies wholly in the other: then it counts for that one. Masks
+    that nowhere come so near hide nothing of each other.
+    """
+    check(depth.shape, masks, query)
+    over = np.zeros((len(masks), len(masks)), bool)
+    reach = max(2, round(REACH * max(depth.shape)))
+    least = STEP * float(np.ptp(depth)) if depth.size else 0.0
+    for i, j in pairs(len(masks), query):
+        first, second = np.asarray(masks[i]) != 0, np.asarray(masks[j]) != 0
+        shared = first & second
+        first, second = (own if (own := mask & ~shared).any() else mask for mask in (first, second))
+        here = _meeting(first, second, reach)
+        first, second = first[here], second[here]
+        first, second = first & _within(reach, second), second & _within(reach, first)
+        if first.any() and second.any():
+            step = float(depth[here][first].mean(dtype=np.float64) - depth[here][second].mean(dtype=np.float64))
+            over[i, j], over[j, i] = step > least, -step > least
+    return over
+
+
+def _meeting(first: np.ndarray, second: np.ndarray, reach: int) -> tuple[slice, slice]:
+    """The window that holds all of two masks that is at most `reach` away from the other."""
+    boxes = np.array([cv2.boundingRect(mask.astype(np.uint8)) for mask in (first, second)])
+    left, top = np.maximum(boxes[:, :2] - reach, 0).max(0)
+    right, bottom = (boxes[:, :2] + boxes[:, 2:] + reach).min(0)
+    return slice(top, max(top, bottom)), slice(left, max(left, right))
+
+
+def _within(reach: float, mask: np.ndarray) -> np.ndarray:
+    """Pixels at most `reach` away from those of a mask."""
+    if not mask.any():
+        return mask
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= reach
+
+
+class DepthOrder:
+    """Order by the depth of a network, for which the rule of `by_depth` stands in for InstaOrderNet.
+
+    depth: a network, (H, W, 3) uint8 RGB to (H, W), larger is nearer; by default Depth Anything V2, which raises
+    InputError where its weights are absent.
+    """
+
+    def __init__(self, depth: Callable[[np.ndarray], np.ndarray] | None = None, device: str = "auto"):
+        self.depth = depth or DepthAnything(device=device)
+
+    def __call__(self, image: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> np.ndarray:
+        """Which mask lies over which, (N, N) bool; see `by_depth`."""
+        check(image.shape[:2], masks, query)
+        return by_depth(self.depth(image), masks, query)
+
+
+def best(device: str = "auto") -> InstaOrder | DepthOrder:
+    """InstaOrderNet where its weights are, else Depth Anything's depth. Raises InputError where neither's are."""
+    return InstaOrder(device=device) if checkpoints.have(DEFAULT) else DepthOrder(device=device)
+
+
+CLOSE = 4
+"""Working pixels around the object in which evidence is asked, at least; its blur reaches into the first."""
+
+
+def by_evidence(scene: Scene, i: int, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
+    """Which masks lie over the scene's object in frame i, and over which it lies, by the motion of the clip: (N, N)
+    bool, true only in the row and the column of `query`.
+
+    masks: on the canvas; `query` is the object's. Of a mask's pixels close to the object (`CLOSE`, `REACH`), each that
+    other frames show not to be there (foreign), or to be where the object never was (still), or that the user gave as
+    occluder, speaks for it lying over the object; each that is background behind the object, against it; the majority
+    decides. What evidence does not know says nothing.
+    """
+    check((scene.height, scene.width), masks, query)
+    depth = LayerDepth(scene)(i)
+    says = np.where(depth == np.float32(NEARNESS[UNKNOWN]), 0, np.sign(depth - OBJECT))
+    reach = max(CLOSE / scene.evidence.work.scale, REACH * max(depth.shape))
+    near = _within(reach, np.asarray(masks[query]) != 0)
+    over = np.zeros((len(masks), len(masks)), bool)
+    for _, k in pairs(len(masks), query):
+        balance = says[near & (np.asarray(masks[k]) != 0)].sum()
+        over[k, query], over[query, k] = balance > 0, balance < 0
+    return over
+
+
+def pairs(count: int, query: int | None = None) -> Iterator[tuple[int, int]]:
+    """The pairs of masks to compare: all, or those with one."""
+    if query is None:
+        return combinations(range(count), 2)
+    return ((query, k) for k in range(count) if k != query)
+
+
+def check(shape: tuple[int, ...], masks: Sequence[np.ndarray], query: int | None = None) -> None:
+    """Raise InputError unless all masks are of an image's size, and the query is one of them."""
+    for k, mask in enumerate(masks):
+        if mask.shape != tuple(shape):
+            raise InputError(
+                f"mask {k} has shape {mask.shape}, the image is {tuple(shape)}; they must be the same size"
+            )
+    if query is not None and not 0 <= query < len(masks):
+        raise InputError(f"there is no mask {query}; there are {len(masks)}")

@@ -1,0 +1,177 @@
+"""The mask that answers a question about a picture: by LISA, here on its published weights, or on a server.
+
+Both take an image (H, W, 3) uint8 RGB and a question or a description in words, and give a mask (H, W) bool, empty
+where nothing is pointed at, and the answer in words.
+"""
+
+import base64
+import importlib.util
+import json
+import re
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import numpy as np
+
+from unocclude import weights as checkpoints
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.media.images import encode_png
+from unocclude.networks import device_for
+from unocclude.perception.prepare import longest_side, normalised, resized
+from unocclude.perception.text import check_text
+
+DEFAULT = "lisa-13b-llama2-v1"
+LONGEST = 512
+"""Tokens of an answer at most, as published."""
+
+BEFORE = (
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions. USER:"
+)
+AFTER = " ASSISTANT:"
+"""What LISA was trained to see around image and question (LLaVA's template v1)."""
+START, END, SEG = "<im_start>", "<im_end>", "[SEG]"
+
+
+class Lisa:
+    """LISA (Lai et al., CVPR 2024); answers are the likeliest, so always the same.
+
+    weights: the checkpoint's id, or a folder in its published form with CLIP ViT-L/14 in `vision_tower`. Raises
+    InputError where it is absent or another's.
+    """
+
+    def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
+        folder = checkpoints.find(weights, DEFAULT)
+        self.device = device_for("LISA", device, transformers=True, extra="diffusion")
+        if not (folder / "tokenizer.json").is_file() and importlib.util.find_spec("sentencepiece") is None:
+            raise InputError(f"{folder}/tokenizer.model needs sentencepiece; install it with pip install sentencepiece")
+        import torch
+        from transformers import CLIPImageProcessorPil, LlamaTokenizer
+
+        from unocclude.networks.lisa import load
+        from unocclude.networks.loading import reading
+
+        with reading(folder, "LISA"):
+            self.tokenizer = LlamaTokenizer.from_pretrained(folder, local_files_only=True)
+        known = self.tokenizer.get_vocab()
+        if lacking := [token for token in (SEG, START, END) if token not in known]:
+            raise InputError(f"{folder} does not hold a LISA: its tokenizer lacks {lacking[0]}")
+        self.dtype = torch.float16 if self.device.startswith("cuda") else torch.float32
+        self.network = load(folder, self.dtype).to(self.device)
+        side = self.network.tower.config.image_size
+        self.eye = CLIPImageProcessorPil(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+        )  # CLIP's own mean, deviation and bicubic filter are its defaults
+
+    def __call__(self, image: np.ndarray, query: str) -> tuple[np.ndarray, str]:
+        """The mask of the first thing that the answer points at, and the answer."""
+        import torch
+
+        check_text(query)
+        before, after = self.tokens(query)
+        pixels = self.eye(_middle(image), return_tensors="pt")["pixel_values"].to(self.device, self.dtype)
+        seg, end = self.tokenizer.convert_tokens_to_ids(SEG), self.tokenizer.eos_token_id
+        with torch.inference_mode():
+            said, prompt = self.network.say(pixels, before, after, seg, end, LONGEST)
+            mask = np.zeros(image.shape[:2], bool) if prompt is None else self._mask(image, prompt)
+        return mask, clean(self.tokenizer.decode(said, skip_special_tokens=True))
+
+    def tokens(self, query: str) -> tuple[list[int], list[int]]:
+        """The prompt before and after the image's places. As in the published environment, white space next to the
+        image's marks is lost, and what follows them begins a new word."""
+
+        def of(text: str) -> list[int]:
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+        start, end = self.tokenizer.convert_tokens_to_ids([START, END])
+        return [self.tokenizer.bos_token_id, *of(BEFORE), start], [end, *of(query.lstrip() + AFTER)]
+
+    def _mask(self, image: np.ndarray, prompt: Any) -> np.ndarray:
+        """(H, W) bool; SAM sees the image with its longer side fitted and padding at the right and below."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        side = self.network.sam.config.vision_config.image_size
+        height, width = longest_side(image.shape[0], image.shape[1], side)
+        picture = torch.zeros(1, 3, side, side)
+        picture[..., :height, :width] = torch.from_numpy(
+            normalised(resized(np.ascontiguousarray(image), (height, width)))
+        )
+        logits = self.network.point(picture.to(self.device, self.dtype), prompt).float()
+        square = interpolate(logits, (side, side), mode="bilinear", align_corners=False)[..., :height, :width]
+        wide = interpolate(square, image.shape[:2], mode="bilinear", align_corners=False)
+        return np.asarray((wide[0, 0] > 0).cpu().numpy())
+
+
+def _middle(image: np.ndarray, most: int = 8) -> np.ndarray:
+    """The middle of an image that is over `most` times as long as it is short. The vision tower sees its middle square
+    alone, but it is scaled as a whole, and a line of pixels would become gigabytes."""
+    reach = most * min(image.shape[:2])
+    top, left = (max(0, (length - reach) // 2) for length in image.shape[:2])
+    return np.ascontiguousarray(image[top : top + reach, left : left + reach])
+
+
+def clean(answer: str) -> str:
+    """An answer on one line."""
+    return " ".join(answer.split())
+
+
+class LisaServer:
+    """A LISA that runs elsewhere: `LISA/app.py` of saraao/amodal (commit 4f6edb2), a Gradio 3 interface.
+
+    url: where it says that it runs. timeout: seconds that it may take. Raises InputError unless that is http(s).
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:7860/", timeout: float = 600):
+        if not re.match(r"https?://[^/\s]+", url):
+            raise InputError(f"{url!r} is no address of a LISA server; give one like http://127.0.0.1:7860/")
+        self.url, self.timeout = url.rstrip("/"), timeout
+
+    def __call__(self, image: np.ndarray, query: str) -> tuple[np.ndarray, str]:
+        """See the module. Raises InputError for a query that the server refuses, or where none answers;
+        UnoccludeError where it fails."""
+        check_text(query)
+        if refused := re.search(r"[^A-Za-z ,.!?'\"]", query):
+            raise InputError(
+                f"LISA's server takes letters, spaces and , . ! ? ' \" alone, not {refused[0]!r}; say it in other words"
+            )
+        picture = base64.b64encode(encode_png(image)).decode()
+        data = self._predict([query, f"data:image/png;base64,{picture}"], image.size)
+        if len(data) != 3 or not isinstance(data[1], dict) or not isinstance(data[2], str):
+            raise InputError(f"{self.url} gives no mask; it must run the LISA/app.py of github.com/saraao/amodal")
+        try:
+            mask = np.asarray(data[1].get("data"), bool)
+        except ValueError as error:
+            raise UnoccludeError(f"{self.url} answered with a mask that has no shape") from error
+        if not mask.size:
+            mask = np.zeros(image.shape[:2], bool)
+        if mask.shape != image.shape[:2]:
+            raise UnoccludeError(f"{self.url} answered with a mask of shape {mask.shape} for {image.shape[:2]}")
+        # its own spelling
+        return mask, clean(data[2].removeprefix("ASSITANT:").replace("</s>", ""))
+
+    def _predict(self, data: list[str], values: int) -> list[Any]:
+        """What the interface's one function gives for its inputs; `values` is how many the image has."""
+        body = json.dumps({"data": data}).encode()
+        request = Request(f"{self.url}/api/predict", body, {"Content-Type": "application/json"})
+        most = (1 << 20) + 16 * values  # the picture as PNG in base64, and "false, " for every pixel of the mask
+        try:
+            with urlopen(request, timeout=self.timeout) as response:
+                answer = response.read(most + 1)
+        except HTTPError as error:
+            raise UnoccludeError(
+                f"LISA's server {self.url} failed on this query ({error.code}); see its log"
+            ) from error
+        except (URLError, OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise InputError(f"no LISA server answers at {self.url}: {reason}; start one, or name another") from error
+        if len(answer) > most:
+            raise UnoccludeError(f"{self.url} answered with more than {most} bytes; is it LISA's server?")
+        try:
+            given = json.loads(answer)["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.url} does not answer as LISA's server does; name another") from error
+        return given if isinstance(given, list) else []

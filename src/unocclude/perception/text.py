@@ -1,0 +1,142 @@
+"""Words to an object: its mask in one frame, then its track."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from unocclude import weights as checkpoints
+from unocclude.clip import Clip
+from unocclude.errors import InputError
+from unocclude.masks import MaskTrack
+from unocclude.networks import device_for
+from unocclude.perception.ground import DEFAULT as GROUNDING_DINO
+from unocclude.perception.ground import GroundingDino
+from unocclude.perception.prepare import HALF, normalised, resized
+from unocclude.perception.prompt import Prompt
+from unocclude.perception.sam import SAM, SAM2, Cue, Sam, Sam2
+from unocclude.perception.sam2_video import Sam2Video
+from unocclude.perception.track import track_prompt
+
+SAM3 = "sam3"
+MOST_CHARACTERS = 500
+NEEDED = (GROUNDING_DINO, SAM2)
+"""What to fetch for text prompts: SAM 2 tracks what was found as well."""
+
+
+Finder = Callable[[np.ndarray, str], np.ndarray]
+"""An image, (H, W, 3) uint8, and a text, to the mask of what the text names best, (H, W) bool; empty where nothing
+fits."""
+
+
+class GroundedSam:
+    """Grounding DINO's best box, masked by SAM 2 where its weights are, else by SAM.
+
+    Raises InputError where weights are absent.
+    """
+
+    def __init__(self, device: str = "auto"):
+        self.ground = GroundingDino(device=device)
+        self.segment = (
+            Sam2(device=device) if checkpoints.have(SAM2) or not checkpoints.have(SAM) else Sam(device=device)
+        )
+
+    def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
+        """As `Finder` has it."""
+        found = self.ground(image, [text])
+        if not len(found.scores):
+            return np.zeros(image.shape[:2], bool)
+        box = found.boxes[found.scores.argmax()].tolist()
+        return np.asarray(self.segment(image, [Cue(box=tuple(box))])[0][0])
+
+
+class Sam3:
+    """SAM 3 (Meta, 2025): all instances of a concept at once; the best-scored is taken.
+
+    weights: the checkpoint's id, or a folder that holds any Sam3Model of transformers with its tokenizer. threshold:
+    the least score (presence times query), as transformers' own post-processing has it. Raises InputError where
+    weights are absent.
+    """
+
+    def __init__(self, weights: str | Path = SAM3, device: str = "auto", threshold: float = 0.3):
+        folder = checkpoints.find(weights, SAM3)
+        self.device, self.threshold = device_for("SAM 3", device, transformers=True, extra="diffusion"), threshold
+        from transformers import AutoTokenizer, Sam3Model
+
+        from unocclude.networks.loading import load_pretrained, reading
+
+        self.model = load_pretrained(Sam3Model, folder, "SAM 3").to(self.device)
+        with reading(folder, "SAM 3"):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+    def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
+        """As `Finder` has it."""
+        import torch
+
+        side = int(self.model.config.image_size)
+        pixels = torch.from_numpy(normalised(resized(image, (side, side)), HALF))[None].to(self.device)
+        longest = self.model.config.text_config.max_position_embeddings
+        tokens = self.tokenizer(text, padding="max_length", truncation=True, max_length=longest, return_tensors="pt")
+        with torch.inference_mode():
+            out = self.model(
+                pixel_values=pixels,
+                input_ids=tokens["input_ids"].to(self.device),
+                attention_mask=tokens["attention_mask"].to(self.device),
+            )
+            scores = out.pred_logits[0].sigmoid() * out.presence_logits[0].sigmoid()
+            best = int(scores.argmax())
+            if scores[best] <= self.threshold:
+                return np.zeros(image.shape[:2], bool)
+            chance = out.pred_masks[0, best].sigmoid()[None, None].float()
+            wide = torch.nn.functional.interpolate(chance, image.shape[:2], mode="bilinear", align_corners=False)
+        return np.asarray((wide[0, 0] > 0.5).cpu().numpy())
+
+
+class TextToMask:
+    """The mask of what words name: by SAM 3 where its weights are, else by Grounding DINO and SAM.
+
+    Raises InputError, with the line that fetches them, where neither's are.
+    """
+
+    def __init__(self, device: str = "auto"):
+        check_weights()
+        self.find: Finder = Sam3(device=device) if checkpoints.have(SAM3) else GroundedSam(device)
+
+    def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
+        """(H, W) bool mask of the one object that fits best, in an image (H, W, 3) uint8 RGB.
+
+        Raises InputError for a text that says nothing or is too long, and where nothing fits it.
+        """
+        check_text(text)
+        mask = self.find(image, text)
+        if not mask.any():
+            raise InputError(f"nothing fits {text!r} there; try other words, another --frame, or --box or --point")
+        return mask
+
+
+def check_text(text: str) -> None:
+    """Raise InputError unless a text can name something."""
+    if not any(character.isalnum() for character in text):
+        raise InputError("the text is empty; name the object in words")
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(f"the text has {len(text)} characters; name the object in at most {MOST_CHARACTERS}")
+
+
+def check_weights() -> None:
+    """Raise InputError unless words can be understood here."""
+    if checkpoints.have(SAM3) or (checkpoints.have(GROUNDING_DINO) and any(map(checkpoints.have, (SAM2, SAM)))):
+        return
+    raise InputError(
+        f"a text prompt needs weights that are not in {checkpoints.home()}; get them with "
+        f"`unocclude weights fetch {' '.join(NEEDED)}`, or give the object with --box, --point or --masks"
+    )
+
+
+def track_text(clip: Clip, prompt: Prompt, progress: Callable[[int, int], None] | None, device: str) -> MaskTrack:
+    """Visible masks in all frames of what `prompt.text` names in frame `prompt.frame`: by SAM 2 where its weights are,
+    else by our own tracker. Raises InputError where nothing there fits the text."""
+    mask = TextToMask(device)(clip[prompt.frame], str(prompt.text))
+    if len(clip) > 1 and checkpoints.have(SAM2):
+        cues = {prompt.frame: Cue(mask=mask)}
+        return Sam2Video(device=device)(clip, [cues], progress)[0]
+    return track_prompt(clip, Prompt(prompt.frame, mask=mask), progress)

@@ -1,0 +1,216 @@
+"""The table of published checkpoints; a method adds its own row.
+
+Repositories and licences as their primary sources (the hub's page of the repository, the repository's own licence file)
+state them. Revisions, sizes and hashes are the hub's to tell when a checkpoint is fetched.
+"""
+
+from typing import Any
+
+from unocclude.weights.checkpoint import UNKNOWN, Checkpoint, Part
+
+TEXTS = ("*.json", "*.txt", "*.model", "README.md", "LICENSE*")
+"""Small files that come along: tokenizers, indices of shards, the model card and the licence."""
+
+
+def _transformers(source: str, *more: str, licence: str = UNKNOWN, **facts: Any) -> Part:
+    files = ("config.json", "model*.safetensors|pytorch_model*.bin", *more)
+    return Part(facts.pop("name", ""), files, source, TEXTS, licence, **facts)
+
+
+def _pipeline(source: str, *networks: str, licence: str = UNKNOWN, **facts: Any) -> Part:
+    """A pipeline of diffusers; `networks` are its parts that have weights."""
+    files = ("model_index.json", *(f"{part}/*.safetensors|{part}/*.bin" for part in networks))
+    return Part(facts.pop("name", ""), files, source, (*TEXTS, *(f"*/{text}" for text in TEXTS)), licence, **facts)
+
+
+_DEPTH = ("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf", "cc-by-nc-4.0")
+_LPIPS = "github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1"
+_RAM = "github.com/xinyu1205/recognize-anything/raw/main/ram/data"
+
+CHECKPOINTS = {
+    checkpoint.id: checkpoint
+    for checkpoint in (
+        Checkpoint(
+            "lpips-alex",
+            "LPIPS",
+            (
+                Part("", ("alexnet-owt-*.pth",), "download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
+                Part("", ("alex.pth",), f"{_LPIPS}/alex.pth", licence="BSD-2-Clause"),
+            ),
+        ),
+        Checkpoint(
+            "lpips-vgg",
+            "LPIPS",
+            (
+                Part("", ("vgg16-*.pth",), "download.pytorch.org/models/vgg16-397923af.pth"),
+                Part("", ("vgg.pth",), f"{_LPIPS}/vgg.pth", licence="BSD-2-Clause"),
+            ),
+        ),
+        Checkpoint(
+            "clip-vit-base-patch32",
+            "CLIP",
+            (_transformers("huggingface.co/openai/clip-vit-base-patch32", "preprocessor_config.json"),),
+        ),
+        Checkpoint(
+            "blip2-opt-2.7b",
+            "captioning",
+            (
+                _transformers(
+                    "huggingface.co/Salesforce/blip2-opt-2.7b",
+                    "preprocessor_config.json",
+                    "tokenizer.json",
+                    licence="mit",
+                ),
+            ),
+        ),
+        Checkpoint(
+            "i3d-kinetics-400",
+            "FVD",
+            (Part("", ("i3d_pretrained_400.pt",), "github.com/SongweiGe/TATS, tats/fvd"),),
+        ),
+        Checkpoint(
+            "sam-vit-huge", "SAM", (_transformers("huggingface.co/facebook/sam-vit-huge", licence="apache-2.0"),)
+        ),
+        Checkpoint(
+            "sam2.1-hiera-large",
+            "SAM 2",
+            (_transformers("huggingface.co/facebook/sam2.1-hiera-large", licence="apache-2.0"),),
+        ),
+        Checkpoint("sam3", "SAM 3", (_transformers("huggingface.co/facebook/sam3", "tokenizer.json", gated=True),)),
+        Checkpoint(
+            "grounding-dino-tiny",
+            "Grounding DINO",
+            (
+                _transformers(
+                    "huggingface.co/IDEA-Research/grounding-dino-tiny", "tokenizer.json", licence="apache-2.0"
+                ),
+            ),
+        ),
+        Checkpoint(
+            "instaorder-od",
+            "occlusion order",
+            (
+                Part(
+                    "",
+                    ("InstaOrder_InstaOrderNet_od.pth.tar",),
+                    "the InstaOrder_ckpt.zip that github.com/POSTECH-CVLab/InstaOrder links to",
+                ),
+            ),
+        ),
+        Checkpoint(
+            "ram-plus",
+            "tagging",
+            (
+                Part(
+                    "",
+                    ("ram_plus_swin_large_14m.pth",),
+                    "huggingface.co/xinyu1205/recognize-anything-plus-model",
+                    TEXTS,
+                ),
+                *(
+                    Part("", (name,), f"{_RAM}/{name}", licence="Apache-2.0")
+                    for name in ("ram_tag_list.txt", "ram_tag_list_threshold.txt")
+                ),
+            ),
+        ),
+        Checkpoint(
+            "lisa-13b-llama2-v1",
+            "LISA",
+            (
+                _transformers("huggingface.co/xinlai/LISA-13B-llama2-v1", "tokenizer.json|tokenizer.model"),
+                _transformers("huggingface.co/openai/clip-vit-large-patch14", name="vision_tower"),
+            ),
+        ),
+        Checkpoint("depth-anything-v2-large", "depth", (_transformers(_DEPTH[0], licence=_DEPTH[1]),)),
+        Checkpoint(
+            "diffusion-vas",
+            "Diffusion-VAS",
+            (
+                *(
+                    _pipeline(f"huggingface.co/kaihuac/diffusion-vas-{name}", "unet", "vae", "image_encoder", name=name)
+                    for name in ("amodal-segmentation", "content-completion")
+                ),
+                _transformers(_DEPTH[0], licence=_DEPTH[1], name="depth", optional=True),
+            ),
+        ),
+        Checkpoint(
+            "stable-diffusion-2-inpainting",
+            "open-world",
+            (
+                _pipeline(
+                    "huggingface.co/stabilityai/stable-diffusion-2-inpainting",
+                    *("unet", "vae", "text_encoder"),
+                    licence="openrail++",
+                    mirrors=("huggingface.co/sd2-community/stable-diffusion-2-inpainting",),
+                ),
+            ),
+        ),
+        Checkpoint(
+            "flux.1-fill-dev",
+            "IC-Amodal",
+            (
+                _pipeline(
+                    "huggingface.co/black-forest-labs/FLUX.1-Fill-dev",
+                    *("transformer", "vae", "text_encoder", "text_encoder_2"),
+                    licence="FLUX.1 [dev] Non-Commercial License",
+                    gated=True,
+                ),
+            ),
+        ),
+        Checkpoint(
+            "tgvac",
+            "TGVAC",
+            (
+                Part(
+                    "",
+                    (
+                        "unet/config.json",
+                        "vae/config.json",
+                        "text_encoder/config.json",
+                        "tokenizer/tokenizer_config.json",
+                        "scheduler/scheduler_config.json",
+                    ),
+                    "the pipeline/ that recipe tgvac-motion writes (nobody has published any)",
+                ),
+            ),
+        ),
+        Checkpoint(
+            "stable-diffusion-v1-5",
+            "TGVAC, to start from",
+            (
+                _pipeline(
+                    "huggingface.co/runwayml/stable-diffusion-v1-5",
+                    *("unet", "vae", "text_encoder"),
+                    licence="creativeml-openrail-m",
+                    mirrors=("huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",),
+                ),
+            ),
+        ),
+        Checkpoint(
+            "animatediff-motion-adapter-v1-5-2",
+            "TGVAC's motion module, to start from",
+            (
+                Part(
+                    "",
+                    ("config.json", "diffusion_pytorch_model.safetensors|diffusion_pytorch_model.bin"),
+                    "huggingface.co/guoyww/animatediff-motion-adapter-v1-5-2",
+                    TEXTS,
+                ),
+            ),
+        ),
+        Checkpoint(
+            "pix2gestalt",
+            "pix2gestalt",
+            (
+                Part(
+                    "",
+                    ("epoch=000005.ckpt|epoch=000010.ckpt",),
+                    "huggingface.co/cvlab/pix2gestalt-weights",
+                    TEXTS,
+                    licence="cc-by-nc-4.0",
+                ),
+            ),
+        ),
+    )
+}
+"""All checkpoints by id."""

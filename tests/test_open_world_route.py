@@ -1,0 +1,77 @@
+"""From words to the complete object: the whole route through the command line, every network tiny and in its published
+format."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_clip
+import tiny_models
+
+import unocclude
+from unocclude.completion import Completion
+from unocclude.methods.open_world import networks
+from unocclude.perception import ground
+
+pytest.importorskip("diffusers")
+import tiny_ports
+from tiny_inpainting import write_inpainting
+
+IMAGES = Path(__file__).parents[2] / "shared" / "data" / "images"
+WRITERS = {
+    "grounding-dino-tiny": tiny_models.write_grounding_dino,
+    "sam2.1-hiera-large": tiny_models.write_sam2,
+    "sam-vit-huge": tiny_models.write_sam,
+    "clip-vit-base-patch32": tiny_models.write_clip,
+    "ram-plus": tiny_ports.write_ram_plus,
+    "instaorder-od": tiny_ports.write_instaorder,
+    "stable-diffusion-2-inpainting": write_inpainting,
+}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """All weights, and Grounding DINO looking at small pictures; returns which networks are asked."""
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "weights"))
+    for name, write in WRITERS.items():
+        write(tmp_path / "weights" / name)
+    monkeypatch.setattr(ground, "SHORTEST", 66)
+    monkeypatch.setattr(ground, "LONGEST", 111)
+    monkeypatch.setattr(ground, "BOX_THRESHOLD", 0.0)  # a network that knows nothing is never sure
+    networks._network.cache_clear()
+    asked = []
+    plain = networks._network
+    monkeypatch.setattr(
+        networks, "_network", lambda question, device: asked.append(question) or plain(question, device)
+    )
+    yield asked
+    plain.cache_clear()
+
+
+def complete(image, out, capsys):
+    args = ["complete", image, "-o", out, "--text", "red cat", "--method", "open-world", "--pad", "0.25",
+            "--set", "steps=2", "--device", "cpu", "--seed", "3"]  # fmt: skip
+    code, _, err = small_clip.run(capsys, *args)
+    assert code == 0, err
+    return Completion(out)
+
+
+@pytest.mark.skipif(not IMAGES.is_dir(), reason=f"{IMAGES} is absent")
+def test_from_words_to_rgba(tmp_path, home, capsys):
+    image = next(iter(sorted(IMAGES.glob("*/image.*"))))
+    first = complete(image, tmp_path / "first", capsys)
+    assert set(home) == {"tags", "ground", "segment", "choose", "order"}
+    canvas = first.info["canvas"]
+    (x, y), frame = canvas["offset"], unocclude.open(image)[0]
+    assert (canvas["width"], canvas["height"]) == (frame.shape[1] + 2 * x, frame.shape[0] + 2 * y)
+    visible = first.visible_masks[0]
+    inner = np.s_[y : y + frame.shape[0], x : x + frame.shape[1]]
+    opaque = visible & (first.rgba[0][..., 3] == 255)
+    assert visible.any() and not visible[:y].any() and not visible[:, :x].any()
+    assert np.array_equal(first.rgba[0][inner][opaque[inner]][:, :3], frame[opaque[inner]])
+    assert (first.amodal_masks[0] | visible == first.amodal_masks[0]).all()
+    assert (first.provenance[0][first.amodal_masks[0] & ~visible] == 3).all()
+    again = complete(image, tmp_path / "again", capsys)
+    assert np.array_equal(first.rgba[0], again.rgba[0])
+    assert json.loads((tmp_path / "first" / "result.json").read_text())["arguments"]["prompt"]["text"] == "red cat"
