@@ -79,8 +79,8 @@ def runs(tmp_path_factory):
         settings = LoopOptions(**loop, steps=steps, evaluate_every=steps)
         return train(kind(kind.Options(**common, **options), 0), settings, folder / name, quiet)
 
-    vae = run("image-vae", 3, widths=[32, 32])
-    fill = run("flux-fill", 3, vae=str(folder / "image-vae" / "vae"), heads=2, double=1, single=1, sampled=2)
+    vae = run("vae", 3, widths=[32, 32], temporal=False)
+    fill = run("flux-fill", 3, vae=str(folder / "vae" / "vae"), heads=2, double=1, single=1, sampled=2)
     return folder, vae, fill, common
 
 
@@ -88,8 +88,8 @@ def test_both_learn_a_batch(runs):
     """After some steps on one batch they know it."""
     folder, common = runs[0], runs[3]
     for name, steps, rate, options in (
-        ("image-vae", 40, 3e-3, {"widths": [32, 32]}),
-        ("flux-fill", 60, 3e-3, {"vae": str(folder / "image-vae" / "vae"), "heads": 2, "double": 1, "single": 1}),
+        ("vae", 40, 3e-3, {"widths": [32, 32], "temporal": False}),
+        ("flux-fill", 60, 3e-3, {"vae": str(folder / "vae" / "vae"), "heads": 2, "double": 1, "single": 1}),
     ):
         kind = training.find(name)
         recipe = kind(kind.Options(**common, **options), 0)
@@ -128,11 +128,11 @@ def test_what_it_writes_runs(runs):
 
 def test_without_a_base_it_asks_for_a_vae():
     kind = training.find("flux-fill")
-    with pytest.raises(InputError, match="image-vae"):
+    with pytest.raises(InputError, match="temporal = false"):
         kind(kind.Options(train=[SOURCE], validation=[SOURCE]), 0).network()
 
 
-@pytest.mark.parametrize(("name", "file"), [("image-vae", "mini_vae.toml"), ("flux-fill", "mini.toml")])
+@pytest.mark.parametrize(("name", "file"), [("vae", "mini_vae.toml"), ("flux-fill", "mini.toml")])
 def test_the_minis_configurations_are_read(name, file):
     from unocclude.methods import ic_amodal
 

@@ -18,8 +18,8 @@ from tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
 
 from unocclude import training  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
-from unocclude.methods.diffusion_vas.parts import widened  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
+from unocclude.networks.widened import widened  # noqa: E402
 from unocclude.training import diffusion_vas, judge, views  # noqa: E402
 from unocclude.training.loop import LoopOptions  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.training import RECIPES
 
 
 def run(
     recipe: Annotated[
         str,
-        typer.Argument(metavar="RECIPE", help="shape-prior.", show_default=False),
+        typer.Argument(metavar="RECIPE", help=f"One of {', '.join(RECIPES)}.", show_default=False),
     ],
     out: shared.Out,
     config: Annotated[

@@ -1,6 +1,6 @@
 """Our own layout, also that of `unocclude synth`:
 
-    NAME/frames/00000.png  visible_masks/  amodal_masks/  [amodal_rgb/]
+    NAME/frames/00000.png  visible_masks/  amodal_masks/  [amodal_rgb/]  [meta.json]
 
 The root is one such folder, or holds several.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unocclude import clip as clips
-from unocclude.datasets.base import Sample, Truth
+from unocclude.datasets.base import Sample, Truth, read_json
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, read_masks
 from unocclude.media import masks as mask_files
@@ -44,7 +44,8 @@ def _is_truth(path: Path) -> bool:
 
 
 def read_truth(folder: str | Path) -> Truth:
-    """The truth in a GT folder: `visible_masks/`, `amodal_masks/` and, where there is one, `amodal_rgb/`.
+    """The truth in a GT folder: `visible_masks/`, `amodal_masks/` and, where there is one, `amodal_rgb/`; its notes are
+    meta.json, where there is one.
 
     Raises InputError for a missing folder, counts or sizes that differ.
     """
@@ -68,7 +69,11 @@ def read_truth(folder: str | Path) -> Truth:
             raise InputError(
                 f"{folder}: amodal_masks are {size[1]}x{size[0]}, {name} {width}x{height}; they must be the same size"
             )
-    return Truth(str(folder), visible, amodal, rgb=partial(_read_rgb, rgb, size) if rgb else None)
+    meta = folder / "meta.json"
+    notes = read_json(meta) if meta.exists() else {}
+    if not isinstance(notes, dict):
+        raise InputError(f"{meta} holds a {type(notes).__name__}, expected names and values")
+    return Truth(str(folder), visible, amodal, rgb=partial(_read_rgb, rgb, size) if rgb else None, notes=notes)
 
 
 def _masks(folder: Path) -> MaskTrack:

@@ -14,6 +14,8 @@ WHERE = {
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
     "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
     "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
+    "tgvac": "unocclude.methods.tgvac.method:TGVAC",
+    "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
     "open-world": "unocclude.methods.open_world:OpenWorld",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",

@@ -13,7 +13,10 @@ from unocclude.scene import Scene
 if TYPE_CHECKING:
     import torch
 
+Box = tuple[float, float, float, float]
 WHITE = 255
+NEARLY_WHITE = 0.9
+"""Of an object on white, a pixel is object where one of its channels, 0 to 1, is less."""
 
 
 class Shown:
@@ -41,6 +44,19 @@ class Shown:
     def all(self, make: Callable[[int], np.ndarray]) -> "Frames[torch.Tensor]":
         """Every frame's picture as a tensor, made when asked for."""
         return Frames(len(self.shot), lambda k: tensor(make(k)))
+
+
+def object_boxes(scene: Scene, shot: range) -> list[Box]:
+    """The visible object's boxes on the canvas (x0, y0, x1, y1), of the frames that show it."""
+    x, y = scene.offset
+    boxes = scene.track.boxes + np.array([x, y, x, y])
+    return [tuple(boxes[i]) for i in shot if scene.track.areas[i]]
+
+
+def off_white(picture: np.ndarray) -> np.ndarray:
+    """Where an object on white is, (...) bool of (..., 3) in [0, 1]."""
+    found: np.ndarray = picture.min(-1) < NEARLY_WHITE
+    return found
 
 
 def whole_box(box: Sequence[float]) -> tuple[int, int, int, int]:

@@ -1,6 +1,6 @@
 """Clips longer than a network takes: windows of frames that overlap and are blended where they do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -35,13 +35,22 @@ def blend(
 
     A frame that only one window covers comes back bit for bit.
     """
+    return blend_answers(map(predict, parts), count, parts, weights)
+
+
+def blend_answers(
+    answers: Iterable[torch.Tensor],
+    count: int,
+    parts: Sequence[range],
+    weights: Callable[[int], torch.Tensor] = ramped,
+) -> torch.Tensor:
+    """The same of the windows' answers in their order, where several are predicted at once; only one is held."""
     shares = [weights(len(part)) for part in parts]
     total = torch.zeros(count)
     for part, share in zip(parts, shares, strict=True):
         total[part.start : part.stop] += share
     blended: torch.Tensor | None = None
-    for part, share in zip(parts, shares, strict=True):
-        answer = predict(part)
+    for part, share, answer in zip(parts, shares, answers, strict=True):
         if len(parts) == 1:
             return answer
         if blended is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import CRITICAL, getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -29,6 +29,54 @@ def read_state(path: str | Path, entry: str | None = None) -> dict[str, torch.Te
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} does not hold tensors by name; give the published state dict")
     return dict(state)
+
+
+def read_lightning(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors by name of a PyTorch Lightning checkpoint, on the CPU, read from disk when used. What else such a
+    file holds (callbacks, hyperparameters) may be of any class: stand-ins are made of it, nothing in it is executed.
+
+    Raises InputError where the file is none.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_Inert, mmap=True)
+        state = content["state_dict"]
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError,
+            pickle.UnpicklingError, zipfile.BadZipFile) as error:  # fmt: skip
+        raise InputError(f"{path} is no Lightning checkpoint that can be read; fetch it again") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{path} does not hold tensors by name; give the published checkpoint")
+    return dict(state)
+
+
+class _StandIn(dict):
+    """For what is not looked up, whatever a pickle does to it: it is made, filled, called."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __init__(self, *_: Any, **__: Any):
+        super().__init__()
+
+    def __call__(self, *_: Any, **__: Any) -> "_StandIn":
+        return self
+
+    append = extend = __setstate__ = __call__
+
+
+class _Inert:
+    """As a module `pickle` whose reader knows tensors and what they are made of, and no other class or function."""
+
+    class Unpickler(pickle.Unpickler):
+        KNOWN: ClassVar[dict[str, set[str]]] = {
+            "collections": {"OrderedDict"},
+            "torch": {"FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage",
+                      "BoolStorage", "float32", "float16", "bfloat16", "float64", "int64", "int32", "bool"},
+            "torch._utils": {"_rebuild_tensor_v2", "_rebuild_parameter"},
+        }  # fmt: skip
+
+        def find_class(self, module: str, name: str) -> Any:
+            return super().find_class(module, name) if name in self.KNOWN.get(module, ()) else _StandIn
+
+    load = pickle.load
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -107,9 +155,8 @@ def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
 
 
 @contextmanager
-def reading(folder: Path, what: str) -> Iterator[None]:
-    """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
-    say nothing."""
+def quiet() -> Iterator[None]:
+    """Neither transformers nor diffusers says anything."""
     from transformers.utils import logging
 
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -120,14 +167,23 @@ def reading(folder: Path, what: str) -> Iterator[None]:
     of_diffusers.setLevel(CRITICAL + 1)
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{folder} does not hold a {what}: {reason}") from error
     finally:
         logging.set_verbosity(verbosity)
         of_diffusers.setLevel(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def reading(folder: Path, what: str) -> Iterator[None]:
+    """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
+    say nothing."""
+    try:
+        with quiet():
+            yield
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{folder} does not hold a {what}: {reason}") from error
 
 
 def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "shape-prior": "unocclude.training.shape_prior:ShapePrior",
+    "tgvac-frame": "unocclude.training.tgvac:Frame",
+    "tgvac-motion": "unocclude.training.tgvac:Motion",
     "vae": "unocclude.training.vae:VAE",
-    "image-vae": "unocclude.training.vae:ImageVAE",
     "flux-fill": "unocclude.training.flux_fill:FluxFill",
     "vas-mask": "unocclude.training.diffusion_vas:Mask",
     "vas-mask-depth": "unocclude.training.diffusion_vas:MaskDepth",

@@ -11,15 +11,16 @@ from pydantic import Field
 
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas.checkpoint import read_parts
-from unocclude.methods.diffusion_vas.parts import small_parts, widened
+from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
+from unocclude.methods.shown import off_white
+from unocclude.networks.widened import widened
 from unocclude.training import judge, recipe, views
 from unocclude.training.recipe import Batch, Progress
 from unocclude.training.views import Views
 
 FOLDER = "pipeline"
-NEARLY_WHITE = 0.9
 TRAINED = ("temporal_transformer_block", "conv_in")
 
 
@@ -269,5 +270,4 @@ class OneStage(Content):
     Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
 
     def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        darkest = answer.min(-1)
-        return judge.mask_figures(clip, darkest < NEARLY_WHITE) | judge.content_figures(clip, answer)
+        return judge.mask_figures(clip, off_white(answer)) | judge.content_figures(clip, answer)

@@ -35,7 +35,7 @@ class FluxFillOptions(recipe.Options, views.ClipOptions):
     """[recipe]."""
 
     base: str = Field("", description="folder of a pipeline in FLUX.1-Fill's format to go on from")
-    vae: str = Field("", description="folder of a VAE of our own (recipe image-vae), where there is no base")
+    vae: str = Field("", description="folder of a VAE of our own (vae, temporal = false), where there is no base")
     heads: int = Field(4, ge=1, description="attention heads, of 32 channels each, where there is no base")
     double: int = Field(4, ge=1, description="double-stream blocks")
     single: int = Field(8, ge=0, description="single-stream blocks")
@@ -63,7 +63,9 @@ class FluxFill(recipe.Recipe):
         elif options.vae:
             self.pipeline = small_pipeline(Path(options.vae), options.heads, options.double, options.single)
         else:
-            raise InputError("recipe flux-fill needs base, a pipeline to go on from, or vae, of the recipe image-vae")
+            raise InputError(
+                "recipe flux-fill needs base, a pipeline to go on from, or vae (recipe vae with temporal = false)"
+            )
         sentences = {"alone": ALONE, "beside": BESIDE}
         self.texts = {kind: encode(self.pipeline, sentence.format("object")) for kind, sentence in sentences.items()}
         network: torch.nn.Module = self.pipeline.transformer

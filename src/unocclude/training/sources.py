@@ -1,5 +1,6 @@
 """Where clips with truth come from: generated on the fly, any data set that we read, or WebDataset shards."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -86,7 +87,7 @@ def _from_sample(sample: Sample) -> World:
     frames, visible = [clip[i] for i in numbers], [truth.visible[i] for i in numbers]
     amodal = [truth.amodal[i] for i in numbers]
     rgb = [truth.rgb(i) if truth.rgb is not None else np.zeros_like(frames[i]) for i in numbers]
-    return World(frames, visible, amodal, rgb, [], clip.fps)
+    return World(frames, visible, amodal, rgb, [], clip.fps, about=dict(truth.notes))
 
 
 @lru_cache(maxsize=16)
@@ -118,4 +119,5 @@ def _from_shard(path: Path, name: str) -> World:
         list(part("amodal_rgb")),
         [],
         24.0,
+        about=json.loads(members.get("meta.json", b"{}")),
     )

@@ -20,16 +20,17 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     """[recipe] of the VAE."""
 
     widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
+    temporal: bool = Field(True, description="decodes clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)")
     layers: int = Field(1, ge=1, description="residual blocks a level")
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
 class VAE(recipe.Recipe):
-    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder). Learns frames, objects on
-    white, masks and depth alike, since methods encode all of these."""
+    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
+    objects on white, masks and depth alike, since methods encode all of these."""
 
     name = "vae"
-    summary = "a small VAE with a temporal decoder, for the diffusion recipes"
+    summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
     Options = VAEOptions
     options: VAEOptions
 
@@ -38,10 +39,14 @@ class VAE(recipe.Recipe):
 
     def network(self) -> torch.nn.Module:
         levels = len(self.options.widths)
-        network = AutoencoderKLTemporalDecoder(
-            down_block_types=("DownEncoderBlock2D",) * levels, block_out_channels=tuple(self.options.widths),
-            layers_per_block=self.options.layers, latent_channels=4, force_upcast=False,
-        )  # fmt: skip
+        form = {
+            "down_block_types": ("DownEncoderBlock2D",) * levels, "block_out_channels": tuple(self.options.widths),
+            "layers_per_block": self.options.layers, "latent_channels": 4, "force_upcast": False,
+        }  # fmt: skip
+        if self.options.temporal:
+            network = AutoencoderKLTemporalDecoder(**form)
+        else:
+            network = AutoencoderKL(up_block_types=("UpDecoderBlock2D",) * levels, shift_factor=0.0, **form)
         with torch.no_grad():  # little noise at first: pictures are learnt sooner
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
@@ -56,12 +61,8 @@ class VAE(recipe.Recipe):
         """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
         posterior = network.encode(clips.flatten(0, 1)).latent_dist
         latents = posterior.sample() if sample else posterior.mode()
-        return posterior, self.decode(network, latents, clips.shape[1]).view(clips.shape)
-
-    def decode(self, network: Any, latents: torch.Tensor, frames: int) -> torch.Tensor:
-        """Pictures of clips of `frames` frames from their latents."""
-        decoded: torch.Tensor = network.decode(latents, num_frames=frames).sample
-        return decoded
+        length = {"num_frames": clips.shape[1]} if self.options.temporal else {}
+        return posterior, network.decode(latents, **length).sample.view(clips.shape)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """Mean absolute error, of the pictures and of their differences in space, and the divergence."""
@@ -110,26 +111,6 @@ class VAE(recipe.Recipe):
         vae.register_to_config(scaling_factor=round(1 / float(torch.cat(latents).std()), 5))
         vae.save_pretrained(folder / FOLDER)
         return [folder / FOLDER]
-
-
-class ImageVAE(VAE):
-    """Every picture for itself, in FLUX's form: no convolutions between the networks and the latents."""
-
-    name = "image-vae"
-    summary = "a small VAE of single pictures, for the recipe flux-fill"
-
-    def network(self) -> torch.nn.Module:
-        levels, widths = len(self.options.widths), tuple(self.options.widths)
-        network: torch.nn.Module = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
-            block_out_channels=widths, layers_per_block=self.options.layers, latent_channels=4, shift_factor=0.0,
-            use_quant_conv=False, use_post_quant_conv=False, force_upcast=False,
-        )  # fmt: skip
-        return network
-
-    def decode(self, network: Any, latents: torch.Tensor, frames: int) -> torch.Tensor:
-        decoded: torch.Tensor = network.decode(latents).sample
-        return decoded
 
 
 KINDS = ("frames", "objects", "wholes", "amodal", "depth")

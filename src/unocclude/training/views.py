@@ -1,7 +1,7 @@
 """Clips with truth as the networks of the diffusion methods see them: made once, kept on disk."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from unocclude.methods.framing import Framing, around
 from unocclude.methods.shown import WHITE, Shown, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
+from unocclude.training import captions
 from unocclude.training.cache import cached
 from unocclude.training.recipe import Progress
 from unocclude.training.sources import Source
@@ -24,7 +25,7 @@ from unocclude.training.sources import Source
 @dataclass(frozen=True)
 class Views:
     """T pictures each, uint8: visible, amodal masks and depth (T, h, w), 0 to 255; frames, objects (the visible object
-    on white) and wholes (the whole object on white) (T, h, w, 3)."""
+    on white) and wholes (the whole object on white) (T, h, w, 3). caption: what the object is, in words."""
 
     visible: np.ndarray
     amodal: np.ndarray
@@ -32,17 +33,21 @@ class Views:
     frames: np.ndarray
     objects: np.ndarray
     wholes: np.ndarray
+    caption: str = ""
 
     def __len__(self) -> int:
         return len(self.visible)
 
     def part(self, frames: slice | np.ndarray) -> "Views":
         """Some of its frames."""
-        return Views(*(getattr(self, name)[frames] for name in self.__dataclass_fields__))
+        return replace(self, **{name: getattr(self, name)[frames] for name in PICTURES})
 
     def mirrored(self) -> "Views":
         """Left is right."""
-        return Views(*(getattr(self, name)[:, :, ::-1] for name in self.__dataclass_fields__))
+        return replace(self, **{name: getattr(self, name)[:, :, ::-1] for name in PICTURES})
+
+
+PICTURES = tuple(field.name for field in fields(Views) if field.name != "caption")
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class View:
             frames=np.stack([shown.frame(k) for k in every]),
             objects=np.stack([shown.object(k) for k in every]),
             wholes=np.stack(wholes),
+            caption=captions.caption(world),
         )
 
     def _framings(self, scene: Scene, world: World) -> list[Framing]:
@@ -114,7 +120,8 @@ class Clips:
     def __init__(self, options: ClipOptions, workers: int, progress: Progress):
         self.options = options
         cache = Path(options.cache)
-        kind = f"views-{options.crop}-{options.size[0]}x{options.size[1]}{'-depth' if options.depth_weights else ''}"
+        depth = "-depth" if options.depth_weights else ""
+        kind = f"captioned-{options.crop}-{options.size[0]}x{options.size[1]}{depth}"
 
         def made(spec: str, without: tuple[str, ...]) -> list[Path]:
             source = Source(spec, without)
@@ -126,6 +133,15 @@ class Clips:
         self.held = [clip.part(slice(0, options.frames)) for clip in held]
         if not self.files or not self.held:
             raise InputError("no clip of the sources shows its object; give others, or more of them")
+
+    @property
+    def captions(self) -> list[str]:
+        """What is said of the objects of all training clips, each once, sorted."""
+        said = set()
+        for path in self.files:
+            with np.load(path) as data:
+                said.add(str(data["caption"]))
+        return sorted(said)
 
     def draw(self, rng: np.random.Generator) -> Views:
         """A part of a training clip, now and then mirrored, or faster than it was."""
@@ -151,11 +167,12 @@ def sheet(clip: torch.Tensor) -> np.ndarray:
 def packed(views: Views) -> bytes:
     """Them as the content of a file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: getattr(views, name) for name in views.__dataclass_fields__})
+    arrays = {name: getattr(views, name) for name in PICTURES}
+    np.savez_compressed(buffer, **arrays, caption=np.array(views.caption))
     return buffer.getvalue()
 
 
 def load(path: Path) -> Views:
     """What `packed` made of them."""
     with np.load(path) as data:
-        return Views(**{name: data[name] for name in Views.__dataclass_fields__})
+        return Views(**{name: data[name] for name in PICTURES}, caption=str(data["caption"]))

@@ -158,6 +158,23 @@ CHECKPOINTS = {
             ),
         ),
         Checkpoint(
+            "tgvac",
+            "TGVAC",
+            (
+                Part(
+                    "",
+                    (
+                        "unet/config.json",
+                        "vae/config.json",
+                        "text_encoder/config.json",
+                        "tokenizer/tokenizer_config.json",
+                        "scheduler/scheduler_config.json",
+                    ),
+                    "the pipeline/ that recipe tgvac-motion writes (nobody has published any)",
+                ),
+            ),
+        ),
+        Checkpoint(
             "stable-diffusion-v1-5",
             "TGVAC, to start from",
             (
@@ -187,7 +204,7 @@ CHECKPOINTS = {
             (
                 Part(
                     "",
-                    ("epoch=000005.ckpt",),
+                    ("epoch=000005.ckpt|epoch=000010.ckpt",),
                     "huggingface.co/cvlab/pix2gestalt-weights",
                     TEXTS,
                     licence="cc-by-nc-4.0",

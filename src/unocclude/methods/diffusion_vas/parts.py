@@ -1,10 +1,9 @@
-"""Parts of a pipeline of our own: a small network, or a wider first layer."""
+"""Parts of a pipeline of our own: a small network, drawn anew."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
 from diffusers import UNetSpatioTemporalConditionModel as UNet
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -47,22 +46,3 @@ def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int
         "scheduler": scheduler(),
         "feature_extractor": CLIPImageProcessorPil(),
     }
-
-
-def widened(unet: UNet, channels: int, zero: bool = True) -> UNet:
-    """The network with a first layer of `channels` inputs: those that it has keep their weights, the others begin at
-    zero (section 3.3), or as drawn."""
-    old = unet.conv_in
-    if old.in_channels == channels:
-        return unet
-    new = torch.nn.Conv2d(channels, old.out_channels, 3, padding=1)
-    assert new.bias is not None and old.bias is not None
-    with torch.no_grad():
-        if zero:
-            new.weight.zero_()
-        shared = min(channels, old.in_channels)
-        new.weight[:, :shared] = old.weight[:, :shared]
-        new.bias.copy_(old.bias)
-    unet.conv_in = new
-    unet.register_to_config(in_channels=channels)
-    return unet

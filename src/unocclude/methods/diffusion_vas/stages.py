@@ -9,12 +9,12 @@ import torch
 from unocclude.completion import FrameResult, Frames
 from unocclude.errors import InputError
 from unocclude.methods.base import Setting
-from unocclude.methods.compose import compose
 from unocclude.methods.diffusion_vas.conditioning import order
 from unocclude.methods.diffusion_vas.method import Box, DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
 from unocclude.methods.framing import Framing, around, squeezed
-from unocclude.methods.shown import Shown, tensor, whole_box
+from unocclude.methods.samples import Sample, composed, nothing
+from unocclude.methods.shown import Shown, object_boxes, tensor, whole_box
 from unocclude.networks import device_for
 from unocclude.scene import Scene
 
@@ -61,19 +61,13 @@ class Stages:
         """The shot's frames, in order."""
         scene = self.scene
         if not any(scene.track.areas[i] for i in shot):
-            for i in shot:
-                nothing = np.zeros((scene.height, scene.width), bool)
-                yield compose(i, scene.frame(i), nothing, nothing, np.zeros_like(scene.frame(i)), nothing)
+            yield from nothing(scene, shot)
             return
         frames = Shown(scene, shot, self._framings(shot))
         samples = [self._sample(frames, self.setting.seed + k) for k in range(self.setting.hypotheses)]
-        for i, *results in zip(shot, *samples, strict=True):
-            composed = [self._compose(i, *result) for result in results]
-            first = composed[0]
-            many = composed if len(composed) > 1 else ()
-            yield FrameResult(first.index, first.amodal, first.rgba, first.provenance, many)
+        yield from composed(scene, shot, samples)
 
-    def _sample(self, shown: "Shown", seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _sample(self, shown: "Shown", seed: int) -> Iterator[Sample]:
         """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, one draw of each stage."""
         generator = torch.Generator().manual_seed(seed)
         depth = self.scene.depth(shown.shot, self.depth_weights, self.setting.device)
@@ -109,9 +103,6 @@ class Stages:
         for chunk in self.segmentation.decode(latents):
             yield from object_pixels(chunk.numpy())
 
-    def _compose(self, i: int, amodal: np.ndarray, colour: np.ndarray) -> FrameResult:
-        return compose(i, self.scene.frame(i), self.scene.visible(i), amodal, colour, np.zeros_like(amodal))
-
     def _framings(self, shot: range) -> list[Framing]:
         scene, canvas = self.scene, (self.scene.width, self.scene.height)
         if self.boxes is not None:
@@ -120,9 +111,7 @@ class Stages:
         if self.options.framing == "squeeze":
             height = max(1, round((self.options.pixels / 2) ** 0.5 / MULTIPLE)) * MULTIPLE
             return [squeezed(canvas, (2 * height, height))] * len(shot)
-        track, (x, y) = scene.track, scene.offset
-        boxes = [tuple(track.boxes[i] + (x, y, x, y)) for i in shot if track.areas[i]]
-        return [around(boxes, canvas, self.options.pixels, multiple=MULTIPLE)] * len(shot)
+        return [around(object_boxes(scene, shot), canvas, self.options.pixels, multiple=MULTIPLE)] * len(shot)
 
 
 def object_pixels(frames: np.ndarray) -> np.ndarray:

@@ -1,0 +1,54 @@
+"""pix2gestalt on the frames of a scene."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from unocclude.completion import FrameResult
+from unocclude.methods.base import Setting
+from unocclude.methods.framing import around, squeezed
+from unocclude.methods.pix2gestalt.method import Pix2GestaltOptions
+from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
+from unocclude.methods.samples import Sample, composed, nothing
+from unocclude.methods.shown import Shown, object_boxes, tensor
+from unocclude.networks import device_for
+from unocclude.scene import Scene
+
+
+class Frames:
+    """The pipeline, and what it sees of a scene."""
+
+    def __init__(self, scene: Scene, folder: Path, options: Pix2GestaltOptions, setting: Setting):
+        self.scene, self.options, self.setting = scene, options, setting
+        device = device_for("pix2gestalt", setting.device)
+        half = torch.float16 if device.startswith("cuda") else torch.float32
+        self.pipeline = Pix2GestaltPipeline.from_pretrained(folder, half)
+        self.pipeline.set_progress_bar_config(disable=True)
+        if device.startswith("cuda"):
+            self.pipeline.enable_model_cpu_offload()
+
+    def complete(self, i: int) -> Iterator[FrameResult]:
+        """Frame i alone; where nothing of the object is seen, nothing is known of it."""
+        frame = range(i, i + 1)
+        if boxes := object_boxes(self.scene, frame):
+            seeds = range(self.setting.seed, self.setting.seed + self.setting.hypotheses)
+            yield from composed(self.scene, frame, [iter([self._sample(i, boxes, seed)]) for seed in seeds])
+        else:
+            yield from nothing(self.scene, frame)
+
+    def _sample(self, i: int, boxes: list[tuple[float, float, float, float]], seed: int) -> Sample:
+        options, canvas = self.options, (self.scene.width, self.scene.height)
+        size = (options.side, options.side)
+        framing = squeezed(canvas, size) if options.framing == "squeeze" else around(boxes, canvas, 0, size=size)
+        shown = Shown(self.scene, range(i, i + 1), [framing])
+        picture = self.pipeline(
+            tensor(shown.frame(0))[None], tensor(shown.mask(0))[None], num_inference_steps=options.steps,
+            guidance_scale=options.guidance, eta=options.eta,
+            generator=torch.Generator().manual_seed(seed * 1_000_003 + i),  # a frame's noise is its own
+        )[0]  # fmt: skip
+        colour = (picture.numpy() * 255).round().astype(np.uint8)
+        whole = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY) <= options.white
+        return framing.back(whole.astype(np.float32)) > 0.5, framing.back(colour)

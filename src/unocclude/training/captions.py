@@ -1,0 +1,45 @@
+"""What is said of the object of a clip with truth: its own caption, else a sentence made of its colours and class."""
+
+import cv2
+import numpy as np
+
+from unocclude.synthesis.world import World
+
+COLOURS = {
+    "black": (20, 20, 20), "grey": (128, 128, 128), "white": (240, 240, 240), "red": (200, 35, 35),
+    "orange": (235, 130, 30), "brown": (115, 70, 40), "yellow": (230, 210, 50), "green": (50, 150, 60),
+    "blue": (50, 90, 200), "purple": (120, 55, 150), "pink": (235, 140, 175),
+}  # fmt: skip
+"""English's basic colour terms (Berlin and Kay 1969), RGB."""
+SECOND = 0.25
+"""Share of the object from which its second colour is named."""
+
+
+def caption(world: World) -> str:
+    """The caption that the world comes with (TGVAC's data set is captioned by BLIP-2), else "a red and white giraffe"
+    where its class is known; empty where neither is."""
+    if told := world.about.get("caption"):
+        return str(told)
+    if not (name := world.about.get("class")):
+        return ""
+    colours = _colours(world)
+    article = "an" if (colours or [name])[0][0] in "aeiou" else "a"
+    return " ".join([article, *([" and ".join(colours)] if colours else []), str(name)])
+
+
+def _colours(world: World) -> list[str]:
+    """Its commonest colour, and the next where there is much of it, in the first frame that has the object."""
+    for rgb, amodal in zip(world.amodal_rgb, world.amodal, strict=True):
+        if amodal.any() and rgb.any():
+            terms = _lab(np.array(list(COLOURS.values()), np.uint8))
+            gaps = np.linalg.norm(_lab(rgb[amodal])[:, None] - terms[None], axis=2)
+            counts = np.bincount(gaps.argmin(1), minlength=len(COLOURS))
+            first, second = np.argsort(-counts, kind="stable")[:2]
+            names = list(COLOURS)
+            return [names[first], names[second]] if counts[second] > SECOND * counts.sum() else [names[first]]
+    return []
+
+
+def _lab(rgb: np.ndarray) -> np.ndarray:
+    """(n, 3) uint8 to CIE Lab, (n, 3) float32."""
+    return cv2.cvtColor(rgb[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]

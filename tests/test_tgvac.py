@@ -1,0 +1,175 @@
+"""TGVAC behind the contract, on a tiny checkpoint in the published format."""
+
+import cv2
+import numpy as np
+import pytest
+from small_clip import make
+
+import unocclude
+from unocclude import InputError
+from unocclude.cli import main
+from unocclude.clip import Clip
+from unocclude.completion import Completion
+from unocclude.masks import MaskTrack
+from unocclude.methods import find
+from unocclude.methods.base import Setting
+from unocclude.methods.framing import around
+from unocclude.scene import Scene
+from unocclude.synthesis import rigid_world
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+from tiny_tgvac import write_checkpoint  # noqa: E402
+
+from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
+
+torch.set_num_threads(1)
+SMALL = {"steps": 2, "description": "a red ball"}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "tgvac")
+
+
+@pytest.fixture(scope="module")
+def world():
+    return rigid_world(4, "affine", 6, 96, 72, occluders=["pole"])
+
+
+def complete(world, weights, frames=None, visible=None, **options):
+    kind = {key: options.pop(key) for key in ("seed", "hypotheses", "pad") if key in options}
+    clip = Clip.from_frames(world.frames if frames is None else frames)
+    track = MaskTrack.from_masks(world.visible if visible is None else visible)
+    return unocclude.complete(
+        clip, track, method="tgvac", options=SMALL | options, weights=str(weights), pictures=False, **kind
+    )
+
+
+def arrays(result):
+    return np.stack(list(result.amodal_masks)), np.stack(list(result.rgba)), np.stack(list(result.provenance))
+
+
+def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights):
+    pipe = TGVACPipeline.from_pretrained(weights)
+    pipe.set_progress_bar_config(disable=True)
+    track = MaskTrack.from_masks(world.visible)
+    framing = around([tuple(box) for box in track.boxes], (96, 72), 0, size=(32, 32))
+    batch = lambda pictures: torch.tensor(np.stack(pictures)[None]).permute(0, 1, 4, 2, 3) / 127.5 - 1  # noqa: E731
+    masks = [framing.cut(mask) for mask in world.visible]
+    frames = [framing.cut(frame, 255) for frame in world.frames]
+    objects = [np.where(mask[..., None] > 127, frame, 255) for mask, frame in zip(masks, frames, strict=True)]
+    generator = torch.Generator().manual_seed(5)
+    out = pipe(
+        batch(objects), batch([np.dstack([mask] * 3) for mask in masks]), "a red ball", num_inference_steps=2,
+        generator=generator,
+    ).frames[0].numpy()  # fmt: skip
+    found = complete(world, weights, seed=5)
+    grown = 0
+    for i in range(6):
+        amodal = framing.back((out[i].min(-1) < 0.9).astype(np.float32)) > 0.5
+        assert np.array_equal(found.amodal_masks[i], amodal | world.visible[i])
+        inside = amodal & ~world.visible[i] & (found.rgba[i][..., 3] == 255)
+        colour = framing.back((255 * out[i]).round().astype(np.uint8))
+        assert np.abs(found.rgba[i][inside][:, :3].astype(int) - colour[inside]).max(initial=0) <= 1
+        grown += inside.sum()
+    assert grown > 100
+
+
+def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):
+    amodal, rgba, provenance = arrays(complete(world, weights))
+    visible = np.stack(world.visible)
+    assert (amodal | visible == amodal).all()
+    assert set(np.unique(provenance[amodal & ~visible])) <= {3} and (provenance[visible] == 1).all()
+    opaque = visible & (rgba[..., 3] == 255)
+    assert np.array_equal(rgba[opaque][:, :3], np.stack(world.frames)[opaque])
+    assert opaque.sum() > 0.5 * visible.sum()
+
+
+def test_a_seed_decides_and_hypotheses_are_seeds(world, weights):
+    first, again = (arrays(complete(world, weights, seed=3)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    several = complete(world, weights, seed=2, hypotheses=2)
+    assert np.array_equal(arrays(several.hypotheses[1])[1], first[1])
+    assert np.array_equal(arrays(several.hypotheses[0])[1], arrays(complete(world, weights, seed=2))[1])
+    disagreement = cv2.imread(str(several.folder / "disagreement" / "00002.png"), 0)
+    masks = [h.amodal_masks[2] for h in several.hypotheses]
+    assert np.array_equal(disagreement == 255, masks[0] ^ masks[1])
+
+
+def test_the_switches_of_tables_3_and_4(world, weights):
+    whole = arrays(complete(world, weights))[1]
+    silent = arrays(complete(world, weights, text=False))[1]
+    assert np.array_equal(silent, arrays(complete(world, weights, description=""))[1])
+    changed = [
+        silent,
+        arrays(complete(world, weights, motion=False))[1],
+        arrays(complete(world, weights, description="a blue box"))[1],
+        arrays(complete(world, weights, window=4, stride=1))[1],
+        arrays(complete(world, weights, window=4, stride=4))[1],
+    ]
+    for k, other in enumerate(changed):
+        assert not np.array_equal(whole, other)
+        assert all(not np.array_equal(other, another) for another in changed[:k])
+    assert np.array_equal(whole, arrays(complete(world, weights, window=14, stride=2, together=3))[1])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_short_portrait_and_hidden(world, weights, count):
+    """Odd sizes, portrait, a frame in which nothing is seen, one pixel of it."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (61, 37, 3), np.uint8) for _ in range(count + 1)]
+    visible = [np.zeros((61, 37), bool) for _ in range(count + 1)]
+    visible[0][0, 36] = True
+    result = complete(world, weights, frames, visible)
+    assert len(result) == count + 1 and result.amodal_masks[0][0, 36]
+
+
+def test_nothing_is_made_of_a_shot_without_the_object(world, weights, monkeypatch):
+    monkeypatch.setattr(Clip, "shots", property(lambda self: [range(3), range(3, 6)]))
+    visible = world.visible[:3] + [np.zeros((72, 96), bool)] * 3
+    result = complete(world, weights, visible=visible)
+    assert all(not result.amodal_masks[i].any() for i in range(3, 6)) and result.amodal_masks[1].any()
+
+
+def test_on_a_larger_canvas_it_may_leave_the_frame(world, weights):
+    result = complete(world, weights, pad=0.25, side=64)
+    assert result.info["canvas"] == {"width": 144, "height": 108, "offset": [24, 18]}
+    assert result.amodal_masks[0].shape == (108, 144)
+
+
+def test_starting_later_gives_the_same_tail(world, weights):
+    whole = arrays(complete(world, weights))[1]
+    method = find("tgvac")
+    options = method.Options(**SMALL)
+    scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
+    tail = method(options, Setting(weights=str(weights))).complete(scene, 4)
+    assert np.array_equal([result.rgba for result in tail], whole[4:])
+
+
+def test_on_the_command_line(tmp_path, weights, capsys):
+    clip = make(tmp_path / "clip")
+    args = ["complete", str(clip / "frames"), "--masks", str(clip / "visible_masks"), "--method", "tgvac", "--quiet"]
+    args += ["--weights", str(weights), "--set", "steps=1", "--set", "description=a red striped ball"]
+    assert main([*args, "-o", str(tmp_path / "out")]) == 0
+    assert main([*args, "-o", str(tmp_path / "out"), "--resume"]) == 0
+    assert len(Completion(tmp_path / "out")) == len(list((clip / "frames").iterdir()))
+    assert main([*args, "-o", str(tmp_path / "bad"), "--set", "window=15"]) == 2
+    assert "motion modules know 14 frames" in capsys.readouterr().err
+
+
+def test_without_weights_it_says_what_to_put_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "none"))
+    clip = make(tmp_path / "clip")
+    args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
+    assert main([*args, "--method", "tgvac"]) == 2
+    said = capsys.readouterr().err
+    assert "unet/" in said and "tgvac-motion" in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_motion_is_asked_for_where_it_is_absent(world, tmp_path):
+    alone = write_checkpoint(tmp_path / "alone", motion=False)
+    with pytest.raises(InputError, match=r"has no motion/.*motion=false"):
+        complete(world, alone)
+    assert complete(world, alone, motion=False).amodal_masks[0].any()
