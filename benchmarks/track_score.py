@@ -14,7 +14,7 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.perception.flow import dense_flow, pixels, sample
-from unocclude.perception.track import track
+from unocclude.perception.locate import track
 from unocclude.perception.window import Window
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"

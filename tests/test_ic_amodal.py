@@ -19,7 +19,7 @@ from unocclude.methods import find
 from unocclude.methods.base import Setting
 from unocclude.methods.ic_amodal import frames
 from unocclude.methods.ic_amodal.cells import Ask, Cells
-from unocclude.methods.ic_amodal.method import ICAmodalOptions
+from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.recall import Recall, RecallOptions
 from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world

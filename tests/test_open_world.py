@@ -420,8 +420,8 @@ def test_an_image_beyond_the_size_that_is_worked_at(weights, monkeypatch):
 @pytest.mark.parametrize(("more", "asked"), [((), "a cat no. 2"), (("--set", "words=tabby"), "a tabby")])
 def test_the_words_of_a_text_prompt_reach_the_generator(tmp_path, capsys, weights, monkeypatch, more, asked):
     _, visible, _, _ = photo(tmp_path)
-    monkeypatch.setattr("unocclude.perception.text.check_weights", lambda text="": None)
-    monkeypatch.setattr("unocclude.run.track_prompt", lambda *_: MaskTrack.from_masks([visible], "stand-in"))
+    monkeypatch.setattr("unocclude.perception.prompt.check_weights", lambda text="": None)
+    monkeypatch.setattr("unocclude.run.locate", lambda *_: MaskTrack.from_masks([visible], "stand-in"))
     log = []
     monkeypatch.setattr(
         Generator, "__call__", lambda self, picture, mask, prompt, *_: log.append(prompt) or np.zeros_like(picture)

@@ -14,8 +14,9 @@ from unocclude.errors import InputError
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, sample, similarity
 from unocclude.perception.graphcut import min_cut
+from unocclude.perception.locate import track
 from unocclude.perception.prompt import Prompt
-from unocclude.perception.track import track, track_prompt
+from unocclude.perception.track import track_prompt
 from unocclude.perception.window import Window
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"

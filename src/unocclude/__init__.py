@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unocclude.completion import Completion
     from unocclude.errors import InputError, UnoccludeError
     from unocclude.masks import MaskTrack, read_masks
-    from unocclude.perception.track import track
+    from unocclude.perception.locate import track
     from unocclude.run import complete
     from unocclude.scene import Scene
 
@@ -30,7 +30,7 @@ _WHERE = {
     "UnoccludeError": "errors",
     "MaskTrack": "masks",
     "read_masks": "masks",
-    "track": "perception.track",
+    "track": "perception.locate",
     "Scene": "scene",
 }
 __all__ = [

@@ -17,8 +17,8 @@ from unocclude.masks import MaskTrack, encode
 from unocclude.methods import find, read_options
 from unocclude.methods.base import Method, Setting
 from unocclude.output import TRACK_FILE, OutFolder, frame_figures
+from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
-from unocclude.perception.track import track_prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.scene import Scene, check_fit, check_pad
@@ -171,7 +171,7 @@ def _locate(
     started = time.perf_counter()
     progress("tracking", 0, len(clip))
     device = folder.identity.get("device", "auto")
-    track = track_prompt(clip, prompt, lambda done, total: progress("tracking", done, total), device)
+    track = locate(clip, prompt, lambda done, total: progress("tracking", done, total), device)
     timings["tracking"] = round(time.perf_counter() - started, 3)
     return track
 

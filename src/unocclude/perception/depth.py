@@ -5,17 +5,17 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from unocclude import weights as checkpoints
+from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN
+from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised
-from unocclude.scene import Scene
 
 DEFAULT = "depth-anything-v2-large"
 SHORTER, PATCH = 518, 14
@@ -97,6 +97,21 @@ NEARNESS = {BACKGROUND: 0.0, STILL: 0.6, UNKNOWN: 0.75, FOREIGN: 1.0}
 """What may hide the object is nearer than it, and the nearer the surer that is."""
 
 
+class Layered(Protocol):
+    """The part of a Scene that depth needs (Scene itself lies above this room's reach)."""
+
+    clip: Clip
+    width: int
+    height: int
+
+    @property
+    def inside(self) -> np.ndarray: ...
+    @property
+    def evidence(self) -> Evidence: ...
+    def visible(self, i: int) -> np.ndarray: ...
+    def occluder(self, i: int) -> np.ndarray: ...
+
+
 class LayerDepth:
     """A stand-in for depth that needs no weights: layers, by the occlusion evidence of a scene.
 
@@ -105,7 +120,7 @@ class LayerDepth:
     in front beyond the frame.
     """
 
-    def __init__(self, scene: Scene):
+    def __init__(self, scene: Layered):
         self.scene = scene
 
     def __call__(self, i: int) -> np.ndarray:
@@ -120,13 +135,13 @@ class LayerDepth:
         return depth
 
 
-def of_layers(scene: Scene, shot: range) -> Callable[[int], np.ndarray]:
+def of_layers(scene: Layered, shot: range) -> Callable[[int], np.ndarray]:
     """Depth of a shot's frames by the order of layers; as `of_network` gives it."""
     depth = LayerDepth(scene)
     return lambda i: np.rint(255 * depth(i)).astype(np.uint8)
 
 
-def of_network(scene: Scene, shot: range, network: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], np.ndarray]:
+def of_network(scene: Layered, shot: range, network: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], np.ndarray]:
     """Depth of a shot's frames by a network, stretched to the shot's own nearest and farthest (facts sheet, section 3):
     a function of the frame number, (H, W) uint8 on the canvas, 255 nearest; all beyond the frame is."""
     clip = scene.clip

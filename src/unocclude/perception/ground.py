@@ -10,8 +10,8 @@ from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised, resized, shortest_side
+from unocclude.perception.words import GROUNDING_DINO as DEFAULT
 
-DEFAULT = "grounding-dino-tiny"
 SHORTEST, LONGEST = 800, 1333
 BOX_THRESHOLD = TEXT_THRESHOLD = 0.35
 """As Open-World Amodal Appearance Completion uses it."""

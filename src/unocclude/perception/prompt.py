@@ -7,6 +7,7 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
+from unocclude.perception.words import check_text, check_weights
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -69,8 +70,6 @@ class Prompt:
             if not self.mask.any():
                 raise InputError("the mask is empty; mark the object with non-zero pixels")
         if self.text is not None:
-            from unocclude.perception.text import check_text, check_weights
-
             check_text(self.text)
             check_weights(self.text)
 

@@ -21,9 +21,9 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.images import encode_png
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
-from unocclude.perception.text import check_text
+from unocclude.perception.words import LISA as DEFAULT
+from unocclude.perception.words import check_text
 
-DEFAULT = "lisa-13b-llama2-v1"
 LONGEST = 512
 """Tokens of an answer at most, as published."""
 

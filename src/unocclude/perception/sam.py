@@ -14,8 +14,8 @@ from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
 from unocclude.perception.prompt import Box, Point
+from unocclude.perception.words import SAM, SAM2
 
-SAM, SAM2 = "sam-vit-huge", "sam2.1-hiera-large"
 TOGETHER = 16
 """Prompts that are decoded at once."""
 

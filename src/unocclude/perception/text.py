@@ -1,4 +1,4 @@
-"""Words to an object: its mask in one frame, then its track."""
+"""Words to an object's mask in one picture."""
 
 import os
 from collections.abc import Callable
@@ -8,25 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from unocclude import weights as checkpoints
-from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack
 from unocclude.networks import device_for
-from unocclude.perception.ground import DEFAULT as GROUNDING_DINO
 from unocclude.perception.ground import GroundingDino
 from unocclude.perception.prepare import HALF, normalised, resized
-from unocclude.perception.prompt import Prompt
-from unocclude.perception.sam import SAM, SAM2, Cue, Sam, Sam2
-from unocclude.perception.sam2_video import Sam2Video
-from unocclude.perception.track import track_prompt
-
-SAM3, LISA = "sam3", "lisa-13b-llama2-v1"
-SERVER = "UNOCCLUDE_LISA"
-"""Where a LISA server runs."""
-MOST_CHARACTERS = 500
-NEEDED = (GROUNDING_DINO, SAM2)
-"""What to fetch for text prompts: SAM 2 tracks what was found as well."""
-
+from unocclude.perception.sam import Cue, Sam, Sam2
+from unocclude.perception.words import SAM, SAM2, SAM3, SERVER, asks, check_text, check_weights
 
 Finder = Callable[[np.ndarray, str], np.ndarray]
 """An image, (H, W, 3) uint8, and a text, to the mask of what the text names best, (H, W) bool; empty where nothing
@@ -143,38 +130,3 @@ class TextToMask:
         if not mask.any():
             raise InputError(f"nothing fits {text!r} there; try other words, another --frame, or --box or --point")
         return mask
-
-
-def check_text(text: str) -> None:
-    """Raise InputError unless a text can name something."""
-    if not any(character.isalnum() for character in text):
-        raise InputError("the text is empty; name the object in words")
-    if len(text) > MOST_CHARACTERS:
-        raise InputError(f"the text has {len(text)} characters; name the object in at most {MOST_CHARACTERS}")
-
-
-def asks(text: str) -> bool:
-    """Whether a text is a question that LISA can answer here."""
-    return text.rstrip().endswith("?") and (bool(os.environ.get(SERVER)) or checkpoints.have(LISA))
-
-
-def check_weights(text: str = "") -> None:
-    """Raise InputError unless a text can be understood here."""
-    if asks(text):
-        return
-    if checkpoints.have(SAM3) or (checkpoints.have(GROUNDING_DINO) and any(map(checkpoints.have, (SAM2, SAM)))):
-        return
-    raise InputError(
-        f"a text prompt needs weights that are not in {checkpoints.home()}; get them with "
-        f"`unocclude weights fetch {' '.join(NEEDED)}`, or give the object with --box, --point or --masks"
-    )
-
-
-def track_text(clip: Clip, prompt: Prompt, progress: Callable[[int, int], None] | None, device: str) -> MaskTrack:
-    """Visible masks in all frames of what `prompt.text` names in frame `prompt.frame`: by SAM 2 where its weights are,
-    else by our own tracker. Raises InputError where nothing there fits the text."""
-    mask = TextToMask(device)(clip[prompt.frame], str(prompt.text))
-    if len(clip) > 1 and checkpoints.have(SAM2):
-        cues = {prompt.frame: Cue(mask=mask)}
-        return Sam2Video(device=device)(clip, [cues], progress)[0]
-    return track_prompt(clip, Prompt(prompt.frame, mask=mask), progress)

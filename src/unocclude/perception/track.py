@@ -13,7 +13,6 @@ After Video SnapCut (Bai et al., SIGGRAPH 2009), Dynamic Color Flow (Bai et al.,
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -44,39 +43,12 @@ FOUND = 0.35  # of the usual worth: what must be found there
 UNLIKE = 30.0  # rms colour difference (Lab) at which a found place is not the object
 
 
-def track(
-    clip: Clip,
-    *,
-    box: Any = None,
-    point: Any = None,
-    mask: np.ndarray | None = None,
-    text: str | None = None,
-    frame: int = 0,
-    device: str = "auto",
-    progress: Progress | None = None,
-) -> MaskTrack:
-    """Visible masks of the object that `box`, `point`, `mask` or `text` names in frame `frame`.
-
-    `box` is (x0, y0, x1, y1) in pixels with exclusive ends, or a list of boxes that together hold the
-    object; `point` is (x, y) on the object, or a list; `mask` is (H, W), non-zero on the object;
-    `text` needs published weights, which run on `device`. `progress(done, total)` is called after each frame. The
-    result's `origin` is "flow+cut", or after a text "sam2" where SAM 2's weights are.
-
-    Raises InputError for a prompt that names nothing in the clip.
-    """
-    return track_prompt(clip, Prompt.of(box, point, mask, frame, text), progress, device)
-
-
-def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None, device: str = "auto") -> MaskTrack:
-    """`track` for a ready `Prompt`: masks are propagated from its frame forward, then backward.
+def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None) -> MaskTrack:
+    """Visible masks of what boxes, points or a mask name: propagated from the prompt's frame forward, then backward.
 
     The same input gives the same masks, bit for bit. Memory does not grow with the clip's length.
     """
     prompt.check(clip)
-    if prompt.text is not None:
-        from unocclude.perception.text import track_text
-
-        return track_text(clip, prompt, progress, device)
     first = segment(clip, prompt)
     counts = [b""] * len(clip)
     counts[prompt.frame] = encode(first)

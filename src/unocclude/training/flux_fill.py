@@ -15,7 +15,7 @@ from unocclude.errors import InputError
 from unocclude.methods.ic_amodal.cells import GROUNDS, silhouette
 from unocclude.methods.ic_amodal.generator import Generator, Job, encode, read_pipeline
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
-from unocclude.methods.ic_amodal.method import ICAmodalOptions
+from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
 from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
 from unocclude.methods.shown import WHITE, tensor

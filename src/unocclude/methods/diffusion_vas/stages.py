@@ -10,7 +10,7 @@ from unocclude.completion import FrameResult, Frames
 from unocclude.errors import InputError
 from unocclude.methods.base import Setting
 from unocclude.methods.diffusion_vas.conditioning import order
-from unocclude.methods.diffusion_vas.method import Box, DiffusionVASOptions
+from unocclude.methods.diffusion_vas.options import Box, DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
 from unocclude.methods.framing import Framing, around, squeezed
 from unocclude.methods.samples import Sample, composed, nothing

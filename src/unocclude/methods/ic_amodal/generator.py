@@ -12,8 +12,8 @@ from diffusers.pipelines.flux.pipeline_flux_fill import FluxFillPipeline, calcul
 
 from unocclude.errors import InputError
 from unocclude.methods.ic_amodal.grid import Sheet
-from unocclude.methods.ic_amodal.method import ICAmodalOptions
 from unocclude.methods.ic_amodal.modulation import Guide, Kept, Modulation, install
+from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.shown import tensor
 from unocclude.networks.loading import load_pretrained, reading
 

@@ -17,7 +17,7 @@ from unocclude.methods.ic_amodal import frames
 from unocclude.methods.ic_amodal.cells import Ask, Cells
 from unocclude.methods.ic_amodal.generator import Generator, Job
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
-from unocclude.methods.ic_amodal.method import ICAmodalOptions
+from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.recall import Recall, RecallOptions
 from unocclude.networks import device_for
 from unocclude.perception import caption

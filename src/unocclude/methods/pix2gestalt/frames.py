@@ -10,7 +10,7 @@ import torch
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
 from unocclude.methods.framing import around, squeezed
-from unocclude.methods.pix2gestalt.method import Pix2GestaltOptions
+from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
 from unocclude.methods.samples import Sample, composed, nothing
 from unocclude.methods.shown import Shown, object_boxes, tensor

@@ -11,7 +11,7 @@ from unocclude.methods.base import Setting
 from unocclude.methods.framing import around
 from unocclude.methods.samples import Sample, composed, nothing
 from unocclude.methods.shown import Shown, object_boxes, off_white
-from unocclude.methods.tgvac.method import TGVACOptions
+from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
 from unocclude.scene import Scene

@@ -1,0 +1,38 @@
+"""Options of Diffusion-VAS."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from unocclude.methods.base import MethodOptions
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 on the canvas, ends exclusive."""
+
+
+class DiffusionVASOptions(MethodOptions):
+    conditioning_order: Literal["aligned", "parity"] = Field(
+        "aligned", description="parity: as the published code conditions its network, quirks and all"
+    )
+    framing: Literal["object", "squeeze"] = Field(
+        "object", description="object: a crop around it, aspect kept; squeeze: the whole frame, as published"
+    )
+    pixels: int = Field(256 * 512, ge=64 * 64, description="pixels of the picture that the networks see")
+    steps: int = Field(25, ge=1, le=1000, description="denoising steps")
+    guidance: float = Field(1.5, ge=0, le=20, description="scale of classifier-free guidance, off up to 1")
+    window: int = Field(25, ge=1, description="frames that are denoised together")
+    overlap: int = Field(8, ge=0, description="frames by which windows overlap")
+    depth: Literal["auto", "anything", "layers"] = Field(
+        "auto",
+        description="anything: Depth Anything V2; layers: what lies in front, by recall's evidence; auto: the former "
+        "where its weights are",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the networks; auto: fp16 on a GPU, else fp32"
+    )
+    compile: bool = Field(False, description="compile the networks first: minutes once, then faster steps")
+    boxes: Path | None = Field(
+        None,
+        description="JSON list of the object's amodal box in every frame, [x0, y0, x1, y1]: each is cropped to it",
+    )

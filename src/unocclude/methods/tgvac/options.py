@@ -1,0 +1,19 @@
+"""Options of TGVAC."""
+
+from pydantic import Field
+
+from unocclude.methods.base import MethodOptions
+
+
+class TGVACOptions(MethodOptions):
+    description: str = Field("", description="what the whole object is, in words, as in 'a red striped ball'")
+    text: bool = Field(True, description="false: the description is left out (table 3)")
+    motion: bool = Field(True, description="false: frame by frame, without the motion modules (table 3)")
+    window: int = Field(0, ge=0, description="frames that the network sees together, 0: as it was trained")
+    stride: int = Field(
+        4, ge=1, description="frames by which windows are apart (table 4); as window: no temporal diffusion (table 3)"
+    )
+    together: int = Field(1, ge=1, description="windows a call of the network; more are faster on a GPU")
+    steps: int = Field(30, ge=1, le=1000, description="denoising steps")
+    guidance: float = Field(7.5, ge=0, le=50, description="scale of classifier-free guidance by the words, off at 1")
+    side: int = Field(0, ge=0, le=2048, description="pixels of the square picture's side, 0: as it was trained")
