@@ -392,14 +392,13 @@ def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
         "order": lambda picture, masks, query: np.eye(len(masks)) * query,
     }
     assert networks.published("cpu") == Perception()  # no weights are here
-    monkeypatch.setattr(networks, "CHECKPOINTS", {id: None for id, _, _ in networks.WHERE.values()})
     monkeypatch.setattr(networks, "have", lambda id: True)
     where = {}
-    for question, (id, _, settings) in networks.WHERE.items():
+    for question, (ids, _, settings) in networks.WHERE.items():
         module = ModuleType(f"stand_in_{question}")
         module.Network = network(answers[question])
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        where[question] = (id, f"{module.__name__}:Network", settings)
+        where[question] = (ids, f"{module.__name__}:Network", settings)
     monkeypatch.setattr(networks, "WHERE", where)
     networks._network.cache_clear()
     perception = networks.published("cpu")

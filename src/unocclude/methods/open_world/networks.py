@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from unocclude.methods.open_world.sight import Perception
-from unocclude.weights import CHECKPOINTS, have
+from unocclude.weights import have
 
-WHERE: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "tags": ("ram-plus", "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
-    "ground": ("grounding-dino-tiny", "unocclude.perception.ground:GroundingDino", {}),
-    "segment": ("sam-vit-huge", "unocclude.perception.sam:Sam", {}),
-    "choose": ("clip-vit-base-patch32", "unocclude.perception.tags:TagChoice", {}),
-    "order": ("instaorder-od", "unocclude.perception.order:InstaOrder", {}),
+WHERE: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
+    "tags": (("ram-plus",), "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
+    "ground": (("grounding-dino-tiny",), "unocclude.perception.ground:GroundingDino", {}),
+    "segment": (("sam-vit-huge",), "unocclude.perception.sam:Sam", {}),
+    "choose": (("clip-vit-base-patch32",), "unocclude.perception.tags:TagChoice", {}),
+    "order": (("instaorder-od", "depth-anything-v2-large"), "unocclude.perception.order:best", {}),
 }
-"""For each question its checkpoint, its class, and how the published code sets it."""
+"""For each question its checkpoints, of which one is enough, its class, and how the published code sets it. Without
+InstaOrder, depth orders."""
 
 
 @lru_cache(maxsize=len(WHERE))
@@ -51,8 +52,7 @@ def published(device: str) -> Perception:
         return np.asarray(_network("order", device)(image, masks, query))
 
     def here(question: str) -> bool:
-        id, _, _ = WHERE[question]
-        return id in CHECKPOINTS and have(id)
+        return any(map(have, WHERE[question][0]))
 
     return Perception(
         tags=tags if here("tags") else None,
