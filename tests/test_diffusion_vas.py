@@ -1,11 +1,13 @@
 """Diffusion-VAS behind the contract, on tiny checkpoints in the published format."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from generative_cases import arrays, assert_seeds_decide, assert_seen_stays
 from PIL import Image
 from small_clip import make
 
@@ -53,10 +55,6 @@ def complete(world, weights, frames=None, visible=None, **options):
     )
 
 
-def arrays(result):
-    return np.stack(list(result.amodal_masks)), np.stack(list(result.rgba)), np.stack(list(result.provenance))
-
-
 def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights):
     """A plain version of the published demo, at 128x64, with the layers' order for depth."""
     size = (128, 64)
@@ -91,24 +89,11 @@ def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights):
 
 
 def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):
-    amodal, rgba, provenance = arrays(complete(world, weights))
-    visible = np.stack(world.visible)
-    assert (amodal | visible == amodal).all()
-    assert set(np.unique(provenance[amodal & ~visible])) <= {3} and (provenance[visible] == 1).all()
-    opaque = visible & (rgba[..., 3] == 255)
-    assert np.array_equal(rgba[opaque][:, :3], np.stack(world.frames)[opaque])
-    assert opaque.sum() > 0.5 * visible.sum()
+    assert_seen_stays(world, complete(world, weights))
 
 
 def test_a_seed_decides_and_hypotheses_are_seeds(world, weights):
-    first, again = (arrays(complete(world, weights, seed=3)) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    several = complete(world, weights, seed=2, hypotheses=2)
-    assert np.array_equal(arrays(several.hypotheses[1])[1], first[1])
-    assert np.array_equal(arrays(several.hypotheses[0])[1], arrays(complete(world, weights, seed=2))[1])
-    disagreement = cv2.imread(str(several.folder / "disagreement" / "00002.png"), 0)
-    masks = [h.amodal_masks[2] for h in several.hypotheses]
-    assert np.array_equal(disagreement == 255, masks[0] ^ masks[1])
+    assert_seeds_decide(partial(complete, world, weights))
 
 
 def test_windows_reach_over_long_clips(world, weights):

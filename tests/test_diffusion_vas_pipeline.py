@@ -16,7 +16,7 @@ from tiny_diffusion_vas import UNET, conditions, drawn, shapes_of, write_checkpo
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.conditioning import Aligned, Parity  # noqa: E402
-from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
+from unocclude.methods.diffusion_vas.pipeline import PerFrame, embedded  # noqa: E402
 
 torch.set_num_threads(1)
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -103,7 +103,7 @@ def test_denoising_is_the_papers_equations(pipe, scale):
             torch.cat([pipe.vae.encode(clip[0, i : i + 1] + 0.02 * eps[i]).latent_dist.mode() for i in range(count)])
             for clip, eps in ((first, noise[0]), (second, noise[1]))
         ]
-        rows = pipe._embed(first[0])
+        rows = embedded(pipe.image_encoder, pipe.feature_extractor, first[0], torch.device("cpu"))
     pipe.scheduler.set_timesteps(steps)
     sigmas = pipe.scheduler.sigmas.double()
     z = torch.randn(1, count, 4, 4, 8, generator=generator).double() * math.sqrt(float(sigmas[0]) ** 2 + 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generative_cases import arrays
 from PIL import Image
 from small_clip import make, run
 
@@ -70,10 +71,6 @@ def passed():
 @pytest.fixture(scope="module")
 def of_passed(weights, passed):
     return complete(weights, passed.frames, passed.visible, steps=1)
-
-
-def arrays(result):
-    return np.stack(list(result.amodal_masks)), np.stack(list(result.rgba)), np.stack(list(result.provenance))
 
 
 def report(result):

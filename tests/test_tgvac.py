@@ -1,8 +1,10 @@
 """TGVAC behind the contract, on a tiny checkpoint in the published format."""
 
-import cv2
+from functools import partial
+
 import numpy as np
 import pytest
+from generative_cases import arrays, assert_seeds_decide, assert_seen_stays
 from small_clip import make
 
 import unocclude
@@ -46,10 +48,6 @@ def complete(world, weights, frames=None, visible=None, **options):
     )
 
 
-def arrays(result):
-    return np.stack(list(result.amodal_masks)), np.stack(list(result.rgba)), np.stack(list(result.provenance))
-
-
 def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights):
     pipe = TGVACPipeline.from_pretrained(weights)
     pipe.set_progress_bar_config(disable=True)
@@ -77,24 +75,11 @@ def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights):
 
 
 def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):
-    amodal, rgba, provenance = arrays(complete(world, weights))
-    visible = np.stack(world.visible)
-    assert (amodal | visible == amodal).all()
-    assert set(np.unique(provenance[amodal & ~visible])) <= {3} and (provenance[visible] == 1).all()
-    opaque = visible & (rgba[..., 3] == 255)
-    assert np.array_equal(rgba[opaque][:, :3], np.stack(world.frames)[opaque])
-    assert opaque.sum() > 0.5 * visible.sum()
+    assert_seen_stays(world, complete(world, weights))
 
 
 def test_a_seed_decides_and_hypotheses_are_seeds(world, weights):
-    first, again = (arrays(complete(world, weights, seed=3)) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    several = complete(world, weights, seed=2, hypotheses=2)
-    assert np.array_equal(arrays(several.hypotheses[1])[1], first[1])
-    assert np.array_equal(arrays(several.hypotheses[0])[1], arrays(complete(world, weights, seed=2))[1])
-    disagreement = cv2.imread(str(several.folder / "disagreement" / "00002.png"), 0)
-    masks = [h.amodal_masks[2] for h in several.hypotheses]
-    assert np.array_equal(disagreement == 255, masks[0] ^ masks[1])
+    assert_seeds_decide(partial(complete, world, weights))
 
 
 def test_the_switches_of_tables_3_and_4(world, weights):

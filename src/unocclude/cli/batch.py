@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.complete import known_methods
 
 
 def run(
@@ -20,23 +19,12 @@ def run(
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="Gets a folder an object.")],
-    method: Annotated[
-        str,
-        typer.Option("--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods),
-    ] = "recall",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; may be repeated."),
-    ] = None,
-    pad: Annotated[
-        float | None,
-        typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")] = 0,
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
-    weights: Annotated[
-        str | None, typer.Option("--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some.")
-    ] = None,
+    method: shared.MethodName = "recall",
+    settings: shared.Settings = None,
+    pad: shared.PadOrData = None,
+    seed: shared.Seed = 0,
+    device: shared.Device = "auto",
+    weights: shared.Weights = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many objects.")] = None,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,

@@ -31,7 +31,7 @@ def run(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="The first N clips of each data set only.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")] = 0,
+    seed: shared.Seed = 0,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,

@@ -8,13 +8,6 @@ import typer
 from unocclude.cli import options as shared
 
 
-def known_methods(incomplete: str) -> list[str]:
-    """Names for shell completion."""
-    from unocclude.methods import WHERE
-
-    return [name for name in WHERE if name.startswith(incomplete)]
-
-
 def run(
     input: shared.Input,
     out: shared.Out,
@@ -28,28 +21,16 @@ def run(
         Path | None,
         typer.Option("--occluders", metavar="PATH", help="Masks of what is known to be in front; formats of --masks."),
     ] = None,
-    method: Annotated[
-        str,
-        typer.Option("--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods),
-    ] = "recall",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; may be repeated."),
-    ] = None,
+    method: shared.MethodName = "recall",
+    settings: shared.Settings = None,
     hypotheses: Annotated[
         int,
         typer.Option("--hypotheses", metavar="K", help="How many samples to draw, from a method that can."),
     ] = 1,
-    pad: Annotated[
-        float,
-        typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side."),
-    ] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")] = 0,
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some."),
-    ] = None,
+    pad: shared.Pad = 0.0,
+    seed: shared.Seed = 0,
+    device: shared.Device = "auto",
+    weights: shared.Weights = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,

@@ -47,6 +47,33 @@ ObjectId = Annotated[
     int | None,
     typer.Option("--object-id", metavar="K", help="Which object of --masks that hold several (DAVIS palette)."),
 ]
+
+
+def known_methods(incomplete: str) -> list[str]:
+    """Names for shell completion."""
+    from unocclude.methods import WHERE
+
+    return [name for name in WHERE if name.startswith(incomplete)]
+
+
+MethodName = Annotated[
+    str,
+    typer.Option("--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; may be repeated."),
+]
+_PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side.")
+Pad = Annotated[float, _PAD]
+PadOrData = Annotated[float | None, _PAD]
+"""None: as far as the data set says."""
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run of the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT, if this tool made it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing unless something fails.")]

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 on the canvas, ends exclusive."""
 WIDEST = 2.0
 """No picture is shown longer than this many times its shorter side."""
 
@@ -57,7 +59,7 @@ def squeezed(canvas: tuple[int, int], size: tuple[int, int]) -> Framing:
 
 
 def around(
-    boxes: Iterable[tuple[float, float, float, float]],
+    boxes: Iterable[Box],
     canvas: tuple[int, int],
     pixels: int,
     margin: float = 0.5,

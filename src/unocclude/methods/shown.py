@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unocclude.completion import Frames
-from unocclude.methods.framing import Framing
+from unocclude.methods.framing import Box, Framing
 from unocclude.scene import Scene
 
 if TYPE_CHECKING:
     import torch
 
-Box = tuple[float, float, float, float]
 WHITE = 255
 NEARLY_WHITE = 0.9
 """Of an object on white, a pixel is object where one of its channels, 0 to 1, is less."""

@@ -186,6 +186,19 @@ def reading(folder: Path, what: str) -> Iterator[None]:
         raise InputError(f"{folder} does not hold a {what}: {reason}") from error
 
 
+def precision_on(device: str) -> torch.dtype:
+    """What networks run in on a device: half precision on a GPU."""
+    return torch.float16 if device.startswith("cuda") else torch.float32
+
+
+def placed(pipeline: Any, device: str) -> Any:
+    """A diffusers pipeline, ready to run: it shows no bar, and on a GPU its parts wait in main memory in turn."""
+    pipeline.set_progress_bar_config(disable=True)
+    if device.startswith("cuda"):
+        pipeline.enable_model_cpu_offload()
+    return pipeline
+
+
 def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:
     """A model of class `kind` of transformers or diffusers from a folder in its format, for inference; in half
     precision where the folder holds that alone (`.fp16`).

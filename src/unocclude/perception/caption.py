@@ -22,12 +22,11 @@ class Captioner:
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         folder = checkpoints.find(weights, DEFAULT)
         self.device = device_for("captioning", device, transformers=True, extra="diffusion")
-        import torch
         from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
 
-        from unocclude.networks.loading import load_pretrained, reading
+        from unocclude.networks.loading import load_pretrained, precision_on, reading
 
-        half = torch.float16 if self.device.startswith("cuda") else torch.float32
+        half = precision_on(self.device)
         model = load_pretrained(Blip2ForConditionalGeneration, folder, "BLIP-2", dtype=half)
         with reading(folder, "BLIP-2"):
             # the processor read as a whole would ask for torchvision

@@ -48,18 +48,17 @@ class Lisa:
         self.device = device_for("LISA", device, transformers=True, extra="diffusion")
         if not (folder / "tokenizer.json").is_file() and importlib.util.find_spec("sentencepiece") is None:
             raise InputError(f"{folder}/tokenizer.model needs sentencepiece; install it with pip install sentencepiece")
-        import torch
         from transformers import CLIPImageProcessorPil, LlamaTokenizer
 
         from unocclude.networks.lisa import load
-        from unocclude.networks.loading import reading
+        from unocclude.networks.loading import precision_on, reading
 
         with reading(folder, "LISA"):
             self.tokenizer = LlamaTokenizer.from_pretrained(folder, local_files_only=True)
         known = self.tokenizer.get_vocab()
         if lacking := [token for token in (SEG, START, END) if token not in known]:
             raise InputError(f"{folder} does not hold a LISA: its tokenizer lacks {lacking[0]}")
-        self.dtype = torch.float16 if self.device.startswith("cuda") else torch.float32
+        self.dtype = precision_on(self.device)
         self.network = load(folder, self.dtype).to(self.device)
         side = self.network.tower.config.image_size
         self.eye = CLIPImageProcessorPil(

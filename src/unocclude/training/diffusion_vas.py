@@ -12,12 +12,12 @@ from pydantic import Field
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas.checkpoint import read_parts
 from unocclude.methods.diffusion_vas.parts import small_parts
-from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame
+from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
 from unocclude.methods.shown import off_white
 from unocclude.networks.widened import widened
 from unocclude.training import judge, recipe, views
-from unocclude.training.recipe import Batch, Progress
+from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
 
 FOLDER = "pipeline"
@@ -59,16 +59,13 @@ class RegressionOptions(MaskDepthOptions):
     regression: bool = True
 
 
-class VAS(recipe.Recipe):
+class VAS(views.OnClips):
     """A denoiser of latents under EDM's preconditioning (Karras et al. 2022, table 1; equation 1)."""
 
     options: VASOptions
     first: str
     """The first condition and what it is that is learnt, fields of `Views`."""
     target: str
-
-    def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = views.Clips(self.options, workers, progress)
 
     def network(self) -> torch.nn.Module:
         options = self.options
@@ -152,11 +149,12 @@ class VAS(recipe.Recipe):
 
     def _embed(self, clips: torch.Tensor) -> torch.Tensor:
         """(N, F, D) CLIP embeddings of the frames."""
-        self.parts["image_encoder"].to(clips.device)
-        return self._pipeline(None)._embed(clips.flatten(0, 1)).to(clips.device).unflatten(0, clips.shape[:2])
+        encoder = self.parts["image_encoder"].to(clips.device)
+        found = embedded(encoder, self.parts["feature_extractor"], clips.flatten(0, 1), clips.device)
+        return found.to(clips.device).unflatten(0, clips.shape[:2])
 
-    def _pipeline(self, network: torch.nn.Module | None) -> DiffusionVASPipeline:
-        pipeline = DiffusionVASPipeline(**self.parts | {"unet": network or self.parts["unet"]})
+    def _pipeline(self, network: torch.nn.Module) -> DiffusionVASPipeline:
+        pipeline = DiffusionVASPipeline(**self.parts | {"unet": network})
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 

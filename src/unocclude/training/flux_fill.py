@@ -20,7 +20,7 @@ from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
 from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
 from unocclude.methods.shown import WHITE, tensor
 from unocclude.training import judge, recipe, views
-from unocclude.training.recipe import Batch, Progress
+from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
 
 FOLDER = "pipeline"
@@ -43,16 +43,13 @@ class FluxFillOptions(recipe.Options, views.ClipOptions):
     sampled: int = Field(12, ge=1, description="denoising steps in evaluation")
 
 
-class FluxFill(recipe.Recipe):
+class FluxFill(views.OnClips):
     """Learns from clips with truth what the method asks of the generator, on grounds of all kinds."""
 
     name = "flux-fill"
     summary = "a mini Fill model for IC-Amodal: in-context completion at the size of sprites"
     Options = FluxFillOptions
     options: FluxFillOptions
-
-    def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = views.Clips(self.options, workers, progress)
 
     def network(self) -> torch.nn.Module:
         options = self.options

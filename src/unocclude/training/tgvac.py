@@ -17,7 +17,7 @@ from unocclude.methods.tgvac.parts import small_parts
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
 from unocclude.networks.widened import widened
 from unocclude.training import judge, recipe, views
-from unocclude.training.recipe import Batch, Progress
+from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
 
 FOLDER = "pipeline"
@@ -54,16 +54,13 @@ class MotionOptions(TGVACOptions):
     heads: int = Field(8, ge=1, description="heads of the motion modules")
 
 
-class Frame(recipe.Recipe):
+class Frame(views.OnClips):
     """Phase 1 (equation 2): every frame is a sample of its own, with a time of its own."""
 
     name = "tgvac-frame"
     summary = "TGVAC, phase 1: the visible object and words to the whole object, frame by frame"
     Options: ClassVar[type[recipe.Options]] = FrameOptions
     options: Any
-
-    def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = views.Clips(self.options, workers, progress)
 
     def network(self) -> torch.nn.Module:
         options = self.options

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.training import recipe, views
-from unocclude.training.recipe import Batch, Progress
+from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
 
 FOLDER = "vae"
@@ -25,7 +25,7 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
-class VAE(recipe.Recipe):
+class VAE(views.OnClips):
     """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
     objects on white, masks and depth alike, since methods encode all of these."""
 
@@ -33,9 +33,6 @@ class VAE(recipe.Recipe):
     summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
     Options = VAEOptions
     options: VAEOptions
-
-    def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = views.Clips(self.options, workers, progress)
 
     def network(self) -> torch.nn.Module:
         levels = len(self.options.widths)

@@ -11,7 +11,7 @@ from transformers import VideoMAEConfig, VideoMAEForPreTraining
 from unocclude.errors import InputError
 from unocclude.networks.loading import load_pretrained
 from unocclude.training import judge, recipe, views
-from unocclude.training.recipe import Batch, Progress
+from unocclude.training.recipe import Batch
 
 FOLDER = "videomae"
 
@@ -25,14 +25,11 @@ class VideoMAEOptions(recipe.Options, views.ClipOptions):
     layers: int = Field(4, ge=1, description="layers of the encoder, where there is no base")
 
 
-class VideoMAE(recipe.Recipe):
+class VideoMAE(views.OnClips):
     name = "videomae"
     summary = "VideoMAE, supervised: visible masks to amodal masks in one step (baseline of Diffusion-VAS)"
     Options = VideoMAEOptions
     options: VideoMAEOptions
-
-    def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = views.Clips(self.options, workers, progress)
 
     def network(self) -> torch.nn.Module:
         options = self.options

@@ -13,12 +13,12 @@ from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import Framing, around
-from unocclude.methods.shown import WHITE, Shown, tensor, whole_box
+from unocclude.methods.shown import WHITE, Shown, object_boxes, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training import captions
 from unocclude.training.cache import cached
-from unocclude.training.recipe import Progress
+from unocclude.training.recipe import Progress, Recipe
 from unocclude.training.sources import Source
 
 
@@ -96,8 +96,7 @@ class View:
                 Framing(whole_box(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
                 for i in range(len(world))
             ]
-        boxes = [tuple(scene.track.boxes[i]) for i in range(len(world)) if scene.track.areas[i]]
-        return [around(boxes, canvas, 0, size=self.size)] * len(world)
+        return [around(object_boxes(scene, range(len(world))), canvas, 0, size=self.size)] * len(world)
 
 
 class ClipOptions(BaseModel):
@@ -151,6 +150,13 @@ class Clips:
         chosen = np.minimum(start + step * np.arange(count), len(clip) - 1)
         part = clip.part(chosen)
         return part.mirrored() if rng.uniform() < 0.5 else part
+
+
+class OnClips(Recipe):
+    """A recipe whose data is clips with truth."""
+
+    def prepare(self, workers: int, progress: Progress) -> None:
+        self.clips = Clips(self.options, workers, progress)
 
 
 def pictures(clip: np.ndarray) -> torch.Tensor:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.diffusion_vas.options import Box, DiffusionVASOptions
+from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
+from unocclude.methods.framing import Box
 from unocclude.methods.published import Published
 from unocclude.scene import Scene
 

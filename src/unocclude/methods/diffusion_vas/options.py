@@ -7,9 +7,6 @@ from pydantic import Field
 
 from unocclude.methods.base import MethodOptions
 
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 on the canvas, ends exclusive."""
-
 
 class DiffusionVASOptions(MethodOptions):
     conditioning_order: Literal["aligned", "parity"] = Field(

@@ -200,7 +200,9 @@ class DiffusionVASPipeline(DiffusionPipeline):
         for start in range(0, len(frames), ENCODED):
             part = [frames[i] for i in range(start, min(start + ENCODED, len(frames)))]
             if embed:
-                embeddings.append(self._embed(torch.stack(part)))
+                embeddings.append(
+                    embedded(self.image_encoder, self.feature_extractor, torch.stack(part), self._execution_device)
+                )
             seen = torch.stack([how.frame(frame) for frame in part])
             # a frame at a time, the generator gives the same numbers as for all of them at once
             noise = torch.cat([randn_tensor((1, *seen.shape[1:]), generator=generator) for _ in part])
@@ -209,18 +211,6 @@ class DiffusionVASPipeline(DiffusionPipeline):
         if upcast:
             self.vae.to(torch.float16)
         return torch.cat(latents)[None], torch.cat(embeddings) if embed else None
-
-    def _embed(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, D) CLIP image embeddings of (n, 3, H, W) in [-1, 1]; resized as Stable Video Diffusion does."""
-        side = self.image_encoder.config.image_size
-        mean, std = (
-            torch.tensor(getattr(self.feature_extractor, name)).view(1, 3, 1, 1) for name in ("image_mean", "image_std")
-        )
-        pixels = ((_resize_with_antialiasing(images, (side, side)) + 1) / 2 - mean) / std
-        embeddings: torch.Tensor = self.image_encoder(
-            pixels.to(self._execution_device, self.image_encoder.dtype)
-        ).image_embeds.cpu()
-        return embeddings
 
     def _check(self, conditions: Sequence[torch.Tensor]) -> None:
         expected = self.unet.config.in_channels // LATENTS - 1
@@ -234,3 +224,15 @@ class DiffusionVASPipeline(DiffusionPipeline):
             raise InputError(
                 f"{shape[1]} frames of {shape[4]}x{shape[3]}: at least one frame, sides divisible by {self.factor}"
             )
+
+
+def embedded(encoder: Any, extractor: Any, images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """(n, D) CLIP image embeddings, on the CPU, of (n, 3, H, W) in [-1, 1]; resized as Stable Video Diffusion does.
+    extractor: whose mean and deviation are used; device: where the encoder runs."""
+    side = encoder.config.image_size
+    mean, std = (
+        torch.tensor(getattr(extractor, name)).view(1, 3, 1, 1).to(images) for name in ("image_mean", "image_std")
+    )
+    pixels = ((_resize_with_antialiasing(images, (side, side)) + 1) / 2 - mean) / std
+    found: torch.Tensor = encoder(pixels.to(device, encoder.dtype)).image_embeds.cpu()
+    return found

@@ -1,6 +1,6 @@
 """The two stages on a shot of any length and size: amodal masks (section 3.2, 3.3), then content (section 3.4)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,13 @@ from unocclude.completion import FrameResult, Frames
 from unocclude.errors import InputError
 from unocclude.methods.base import Setting
 from unocclude.methods.diffusion_vas.conditioning import order
-from unocclude.methods.diffusion_vas.options import Box, DiffusionVASOptions
+from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
-from unocclude.methods.framing import Framing, around, squeezed
+from unocclude.methods.framing import Box, Framing, around, squeezed
 from unocclude.methods.samples import Sample, composed, nothing
 from unocclude.methods.shown import Shown, object_boxes, tensor, whole_box
 from unocclude.networks import device_for
+from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
 
 SEGMENTATION, COMPLETION, DEPTH = "amodal-segmentation", "content-completion", "depth"
@@ -39,17 +40,12 @@ class Stages:
         self.depth_weights = self._depth_weights(folder / DEPTH)
 
     def _pipeline(self, folder: Path) -> DiffusionVASPipeline:
-        cuda = self.device.startswith("cuda")
-        precision = self.options.precision
-        if precision == "auto":
-            precision = "fp16" if cuda else "fp32"
-        pipeline = DiffusionVASPipeline.from_pretrained(folder, PRECISIONS[precision])
-        pipeline.set_progress_bar_config(disable=True)
+        precision = PRECISIONS.get(self.options.precision, precision_on(self.device))
+        pipeline = DiffusionVASPipeline.from_pretrained(folder, precision)
         if self.options.compile:
             pipeline.unet.compile()
-        if cuda:
-            pipeline.enable_model_cpu_offload()
-        return pipeline
+        ready: DiffusionVASPipeline = placed(pipeline, self.device)
+        return ready
 
     def _depth_weights(self, folder: Path) -> Path | None:
         there = (folder / "config.json").is_file()
@@ -64,13 +60,13 @@ class Stages:
             yield from nothing(scene, shot)
             return
         frames = Shown(scene, shot, self._framings(shot))
-        samples = [self._sample(frames, self.setting.seed + k) for k in range(self.setting.hypotheses)]
+        depth = scene.depth(shot, self.depth_weights, self.setting.device)  # of all hypotheses: a network's is dear
+        samples = [self._sample(frames, depth, self.setting.seed + k) for k in range(self.setting.hypotheses)]
         yield from composed(scene, shot, samples)
 
-    def _sample(self, shown: "Shown", seed: int) -> Iterator[Sample]:
+    def _sample(self, shown: Shown, depth: Callable[[int], np.ndarray], seed: int) -> Iterator[Sample]:
         """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, one draw of each stage."""
         generator = torch.Generator().manual_seed(seed)
-        depth = self.scene.depth(shown.shot, self.depth_weights, self.setting.device)
         latents = self._denoise(
             self.segmentation, [shown.all(shown.mask), shown.all(lambda k: shown.depth(depth, k))], generator
         )

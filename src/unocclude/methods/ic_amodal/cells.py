@@ -7,6 +7,7 @@ import numpy as np
 
 from unocclude.completion import RECALLED, FrameResult
 from unocclude.methods.framing import Framing, around
+from unocclude.methods.shown import object_boxes
 from unocclude.scene import Scene
 
 GROUNDS = {"black": 0, "white": 255, "grey": 127}
@@ -102,10 +103,10 @@ def silhouette(completed: np.ndarray, known: np.ndarray, hole: np.ndarray, groun
 def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:
     """The part of the canvas that holds the object in all frames of the shot, visible or expected; as many pixels as a
     square of `side`, sides multiples of `token`."""
-    (x, y), evidence, track = scene.offset, scene.evidence, scene.track
-    seen = [track.boxes[i] + (x, y, x, y) for i in shot if track.areas[i]]
+    evidence = scene.evidence
     expected = [evidence.trajectory.boxes[i] / evidence.work.scale for i in shot]
-    boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in [*seen, *expected] if np.isfinite(a)]
+    boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in expected if np.isfinite(a)]
+    boxes += object_boxes(scene, shot)
     return around(boxes, (scene.width, scene.height), max(side, token) ** 2, multiple=token)
 
 

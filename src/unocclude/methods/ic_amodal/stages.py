@@ -19,6 +19,7 @@ from unocclude.methods.ic_amodal.generator import Generator, Job
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.recall import Recall, RecallOptions
+from unocclude.methods.samples import nothing
 from unocclude.networks import device_for
 from unocclude.perception import caption
 from unocclude.scene import Scene
@@ -71,10 +72,7 @@ class Stages:
         """The shot's frames from `start` on, in order; those before are not worked out."""
         wanted = range(max(shot.start, start), shot.stop)
         if not any(self.scene.track.areas[i] for i in shot):
-            for i in wanted:
-                image = self.scene.frame(i)
-                nothing = np.zeros(image.shape[:2], bool)
-                yield compose(i, image, nothing, nothing, image, nothing)
+            yield from nothing(self.scene, wanted)
             return
         cells = Cells(self.scene, shot, self.options.cell, self.generator.side, self.options.ground)
         seeds = range(self.setting.seed, self.setting.seed + self.setting.hypotheses)

@@ -98,11 +98,11 @@ def load_pipeline(folder: Path, device: str) -> Any:
     import torch
     from diffusers.utils import logging
 
-    from unocclude.networks.loading import load_pretrained, reading
+    from unocclude.networks.loading import load_pretrained, precision_on, reading
 
     index = read_index(folder)
     kind = _pipeline_class(folder, index["_class_name"])
-    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    dtype = precision_on(device)
     parts = {}
     for name, where in index.items():
         if isinstance(where, list) and where[0]:

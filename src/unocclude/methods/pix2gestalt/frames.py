@@ -9,12 +9,13 @@ import torch
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
-from unocclude.methods.framing import around, squeezed
+from unocclude.methods.framing import Box, around, squeezed
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
 from unocclude.methods.samples import Sample, composed, nothing
 from unocclude.methods.shown import Shown, object_boxes, tensor
 from unocclude.networks import device_for
+from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
 
 
@@ -24,11 +25,9 @@ class Frames:
     def __init__(self, scene: Scene, folder: Path, options: Pix2GestaltOptions, setting: Setting):
         self.scene, self.options, self.setting = scene, options, setting
         device = device_for("pix2gestalt", setting.device)
-        half = torch.float16 if device.startswith("cuda") else torch.float32
-        self.pipeline = Pix2GestaltPipeline.from_pretrained(folder, half)
-        self.pipeline.set_progress_bar_config(disable=True)
-        if device.startswith("cuda"):
-            self.pipeline.enable_model_cpu_offload()
+        self.pipeline: Pix2GestaltPipeline = placed(
+            Pix2GestaltPipeline.from_pretrained(folder, precision_on(device)), device
+        )
 
     def complete(self, i: int) -> Iterator[FrameResult]:
         """Frame i alone; where nothing of the object is seen, nothing is known of it."""
@@ -39,7 +38,7 @@ class Frames:
         else:
             yield from nothing(self.scene, frame)
 
-    def _sample(self, i: int, boxes: list[tuple[float, float, float, float]], seed: int) -> Sample:
+    def _sample(self, i: int, boxes: list[Box], seed: int) -> Sample:
         options, canvas = self.options, (self.scene.width, self.scene.height)
         size = (options.side, options.side)
         framing = squeezed(canvas, size) if options.framing == "squeeze" else around(boxes, canvas, 0, size=size)

@@ -11,11 +11,11 @@ from torch.nn import functional
 from transformers import CLIPVisionModelWithProjection
 
 from unocclude.methods.pix2gestalt.checkpoint import read_parts
+from unocclude.perception.prepare import CLIP
 
 LATENTS = 4
 SCALE = 0.18215
 """Of the latents that are denoised; those of image and mask are taken as they are."""
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 class Pix2GestaltPipeline(DiffusionPipeline):
@@ -78,7 +78,7 @@ class Pix2GestaltPipeline(DiffusionPipeline):
         """(1, D) CLIP embedding, projected; resized without antialiasing, corners on corners, as published."""
         side = self.image_encoder.config.image_size
         small = functional.interpolate(image, (side, side), mode="bicubic", align_corners=True) / 2 + 0.5
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in CLIP)
         encoder: Any = self.image_encoder
         embedded: torch.Tensor = encoder(((small - mean) / std).to(self._execution_device, encoder.dtype)).image_embeds
         return embedded

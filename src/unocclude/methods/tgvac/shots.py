@@ -14,6 +14,7 @@ from unocclude.methods.shown import Shown, object_boxes, off_white
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
+from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
 
 
@@ -23,11 +24,8 @@ class Shots:
     def __init__(self, scene: Scene, folder: Path, options: TGVACOptions, setting: Setting):
         self.scene, self.options, self.setting = scene, options, setting
         device = device_for("tgvac", setting.device)
-        half = torch.float16 if device.startswith("cuda") else torch.float32
-        self.pipeline = TGVACPipeline.from_pretrained(folder, half, options.motion)
-        self.pipeline.set_progress_bar_config(disable=True)
-        if device.startswith("cuda"):
-            self.pipeline.enable_model_cpu_offload()
+        pipeline = TGVACPipeline.from_pretrained(folder, precision_on(device), options.motion)
+        self.pipeline: TGVACPipeline = placed(pipeline, device)
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """The shot's frames, in order."""
