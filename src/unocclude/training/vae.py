@@ -1,7 +1,7 @@
 """Small VAEs of pictures and masks, such as diffusion methods work in the latents of."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
 
 FOLDER = "vae"
+Kind = Literal["frames", "objects", "wholes", "visible", "amodal", "depth"]
 
 
 class VAEOptions(recipe.Options, views.ClipOptions):
@@ -22,12 +23,15 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
     temporal: bool = Field(True, description="decodes clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)")
     layers: int = Field(1, ge=1, description="residual blocks a level")
+    kinds: list[Kind] = Field(
+        ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="the pictures that it learns"
+    )
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
 class VAE(views.OnClips):
     """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
-    objects on white, masks and depth alike, since methods encode all of these."""
+    objects on white, masks and depth alike, since methods encode all of these, or those of them that one method needs."""
 
     name = "vae"
     summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
@@ -52,7 +56,11 @@ class VAE(views.OnClips):
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        return {"clips": torch.stack([views.pictures(_any(self.clips.draw(rng), rng)) for _ in range(size)])}
+        return {"clips": torch.stack([views.pictures(self._any(self.clips.draw(rng), rng)) for _ in range(size)])}
+
+    def _any(self, clip: Views, rng: np.random.Generator) -> np.ndarray:
+        chosen: np.ndarray = getattr(clip, self.options.kinds[int(rng.integers(len(self.options.kinds)))])
+        return chosen
 
     def through(self, network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
         """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
@@ -76,7 +84,7 @@ class VAE(views.OnClips):
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
         """PSNR (dB) of each kind of picture through the VAE and back."""
         figures = {}
-        for kind in KINDS:
+        for kind in self.options.kinds:
             errors = []
             for clip in self.clips.held[:24]:
                 pictures = views.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
@@ -89,7 +97,7 @@ class VAE(views.OnClips):
     def picture(self, network: torch.nn.Module) -> np.ndarray:
         rows = []
         for clip in self.clips.held[:4]:
-            for kind in KINDS:
+            for kind in self.options.kinds:
                 pictures = views.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1]
                 rows += [views.sheet(pictures[0]), views.sheet(decoded[0])]
@@ -103,16 +111,9 @@ class VAE(views.OnClips):
             latents = [
                 vae.encode(views.pictures(getattr(clip, kind)).to(device)).latent_dist.mode()
                 for clip in self.clips.held[:16]
-                for kind in KINDS
+                for kind in self.options.kinds
             ]
         vae.register_to_config(scaling_factor=round(1 / float(torch.cat(latents).std()), 5))
         vae.save_pretrained(folder / FOLDER)
         return [folder / FOLDER]
 
-
-KINDS = ("frames", "objects", "wholes", "amodal", "depth")
-
-
-def _any(clip: Views, rng: np.random.Generator) -> np.ndarray:
-    chosen: np.ndarray = getattr(clip, KINDS[int(rng.integers(len(KINDS)))])
-    return chosen
