@@ -31,7 +31,7 @@ class VAEOptions(recipe.Options, views.ClipOptions):
 
 class VAE(views.OnClips):
     """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
-    objects on white, masks and depth alike, since methods encode all of these, or those of them that one method needs."""
+    objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one of them needs."""
 
     name = "vae"
     summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
