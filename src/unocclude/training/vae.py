@@ -31,7 +31,7 @@ class VAEOptions(recipe.Options, views.ClipOptions):
 
 class VAE(views.OnClips):
     """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
-    objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one of them needs."""
+    objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one needs."""
 
     name = "vae"
     summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
@@ -116,4 +116,3 @@ class VAE(views.OnClips):
         vae.register_to_config(scaling_factor=round(1 / float(torch.cat(latents).std()), 5))
         vae.save_pretrained(folder / FOLDER)
         return [folder / FOLDER]
-
