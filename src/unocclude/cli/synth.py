@@ -1,7 +1,6 @@
 """`unocclude synth`: make clips with exact truth."""
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +74,6 @@ def run(
     OUT gets 00000/, 00001/ ... in the GT layout (or 00000.tar ... with --shards), and synth.json with statistics last.
     The same seed gives the same clips, whatever the number of workers.
     """
-    pixels = _size(size)
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
             raise InputError(f"--sheet {sheet}: give a name that ends in .png")
@@ -87,10 +85,10 @@ def run(
     from unocclude.cli.progress import show_progress
     from unocclude.synthesis import statistics
     from unocclude.synthesis.dataset import SHARD, make_dataset, rows
-    from unocclude.synthesis.recipes import prepare_recipe
+    from unocclude.synthesis.recipes import prepare_recipe, read_size
     from unocclude.synthesis.sheet import write_sheet
 
-    recipe = prepare_recipe(kind, seed, frames, pixels, sources, weights)
+    recipe = prepare_recipe(kind, seed, frames, read_size(size) if size else None, sources, weights)
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
             recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,
@@ -101,12 +99,3 @@ def run(
     if not quiet:
         typer.echo(statistics.as_text(info["statistics"]))
         typer.echo(out)
-
-
-def _size(value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
-    if not match or min(map(int, match.groups())) < 16:
-        raise InputError(f"--size {value}: expected WIDTHxHEIGHT in pixels, 16x16 or more, as in 256x256")
-    return int(match[1]), int(match[2])

@@ -1,5 +1,6 @@
 """The kinds of generated data: what a clip of each is made from, by number and seed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -43,6 +44,14 @@ class Recipe:
     def make(self, index: int) -> list[World]:
         """The worlds of clip `index`: one, or one an object of the scene (`worlds`)."""
         return MAKERS[self.kind](self, index, clip_seed(self.seed, index))
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels of "WIDTHxHEIGHT"; raises InputError."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or min(map(int, match.groups())) < 16:
+        raise InputError(f"size {text}: expected WIDTHxHEIGHT in pixels, 16x16 or more, as in 256x256")
+    return int(match[1]), int(match[2])
 
 
 def prepare_recipe(

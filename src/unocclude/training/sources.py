@@ -13,7 +13,7 @@ import numpy as np
 from unocclude.datasets import open_dataset
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
-from unocclude.synthesis.recipes import prepare_recipe
+from unocclude.synthesis.recipes import prepare_recipe, read_size
 from unocclude.synthesis.shards import read_picture, read_shard
 from unocclude.synthesis.world import World
 
@@ -61,11 +61,11 @@ def _recipe(spec: str) -> tuple[Any, int]:
         raise InputError(f"{spec}: no option {min(unknown)}; there are {', '.join(sorted(known))}")
     try:
         count, seed, frames = (int(options.get(name, 0)) for name in ("count", "seed", "frames"))
-        size = tuple(int(side) for side in options["size"].split("x")) if "size" in options else None
     except ValueError:
-        raise InputError(f"{spec}: count, seed and frames are numbers, size is WIDTHxHEIGHT") from None
-    if count < 1 or (size is not None and len(size) != 2):
-        raise InputError(f"{spec}: give count=N, 1 or more, and size=WIDTHxHEIGHT if any")
+        raise InputError(f"{spec}: count, seed and frames are numbers") from None
+    if count < 1:
+        raise InputError(f"{spec}: give count=N, 1 or more")
+    size = read_size(options["size"]) if "size" in options else None
     sources = Path(options["sources"]) if "sources" in options else None
     return prepare_recipe(kind, seed, frames or None, size, sources), count
 
