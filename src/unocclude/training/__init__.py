@@ -18,6 +18,7 @@ RECIPES = {
     "tgvac-frame": "unocclude.training.tgvac:Frame",
     "tgvac-motion": "unocclude.training.tgvac:Motion",
     "vae": "unocclude.training.vae:VAE",
+    "cogvideox": "unocclude.training.cogvideox:CogVideoX",
     "flux-fill": "unocclude.training.flux_fill:FluxFill",
     "vas-mask": "unocclude.training.diffusion_vas:Mask",
     "vas-mask-depth": "unocclude.training.diffusion_vas:MaskDepth",
