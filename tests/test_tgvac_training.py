@@ -18,21 +18,16 @@ pytest.importorskip("diffusers")
 from diffusers import AutoencoderKL  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from tiny_tgvac import write_checkpoint  # noqa: E402
+from training_cases import SPRITES, check_resumed, config, quiet, train  # noqa: E402
 
 from unocclude import training  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.parts import tokenizer  # noqa: E402
 from unocclude.training import captions, tgvac, views  # noqa: E402
-from unocclude.training.run import run_training  # noqa: E402
 from unocclude.training.sources import Source  # noqa: E402
 
 torch.set_num_threads(1)
-SPRITES = "synth:sprites?count=3&seed=5&frames=5&size=48x48"
 STATE = "diffusion_pytorch_model.safetensors"
-
-
-def quiet(stage, done, total):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -44,33 +39,6 @@ def vae(tmp_path_factory):
         block_out_channels=(32, 32), layers_per_block=1,
     ).save_pretrained(folder)  # fmt: skip
     return folder
-
-
-def config(folder, recipe, loop):
-    """A TOML file of two tables."""
-    tables = {"recipe": {"train": [SPRITES], "validation": [SPRITES], "cache": str(folder / "cache"), "size": [32, 32],
-                         "frames": 3, "held": 2, **recipe},
-              "loop": {"steps": 2, "batch": 2, "warmup": 1, "workers": 0, "threads": 1, "ema": 0.5, "log_every": 1,
-                       "save_every": 1, "evaluate_every": 2, **loop}}  # fmt: skip
-    text = "".join(f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items())
-                   for name, table in tables.items())  # fmt: skip
-    folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(text)
-    return folder / "config.toml"
-
-
-def train(name, folder, recipe, loop, stop=None):
-    """Train; `stop`: kill the run after so many steps and go on with it."""
-    file = config(folder, recipe, loop)
-
-    def progress(stage, done, total):
-        if stage == "training" and stop is not None and done > stop:
-            raise KeyboardInterrupt
-
-    if stop:
-        with pytest.raises(KeyboardInterrupt):
-            run_training(name, file, folder / "out", resume=False, overwrite=False, progress=progress)
-    return run_training(name, file, folder / "out", resume=True, overwrite=False, progress=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +110,7 @@ def test_phase_2_trains_the_motion_modules_alone(phase1, tmp_path):
     weights = torch.load(sorted((tmp_path / "out" / "checkpoints").iterdir())[-1] / "custom_checkpoint_1.pkl")
     for name, value in load_file(phase1 / "unet" / STATE).items():
         assert torch.equal(weights[f"module.{name}"], value), name
-    assert TGVACPipeline.from_pretrained(after).length == 3
+    assert TGVACPipeline.from_pretrained(after).length == 4
 
 
 def test_what_the_network_predicts_goes_from_phase_to_phase(vae, tmp_path):
@@ -156,14 +124,8 @@ def test_what_the_network_predicts_goes_from_phase_to_phase(vae, tmp_path):
 @pytest.mark.parametrize("name", ["tgvac-frame", "tgvac-motion"])
 def test_a_resumed_run_has_the_same_losses_and_weights(name, vae, phase1, tmp_path):
     recipe = {"vae": str(vae), "widths": [32, 32]} if name == "tgvac-frame" else {"base": str(phase1), "heads": 4}
-    for part, stop in (("whole", None), ("parts", 2)):
-        train(name, tmp_path / part, recipe | {"sampled": 1}, {"steps": 4}, stop)
-    logs = [(tmp_path / part / "out" / "log.jsonl").read_text().splitlines() for part in ("whole", "parts")]
-    losses = [[json.loads(line)["loss"] for line in log] for log in logs]
-    assert losses[0] == losses[1] and len(losses[0]) == 4
-    kind = "motion" if name == "tgvac-motion" else "unet"
-    files = [(tmp_path / part / "out/pipeline" / kind / STATE).read_bytes() for part in ("whole", "parts")]
-    assert files[0] == files[1]
+    written = f"pipeline/{'motion' if name == 'tgvac-motion' else 'unet'}/{STATE}"
+    check_resumed(name, tmp_path, recipe | {"sampled": 1}, written)
 
 
 def test_it_begins_with_stable_diffusion(tmp_path):

@@ -4,16 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from test_tgvac_training import SPRITES, config, quiet
 
 from unocclude import InputError
 from unocclude.cli import main
-from unocclude.training.run import run_training
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 diffusers = pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
+from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 from transformers import T5Config, T5EncoderModel, T5Tokenizer  # noqa: E402
 
 from unocclude.training import cogvideox  # noqa: E402
@@ -117,24 +116,10 @@ def test_the_loss_is_that_of_the_published_training(base, monkeypatch):
 
 
 def test_a_resumed_run_has_the_same_losses_and_what_it_wrote_can_be_gone_on_from(base, tmp_path):
-    for part, stop in (("whole", None), ("parts", 1)):
-        folder = tmp_path / part
-        file = config(folder, {"base": str(base), "frames": 5, "sampled": 1, "held": 1}, {"steps": 3})
-
-        def progress(stage, done, total, stop=stop):
-            if stage == "training" and stop is not None and done > stop:
-                raise KeyboardInterrupt
-
-        if stop:
-            with pytest.raises(KeyboardInterrupt):
-                run_training("cogvideox", file, folder / "out", resume=False, overwrite=False, progress=progress)
-        done = run_training("cogvideox", file, folder / "out", resume=True, overwrite=False, progress=quiet)
-        assert {"miou", "psnr_hidden"} <= done["figures"].keys()
-    logs = [(tmp_path / part / "out/log.jsonl").read_text().splitlines() for part in ("whole", "parts")]
-    losses = [[json.loads(line)["loss"] for line in log] for log in logs]
-    assert losses[0] == losses[1] and len(losses[0]) == 3
-    written = tmp_path / "whole" / "out" / "pipeline"
-    assert (written / STATE).read_bytes() == (tmp_path / "parts/out/pipeline" / STATE).read_bytes()
+    options = {"base": str(base), "frames": 5, "sampled": 1, "held": 1}
+    out = check_resumed("cogvideox", tmp_path, options, f"pipeline/{STATE}")
+    assert {"miou", "psnr_hidden"} <= json.loads((out / "train.json").read_text())["figures"].keys()
+    written = out / "pipeline"
     state = load_file(written / STATE)["patch_embed.proj.weight"]
     assert state.shape[1] == 12 and state[:, 4:].any(), "the new inputs were not trained"
     again = recipe_of(written).network()

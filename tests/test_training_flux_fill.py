@@ -10,6 +10,8 @@ pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
+from training_cases import quiet  # noqa: E402
+
 import unocclude  # noqa: E402
 from unocclude import InputError, training  # noqa: E402
 from unocclude.clip import Clip  # noqa: E402
@@ -21,10 +23,6 @@ from unocclude.training.views import Views  # noqa: E402
 
 torch.set_num_threads(1)
 SOURCE = "synth:worlds?count=2&seed=3&frames=4&size=64x48"
-
-
-def quiet(stage, done, total):
-    pass
 
 
 def views(seed=0, frames=4, size=(32, 32)):

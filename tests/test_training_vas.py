@@ -15,6 +15,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("diffusers")
 from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel  # noqa: E402
 from tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
+from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
 from unocclude import training  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
@@ -25,11 +26,7 @@ from unocclude.training.loop import LoopOptions  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
 torch.set_num_threads(1)
-SPRITES = "synth:sprites?count=3&seed=5&frames=5&size=48x48"
-
-
-def quiet(stage, done, total):
-    pass
+STATE = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +37,6 @@ def vae(tmp_path_factory):
         down_block_types=("DownEncoderBlock2D",) * 2, block_out_channels=(32, 32), layers_per_block=1
     ).save_pretrained(folder)
     return folder
-
-
-def config(folder, recipe, loop):
-    """A TOML file of two tables."""
-    tables = {"recipe": {"train": [SPRITES], "validation": [SPRITES], "cache": str(folder / "cache"), "size": [32, 32],
-                         "frames": 4, "held": 2, **recipe},
-              "loop": {"steps": 2, "batch": 2, "warmup": 1, "workers": 0, "threads": 1, "ema": 0.5, "log_every": 1,
-                       "save_every": 1, "evaluate_every": 2, **loop}}  # fmt: skip
-    text = "".join(f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items())
-                   for name, table in tables.items())  # fmt: skip
-    (folder / "config.toml").write_text(text)
-    return folder / "config.toml"
 
 
 def test_the_loss_is_edms():
@@ -134,27 +119,15 @@ def test_every_recipe_runs_and_what_it_writes_is_a_pipeline(name, recipe, vae, t
     assert (tmp_path / "out" / "samples" / "0000002.png").is_file()
 
 
-def test_a_resumed_run_has_the_same_losses_and_weights(vae, tmp_path):
-    folders = []
-    for name, stop in (("whole", None), ("parts", 2)):
-        folder = tmp_path / name
-        folder.mkdir()
-        file = config(folder, {"vae": str(vae), "widths": [32, 32], "sampled": 1}, {"steps": 4})
-
-        def progress(stage, done, total, stop=stop):
-            if stage == "training" and stop is not None and done > stop:
-                raise KeyboardInterrupt
-
-        arguments = {"overwrite": False, "progress": progress}
-        if stop:
-            with pytest.raises(KeyboardInterrupt):
-                run_training("vas-mask", file, folder / "out", resume=False, **arguments)
-        run_training("vas-mask", file, folder / "out", resume=True, **arguments | {"progress": quiet})
-        folders.append(folder / "out")
-    logs = [[json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()] for folder in folders]
-    assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]] and len(logs[0]) == 4
-    files = [(folder / "pipeline/unet/diffusion_pytorch_model.safetensors").read_bytes() for folder in folders]
-    assert files[0] == files[1]
+@pytest.mark.parametrize(
+    ("name", "recipe", "written"),
+    [("vas-mask", {}, f"pipeline/unet/{STATE}"), ("vas-mask-depth", {}, f"pipeline/unet/{STATE}"),
+     ("vas-content", {}, f"pipeline/unet/{STATE}"), ("vas-one-stage", {}, f"pipeline/unet/{STATE}"),
+     ("3d-unet", {}, f"pipeline/unet/{STATE}"), ("vae", {}, f"vae/{STATE}")],
+)  # fmt: skip
+def test_a_resumed_run_has_the_same_losses_and_weights(name, recipe, written, vae, tmp_path):
+    more = {} if name == "vae" else {"vae": str(vae), "sampled": 1}
+    check_resumed(name, tmp_path, {**more, "widths": [32, 32], **recipe}, written)
 
 
 def test_stages_begin_with_each_other_and_with_published_folders(vae, tmp_path):
