@@ -11,6 +11,7 @@ from pydantic import Field
 
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas.checkpoint import read_parts
+from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
 from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
@@ -44,6 +45,7 @@ class VASOptions(recipe.Options, views.ClipOptions):
     dropout: float = Field(0.1, ge=0, lt=1 / 3, description="rate at which conditions are left out")
     regression: bool = Field(False, description="one step from the conditions, no noise (baseline 3D-UNet)")
     sampled: int = Field(10, ge=1, description="denoising steps in evaluation")
+    threshold: int = Field(THRESHOLD, ge=0, lt=765, description="in evaluation: " + THRESHOLD_SAYS)
 
 
 class MaskDepthOptions(VASOptions):
@@ -229,7 +231,7 @@ class Mask(VAS):
     first, target = "visible", "amodal"
 
     def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.mask_figures(clip, object_pixels(answer))
+        return judge.mask_figures(clip, object_pixels(answer, self.options.threshold))
 
 
 class MaskDepth(Mask):

@@ -7,6 +7,12 @@ from pydantic import Field
 
 from unocclude.methods.base import MethodOptions
 
+THRESHOLD = 600
+THRESHOLD_SAYS = (
+    "a pixel is object where its three channels, 0 to 255, sum to more; 600 as published (section A.1), 382 is middle "
+    "grey, which suits a VAE whose edges are less sharp"
+)
+
 
 class DiffusionVASOptions(MethodOptions):
     conditioning_order: Literal["aligned", "parity"] = Field(
@@ -20,6 +26,7 @@ class DiffusionVASOptions(MethodOptions):
     guidance: float = Field(1.5, ge=0, le=20, description="scale of classifier-free guidance, off up to 1")
     window: int = Field(25, ge=1, description="frames that are denoised together")
     overlap: int = Field(8, ge=0, description="frames by which windows overlap")
+    threshold: int = Field(THRESHOLD, ge=0, lt=765, description=THRESHOLD_SAYS)
     depth: Literal["auto", "anything", "layers"] = Field(
         "auto",
         description="anything: Depth Anything V2; layers: what lies in front, by recall's evidence; auto: the former "

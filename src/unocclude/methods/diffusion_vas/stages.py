@@ -20,8 +20,6 @@ from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
 
 SEGMENTATION, COMPLETION, DEPTH = "amodal-segmentation", "content-completion", "depth"
-THRESHOLD = 600
-"""A pixel is object where its three channels, 0 to 255, sum to more (section A.1)."""
 FPS, MOTION, NOISE = 8, 127, 0.02
 MULTIPLE = 64
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -97,7 +95,7 @@ class Stages:
     def _masks(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
         """(h, w) bool, a frame each."""
         for chunk in self.segmentation.decode(latents):
-            yield from object_pixels(chunk.numpy())
+            yield from object_pixels(chunk.numpy(), self.options.threshold)
 
     def _framings(self, shot: range) -> list[Framing]:
         scene, canvas = self.scene, (self.scene.width, self.scene.height)
@@ -110,7 +108,7 @@ class Stages:
         return [around(object_boxes(scene, shot), canvas, self.options.pixels, multiple=MULTIPLE)] * len(shot)
 
 
-def object_pixels(frames: np.ndarray) -> np.ndarray:
+def object_pixels(frames: np.ndarray, threshold: int) -> np.ndarray:
     """(F, h, w) bool of decoded masks (F, h, w, 3) in [0, 1]."""
-    found: np.ndarray = (255 * frames).round().sum(-1) > THRESHOLD
+    found: np.ndarray = (255 * frames).round().sum(-1) > threshold
     return found
