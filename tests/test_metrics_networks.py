@@ -431,6 +431,8 @@ def test_find_weights(tmp_path, monkeypatch, home):
     assert weights.find(tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"neither a folder nor a known checkpoint.*lpips-alex"):
         weights.find(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no mini checkpoint ships"):
+        weights.find("mini", "tgvac")
     with pytest.raises(InputError, match="is incomplete"):
         weights.find(tmp_path, "lpips-alex")
     # a checkpoint of several parts, as the diffusion methods will have

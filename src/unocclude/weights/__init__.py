@@ -38,6 +38,11 @@ def find(id_or_dir: str | Path, need: str | None = None) -> Path:
         CHECKPOINTS[str(id_or_dir)].check(folder)
     else:
         folder = Path(id_or_dir).expanduser()
+        if id_or_dir == "mini" and not folder.is_dir():
+            raise InputError(
+                "weights mini: no mini checkpoint ships, since none was trained that beats convex-r; `unocclude train` "
+                "makes one, docs/training.md says how"
+            )
         if not folder.is_dir():
             known = ", ".join(CHECKPOINTS)
             raise InputError(f"weights {id_or_dir}: neither a folder nor a known checkpoint; known are {known}")
