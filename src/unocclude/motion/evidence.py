@@ -44,6 +44,10 @@ class Evidence:
         """Rows and columns in which frame i's object is looked for, at working resolution."""
         return self.trajectory.window(i, MARGIN)
 
+    def picture(self, i: int) -> np.ndarray:
+        """(h, w, 3) uint8 RGB: the frame at working resolution, slightly blurred."""
+        return self.shown[i][..., :3]
+
     def _labels(self, i: int) -> np.ndarray:
         """(h, w) uint8 labels of frame i's window; FOREIGN outside the picture."""
         work, window = self.work, self.window(i)

@@ -17,6 +17,7 @@ class UNet(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, numbers: int = 0, widths: Sequence[int] = (32, 64, 96, 128)):
         super().__init__()
+        self.inputs = inputs
         pairs = list(pairwise(widths))
         self.first = nn.Conv2d(4 * inputs, widths[0], 3, 1, 1)
         self.numbers = nn.Linear(numbers, widths[0]) if numbers else None

@@ -1,6 +1,8 @@
-"""The shape prior of `recall`: which pixels around its visible part an object covers, from its masks over time."""
+"""The shape prior of `recall`: which pixels around its visible part an object covers, from its masks over time and the
+picture."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +34,7 @@ class ShapeOptions(recipe.Options):
     validation: list[str] = Field(description="the same, for evaluation: other seeds, other classes")
     without: list[str] = Field([], description="classes that training never sees")
     cache: str = Field("cache", description="folder of studied clips")
+    picture: bool = Field(True, description="false: the network sees masks alone")
     limit: int = Field(160, ge=1, description="clips of each validation source")
 
 
@@ -40,7 +43,7 @@ class ShapePrior(recipe.Recipe):
     amodal mask, with a low-rank factor of their covariance (Monteiro et al. 2020, stochastic segmentation networks)."""
 
     name = "shape-prior"
-    summary = "recall's shape prior: masks over time to whole silhouettes"
+    summary = "recall's shape prior: masks over time and a picture to a whole silhouette"
     Options = ShapeOptions
     options: ShapeOptions
 
@@ -49,14 +52,19 @@ class ShapePrior(recipe.Recipe):
         self._clips: list[Path] = []
         for spec in self.options.train:
             source = Source(spec, tuple(self.options.without))
-            self._clips += cached(source, cache, "clips", Study(source), workers, progress)
+            self._clips += cached(source, cache, "studied", Study(source), workers, progress)
         self._held = {
-            spec: cached(Source(spec), cache, "clips", Study(Source(spec)), workers, progress)[: self.options.limit]
+            spec: cached(Source(spec), cache, "studied", Study(Source(spec)), workers, progress)[: self.options.limit]
             for spec in self.options.validation
         }
 
+    @property
+    def planes(self) -> int:
+        """How many of a view's planes the network sees: the picture's are the last."""
+        return views.PLANES if self.options.picture else views.PLANES - views.PICTURE
+
     def network(self) -> torch.nn.Module:
-        return UNet(views.PLANES, 1 + RANK, views.NUMBERS)
+        return UNet(self.planes, 1 + RANK, views.NUMBERS)
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
@@ -66,7 +74,7 @@ class ShapePrior(recipe.Recipe):
             samples += [sample for _ in range(GROUP) if (sample := draw(clip, rng)) is not None]
         planes, numbers, target, weight = (np.stack(part) for part in zip(*samples[:size], strict=True))
         return {
-            "planes": torch.from_numpy(planes), "numbers": torch.from_numpy(numbers),
+            "planes": torch.from_numpy(planes[:, : self.planes]), "numbers": torch.from_numpy(numbers),
             "target": torch.from_numpy(target), "weight": torch.from_numpy(weight),
         }  # fmt: skip
 
@@ -111,7 +119,7 @@ class ShapePrior(recipe.Recipe):
         return np.vstack(rows) if rows else np.zeros((1, 1, 3), np.uint8)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        example = (torch.zeros(1, views.PLANES, views.SIDE, views.SIDE), torch.zeros(1, views.NUMBERS))
+        example = (torch.zeros(1, self.planes, views.SIDE, views.SIDE), torch.zeros(1, views.NUMBERS))
         return [write_onnx(network, example, ("planes", "numbers"), ("logits",), folder / FILE)]
 
 
@@ -132,7 +140,7 @@ def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     if sample is None:
         return None
     planes, numbers, target = sample
-    said = planes[5:]
+    said = planes[5 : -views.PICTURE]
     fate = rng.uniform(size=4)
     if fate[0] < 0.05:  # an image, or a clip that is all hidden but for this frame
         said[:], numbers[:] = 0, 0
@@ -144,6 +152,7 @@ def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
         np.maximum(said, 0, out=said)
     if fate[2] < 0.3:
         planes[0] = _mistaken(planes[0], rng)
+    planes[-views.PICTURE :] = _recoloured(planes[-views.PICTURE :], rng)
     if fate[3] < 0.5:
         planes, target = planes[..., ::-1].copy(), target[..., ::-1].copy()
     return planes, numbers, target, _weight(planes, target)
@@ -187,6 +196,22 @@ def _mistaken(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
+def _recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A (3, S, S) picture in -1..1 as another camera gives it: other light, other colours, noise; often none."""
+    fate = rng.uniform(size=4)
+    if fate[0] < 0.35:  # textures are not the world's: masks alone must do, too
+        return np.zeros_like(picture)
+    if fate[1] < 0.15:
+        picture = np.repeat(picture.mean(0, keepdims=True), 3, 0)
+    if fate[2] < 0.3:
+        picture = picture[rng.permutation(3)]
+    gain, lift = np.exp(rng.normal(0, [0.25, 0.1, 0.1, 0.1])), rng.normal(0, 0.15)
+    picture = np.clip(picture * gain[0] * gain[1:, None, None] + lift, -1, 1)
+    if fate[3] < 0.3:
+        picture = picture + rng.normal(0, rng.uniform(0, 0.12), picture.shape)
+    return picture.astype(np.float32)
+
+
 def _dice(share: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     both = (share * target).flatten(1).sum(1)
     return 1 - (2 * both + 1) / (share.flatten(1).sum(1) + target.flatten(1).sum(1) + 1)
@@ -207,10 +232,10 @@ def _likelihood(
 
 
 @torch.inference_mode()
-def _answer(network: torch.nn.Module, planes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """(N, 1 + RANK, S, S) float32 of a stack of samples."""
+def _answer(network: Any, planes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """(N, 1 + RANK, S, S) float32 of a stack of samples, of whose planes the network sees the first."""
     device = next(network.parameters()).device
-    answer = network(torch.from_numpy(planes).to(device), torch.from_numpy(numbers).to(device))
+    answer = network(torch.from_numpy(planes[:, : network.inputs]).to(device), torch.from_numpy(numbers).to(device))
     return np.asarray(answer.float().cpu().numpy())
 
 

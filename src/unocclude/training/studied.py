@@ -1,5 +1,5 @@
-"""Clips with truth, studied once: visible and amodal masks and occlusion labels at working resolution, kept on disk, so
-that training draws many samples from each."""
+"""Clips with truth, studied once: pictures, visible and amodal masks and occlusion labels at working resolution, kept
+on disk, so that training draws many samples from each."""
 
 import io
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import cv2
 import numpy as np
 
 from unocclude.clip import Clip
@@ -26,9 +27,10 @@ PAD = 0.25
 
 @dataclass(frozen=True)
 class Studied:
-    """visible, amodal (T, H, W) bool; labels (T, H, W) uint8, unknown outside the window; offset (x, y) of the frame
-    on the canvas. All at working resolution."""
+    """pictures: T JPEG files (read with `picture`); visible, amodal (T, H, W) bool; labels (T, H, W) uint8, unknown
+    outside the window; offset (x, y) of the frame on the canvas. All at working resolution."""
 
+    pictures: list[bytes]
     visible: np.ndarray
     amodal: np.ndarray
     labels: np.ndarray
@@ -40,7 +42,12 @@ class Studied:
     def every(self, step: int, start: int = 0) -> "Studied":
         """Every so many frames of it: the same object, faster."""
         part = slice(start, None, step)
-        return Studied(self.visible[part], self.amodal[part], self.labels[part], self.offset)
+        return Studied(self.pictures[part], self.visible[part], self.amodal[part], self.labels[part], self.offset)
+
+    def picture(self, i: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        read = cv2.imdecode(np.frombuffer(self.pictures[i], np.uint8), cv2.IMREAD_COLOR)
+        return cv2.cvtColor(cast(np.ndarray, read), cv2.COLOR_BGR2RGB)
 
     @cached_property
     def sight(self) -> Sight:
@@ -56,6 +63,7 @@ class Studied:
         windows = [trajectory.window(i, MARGIN) for i in shot]
         return Sight(
             trajectory,
+            self.picture,
             lambda i: cast(np.ndarray, self.visible[i]),
             lambda i: cast(np.ndarray, self.labels[i][windows[i]]),
             lambda i: windows[i],
@@ -93,7 +101,12 @@ def study(
     offset = (round(scene.offset[0] * work.scale), round(scene.offset[1] * work.scale))
     seen = np.array([work.visible[i] for i in range(len(frames))])
     whole = np.array([work.shrink(np.asarray(mask)) for mask in amodal]) | seen
-    return Studied(seen, whole, labels, offset)
+    pictures = [_jpeg(evidence.picture(i)) for i in range(len(frames))]
+    return Studied(pictures, seen, whole, labels, offset)
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
 def study_world(world: World, cut: bool = False) -> Studied | None:
@@ -107,7 +120,9 @@ def packed(studied: Studied) -> bytes:
     visible, amodal = np.packbits(studied.visible), np.packbits(studied.amodal)
     labels = np.packbits(np.unpackbits(studied.labels[..., None], axis=-1, bitorder="little", count=2))
     np.savez(
-        buffer, shape=studied.visible.shape, offset=studied.offset, visible=visible, amodal=amodal, labels=labels
+        buffer, shape=studied.visible.shape, offset=studied.offset, visible=visible, amodal=amodal, labels=labels,
+        pictures=np.frombuffer(b"".join(studied.pictures), np.uint8),
+        ends=np.cumsum([len(picture) for picture in studied.pictures]),
     )  # fmt: skip
     return buffer.getvalue()
 
@@ -120,7 +135,9 @@ def load(path: Path) -> Studied:
         visible, amodal = (np.unpackbits(data[name], count=count).reshape(shape) > 0 for name in ("visible", "amodal"))
         labels = np.unpackbits(data["labels"], count=2 * count).reshape(*shape, 2)
         x, y = data["offset"].tolist()
-        return Studied(visible, amodal, labels[..., 0] + 2 * labels[..., 1], (x, y))
+        content, ends = data["pictures"].tobytes(), data["ends"].tolist()
+        pictures = [content[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+        return Studied(pictures, visible, amodal, labels[..., 0] + 2 * labels[..., 1], (x, y))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The shape prior at work: what a small network, trained on generated clips, makes of an object's masks over time."""
+"""The shape prior at work: what a small network, trained on generated clips, makes of an object's masks over
+time and of the picture."""
 
 import cv2
 import numpy as np
@@ -8,22 +9,27 @@ from unocclude.methods.recall.weights import session
 from unocclude.motion.camera import shift
 from unocclude.motion.evidence import Evidence
 
-FILE = "shape_prior.onnx"
+NETWORKS = {"shape_prior.onnx": views.PLANES, "shape_prior_masks.onnx": views.PLANES - views.PICTURE}
+"""Files, and how many of the planes each sees: all, or all but the picture."""
 NOWHERE = -6.0
 """Logit beyond the view."""
 
 
 class ShapePrior:
-    """Runs `weights/shape_prior.onnx` on frames of a scene; see the model card beside it.
+    """Runs the networks in `weights/` on frames of a scene; see the model card there.
 
-    The network gives, in a view of the frame (`views.place`), logits of the whole silhouette and the factors of their
+    Each gives, in a view of the frame (`views.place`), logits of the whole silhouette and the factors of their
     covariance: logits + factors . z, z normal, is a draw of the silhouette.
     """
 
     def __init__(self, evidence: Evidence):
         work = evidence.work
         self.sight = views.Sight(
-            evidence.trajectory, lambda i: work.visible[i], lambda i: evidence.labels[i], evidence.window
+            evidence.trajectory,
+            evidence.picture,
+            lambda i: work.visible[i],
+            lambda i: evidence.labels[i],
+            evidence.window,
         )
 
     def logits(self, i: int, draws: int = 0, seed: int = 0) -> np.ndarray | None:
@@ -38,11 +44,17 @@ class ShapePrior:
             return None
         view = views.place(box)
         planes, numbers = views.look(self.sight, i, view)
-        [[answer]] = [session(FILE).run(None, {"planes": planes[None], "numbers": numbers[None]})[0]]
-        maps = [answer[0]]
+        # seen in a mirror as well; the mean of two networks and two looks is better than any of them
+        both = np.stack([planes, planes[..., ::-1]])
+        answers = [
+            session(file).run(None, {"planes": both[:, :count], "numbers": np.stack([numbers, numbers])})[0]
+            for file, count in NETWORKS.items()
+        ]
+        answer = answers[0][0]
+        maps = [np.mean([(seen[0] + mirrored[0, :, ::-1]) / 2 for seen, mirrored in answers], axis=0)]
         for k in range(draws):
             normal = np.random.default_rng([seed, k]).normal(size=len(answer) - 1)
-            maps.append(answer[0] + np.tensordot(normal.astype(np.float32), answer[1:], 1))
+            maps.append(maps[0] + np.tensordot(normal.astype(np.float32), answer[1:], 1))
         into = (view @ shift(window[1].start, window[0].start))[:2]
         way = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return np.stack([

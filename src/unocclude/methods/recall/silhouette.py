@@ -38,9 +38,12 @@ SCORE_SCALE = 4.0
 AGE_SCALE = 12.0
 OWN = 2.0
 
-VOTES_WEIGHT, MOST_SURE, LEFT_TO_PRIOR = 0.5, 6.0, 0.3
-"""How much the votes' log odds count beside the prior's, which are cut at `MOST_SURE` and count `LEFT_TO_PRIOR` as much
-where the object is seen as large as ever, untouched."""
+FOR_WEIGHT, AGAINST_WEIGHT = 1.5, 0.5
+"""How much the votes' log odds count beside the prior's where they speak for the object, and where against it: in
+frames that do not show a part it may be hidden as well."""
+MOST_SURE, LEFT_TO_PRIOR = 6.0, 0.3
+"""The prior's log odds are cut at the first, and count the second as much where the object is seen as large as ever,
+untouched."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Voter:
         if logits is None:
             return [soft]
         votes = np.clip(soft, 0.02, 0.98)
-        votes = VOTES_WEIGHT * np.log(votes / (1 - votes))
+        votes = np.log(votes / (1 - votes))
+        votes *= np.where(votes > 0, FOR_WEIGHT, AGAINST_WEIGHT)
         weight = 1 - (1 - LEFT_TO_PRIOR) * self._whole(i)
         return [1 / (1 + np.exp(-(votes + weight * np.clip(said, -MOST_SURE, MOST_SURE)))) for said in logits]
 

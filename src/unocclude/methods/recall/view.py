@@ -1,5 +1,5 @@
-"""What the shape prior looks at: a square view of a frame around the object's expected box, and what other frames show,
-laid into it box to box."""
+"""What the shape prior looks at: a square view of a frame around the object's expected box, with its picture, and what
+other frames show, laid into it box to box."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ BEST = 3
 REACH = 24
 """Frames within which these are looked for."""
 CONTEXT = len(NEAR) + 2 * BEST
-PLANES = 5 + CONTEXT
+PICTURE = 3
+PLANES = 5 + CONTEXT + PICTURE
 """Of the frame itself: visible, foreign, background, still, canvas. Of every other frame what it says: 1 object, -1 not
-object, 0 nothing."""
+object, 0 nothing. Last the frame's picture, red, green and blue in -1..1."""
 NUMBERS = 2 * CONTEXT
 """Of every other frame its visible share of the whole, and its distance in time, in `REACH`."""
 
@@ -35,9 +36,10 @@ SAYS[[BACKGROUND, STILL]] = -1.0, -0.5
 @dataclass(frozen=True)
 class Sight:
     """What there is to look at, at working resolution: `visible(i)` (H, W) bool, `labels(i)` (h, w) uint8 of
-    `window(i)`, and the object's trajectory."""
+    `window(i)`, `picture(i)` (H, W, 3) uint8, and the object's trajectory."""
 
     trajectory: Trajectory
+    picture: Callable[[int], np.ndarray]
     visible: Callable[[int], np.ndarray]
     labels: Callable[[int], np.ndarray]
     window: Callable[[int], tuple[slice, slice]]
@@ -96,6 +98,7 @@ def look(sight: Sight, i: int, view: np.ndarray) -> tuple[np.ndarray, np.ndarray
         planes[5 + k] = _warp(said, motion)
         numbers[k] = min(1.0, float(trajectory.ratio[s]))
         numbers[CONTEXT + k] = np.clip((s - i) / REACH, -1, 1)
+    planes[-PICTURE:] = _warp(sight.picture(i)[window].astype(np.float32) / 127.5 - 1, into).transpose(2, 0, 1)
     return planes, numbers
 
 
@@ -107,6 +110,10 @@ def box_to_box(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _warp(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """(h, w) or (h, w, 3) float32 laid into the view; 0 beyond it."""
     if not image.size:
-        return np.zeros((SIDE, SIDE), np.float32)
+        return np.zeros((SIDE, SIDE, *image.shape[2:]), np.float32)
+    shrunk = 1 / float(np.sqrt(abs(np.linalg.det(motion[:2, :2]))))
+    if shrunk > 2:  # what falls between the view's pixels counts too
+        image = cv2.blur(image, (2 * int(shrunk / 2) + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
     return cv2.warpAffine(image, motion[:2], (SIDE, SIDE), flags=cv2.INTER_LINEAR)
