@@ -1,9 +1,9 @@
 """`recall`, the default method: the hidden part of an object is looked for in the frames that show it.
 
 Well-visible frames before and after are laid over the frame (`motion.align`), vote on the silhouette
-(`silhouette`) within what occlusion evidence leaves open (`motion.evidence`), and give their pixels (`appearance`). A
-small network, trained on generated clips, has a say as well (`prior`, on what `view` shows it). What no frame shows is
-inpainted from the object's own pixels. A single image has no other frames: `still`.
+(`silhouette`) within what occlusion evidence leaves open (`motion.evidence`), and give their pixels (`appearance`). Two
+small networks, trained on generated clips, have a say as well (`prior`, on what `view` shows them). What no frame shows
+is inpainted from the object's own pixels. A single image has no other frames: `still`.
 """
 
 from collections.abc import Iterator

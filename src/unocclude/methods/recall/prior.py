@@ -1,5 +1,5 @@
-"""The shape prior at work: what a small network, trained on generated clips, makes of an object's masks over
-time and of the picture."""
+"""The shape prior at work: what two small networks, trained on generated clips, make of an object's masks over time and
+of the picture."""
 
 import cv2
 import numpy as np
