@@ -2,6 +2,29 @@
 
 import cv2
 import numpy as np
+from small_clip import make
+
+import unocclude
+from unocclude.cli import main
+from unocclude.clip import Clip
+from unocclude.masks import MaskTrack
+from unocclude.methods import find
+from unocclude.methods.base import Setting
+from unocclude.scene import Scene
+
+
+def completes(method, small):
+    """`complete(world, weights, frames, visible, **options)` by a method whose options are `small` where not given."""
+
+    def complete(world, weights, frames=None, visible=None, **options):
+        kind = {key: options.pop(key) for key in ("seed", "hypotheses", "pad") if key in options}
+        clip = Clip.from_frames(world.frames if frames is None else frames)
+        track = MaskTrack.from_masks(world.visible if visible is None else visible)
+        return unocclude.complete(
+            clip, track, method=method, options=small | options, weights=str(weights), pictures=False, **kind
+        )
+
+    return complete
 
 
 def arrays(result):
@@ -30,3 +53,46 @@ def assert_seeds_decide(complete):
     disagreement = cv2.imread(str(several.folder / "disagreement" / "00002.png"), 0)
     masks = [h.amodal_masks[2] for h in several.hypotheses]
     assert np.array_equal(disagreement == 255, masks[0] ^ masks[1])
+
+
+def assert_short_portrait_and_hidden(complete, count):
+    """Odd sizes, portrait, a frame in which nothing is seen, one pixel of it."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (61, 37, 3), np.uint8) for _ in range(count + 1)]
+    visible = [np.zeros((61, 37), bool) for _ in range(count + 1)]
+    visible[0][0, 36] = True
+    result = complete(frames, visible)
+    assert len(result) == count + 1 and result.amodal_masks[0][0, 36]
+
+
+def assert_nothing_is_made_without_the_object(world, complete, monkeypatch):
+    """Of two shots the second does not show it."""
+    monkeypatch.setattr(Clip, "shots", property(lambda self: [range(3), range(3, 6)]))
+    visible = world.visible[:3] + [np.zeros((72, 96), bool)] * 3
+    result = complete(visible=visible)
+    assert all(not result.amodal_masks[i].any() for i in range(3, 6)) and result.amodal_masks[1].any()
+
+
+def assert_it_may_leave_the_frame(result):
+    """`result`: of a world of 96x72, with pad=0.25."""
+    assert result.info["canvas"] == {"width": 144, "height": 108, "offset": [24, 18]}
+    assert result.amodal_masks[0].shape == (108, 144)
+
+
+def assert_the_tail_is_the_same(world, whole, name, small, weights):
+    """Frames from 4 on, asked for alone, are those of the `whole` result."""
+    method = find(name)
+    scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
+    tail = method(method.Options(**small), Setting(weights=str(weights))).complete(scene, 4)
+    assert np.array_equal([result.rgba for result in tail], arrays(whole)[1][4:])
+
+
+def assert_it_says_what_to_put_where(method, parts, tmp_path, monkeypatch, capsys):
+    """Without weights: one line that names the parts, exit code 2, nothing written."""
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "none"))
+    clip = make(tmp_path / "clip")
+    args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
+    assert main([*args, "--method", method]) == 2
+    said = capsys.readouterr().err
+    assert all(part in said for part in parts) and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -7,9 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from generative_cases import arrays, assert_seeds_decide, assert_seen_stays
+from generative_cases import (
+    arrays,
+    assert_it_may_leave_the_frame,
+    assert_it_says_what_to_put_where,
+    assert_nothing_is_made_without_the_object,
+    assert_seeds_decide,
+    assert_seen_stays,
+    assert_short_portrait_and_hidden,
+    assert_the_tail_is_the_same,
+    completes,
+)
 from PIL import Image
-from small_clip import make
 
 import unocclude
 from unocclude import InputError
@@ -17,9 +26,6 @@ from unocclude.cli import main
 from unocclude.clip import Clip
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
-from unocclude.methods import find
-from unocclude.methods.base import Setting
-from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
@@ -46,13 +52,7 @@ def world():
     return rigid_world(4, "affine", 6, 96, 72, occluders=["pole"])
 
 
-def complete(world, weights, frames=None, visible=None, **options):
-    kind = {key: options.pop(key) for key in ("seed", "hypotheses", "pad") if key in options}
-    clip = Clip.from_frames(world.frames if frames is None else frames)
-    track = MaskTrack.from_masks(world.visible if visible is None else visible)
-    return unocclude.complete(
-        clip, track, method="diffusion-vas", options=SMALL | options, weights=str(weights), pictures=False, **kind
-    )
+complete = completes("diffusion-vas", SMALL)
 
 
 @pytest.mark.parametrize("threshold", [600, 382])
@@ -105,20 +105,11 @@ def test_windows_reach_over_long_clips(world, weights):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_short_portrait_and_hidden(world, weights, count):
-    """Odd sizes, portrait, a frame in which nothing is seen, one pixel of it."""
-    rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (61, 37, 3), np.uint8) for _ in range(count + 1)]
-    visible = [np.zeros((61, 37), bool) for _ in range(count + 1)]
-    visible[0][0, 36] = True
-    result = complete(world, weights, frames, visible)
-    assert len(result) == count + 1 and result.amodal_masks[0][0, 36]
+    assert_short_portrait_and_hidden(partial(complete, world, weights), count)
 
 
 def test_nothing_is_made_of_a_shot_without_the_object(world, weights, monkeypatch):
-    monkeypatch.setattr(Clip, "shots", property(lambda self: [range(3), range(3, 6)]))
-    visible = world.visible[:3] + [np.zeros((72, 96), bool)] * 3
-    result = complete(world, weights, visible=visible)
-    assert all(not result.amodal_masks[i].any() for i in range(3, 6)) and result.amodal_masks[1].any()
+    assert_nothing_is_made_without_the_object(world, partial(complete, world, weights), monkeypatch)
 
 
 def test_amodal_boxes_bound_the_object(world, weights, tmp_path):
@@ -143,19 +134,13 @@ def test_amodal_boxes_bound_the_object(world, weights, tmp_path):
 
 
 def test_on_a_larger_canvas_it_may_leave_the_frame(world, weights):
-    result = complete(world, weights, pad=0.25)
-    assert result.info["canvas"] == {"width": 144, "height": 108, "offset": [24, 18]}
-    assert result.amodal_masks[0].shape == (108, 144)
+    assert_it_may_leave_the_frame(complete(world, weights, pad=0.25))
 
 
 def test_without_weights_it_says_what_to_put_where(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "none"))
-    clip = make(tmp_path / "clip")
-    args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
-    assert main([*args, "--method", "diffusion-vas"]) == 2
-    said = capsys.readouterr().err
-    assert "amodal-segmentation" in said and "content-completion" in said and said.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert_it_says_what_to_put_where(
+        "diffusion-vas", ("amodal-segmentation", "content-completion"), tmp_path, monkeypatch, capsys
+    )
 
 
 def test_depth_anything_is_asked_for_where_it_is_absent(world, weights):
@@ -164,12 +149,7 @@ def test_depth_anything_is_asked_for_where_it_is_absent(world, weights):
 
 
 def test_starting_later_gives_the_same_tail(world, weights):
-    whole = arrays(complete(world, weights))[1]
-    method = find("diffusion-vas")
-    options = method.Options(**SMALL)
-    scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    tail = method(options, Setting(weights=str(weights))).complete(scene, 4)
-    assert np.array_equal([result.rgba for result in tail], whole[4:])
+    assert_the_tail_is_the_same(world, complete(world, weights), "diffusion-vas", SMALL, weights)
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ from torch.nn import functional
 from transformers import AutoTokenizer, T5EncoderModel
 
 from unocclude.errors import InputError
-from unocclude.methods.shown import off_white
 from unocclude.networks.loading import load_pretrained, quiet, reading
 from unocclude.networks.widened import wider
-from unocclude.training import judge, recipe, views
+from unocclude.training import recipe, views
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
+from unocclude.training.wholes import Wholes
 
 FOLDER = "pipeline"
 
@@ -31,7 +31,7 @@ class CogVideoXOptions(recipe.Options, views.ClipOptions):
     guidance: float = Field(6.0, ge=0, description="scale of guidance by the caption in evaluation")
 
 
-class CogVideoX(views.OnClips):
+class CogVideoX(Wholes):
     """Latents of the frames and of the visible masks stand beside the noisy ones; the new inputs begin at zero."""
 
     name = "cogvideox"
@@ -129,21 +129,6 @@ class CogVideoX(views.OnClips):
         self.pipeline.vae.to(device)
         decoded = self.pipeline.decode_latents(latents)[0].float().cpu()
         return (decoded / 2 + 0.5).clamp(0, 1).permute(1, 2, 3, 0)
-
-    def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        found = []
-        for clip in self.clips.held:
-            answer = self.answer(network, clip).numpy()
-            found.append(judge.mask_figures(clip, off_white(answer)) | judge.content_figures(clip, answer))
-        return judge.mean(found)
-
-    def picture(self, network: torch.nn.Module) -> np.ndarray:
-        """Three rows a clip: what is seen, what is to be learnt, and the answer."""
-        rows = []
-        for clip in self.clips.held[:6]:
-            answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
-            rows += [views.sheet(part) for part in (views.pictures(clip.objects), views.pictures(clip.wholes), answer)]
-        return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
         self.pipeline.register_modules(transformer=network)

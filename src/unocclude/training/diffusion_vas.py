@@ -15,9 +15,8 @@ from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
 from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
-from unocclude.methods.shown import off_white
 from unocclude.networks.widened import widened
-from unocclude.training import judge, recipe, views
+from unocclude.training import judge, recipe, views, wholes
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
 
@@ -270,4 +269,4 @@ class OneStage(Content):
     Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
 
     def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.mask_figures(clip, off_white(answer)) | judge.content_figures(clip, answer)
+        return wholes.figures(clip, answer)

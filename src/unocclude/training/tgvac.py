@@ -9,16 +9,16 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
-from unocclude.methods.shown import off_white
 from unocclude.methods.tgvac.checkpoint import read_parts, write_parts
 from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
 from unocclude.methods.tgvac.parts import small_parts
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
 from unocclude.networks.widened import widened
-from unocclude.training import judge, recipe, views
+from unocclude.training import recipe, views
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
+from unocclude.training.wholes import Wholes
 
 FOLDER = "pipeline"
 
@@ -54,7 +54,7 @@ class MotionOptions(TGVACOptions):
     heads: int = Field(8, ge=1, description="heads of the motion modules")
 
 
-class Frame(views.OnClips):
+class Frame(Wholes):
     """Phase 1 (equation 2): every frame is a sample of its own, with a time of its own."""
 
     name = "tgvac-frame"
@@ -130,21 +130,6 @@ class Frame(views.OnClips):
         ).frames  # fmt: skip
         assert frames is not None
         return frames[0]
-
-    def evaluate(self, network: Any) -> dict[str, float]:
-        return judge.mean([self._judge(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
-
-    @staticmethod
-    def _judge(clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.mask_figures(clip, off_white(answer)) | judge.content_figures(clip, answer)
-
-    def picture(self, network: Any) -> np.ndarray:
-        """Three rows a clip: what is seen, what is to be learnt, and the answer."""
-        rows = []
-        for clip in self.clips.held[:6]:
-            answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
-            rows += [views.sheet(part) for part in (views.pictures(clip.objects), views.pictures(clip.wholes), answer)]
-        return np.vstack(rows)
 
     def export(self, network: Any, folder: Path) -> list[Path]:
         write_parts(folder / FOLDER, self.parts | {"unet": network})

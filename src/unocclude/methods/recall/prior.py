@@ -44,10 +44,10 @@ class ShapePrior:
             return None
         view = views.place(box)
         planes, numbers = views.look(self.sight, i, view)
-        # seen in a mirror as well; the mean of two networks and two looks is better than any of them
-        both = np.stack([planes, planes[..., ::-1]])
+        # in a mirror as well; one network is better on real clips, the other on generated ones, their mean near both
+        both, numbers = np.stack([planes, planes[..., ::-1]]), np.stack([numbers, numbers])
         answers = [
-            session(file).run(None, {"planes": both[:, :count], "numbers": np.stack([numbers, numbers])})[0]
+            session(file).run(None, {"planes": both[:, :count], "numbers": numbers})[0]
             for file, count in NETWORKS.items()
         ]
         answer = answers[0][0]
