@@ -141,6 +141,12 @@ def test_a_run_begins_with_another_ones_average(tmp_path):
         run(tmp_path / "third", options(begin=str(tmp_path / "nowhere")))
 
 
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower rate"):
+        run(tmp_path / "out", options(rate=1e30, warmup=0))
+    assert not (tmp_path / "out" / "line.json").exists()
+
+
 def test_a_checkpoint_that_was_being_written_is_swept(tmp_path):
     loop = options()
     with pytest.raises(KeyboardInterrupt):

@@ -15,6 +15,7 @@ from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
 from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
+from unocclude.networks.groups import as_configured
 from unocclude.networks.widened import widened
 from unocclude.training import judge, recipe, views, wholes
 from unocclude.training.recipe import Batch
@@ -74,7 +75,7 @@ class VAS(views.OnClips):
         if options.base:
             self.parts = read_parts(Path(options.base), torch.float32)
             if not options.pretrained:
-                self.parts["unet"] = type(self.parts["unet"]).from_config(self.parts["unet"].config)
+                self.parts["unet"] = as_configured(type(self.parts["unet"]).from_config(self.parts["unet"].config))
         elif options.vae:
             self.parts = small_parts(Path(options.vae), options.widths, LATENTS * 2, options.size)
         else:

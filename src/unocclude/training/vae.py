@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from pydantic import Field
 from torch.nn import functional
 
+from unocclude.networks.groups import grouped
 from unocclude.training import recipe, views
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
@@ -26,6 +27,7 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     kinds: list[Kind] = Field(
         ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="the pictures that it learns"
     )
+    patch: int = Field(0, ge=0, description="side of the squares that it learns from, drawn of the pictures; 0: whole")
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
@@ -48,6 +50,7 @@ class VAE(views.OnClips):
             network = AutoencoderKLTemporalDecoder(**form)
         else:
             network = AutoencoderKL(up_block_types=("UpDecoderBlock2D",) * levels, shift_factor=0.0, **form)
+        grouped(network)
         with torch.no_grad():  # little noise at first: pictures are learnt sooner
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
@@ -60,6 +63,12 @@ class VAE(views.OnClips):
 
     def _any(self, clip: Views, rng: np.random.Generator) -> np.ndarray:
         chosen: np.ndarray = getattr(clip, self.options.kinds[int(rng.integers(len(self.options.kinds)))])
+        if chosen.ndim == 4 and rng.uniform() < 0.5:
+            chosen = recoloured(chosen, rng)
+        if self.options.patch:
+            height, width = (min(self.options.patch, side) for side in chosen.shape[1:3])
+            y, x = rng.integers(chosen.shape[1] - height + 1), rng.integers(chosen.shape[2] - width + 1)
+            chosen = chosen[:, y : y + height, x : x + width]
         return chosen
 
     def through(self, network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
@@ -70,16 +79,16 @@ class VAE(views.OnClips):
         return posterior, network.decode(latents, **length).sample.view(clips.shape)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean absolute error of the pictures, of their differences in space and, twice, of what is no grey in them;
-        and the divergence. Without the third, a small VAE spends all its channels on brightness."""
+        """Mean absolute error of the pictures, of their differences in space and of what is no grey in them, this as a
+        share of what there is; and the divergence."""
         clips = batch["clips"]
         posterior, decoded = self.through(network, clips, sample=True)
         wrong = decoded - clips
         error = wrong.abs().mean()
         edges = sum(wrong.diff(dim=dim).abs().mean() for dim in (-1, -2))
-        colour = (wrong - wrong.mean(2, keepdim=True)).abs().mean()
+        colour = chroma(wrong).abs().mean() / (chroma(clips).abs().mean() + 0.02)
         divergence = posterior.kl().mean()
-        total = error + 0.5 * edges + 2 * colour + self.options.divergence * divergence
+        total = error + 0.5 * edges + 0.3 * colour + self.options.divergence * divergence
         parts = {"error": error, "edges": edges, "colour": colour, "divergence": divergence}
         return total, {name: float(part.detach()) for name, part in parts.items()}
 
@@ -119,3 +128,16 @@ class VAE(views.OnClips):
         vae.register_to_config(scaling_factor=round(1 / float(torch.cat(latents).std()), 5))
         vae.save_pretrained(folder / FOLDER)
         return [folder / FOLDER]
+
+
+def recoloured(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(F, h, w, 3) uint8 with its channels in a drawn order, up to four times as far from grey, and some inverted.
+    Objects are mostly dull and small on white: on those alone, a small VAE learns brightness and never colour."""
+    shuffled = pictures[..., rng.permutation(3)].astype(np.float32)
+    grey = shuffled.mean(-1, keepdims=True)
+    vivid: np.ndarray = (grey + rng.uniform(1, 4) * (shuffled - grey)).clip(0, 255).round().astype(np.uint8)
+    return vivid ^ (rng.integers(0, 2, 3) * 255).astype(np.uint8)
+
+
+def chroma(clips: torch.Tensor) -> torch.Tensor:
+    return clips - clips.mean(2, keepdim=True)

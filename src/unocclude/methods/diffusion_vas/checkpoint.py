@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from unocclude.errors import InputError
+from unocclude.networks.groups import KEY, as_configured, grouped
 from unocclude.networks.loading import check_names, load_pretrained, read_json, read_weights, reading
 
 DEAD, USED = "conv_in.", "conv_in2."
@@ -18,7 +19,7 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
     Raises InputError where one is absent or is another network's.
     """
-    from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
+    from diffusers import EulerDiscreteScheduler
     from transformers import CLIPVisionModelWithProjection
 
     if not (folder / "model_index.json").is_file():
@@ -26,9 +27,7 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     with reading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = EulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     return {
-        "vae": load_pretrained(
-            AutoencoderKLTemporalDecoder, folder / "vae", "video VAE of diffusers", torch_dtype=dtype
-        ),
+        "vae": read_vae(folder / "vae", dtype),
         "image_encoder": load_pretrained(
             CLIPVisionModelWithProjection, folder / "image_encoder", "CLIP image encoder", dtype=dtype
         ),
@@ -36,6 +35,13 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
         "scheduler": scheduler,
         "feature_extractor": _feature_extractor(folder / "feature_extractor"),
     }
+
+
+def read_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    from diffusers import AutoencoderKLTemporalDecoder
+
+    vae = load_pretrained(AutoencoderKLTemporalDecoder, folder, "video VAE of diffusers", torch_dtype=dtype)
+    return as_configured(vae)
 
 
 def read_unet(folder: Path, dtype: torch.dtype) -> Any:
@@ -51,8 +57,11 @@ def read_unet(folder: Path, dtype: torch.dtype) -> Any:
     config["in_channels"] = (
         state[f"{DEAD}weight"].shape[1] if f"{DEAD}weight" in state else config.get("in_channels", 8)
     )
+    groups = config.pop(KEY, None)
     with init_empty_weights():
         unet = UNet(**config)
+    if groups:
+        grouped(unet, groups)
     check_names(folder, state, {name: value.shape for name, value in unet.state_dict().items()})
     unet.load_state_dict({name: value.to(dtype) for name, value in state.items()}, assign=True)
     return unet.eval()

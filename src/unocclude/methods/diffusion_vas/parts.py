@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
+from diffusers import EulerDiscreteScheduler
 from diffusers import UNetSpatioTemporalConditionModel as UNet
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from unocclude.networks.loading import load_pretrained
+from unocclude.methods.diffusion_vas.checkpoint import read_vae
+from unocclude.networks.groups import grouped
 
 EMBEDDED = 64
 
@@ -27,7 +28,7 @@ def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int
     channels, for pictures of `size` (width, height). The CLIP encoder is small and stays as it is drawn."""
     below = ("CrossAttnDownBlockSpatioTemporal",) * (len(widths) - 1) + ("DownBlockSpatioTemporal",)
     above = ("UpBlockSpatioTemporal",) + ("CrossAttnUpBlockSpatioTemporal",) * (len(widths) - 1)
-    encoder = load_pretrained(AutoencoderKLTemporalDecoder, vae, "video VAE of diffusers")
+    encoder = read_vae(vae)
     factor = 2 ** (len(encoder.config.block_out_channels) - 1)
     unet = UNet(
         sample_size=size[1] // factor, in_channels=channels, block_out_channels=tuple(widths), layers_per_block=1,
@@ -42,7 +43,7 @@ def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int
     return {
         "vae": encoder,
         "image_encoder": CLIPVisionModelWithProjection(config).eval(),
-        "unet": unet,
+        "unet": grouped(unet),
         "scheduler": scheduler(),
         "feature_extractor": CLIPImageProcessorPil(),
     }

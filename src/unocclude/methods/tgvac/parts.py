@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from unocclude.methods.tgvac.conditioning import LATENTS
+from unocclude.networks.groups import FEW
 from unocclude.networks.loading import load_pretrained
 
 EMBEDDED = 64
@@ -34,7 +35,7 @@ def small_parts(vae: Path, widths: Sequence[int], height: int, captions: Iterabl
         sample_size=height // factor, in_channels=LATENTS, block_out_channels=tuple(widths), layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * (len(widths) - 1) + ("DownBlock2D",),
         up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * (len(widths) - 1),
-        cross_attention_dim=EMBEDDED, attention_head_dim=tuple(max(1, width // 32) for width in widths),
+        cross_attention_dim=EMBEDDED, norm_num_groups=FEW, attention_head_dim=tuple(max(1, width // 32) for width in widths),
     )  # fmt: skip
     words = tokenizer(captions)
     config = CLIPTextConfig(
