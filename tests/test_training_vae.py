@@ -11,7 +11,7 @@ diffusers = pytest.importorskip("diffusers")
 
 from unocclude import training  # noqa: E402
 from unocclude.methods.diffusion_vas.checkpoint import read_vae  # noqa: E402
-from unocclude.networks.groups import grouped  # noqa: E402
+from unocclude.networks.small import grouped  # noqa: E402
 from unocclude.training import vae, views  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 

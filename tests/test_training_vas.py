@@ -17,7 +17,6 @@ from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionM
 from tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
 from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
-from unocclude import training  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
 from unocclude.networks.widened import widened  # noqa: E402

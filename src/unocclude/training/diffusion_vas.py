@@ -15,7 +15,7 @@ from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
 from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
-from unocclude.networks.groups import as_configured
+from unocclude.networks.small import as_configured
 from unocclude.networks.widened import widened
 from unocclude.training import judge, recipe, views, wholes
 from unocclude.training.recipe import Batch

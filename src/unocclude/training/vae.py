@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from pydantic import Field
 from torch.nn import functional
 
-from unocclude.networks.groups import grouped
+from unocclude.networks.small import grouped
 from unocclude.training import recipe, views
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views

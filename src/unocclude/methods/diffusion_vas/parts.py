@@ -9,7 +9,7 @@ from diffusers import UNetSpatioTemporalConditionModel as UNet
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from unocclude.methods.diffusion_vas.checkpoint import read_vae
-from unocclude.networks.groups import grouped
+from unocclude.networks.small import attending, grouped
 
 EMBEDDED = 64
 
@@ -26,13 +26,14 @@ def scheduler() -> EulerDiscreteScheduler:
 def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int, int]) -> dict[str, Any]:
     """A pipeline's parts around a VAE's folder, freshly drawn from torch's seed: `channels` inputs, levels of `widths`
     channels, for pictures of `size` (width, height). The CLIP encoder is small and stays as it is drawn."""
-    below = ("CrossAttnDownBlockSpatioTemporal",) * (len(widths) - 1) + ("DownBlockSpatioTemporal",)
-    above = ("UpBlockSpatioTemporal",) + ("CrossAttnUpBlockSpatioTemporal",) * (len(widths) - 1)
     encoder = read_vae(vae)
     factor = 2 ** (len(encoder.config.block_out_channels) - 1)
+    kinds = ["CrossAttn{}BlockSpatioTemporal" if yes else "{}BlockSpatioTemporal"
+             for yes in attending(size[1] // factor, len(widths))]  # fmt: skip
     unet = UNet(
         sample_size=size[1] // factor, in_channels=channels, block_out_channels=tuple(widths), layers_per_block=1,
-        down_block_types=below, up_block_types=above, addition_time_embed_dim=32,
+        down_block_types=tuple(kind.format("Down") for kind in kinds),
+        up_block_types=tuple(kind.format("Up") for kind in kinds[::-1]), addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=96, cross_attention_dim=EMBEDDED,
         num_attention_heads=tuple(max(1, width // 32) for width in widths),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Group norms of small networks of diffusers' video classes, which know none but those of 32 groups."""
+"""What the networks that we draw anew have otherwise than the published ones, being small."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ KEY = "norm_num_groups"
 
 
 def grouped(network: Any, groups: int = FEW) -> Any:
-    """The network with `groups` groups in all its norms; its configuration says so."""
+    """The network with `groups` groups in all its norms; its configuration says so, which diffusers' video classes,
+    made for 32, do not do themselves."""
     for module in network.modules():
         if isinstance(module, torch.nn.GroupNorm):
             module.num_groups = groups
@@ -23,3 +24,13 @@ def grouped(network: Any, groups: int = FEW) -> Any:
 def as_configured(network: Any) -> Any:
     """A network just built from a configuration that `grouped` may have written."""
     return grouped(network, network.config[KEY]) if KEY in network.config else network
+
+
+SIDE = 16
+"""Attention is worth its time on pictures of at most so many rows."""
+
+
+def attending(height: int, levels: int) -> list[bool]:
+    """For every level of a U-Net whether it attends, the highest first; the last does not, as in the published ones.
+    height: rows of the latents."""
+    return [height >> level <= SIDE for level in range(levels - 1)] + [False]
