@@ -21,7 +21,7 @@ class DiffusionVASOptions(MethodOptions):
     framing: Literal["object", "squeeze"] = Field(
         "object", description="object: a crop around it, aspect kept; squeeze: the whole frame, as published"
     )
-    pixels: int = Field(256 * 512, ge=64 * 64, description="pixels of the picture that the networks see")
+    pixels: int = Field(256 * 512, ge=32 * 32, description="pixels of the picture that the networks see")
     steps: int = Field(25, ge=1, le=1000, description="denoising steps")
     guidance: float = Field(1.5, ge=0, le=20, description="scale of classifier-free guidance, off up to 1")
     window: int = Field(25, ge=1, description="frames that are denoised together")

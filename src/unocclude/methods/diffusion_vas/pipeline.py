@@ -71,6 +71,8 @@ class DiffusionVASPipeline(DiffusionPipeline):
             vae=vae, image_encoder=image_encoder, unet=unet, scheduler=scheduler, feature_extractor=feature_extractor
         )
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        self.multiple = self.factor * 2 ** (len(unet.config.block_out_channels) - 1)
+        """Sides of pictures that every level of the network halves without a rest; 64 as published."""
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, torch_dtype: torch.dtype = torch.float32) -> "DiffusionVASPipeline":

@@ -21,7 +21,6 @@ from unocclude.scene import Scene
 
 SEGMENTATION, COMPLETION, DEPTH = "amodal-segmentation", "content-completion", "depth"
 FPS, MOTION, NOISE = 8, 127, 0.02
-MULTIPLE = 64
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -99,13 +98,14 @@ class Stages:
 
     def _framings(self, shot: range) -> list[Framing]:
         scene, canvas = self.scene, (self.scene.width, self.scene.height)
+        multiple = max(self.segmentation.multiple, self.completion.multiple)
         if self.boxes is not None:
-            size = around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, MULTIPLE).size
+            size = around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, multiple).size
             return [Framing(whole_box(self.boxes[i]), size, canvas) for i in shot]  # all stretched to the same size
         if self.options.framing == "squeeze":
-            height = max(1, round((self.options.pixels / 2) ** 0.5 / MULTIPLE)) * MULTIPLE
+            height = max(1, round((self.options.pixels / 2) ** 0.5 / multiple)) * multiple
             return [squeezed(canvas, (2 * height, height))] * len(shot)
-        return [around(object_boxes(scene, shot), canvas, self.options.pixels, multiple=MULTIPLE)] * len(shot)
+        return [around(object_boxes(scene, shot), canvas, self.options.pixels, multiple=multiple)] * len(shot)
 
 
 def object_pixels(frames: np.ndarray, threshold: int) -> np.ndarray:
