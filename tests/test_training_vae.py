@@ -11,7 +11,7 @@ diffusers = pytest.importorskip("diffusers")
 
 from unocclude import training  # noqa: E402
 from unocclude.methods.diffusion_vas.checkpoint import read_vae  # noqa: E402
-from unocclude.networks.small import grouped  # noqa: E402
+from unocclude.networks.small import attending, grouped  # noqa: E402
 from unocclude.training import vae, views  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
@@ -90,3 +90,11 @@ def test_few_groups_keep_how_bright_a_picture_is():
     assert norm(features).abs().max().item() < 1e-5
     norm.num_groups = 4
     assert norm(features).abs().max().item() > 1
+
+
+@pytest.mark.parametrize(
+    ("height", "levels", "attend"),
+    [(16, 2, [True, False]), (32, 3, [False, True, False]), (16, 1, [False]), (64, 4, [False, False, True, False])],
+)
+def test_small_networks_attend_below_their_highest_levels(height, levels, attend):
+    assert attending(height, levels) == attend
