@@ -143,6 +143,21 @@ def test_without_weights_it_says_what_to_put_where(tmp_path, monkeypatch, capsys
     )
 
 
+def test_a_checkpoint_says_which_options_suit_it(world, weights, tmp_path):
+    """Those are the defaults; what the user sets goes before them, and result.json tells what was used."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for part in weights.iterdir():
+        (folder / part.name).symlink_to(part)
+    (folder / "options.json").write_text('{"steps": 1, "pixels": 4096, "threshold": 382}')
+    used = completes("diffusion-vas", {"steps": 2})(world, folder).info["method"]["options"]
+    assert (used["steps"], used["pixels"], used["threshold"]) == (2, 4096, 382)
+    for wrong, said in (('{"step": 1}', "options.json: method diffusion-vas has no option 'step'"), ("[", "read")):
+        (folder / "options.json").write_text(wrong)
+        with pytest.raises(InputError, match=said):
+            complete(world, folder)
+
+
 def test_depth_anything_is_asked_for_where_it_is_absent(world, weights):
     with pytest.raises(InputError, match="depth=anything needs Depth Anything V2"):
         complete(world, weights, depth="anything")

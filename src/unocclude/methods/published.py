@@ -5,8 +5,13 @@ from typing import ClassVar
 
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
-from unocclude.methods.base import Method
+from unocclude.methods import read_options
+from unocclude.methods.base import Method, MethodOptions, Setting
 from unocclude.networks import device_for
+
+SUITED = "options.json"
+"""In a checkpoint's folder: the options that suit it, where they are not the defaults. A small network was trained on
+small pictures."""
 
 
 class Published(Method):
@@ -17,6 +22,17 @@ class Published(Method):
     takes_weights = True
     checkpoint: ClassVar[str]
     advice: ClassVar[str] = ""
+
+    def __init__(self, options: MethodOptions, setting: Setting = Setting()):
+        super().__init__(options, setting)
+        suited = self.folder / SUITED
+        if suited.is_file():
+            from unocclude.networks.loading import read_json
+
+            try:
+                self.options = read_options(type(self), read_json(suited) | options.model_dump(exclude_unset=True))
+            except InputError as error:
+                raise InputError(f"{suited}: {error}") from error
 
     @classmethod
     def missing(cls, weights: str | None = None) -> str:
