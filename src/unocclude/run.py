@@ -107,7 +107,7 @@ def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
         raise InputError(f"method {method} takes no weights; leave out --weights")
     if lacking := cls.missing(setting.weights):
         raise InputError(f"method {method} cannot run here: {lacking}")
-    return cls(chosen, setting)
+    return cls(cls.suited(chosen, setting.weights), setting)
 
 
 def _has_cuda() -> bool:

@@ -52,6 +52,12 @@ class Method(ABC):
         """What this method needs and does not find here, in one line; empty when it can run."""
         return ""
 
+    @classmethod
+    def suited(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
+        """The options, with what suits these weights in place of the defaults. Raises InputError where the weights say
+        what is no option."""
+        return options
+
     @abstractmethod
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         """Yield the results of frames start..T-1 in order, each as soon as it is ready.

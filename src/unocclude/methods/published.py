@@ -6,7 +6,7 @@ from typing import ClassVar
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.methods import read_options
-from unocclude.methods.base import Method, MethodOptions, Setting
+from unocclude.methods.base import Method, MethodOptions
 from unocclude.networks import device_for
 
 SUITED = "options.json"
@@ -23,17 +23,6 @@ class Published(Method):
     checkpoint: ClassVar[str]
     advice: ClassVar[str] = ""
 
-    def __init__(self, options: MethodOptions, setting: Setting = Setting()):
-        super().__init__(options, setting)
-        suited = self.folder / SUITED
-        if suited.is_file():
-            from unocclude.networks.loading import read_json
-
-            try:
-                self.options = read_options(type(self), read_json(suited) | options.model_dump(exclude_unset=True))
-            except InputError as error:
-                raise InputError(f"{suited}: {error}") from error
-
     @classmethod
     def missing(cls, weights: str | None = None) -> str:
         try:
@@ -42,6 +31,18 @@ class Published(Method):
         except InputError as error:
             return f"{error}{cls.advice}"
         return ""
+
+    @classmethod
+    def suited(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
+        file = checkpoints.find(weights or cls.checkpoint, cls.checkpoint) / SUITED
+        if not file.is_file():
+            return options
+        from unocclude.networks.loading import read_json
+
+        try:
+            return read_options(cls, read_json(file) | options.model_dump(exclude_unset=True))
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
 
     @property
     def folder(self) -> Path:
