@@ -26,7 +26,7 @@ from unocclude.cli import main
 from unocclude.clip import Clip
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
-from unocclude.synthesis import rigid_world
+from unocclude.synthesis import rigid_world, write_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -156,6 +156,16 @@ def test_a_checkpoint_says_which_options_suit_it(world, weights, tmp_path):
         (folder / "options.json").write_text(wrong)
         with pytest.raises(InputError, match=said):
             complete(world, folder)
+
+
+def test_bench_measures_a_checkpoint(world, weights, tmp_path):
+    write_world(world, tmp_path / "data" / "world")
+    args = ["bench", f"one={tmp_path / 'data'}", "-o", str(tmp_path / "out"), "--methods", "diffusion-vas", "--quiet"]
+    sets = ["--set", "diffusion-vas.steps=1", "--set", "diffusion-vas.pixels=4096"]
+    assert main([*args, *sets, "--weights", f"diffusion-vas={weights}"]) == 0
+    asked = json.loads((tmp_path / "out" / "bench.json").read_text())["asked"]
+    assert asked["weights"] == {"diffusion-vas": str(weights)} and asked["methods"]["diffusion-vas"]["steps"] == 1
+    assert "| diffusion-vas |" in (tmp_path / "out" / "table.md").read_text()
 
 
 def test_depth_anything_is_asked_for_where_it_is_absent(world, weights):

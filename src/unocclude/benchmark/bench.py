@@ -12,7 +12,6 @@ from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, write_json
 from unocclude.media.files import sweep, write_bytes
-from unocclude.methods import find, read_options
 from unocclude.methods.base import Setting
 from unocclude.run import prepare
 
@@ -30,6 +29,7 @@ def bench(
     methods: Sequence[str] = DEFAULT_METHODS,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    weights: Mapping[str, str] | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -40,22 +40,27 @@ def bench(
     Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
     data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
+    weights: method → a checkpoint's folder or id, where its own is not meant.
     Returns data set → method → clip → metric → value.
 
     Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that
     exists and neither `resume` nor `overwrite` allows going on.
     """
-    options = options or {}
-    if unused := sorted(set(options) - set(methods)):
-        raise InputError(f"options are given for {', '.join(unused)}, which is not among the methods")
-    for method in methods:
-        prepare(method, dict(options.get(method, {})), Setting(seed=seed))
+    options, weights = options or {}, weights or {}
+    for what, given in (("options", options), ("weights", weights)):
+        if unused := sorted(set(given) - set(methods)):
+            raise InputError(f"{what} are given for {', '.join(unused)}, which is not among the methods")
+    workers = {
+        method: prepare(method, dict(options.get(method, {})), Setting(seed=seed, weights=weights.get(method)))
+        for method in methods
+    }
     if not methods or not any(data.values()):
         raise InputError("nothing to measure: give at least one method and one data set")
     out = Path(out)
     asked = {
         "data": {name: [sample.name for sample in samples] for name, samples in data.items()},
-        "methods": {m: read_options(find(m), dict(options.get(m, {}))).model_dump(mode="json") for m in methods},
+        "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
+        "weights": dict(weights),
         "seed": seed,
     }
     for sample in (sample for samples in data.values() for sample in samples):
@@ -73,8 +78,8 @@ def bench(
     for name, samples in data.items():
         for sample in samples:
             for method in methods:
-                own = dict(options.get(method, {}))
-                found = _measure(out, name, sample, method, own, seed)
+                own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
+                found = _measure(out, name, sample, method, own)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
@@ -111,22 +116,14 @@ def _clear(out: Path) -> None:
         (out / file).unlink(missing_ok=True)
 
 
-def _measure(out: Path, data: str, sample: Sample, method: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
+def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any]) -> dict[str, Any]:
     """One method's figures on one clip; run and evaluated unless that was done before."""
     file = out / "figures" / data / sample.name / f"{method}.json"
     if file.exists():
         return {k: math.nan if v is None else v for k, v in json.loads(file.read_text()).items()}
     run = out / "runs" / data / sample.name / method
     result = unocclude.complete(
-        sample.clip,
-        sample.visible,
-        method=method,
-        options=options,
-        out=run,
-        seed=seed,
-        pad=sample.pad,
-        resume=True,
-        pictures=False,
+        sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
     )
     figures = evaluate(result, sample.truth)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="METHOD.KEY=VALUE", help="An option of one method; may be repeated."),
     ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option("--weights", metavar="METHOD=DIR", help="A method's checkpoint, a folder or an id; repeatable."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="The first N clips of each data set only.")
     ] = None,
@@ -48,6 +52,8 @@ def run(
             raise InputError(f"--set {key}={value}: expected METHOD.KEY=VALUE, as in recall.references=8")
         options.setdefault(method, {})[own] = value
 
+    folders = {method: str(folder) for method, folder in shared.read_pairs(weights, "--weights", "METHOD=DIR").items()}
+
     from unocclude.benchmark.bench import bench
     from unocclude.benchmark.summary import as_text
     from unocclude.cli.progress import show_progress
@@ -62,7 +68,10 @@ def run(
         sets[name] = open_dataset(path, limit)
     chosen = [name for name in methods.split(",") if name]
     with show_progress(quiet, unit="runs") as progress:
-        figures = bench(sets, out, chosen, options, seed=seed, resume=resume, overwrite=overwrite, progress=progress)
+        figures = bench(
+            sets, out, chosen, options, weights=folders, seed=seed, resume=resume, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
     if not quiet:
         typer.echo(as_text(figures))
         typer.echo(out / "table.md")

@@ -151,13 +151,15 @@ def _numbers(flag: str, value: str, form: str) -> tuple[float, ...]:
     return numbers
 
 
-def read_pairs(values: list[str] | None) -> dict[str, object]:
-    """KEY=VALUE pairs of `--set`; raises InputError for what has no `=`."""
+def read_pairs(
+    values: list[str] | None, option: str = "--set", form: str = "KEY=VALUE; `unocclude methods` lists the keys"
+) -> dict[str, object]:
+    """Pairs of an option of this form; raises InputError for what has no `=`."""
     pairs: dict[str, object] = {}
     for value in values or ():
         key, equals, rest = value.partition("=")
         if not equals or not key:
-            raise InputError(f"--set {value}: expected KEY=VALUE; `unocclude methods` lists the keys")
+            raise InputError(f"{option} {value}: expected {form}")
         pairs[key.strip()] = rest
     return pairs
 
