@@ -124,11 +124,10 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
                 accelerator.clip_grad_norm_(network.parameters(), options.clip)
             optimiser.step()
             optimiser.zero_grad()
-        if not math.isfinite(loss.detach()):
-            raise InputError(
-                f"the loss is {float(loss.detach())} at step {step.done + 1}; lower rate, or use another precision"
-            )
-        for name, value in {"loss": float(loss.detach()), **said}.items():
+        total = float(loss.detach())  # one wait for the device a step
+        if not math.isfinite(total):
+            raise InputError(f"the loss is {total} at step {step.done + 1}; lower rate, or use another precision")
+        for name, value in {"loss": total, **said}.items():
             sums.setdefault(name, []).append(value)
         if not accelerator.sync_gradients:
             continue

@@ -38,6 +38,7 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def read_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """Stable Video Diffusion's VAE, or a small one of recipe `vae`; raises InputError where the folder holds none."""
     from diffusers import AutoencoderKLTemporalDecoder
 
     vae = load_pretrained(AutoencoderKLTemporalDecoder, folder, "video VAE of diffusers", torch_dtype=dtype)
