@@ -1,5 +1,7 @@
 """TGVAC behind the contract, on a tiny checkpoint in the published format."""
 
+import json
+import re
 from functools import partial
 
 import numpy as np
@@ -124,6 +126,21 @@ def test_on_the_command_line(tmp_path, weights, capsys):
     assert len(Completion(tmp_path / "out")) == len(list((clip / "frames").iterdir()))
     assert main([*args, "-o", str(tmp_path / "bad"), "--set", "window=15"]) == 2
     assert "motion modules know 14 frames" in capsys.readouterr().err
+
+
+def test_bench_tells_it_what_each_object_is(tmp_path, weights):
+    data = tmp_path / "data"
+    for k, notes in enumerate(({"class": "ball"}, {"caption": "the blue box"}, {})):
+        (make(data / str(k), 2, seed=k) / "meta.json").write_text(json.dumps(notes))
+    args = ["bench", f"toys={data}", "--methods", "tgvac", "--weights", f"tgvac={weights}", "--quiet"]
+    args += ["--set", "tgvac.steps=1"]
+    assert main([*args, "-o", str(tmp_path / "out")]) == 0
+    told = [
+        Completion(tmp_path / f"out/runs/toys/{k}/tgvac").info["method"]["options"]["description"] for k in range(3)
+    ]
+    assert re.fullmatch("an? [a-z ]+ ball", told[0]) and told[1:] == ["the blue box", ""]
+    assert main([*args, "--set", "tgvac.description=a cat", "-o", str(tmp_path / "other")]) == 0
+    assert Completion(tmp_path / "other/runs/toys/1/tgvac").info["method"]["options"]["description"] == "a cat"
 
 
 def test_without_weights_it_says_what_to_put_where(tmp_path, monkeypatch, capsys):

@@ -21,9 +21,10 @@ from tiny_tgvac import write_checkpoint  # noqa: E402
 from training_cases import SPRITES, check_resumed, config, quiet, train  # noqa: E402
 
 from unocclude import training  # noqa: E402
+from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.parts import tokenizer  # noqa: E402
-from unocclude.training import captions, tgvac, views  # noqa: E402
+from unocclude.training import tgvac, views  # noqa: E402
 from unocclude.training.sources import Source  # noqa: E402
 
 torch.set_num_threads(1)
@@ -93,7 +94,7 @@ def test_phase_1_writes_a_pipeline_of_frames(phase1):
     pipe = TGVACPipeline.from_pretrained(phase1)
     assert type(pipe.unet).__name__ == "UNet2DConditionModel" and pipe.side == 32 and not (phase1 / "motion").exists()
     assert pipe.unet.config.in_channels == 9
-    told = {captions.caption(world) for i in range(3) for world in Source(SPRITES).make(i)}
+    told = {said(world) for i in range(3) for world in Source(SPRITES).make(i)}
     words = {word for text in told for word in text.split()}
     assert len(words) > 3 and all(len(pipe.tokenizer(word).input_ids) == 3 for word in words)
     assert pipe.tokenizer.unk_token_id not in {i for text in told for i in pipe.tokenizer(text).input_ids}
@@ -178,12 +179,16 @@ def coloured(share, first=(205, 30, 40), second=(60, 95, 210), **about):
     return world
 
 
+def said(world):
+    return captions.caption(world.about, zip(world.amodal_rgb, world.amodal, strict=True))
+
+
 def test_captions_are_told_or_made_of_colour_and_class():
-    assert captions.caption(coloured(0, caption="the camel", **{"class": "x"})) == "the camel"
-    assert captions.caption(coloured(0.1, **{"class": "ball"})) == "a red ball"
-    assert captions.caption(coloured(0.4, **{"class": "ball"})) == "a red and blue ball"
-    assert captions.caption(coloured(0, (240, 130, 25), **{"class": "vase"})) == "an orange vase"
-    assert captions.caption(coloured(0.3)) == ""
+    assert said(coloured(0, caption="the camel", **{"class": "x"})) == "the camel"
+    assert said(coloured(0.1, **{"class": "ball"})) == "a red ball"
+    assert said(coloured(0.4, **{"class": "ball"})) == "a red and blue ball"
+    assert said(coloured(0, (240, 130, 25), **{"class": "vase"})) == "an orange vase"
+    assert said(coloured(0.3)) == ""
 
 
 def test_captions_come_with_folders_and_shards(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import unocclude
 from unocclude.benchmark import published, summary
+from unocclude.datasets import captions
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, write_json
@@ -40,7 +41,8 @@ def bench(
     Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
     data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
-    weights: method → a checkpoint's folder or id, where its own is not meant.
+    weights: method → a checkpoint's folder or id, where its own is not meant. A method that takes words on what the
+    object is (`Method.words`) is told each clip's caption, made from the truth, unless its options say something else.
     Returns data set → method → clip → metric → value.
 
     Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that
@@ -78,7 +80,9 @@ def bench(
     for name, samples in data.items():
         for sample in samples:
             for method in methods:
-                own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
+                told = {words: captions.of_truth(sample.truth)} if (words := workers[method].words) else {}
+                chosen = {**told, **options.get(method, {})}
+                own = {"options": chosen, "weights": weights.get(method), "seed": seed}
                 found = _measure(out, name, sample, method, own)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1

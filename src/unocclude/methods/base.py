@@ -32,7 +32,8 @@ class Method(ABC):
 
     A subclass names itself, describes itself in one line, and lists its options as a pydantic class. `samples` says
     whether it can draw several hypotheses, `takes_weights` whether `--weights` means anything to it, `needs` in a few
-    words what it runs on; `missing` says in one line what it lacks on this machine, "" when it can run.
+    words what it runs on, `words` which of its options takes what the object is, in words; `missing` says in one line
+    what it lacks on this machine, "" when it can run.
     """
 
     name: ClassVar[str]
@@ -42,6 +43,7 @@ class Method(ABC):
     samples: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = False
     needs: ClassVar[str] = "a CPU; no weights"
+    words: ClassVar[str] = ""
 
     def __init__(self, options: MethodOptions, setting: Setting = Setting()):
         self.options = options

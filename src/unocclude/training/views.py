@@ -10,13 +10,13 @@ import torch
 from pydantic import BaseModel, Field
 
 from unocclude.clip import Clip
+from unocclude.datasets import captions
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import Framing, around
 from unocclude.methods.shown import WHITE, Shown, object_boxes, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
-from unocclude.training import captions
 from unocclude.training.cache import cached
 from unocclude.training.recipe import Progress, Recipe
 from unocclude.training.sources import Source
@@ -85,7 +85,7 @@ class View:
             frames=np.stack([shown.frame(k) for k in every]),
             objects=np.stack([shown.object(k) for k in every]),
             wholes=np.stack(wholes),
-            caption=captions.caption(world),
+            caption=captions.caption(world.about, zip(world.amodal_rgb, world.amodal, strict=True)),
         )
 
     def _framings(self, scene: Scene, world: World) -> list[Framing]:

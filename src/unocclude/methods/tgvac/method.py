@@ -12,6 +12,7 @@ class TGVAC(Published):
     name = "tgvac"
     summary = "text-guided video diffusion: the whole object on white, clips of any length by temporal diffusion"
     checkpoint = "tgvac"
+    words = "description"
     needs = "the diffusion extra and weights of our own training (tgvac; none are published); a GPU for full size"
     Options = TGVACOptions
     options: TGVACOptions

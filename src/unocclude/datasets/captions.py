@@ -1,9 +1,12 @@
 """What is said of the object of a clip with truth: its own caption, else a sentence made of its colours and class."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import cv2
 import numpy as np
 
-from unocclude.synthesis.world import World
+from unocclude.datasets.base import Truth
 
 COLOURS = {
     "black": (20, 20, 20), "grey": (128, 128, 128), "white": (240, 240, 240), "red": (200, 35, 35),
@@ -15,21 +18,33 @@ SECOND = 0.25
 """Share of the object from which its second colour is named."""
 
 
-def caption(world: World) -> str:
-    """The caption that the world comes with (TGVAC's data set is captioned by BLIP-2), else "a red and white giraffe"
-    where its class is known; empty where neither is."""
-    if told := world.about.get("caption"):
+def caption(notes: Mapping[str, Any], looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> str:
+    """The caption that a clip comes with (TGVAC's data set is captioned by BLIP-2), else "a red and white giraffe"
+    where its class is known; empty where neither is.
+
+    notes: what its data set tells of it, such as "caption" and "class". looks: of its frames the object's appearance
+    (H, W, 3) uint8, RGB, and its amodal mask (H, W) bool.
+    """
+    if told := notes.get("caption"):
         return str(told)
-    if not (name := world.about.get("class")):
+    if not (name := notes.get("class")):
         return ""
-    colours = _colours(world)
+    colours = _colours(looks)
     article = "an" if (colours or [name])[0][0] in "aeiou" else "a"
     return " ".join([article, *([" and ".join(colours)] if colours else []), str(name)])
 
 
-def _colours(world: World) -> list[str]:
+def of_truth(truth: Truth) -> str:
+    """The caption of a data set's sample."""
+    rgb, amodal = truth.rgb, truth.amodal
+    if rgb is None or amodal is None:
+        return caption(truth.notes, ())
+    return caption(truth.notes, ((rgb(i), amodal[i]) for i in range(len(truth))))
+
+
+def _colours(looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[str]:
     """Its commonest colour, and the next where there is much of it, in the first frame that has the object."""
-    for rgb, amodal in zip(world.amodal_rgb, world.amodal, strict=True):
+    for rgb, amodal in looks:
         if amodal.any() and rgb.any():
             terms = _lab(np.array(list(COLOURS.values()), np.uint8))
             gaps = np.linalg.norm(_lab(rgb[amodal])[:, None] - terms[None], axis=2)
