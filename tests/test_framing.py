@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unocclude.media.bleed import bleed
 from unocclude.methods.framing import Framing, around, squeezed
+from unocclude.methods.samples import laid_back
 
 
 def test_an_inner_box_is_cut_as_pillow_would():
@@ -77,3 +79,41 @@ def test_squeezed_shows_all_of_it():
         framing.cut(image), np.asarray(Image.fromarray(image).resize((512, 256), Image.Resampling.BILINEAR))
     )
     assert framing.back(framing.cut(image)).shape == image.shape
+
+
+@pytest.mark.parametrize(("shape", "share", "reach"), [((13, 9), 0.1, np.inf), ((6, 20), 0.5, 1.5), ((1, 7), 0.3, 2)])
+def test_bleed_takes_the_nearest_colour(shape, share, reach):
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (*shape, 3), np.uint8)
+    known = rng.uniform(size=shape) < share
+    known[0, 0] = True
+    got = bleed(image, known, reach)
+    sources = np.argwhere(known)
+    for y, x in np.ndindex(shape):
+        far = np.hypot(*(sources - (y, x)).T)
+        nearest = image[tuple(sources[far <= far.min() + 0.15].T)]  # OpenCV's distances are off by a little
+        if known[y, x] or far.min() > reach + 0.15:
+            assert np.array_equal(got[y, x], image[y, x])
+        elif far.min() < reach - 0.15:
+            assert (got[y, x] == nearest).all(1).any()
+    assert np.array_equal(bleed(image, np.zeros(shape, bool)), image)
+
+
+def test_an_object_on_white_is_laid_back_without_white():
+    """Edges that are half white do not show; a thin part, all edge, keeps its own colour."""
+    mask = np.zeros((24, 24), bool)
+    mask[4:16, 4:16] = mask[10, 16:22] = True
+    colour = np.full((24, 24, 3), 255, np.uint8)
+    colour[4:16, 4:16] = (90, 40, 10)
+    colour[[4, 15], 4:16] = colour[4:16, [4, 15]] = (170, 150, 130)  # half white
+    colour[10, 17:22] = (0, 200, 0)
+    framing = Framing((0, 0, 96, 96), (24, 24), (96, 96))
+    amodal, picture = laid_back(framing, mask, colour)
+    assert np.array_equal(amodal, framing.back(mask.astype(np.float32)) > 0.5) and amodal.sum() > 140 * 16
+    body = amodal.copy()
+    body[:, 62:] = False
+    assert (picture[body] == (90, 40, 10)).all()
+    assert (np.abs(picture[41:43, 72:84].astype(int) - (0, 200, 0)) <= 1).all()
+    assert np.array_equal(laid_back(framing, mask, colour, clean=False)[1], framing.back(colour))
+    for empty in (np.zeros_like(mask), np.ones_like(mask)):
+        assert laid_back(framing, empty, colour)[1].shape == (96, 96, 3)

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from unocclude.errors import InputError
+from unocclude.media.bleed import bleed
 from unocclude.media.files import whole, write_bytes
 
 BLEED = 16  # pixels: one macroblock of the codecs
@@ -86,7 +87,8 @@ def _yuv(rgb: np.ndarray, pixels: str) -> av.VideoFrame:
 
 def _yuva(rgba: np.ndarray, pixels: str, levels: int) -> av.VideoFrame:
     """As `_yuv`, with alpha, whose plane is set here: FFmpeg's scaler is off by one level."""
-    frame = _yuv(_bleed(rgba)[..., :3], pixels)
+    # lossy codecs share colour between neighbouring pixels; black beyond the edge would darken it
+    frame = _yuv(bleed(rgba[..., :3], rgba[..., 3] > 0, BLEED), pixels)
     plane = frame.planes[3]
     dtype = np.dtype(np.uint8 if levels == 256 else "<u2")
     rows = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
@@ -106,23 +108,6 @@ def _over_checkerboard(rgba: np.ndarray) -> np.ndarray:
     board = np.where((rows[:, None] + columns) % 2, 208, 240)[..., None].astype(np.uint16)
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + board * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _bleed(rgba: np.ndarray) -> np.ndarray:
-    """Carry the layer's colour over its edge, where alpha is 0.
-
-    Lossy codecs share colour between neighbouring pixels; black beyond the edge would darken it.
-    """
-    empty = (rgba[..., 3] == 0).astype(np.uint8)
-    if empty.all() or not empty.any():
-        return rgba
-    distance, labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    nearest = np.zeros((labels.max() + 1, 3), np.uint8)
-    nearest[labels[empty == 0]] = rgba[empty == 0, :3]
-    near = (distance > 0) & (distance <= BLEED)
-    result = rgba.copy()
-    result[near, :3] = nearest[labels[near]]
-    return result
 
 
 def _paletted(rgba: np.ndarray) -> av.VideoFrame:

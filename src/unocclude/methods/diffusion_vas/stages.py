@@ -13,7 +13,7 @@ from unocclude.methods.diffusion_vas.conditioning import order
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
 from unocclude.methods.framing import Box, Framing, around, squeezed
-from unocclude.methods.samples import Sample, composed, nothing
+from unocclude.methods.samples import Sample, composed, laid_back, nothing
 from unocclude.methods.shown import Shown, object_boxes, tensor, whole_box
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
@@ -72,14 +72,14 @@ class Stages:
         shape = latents.shape[-2] * self.segmentation.factor, latents.shape[-1] * self.segmentation.factor
 
         def mask(k: int) -> np.ndarray:
-            return np.unpackbits(amodal[k], count=shape[0] * shape[1]).reshape(shape)
+            return np.unpackbits(amodal[k], count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
-        whole = Frames(len(amodal), lambda k: tensor(255 * mask(k)))
+        whole = Frames(len(amodal), lambda k: tensor(mask(k) * np.uint8(255)))
         latents = self._denoise(self.completion, [shown.all(shown.object), whole], generator)
         colours = (frame for chunk in self.completion.decode(latents) for frame in chunk)
         for k, (framing, colour) in enumerate(zip(shown.framings, colours, strict=True)):
             picture = (colour.numpy() * 255).round().astype(np.uint8)
-            yield framing.back(mask(k).astype(np.float32)) > 0.5, framing.back(picture)
+            yield laid_back(framing, mask(k), picture, clean=self.options.conditioning_order != "parity")
 
     def _denoise(
         self, pipeline: DiffusionVASPipeline, conditions: Sequence[Pictures], generator: torch.Generator

@@ -12,7 +12,7 @@ from unocclude.methods.base import Setting
 from unocclude.methods.framing import Box, around, squeezed
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
-from unocclude.methods.samples import Sample, composed, nothing
+from unocclude.methods.samples import Sample, composed, laid_back, nothing
 from unocclude.methods.shown import Shown, object_boxes, tensor
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
@@ -50,4 +50,4 @@ class Frames:
         )[0]  # fmt: skip
         colour = (picture.numpy() * 255).round().astype(np.uint8)
         whole = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY) <= options.white
-        return framing.back(whole.astype(np.float32)) > 0.5, framing.back(colour)
+        return laid_back(framing, whole, colour)

@@ -9,7 +9,7 @@ import torch
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
 from unocclude.methods.framing import around
-from unocclude.methods.samples import Sample, composed, nothing
+from unocclude.methods.samples import Sample, composed, laid_back, nothing
 from unocclude.methods.shown import Shown, object_boxes, off_white
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
@@ -48,5 +48,4 @@ class Shots:
         )  # fmt: skip
         pictures = (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
         for framing, picture in zip(shown.framings, pictures, strict=True):
-            amodal = framing.back(off_white(picture).astype(np.float32)) > 0.5
-            yield amodal, framing.back((picture * 255).round().astype(np.uint8))
+            yield laid_back(framing, off_white(picture), (picture * 255).round().astype(np.uint8))
