@@ -55,9 +55,9 @@ def world():
 complete = completes("diffusion-vas", SMALL)
 
 
-@pytest.mark.parametrize("threshold", [600, 382])
-def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights, threshold):
-    """A plain version of the published demo, at 128x64, with the layers' order for depth."""
+@pytest.mark.parametrize(("threshold", "draws"), [(600, 1), (382, 1), (382, 2)])
+def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights, threshold, draws):
+    """A plain version of the published demo, at 128x64, with the layers' order for depth; masks of several draws."""
     size = (128, 64)
     bilinear = Image.Resampling.BILINEAR
     shrink = lambda image: np.asarray(Image.fromarray(image).resize(size, bilinear), np.float32) / 127.5 - 1  # noqa: E731
@@ -72,13 +72,15 @@ def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights, thres
     for pipe in pipes:
         pipe.set_progress_bar_config(disable=True)
     how = {"num_inference_steps": 2, "conditioning_order": "parity", "generator": generator}
-    out = pipes[0](batch(masks), batch([shrink(depth(i)) for i in range(6)]), **how).frames[0].numpy()
+    depths = batch([shrink(depth(i)) for i in range(6)])
+    out = np.mean([pipes[0](batch(masks), depths, **how).frames[0].numpy() for _ in range(draws)], axis=0)
     amodal = ((out * 255).round().sum(-1) > threshold) | (np.stack(masks) > 0)
     rgb = np.stack([shrink(frame) for frame in world.frames]).transpose(0, 3, 1, 2)
     modal = (np.stack(masks) > 0)[:, None]
     first = torch.tensor(np.where(modal, rgb, 1.0), dtype=torch.float32)[None]
     out = pipes[1](first, batch([np.where(mask, 1.0, -1.0).astype(np.float32) for mask in amodal]), **how).frames[0]
-    found = complete(world, weights, framing="squeeze", conditioning_order="parity", threshold=threshold, seed=5)
+    chosen = {"threshold": threshold, "draws": draws}
+    found = complete(world, weights, framing="squeeze", conditioning_order="parity", seed=5, **chosen)
     for i in range(6):
         whole = cv2.resize(amodal[i].astype(np.float32), (96, 72), interpolation=cv2.INTER_AREA) > 0.5
         colour = (out[i].numpy() * 255).round().astype(np.uint8)
@@ -87,6 +89,16 @@ def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights, thres
         inside = whole & ~world.visible[i] & (found.rgba[i][..., 3] == 255)
         assert np.abs(found.rgba[i][inside][:, :3].astype(int) - colour[inside]).max(initial=0) <= 1
     assert any((found.amodal_masks[i] & ~world.visible[i]).any() for i in range(6))
+
+
+def test_within_the_completion_mask(world, weights):
+    anywhere, within = complete(world, weights), complete(world, weights, within="completion")
+    scene = unocclude.scene.Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
+    for i in range(6):
+        allowed = scene.completion_mask(i)
+        assert np.array_equal(within.amodal_masks[i], anywhere.amodal_masks[i] & (allowed | world.visible[i]))
+    assert any((anywhere.amodal_masks[i] & ~scene.completion_mask(i)).any() for i in range(6))
+    assert any((within.amodal_masks[i] & ~world.visible[i]).any() for i in range(6))
 
 
 def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):

@@ -431,7 +431,7 @@ def test_find_weights(tmp_path, monkeypatch, home):
     assert weights.find(tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"neither a folder nor a known checkpoint.*lpips-alex"):
         weights.find(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no mini checkpoint ships"):
+    with pytest.raises(InputError, match="none ships for tgvac"):
         weights.find("mini", "tgvac")
     with pytest.raises(InputError, match="is incomplete"):
         weights.find(tmp_path, "lpips-alex")

@@ -72,7 +72,9 @@ Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some."),
+    typer.Option(
+        "--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some; mini where one ships."
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run of the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT, if this tool made it.")]

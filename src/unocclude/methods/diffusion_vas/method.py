@@ -16,6 +16,7 @@ class DiffusionVAS(Published):
     summary = "video diffusion: amodal masks from visible masks and depth, then their content (Chen et al. 2024)"
     checkpoint = "diffusion-vas"
     needs = "the diffusion extra and the published weights (diffusion-vas); a GPU with 12 GB for full size"
+    advice = "; or take --weights mini, a small one that ships, to try it"
     Options = DiffusionVASOptions
     options: DiffusionVASOptions
 

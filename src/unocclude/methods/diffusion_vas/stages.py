@@ -62,24 +62,26 @@ class Stages:
         yield from composed(scene, shot, samples)
 
     def _sample(self, shown: Shown, depth: Callable[[int], np.ndarray], seed: int) -> Iterator[Sample]:
-        """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, one draw of each stage."""
+        """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, `draws` of stage 1, one of stage 2."""
         generator = torch.Generator().manual_seed(seed)
-        latents = self._denoise(
-            self.segmentation, [shown.all(shown.mask), shown.all(lambda k: shown.depth(depth, k))], generator
-        )
+        seen = [shown.all(shown.mask), shown.all(lambda k: shown.depth(depth, k))]
+        draws = [self._denoise(self.segmentation, seen, generator) for _ in range(self.options.draws)]
         # kept packed: a bit a pixel
-        amodal = [np.packbits(mask | (shown.mask(k) > 127)) for k, mask in enumerate(self._masks(latents))]
-        shape = latents.shape[-2] * self.segmentation.factor, latents.shape[-1] * self.segmentation.factor
+        masks = [np.packbits(mask | (shown.mask(k) > 127)) for k, mask in enumerate(self._masks(draws))]
+        shape = shown.framings[0].size[::-1]
 
         def mask(k: int) -> np.ndarray:
-            return np.unpackbits(amodal[k], count=shape[0] * shape[1]).reshape(shape).astype(bool)
+            return np.unpackbits(masks[k], count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
-        whole = Frames(len(amodal), lambda k: tensor(mask(k) * np.uint8(255)))
+        whole = Frames(len(masks), lambda k: tensor(mask(k) * np.uint8(255)))
         latents = self._denoise(self.completion, [shown.all(shown.object), whole], generator)
         colours = (frame for chunk in self.completion.decode(latents) for frame in chunk)
         for k, (framing, colour) in enumerate(zip(shown.framings, colours, strict=True)):
             picture = (colour.numpy() * 255).round().astype(np.uint8)
-            yield laid_back(framing, mask(k), picture, clean=self.options.conditioning_order != "parity")
+            amodal, picture = laid_back(framing, mask(k), picture, clean=self.options.conditioning_order != "parity")
+            if self.options.within == "completion":
+                amodal &= self.scene.completion_mask(shown.shot[k])
+            yield amodal, picture
 
     def _denoise(
         self, pipeline: DiffusionVASPipeline, conditions: Sequence[Pictures], generator: torch.Generator
@@ -91,10 +93,11 @@ class Stages:
             generator=generator, window=options.window, overlap=min(options.overlap, options.window - 1),
         )  # fmt: skip
 
-    def _masks(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
-        """(h, w) bool, a frame each."""
-        for chunk in self.segmentation.decode(latents):
-            yield from object_pixels(chunk.numpy(), self.options.threshold)
+    def _masks(self, draws: Sequence[torch.Tensor]) -> Iterator[np.ndarray]:
+        """(h, w) bool, a frame each, of the mean of what all draws decode to."""
+        for chunks in zip(*map(self.segmentation.decode, draws), strict=True):
+            mean = sum(chunk.numpy() for chunk in chunks) / len(chunks)
+            yield from object_pixels(mean, self.options.threshold)
 
     def _framings(self, shot: range) -> list[Framing]:
         scene, canvas = self.scene, (self.scene.width, self.scene.height)

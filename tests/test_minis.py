@@ -1,0 +1,65 @@
+"""The mini checkpoints that ship: whole, small, and better than convex-r on worlds that training never saw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import unocclude
+from unocclude import InputError, weights
+from unocclude.clip import Clip
+from unocclude.datasets.base import Truth
+from unocclude.evaluation import evaluate
+from unocclude.masks import MaskTrack
+from unocclude.training import find, read_config
+from unocclude.training.sources import Source
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+torch.set_num_threads(1)
+
+MINIS = sorted(Path(unocclude.__file__).parent.glob("methods/*/mini"))
+IDS = [folder.parent.name.replace("_", "-") for folder in MINIS]
+HELD_OUT = "synth:worlds?count=3&seed=9903&frames=8&size=160x120"
+
+
+@pytest.mark.parametrize(("folder", "name"), list(zip(MINIS, IDS, strict=True)), ids=IDS)
+def test_it_is_whole_and_small_and_says_how_it_was_made(folder, name):
+    assert weights.find("mini", name) == folder
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in files) < 20e6
+    card = (folder / "MODEL_CARD.md").read_text()
+    logs = list(folder.glob("*.jsonl"))
+    assert logs and all(path.name in card for path in [*logs, *folder.glob("*.toml")])
+    for config in folder.glob("*.toml"):
+        read_config(config, find(config.read_text().split("unocclude train ")[1].split()[0]))
+
+
+def test_no_other_method_has_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"none ships for pix2gestalt.*there are: {', '.join(IDS)}"):
+        weights.find("mini", "pix2gestalt")
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    pytest.importorskip("mujoco")
+    return [world for i in range(3) for world in Source(HELD_OUT).make(i)]
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_it_beats_convex_r_on_worlds_it_never_saw(worlds, name):
+    found = {}
+    for method, chosen in ((name, "mini"), ("convex-r", None)):
+        rows = []
+        for world in worlds:
+            track = MaskTrack.from_masks(world.visible)
+            amodal = MaskTrack.from_masks(world.amodal)
+            truth = Truth("a world", track, amodal, rgb=lambda i, world=world: world.amodal_rgb[i])
+            result = unocclude.complete(
+                Clip.from_frames(world.frames), track, method=method, weights=chosen, pictures=False
+            )
+            figures = evaluate(result, truth)
+            rows.append([figures[key] for key in ("miou", "miou_occ")])
+        found[method] = np.nanmean(rows, axis=0)
+    assert (found[name] > found["convex-r"]).all()
