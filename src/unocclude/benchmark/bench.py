@@ -80,10 +80,8 @@ def bench(
     for name, samples in data.items():
         for sample in samples:
             for method in methods:
-                told = {words: captions.of_truth(sample.truth)} if (words := workers[method].words) else {}
-                chosen = {**told, **options.get(method, {})}
-                own = {"options": chosen, "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own)
+                own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
+                found = _measure(out, name, sample, method, own, workers[method].words)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
@@ -120,11 +118,14 @@ def _clear(out: Path) -> None:
         (out / file).unlink(missing_ok=True)
 
 
-def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any]) -> dict[str, Any]:
-    """One method's figures on one clip; run and evaluated unless that was done before."""
+def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], words: str) -> dict[str, Any]:
+    """One method's figures on one clip; run and evaluated unless that was done before. words: the option that is given
+    the clip's caption where nothing else was asked for; "" is none."""
     file = out / "figures" / data / sample.name / f"{method}.json"
     if file.exists():
         return {k: math.nan if v is None else v for k, v in json.loads(file.read_text()).items()}
+    if words and words not in own["options"]:
+        own["options"][words] = captions.of_truth(sample.truth)
     run = out / "runs" / data / sample.name / method
     result = unocclude.complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
