@@ -43,6 +43,18 @@ def assert_seen_stays(world, result):
     assert opaque.sum() > 0.5 * visible.sum()
 
 
+def assert_within_the_completion_mask(world, complete):
+    """`within=completion` takes away what lies where nothing can hide, and nothing else."""
+    anywhere, within = complete(), complete(within="completion")
+    scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
+    frames = range(len(world))
+    for i in frames:
+        allowed = scene.completion_mask(i) | world.visible[i]
+        assert np.array_equal(within.amodal_masks[i], anywhere.amodal_masks[i] & allowed)
+    assert any((anywhere.amodal_masks[i] & ~scene.completion_mask(i)).any() for i in frames)
+    assert any((within.amodal_masks[i] & ~world.visible[i]).any() for i in frames)
+
+
 def assert_seeds_decide(complete):
     """`complete(seed=, hypotheses=)`: a seed decides all, and hypothesis k is what seed + k gives."""
     first, again = (arrays(complete(seed=3)) for _ in range(2))

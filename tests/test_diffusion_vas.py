@@ -16,6 +16,7 @@ from generative_cases import (
     assert_seen_stays,
     assert_short_portrait_and_hidden,
     assert_the_tail_is_the_same,
+    assert_within_the_completion_mask,
     completes,
 )
 from PIL import Image
@@ -92,13 +93,7 @@ def test_squeezed_in_parity_it_is_the_published_two_stages(world, weights, thres
 
 
 def test_within_the_completion_mask(world, weights):
-    anywhere, within = complete(world, weights), complete(world, weights, within="completion")
-    scene = unocclude.scene.Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    for i in range(6):
-        allowed = scene.completion_mask(i)
-        assert np.array_equal(within.amodal_masks[i], anywhere.amodal_masks[i] & (allowed | world.visible[i]))
-    assert any((anywhere.amodal_masks[i] & ~scene.completion_mask(i)).any() for i in range(6))
-    assert any((within.amodal_masks[i] & ~world.visible[i]).any() for i in range(6))
+    assert_within_the_completion_mask(world, partial(complete, world, weights))
 
 
 def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):

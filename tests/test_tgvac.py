@@ -15,6 +15,7 @@ from generative_cases import (
     assert_seen_stays,
     assert_short_portrait_and_hidden,
     assert_the_tail_is_the_same,
+    assert_within_the_completion_mask,
     completes,
 )
 from small_clip import make
@@ -49,7 +50,8 @@ def world():
 complete = completes("tgvac", SMALL)
 
 
-def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights):
+@pytest.mark.parametrize("draws", [1, 3])
+def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws):
     pipe = TGVACPipeline.from_pretrained(weights)
     pipe.set_progress_bar_config(disable=True)
     track = MaskTrack.from_masks(world.visible)
@@ -59,20 +61,28 @@ def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights):
     frames = [framing.cut(frame, 255) for frame in world.frames]
     objects = [np.where(mask[..., None] > 127, frame, 255) for mask, frame in zip(masks, frames, strict=True)]
     generator = torch.Generator().manual_seed(5)
-    out = pipe(
-        batch(objects), batch([np.dstack([mask] * 3) for mask in masks]), "a red ball", num_inference_steps=2,
-        generator=generator,
-    ).frames[0].numpy()  # fmt: skip
-    found = complete(world, weights, seed=5)
+    drawn = [
+        pipe(
+            batch(objects), batch([np.dstack([mask] * 3) for mask in masks]), "a red ball", num_inference_steps=2,
+            generator=generator,
+        ).frames[0].numpy() for _ in range(draws)
+    ]  # fmt: skip
+    found = complete(world, weights, seed=5, draws=draws)
     grown = 0
     for i in range(6):
-        amodal = framing.back((out[i].min(-1) < 0.9).astype(np.float32)) > 0.5
+        has = [picture[i].min(-1) < 0.9 for picture in drawn]
+        amodal = framing.back((2 * sum(map(np.float32, has)) >= draws).astype(np.float32)) > 0.5
         assert np.array_equal(found.amodal_masks[i], amodal | world.visible[i])
         inside = amodal & ~world.visible[i] & (found.rgba[i][..., 3] == 255)
-        colour = framing.back((255 * out[i]).round().astype(np.uint8))
+        some = np.ma.array([picture[i] for picture in drawn], mask=[np.dstack([~one] * 3) for one in has])
+        colour = framing.back((255 * some.mean(0).filled(1)).round().astype(np.uint8))
         assert np.abs(found.rgba[i][inside][:, :3].astype(int) - colour[inside]).max(initial=0) <= 1
         grown += inside.sum()
     assert grown > 100
+
+
+def test_within_the_completion_mask(world, weights):
+    assert_within_the_completion_mask(world, partial(complete, world, weights))
 
 
 def test_what_is_seen_stays_and_the_rest_is_generated(world, weights):

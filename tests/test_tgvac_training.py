@@ -90,6 +90,27 @@ def test_the_loss_is_the_error_of_the_noise(vae, monkeypatch, prediction, kind, 
     assert float(loss) == pytest.approx(float(((aim - 0.5) ** 2).mean()), rel=1e-4)
 
 
+def test_kept_latents_are_those_of_the_same_pictures(vae, tmp_path):
+    options = {"train": [SPRITES], "validation": [SPRITES], "vae": str(vae), "widths": [32, 32], "size": (32, 32)}
+    options |= {"cache": str(tmp_path), "frames": 3}
+    each, kept = (tgvac.Frame(tgvac.FrameOptions(**options, keep_latents=keep), 0) for keep in (False, True))
+    for recipe in (each, kept):
+        recipe.prepare(1, quiet)
+        torch.manual_seed(0)
+        recipe.network()
+    for number in (0, 1, 0):  # the last from memory alone
+        pictures, latents = each.batch(number, 5), kept.batch(number, 5)
+        assert torch.equal(pictures["tokens"], latents["tokens"])
+        flat = {name: part.flatten(0, 1) for name, part in pictures.items() if name != "tokens"}
+        with torch.no_grad():
+            plain = each._latents(flat, sample=False)
+        for name, part in zip(("latents", "told"), plain, strict=True):
+            torch.testing.assert_close(latents[name].flatten(0, 1), part, rtol=1e-3, atol=1e-3)
+        loss, _ = kept.loss(kept.parts["unet"], latents)
+        assert torch.isfinite(loss)
+    assert kept.kept and not each.kept
+
+
 def test_phase_1_writes_a_pipeline_of_frames(phase1):
     pipe = TGVACPipeline.from_pretrained(phase1)
     assert type(pipe.unet).__name__ == "UNet2DConditionModel" and pipe.side == 32 and not (phase1 / "motion").exists()

@@ -1,7 +1,9 @@
 """A method that runs on a published checkpoint."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
@@ -12,6 +14,15 @@ from unocclude.networks import device_for
 SUITED = "options.json"
 """In a checkpoint's folder: the options that suit it, where they are not the defaults. A small network was trained on
 small pictures."""
+
+
+class DrawnOptions(MethodOptions):
+    """Options of methods whose amodal masks are drawn, and may be too large for what is seen around them."""
+
+    draws: int = Field(1, ge=1, le=64, description="an amodal mask is what so many draws agree on")
+    within: Literal["anywhere", "completion"] = Field(
+        "anywhere", description="completion: nothing is added where the background behind the object is seen"
+    )
 
 
 class Published(Method):

@@ -29,6 +29,11 @@ def laid_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: bo
     return framing.back(mask.astype(np.float32)) > 0.5, framing.back(picture)
 
 
+def limited(scene: Scene, i: int, amodal: np.ndarray, within: str) -> np.ndarray:
+    """An amodal mask of frame i, (H, W) bool, as the option `within` has it."""
+    return amodal & scene.completion_mask(i) if within == "completion" else amodal
+
+
 def composed(scene: Scene, shot: range, samples: Sequence[Iterator[Sample]]) -> Iterator[FrameResult]:
     """The shot's frames of K draws: all of them are hypotheses where there are several, the first is the result."""
     for i, *drawn in zip(shot, *samples, strict=True):

@@ -28,6 +28,9 @@ class TGVACOptions(recipe.Options, views.ClipOptions):
 
     base: str = Field("", description="folder of a pipeline to begin with: Stable Diffusion 1.5, or an earlier run's")
     text: bool = Field(True, description="false: captions are left out (table 3)")
+    keep_latents: bool = Field(
+        False, description="work out a clip's latents once, where batches are made, and keep them in memory"
+    )
     dropout: float = Field(0.1, ge=0, le=1, description="share of samples whose caption is left out, for guidance")
     sampled: int = Field(30, ge=1, description="denoising steps in evaluation")
     guidance: float = Field(7.5, ge=0, description="scale of guidance by the caption in evaluation")
@@ -62,6 +65,10 @@ class Frame(Wholes):
     Options: ClassVar[type[recipe.Options]] = FrameOptions
     options: Any
 
+    def __init__(self, options: Any, seed: int):
+        super().__init__(options, seed)
+        self.kept: dict[tuple[Path, bool], tuple[Batch, str]] = {}
+
     def network(self) -> torch.nn.Module:
         options = self.options
         if options.base:
@@ -81,21 +88,39 @@ class Frame(Wholes):
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        drawn = [self.clips.draw(rng) for _ in range(size)]
-        told = [clip.caption if self.options.text and rng.uniform() >= self.options.dropout else "" for clip in drawn]
-        return {
-            "objects": torch.stack([views.pictures(clip.objects) for clip in drawn]),
-            "masks": torch.stack([views.pictures(clip.visible) for clip in drawn]),
-            "wholes": torch.stack([views.pictures(clip.wholes) for clip in drawn]),
-            "tokens": tokens(self.parts["tokenizer"], told),
-        }
+        drawn = [self.clips.drawn(rng) for _ in range(size)]
+        clips = [self._told(part) for part in drawn]
+        said = [caption if self.options.text and rng.uniform() >= self.options.dropout else "" for _, caption in clips]
+        stacked = {name: torch.stack([clip[name] for clip, _ in clips]) for name in clips[0][0]}
+        return stacked | {"tokens": tokens(self.parts["tokenizer"], said)}
+
+    def _told(self, drawn: views.Drawn) -> tuple[Batch, str]:
+        """(F, ...) what `_latents` makes latents of, or these; and the caption."""
+        if not self.options.keep_latents:
+            clip = views.whole(drawn.file, drawn.mirrored).part(drawn.frames)
+            return _pictures(clip), clip.caption
+        key = drawn.file, drawn.mirrored
+        if key not in self.kept:
+            clip = views.whole(*key)
+            with torch.no_grad():
+                whole, told = self._latents(_pictures(clip), sample=False)
+            self.kept[key] = {"latents": whole.half(), "told": told.half()}, clip.caption
+        latents, caption = self.kept[key]
+        return {name: part[drawn.frames].float() for name, part in latents.items()}, caption
+
+    def _latents(self, clip: Batch, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n, C, h, w) of n frames: the whole object's latents, and what the network is told."""
+        if "latents" in clip:
+            return clip["latents"], clip["told"]
+        told = self.conditioning(self._encode, clip["objects"], clip["masks"])
+        return self._encode(clip["wholes"], sample=sample), told
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """Mean squared error of the predicted noise (equations 2 and 4), or of v."""
-        count, frames = batch["wholes"].shape[:2]
+        clips = {name: part for name, part in batch.items() if name != "tokens"}
+        count, frames = next(iter(clips.values())).shape[:2]
         with torch.no_grad():
-            whole = self._encode(batch["wholes"].flatten(0, 1), sample=True)
-            told = self.conditioning(self._encode, batch["objects"].flatten(0, 1), batch["masks"].flatten(0, 1))
+            whole, told = self._latents({name: part.flatten(0, 1) for name, part in clips.items()}, sample=True)
             words = self.parts["text_encoder"].to(whole.device)(batch["tokens"]).last_hidden_state
         schedule = self.parts["scheduler"]
         time = self._times(count, frames, schedule.config.num_train_timesteps).to(whole.device)
@@ -134,6 +159,12 @@ class Frame(Wholes):
     def export(self, network: Any, folder: Path) -> list[Path]:
         write_parts(folder / FOLDER, self.parts | {"unet": network})
         return [folder / FOLDER]
+
+
+def _pictures(clip: Views) -> Batch:
+    """(F, 3, h, w) in [-1, 1] each."""
+    shown = {"objects": clip.objects, "masks": clip.visible, "wholes": clip.wholes}
+    return {name: views.pictures(part) for name, part in shown.items()}
 
 
 class Motion(Frame):

@@ -2,8 +2,9 @@
 
 import io
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -144,12 +145,25 @@ class Clips:
 
     def draw(self, rng: np.random.Generator) -> Views:
         """A part of a training clip, now and then mirrored, or faster than it was."""
-        clip, count = load(self.files[int(rng.integers(len(self.files)))]), self.options.frames
-        step = int(rng.integers(1, max(2, min(3, len(clip) // count + 1))))
-        start = int(rng.integers(max(1, len(clip) - step * (count - 1))))
-        chosen = np.minimum(start + step * np.arange(count), len(clip) - 1)
-        part = clip.part(chosen)
-        return part.mirrored() if rng.uniform() < 0.5 else part
+        drawn = self.drawn(rng)
+        return whole(drawn.file, drawn.mirrored).part(drawn.frames)
+
+    def drawn(self, rng: np.random.Generator) -> "Drawn":
+        """Which part `draw` gives."""
+        file, count = self.files[int(rng.integers(len(self.files)))], self.options.frames
+        length = _length(file)
+        step = int(rng.integers(1, max(2, min(3, length // count + 1))))
+        start = int(rng.integers(max(1, length - step * (count - 1))))
+        chosen = np.minimum(start + step * np.arange(count), length - 1)
+        return Drawn(file, chosen, mirrored=rng.uniform() < 0.5)
+
+
+class Drawn(NamedTuple):
+    """Some frames of a file's clip, or of its mirror image."""
+
+    file: Path
+    frames: np.ndarray
+    mirrored: bool
 
 
 class OnClips(Recipe):
@@ -176,6 +190,18 @@ def packed(views: Views) -> bytes:
     arrays = {name: getattr(views, name) for name in PICTURES}
     np.savez_compressed(buffer, **arrays, caption=np.array(views.caption))
     return buffer.getvalue()
+
+
+def whole(path: Path, mirrored: bool) -> Views:
+    """All of a file's clip, or of its mirror image."""
+    clip = load(path)
+    return clip.mirrored() if mirrored else clip
+
+
+@lru_cache(maxsize=None)
+def _length(path: Path) -> int:
+    with np.load(path) as data:
+        return len(data["visible"])
 
 
 def load(path: Path) -> Views:

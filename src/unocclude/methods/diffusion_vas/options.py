@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unocclude.methods.base import MethodOptions
+from unocclude.methods.published import DrawnOptions
 
 THRESHOLD = 600
 THRESHOLD_SAYS = (
@@ -14,7 +14,7 @@ THRESHOLD_SAYS = (
 )
 
 
-class DiffusionVASOptions(MethodOptions):
+class DiffusionVASOptions(DrawnOptions):
     conditioning_order: Literal["aligned", "parity"] = Field(
         "aligned", description="parity: as the published code conditions its network, quirks and all"
     )
@@ -27,10 +27,6 @@ class DiffusionVASOptions(MethodOptions):
     window: int = Field(25, ge=1, description="frames that are denoised together")
     overlap: int = Field(8, ge=0, description="frames by which windows overlap")
     threshold: int = Field(THRESHOLD, ge=0, lt=765, description=THRESHOLD_SAYS)
-    draws: int = Field(1, ge=1, le=64, description="amodal masks are the mean of so many draws of stage 1")
-    within: Literal["anywhere", "completion"] = Field(
-        "anywhere", description="completion: nothing is added where the background behind the object is seen"
-    )
     depth: Literal["auto", "anything", "layers"] = Field(
         "auto",
         description="anything: Depth Anything V2; layers: what lies in front, by recall's evidence; auto: the former "

@@ -13,7 +13,7 @@ from unocclude.methods.diffusion_vas.conditioning import order
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
 from unocclude.methods.framing import Box, Framing, around, squeezed
-from unocclude.methods.samples import Sample, composed, laid_back, nothing
+from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
 from unocclude.methods.shown import Shown, object_boxes, tensor, whole_box
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
@@ -79,9 +79,7 @@ class Stages:
         for k, (framing, colour) in enumerate(zip(shown.framings, colours, strict=True)):
             picture = (colour.numpy() * 255).round().astype(np.uint8)
             amodal, picture = laid_back(framing, mask(k), picture, clean=self.options.conditioning_order != "parity")
-            if self.options.within == "completion":
-                amodal &= self.scene.completion_mask(shown.shot[k])
-            yield amodal, picture
+            yield limited(self.scene, shown.shot[k], amodal, self.options.within), picture
 
     def _denoise(
         self, pipeline: DiffusionVASPipeline, conditions: Sequence[Pictures], generator: torch.Generator

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from unocclude.methods.base import MethodOptions
+from unocclude.methods.published import DrawnOptions
 
 
-class TGVACOptions(MethodOptions):
+class TGVACOptions(DrawnOptions):
     description: str = Field("", description="what the whole object is, in words, as in 'a red striped ball'")
     text: bool = Field(True, description="false: the description is left out (table 3)")
     motion: bool = Field(True, description="false: frame by frame, without the motion modules (table 3)")

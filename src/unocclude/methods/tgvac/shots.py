@@ -9,7 +9,7 @@ import torch
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
 from unocclude.methods.framing import around
-from unocclude.methods.samples import Sample, composed, laid_back, nothing
+from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
 from unocclude.methods.shown import Shown, object_boxes, off_white
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
@@ -40,12 +40,30 @@ class Shots:
         yield from composed(self.scene, shot, samples)
 
     def _sample(self, shown: Shown, seed: int) -> Iterator[Sample]:
+        """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, of `draws` draws."""
         options = self.options
-        latents = self.pipeline.denoise(
+        generator = torch.Generator().manual_seed(seed)
+        draws = [self._decoded(self._denoise(shown, generator)) for _ in range(options.draws)]
+        for i, framing, *pictures in zip(shown.shot, shown.framings, *draws, strict=True):
+            amodal, picture = laid_back(framing, *agreed(np.stack(pictures)))
+            yield limited(self.scene, i, amodal, options.within), picture
+
+    def _denoise(self, shown: Shown, generator: torch.Generator) -> torch.Tensor:
+        options = self.options
+        return self.pipeline.denoise(
             shown.all(shown.object), shown.all(shown.mask), options.description if options.text else "",
             num_inference_steps=options.steps, guidance_scale=options.guidance, window=options.window,
-            stride=options.stride, together=options.together, generator=torch.Generator().manual_seed(seed),
+            stride=options.stride, together=options.together, generator=generator,
         )  # fmt: skip
-        pictures = (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
-        for framing, picture in zip(shown.framings, pictures, strict=True):
-            yield laid_back(framing, off_white(picture), (picture * 255).round().astype(np.uint8))
+
+    def _decoded(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
+        return (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
+
+
+def agreed(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What K draws of a frame, (K, h, w, 3) float32 in [0, 1], the object on white, agree on: (h, w) bool where half of
+    them or more have it; (h, w, 3) uint8, the mean of those that have it."""
+    found = off_white(pictures)
+    counted = found | ~found.any(0)
+    mean = (pictures * counted[..., None]).sum(0) / counted.sum(0)[..., None]
+    return found.mean(0) >= 0.5, (mean * 255).round().astype(np.uint8)
