@@ -2,7 +2,7 @@
 
 import io
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -198,7 +198,7 @@ def whole(path: Path, mirrored: bool) -> Views:
     return clip.mirrored() if mirrored else clip
 
 
-@lru_cache(maxsize=None)
+@cache
 def _length(path: Path) -> int:
     with np.load(path) as data:
         return len(data["visible"])
