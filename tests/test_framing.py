@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from unocclude.media.bleed import bleed
-from unocclude.methods.framing import Framing, around, squeezed
+from unocclude.methods.framing import Framing, around, following, squeezed
 from unocclude.methods.samples import laid_back
 
 
@@ -117,3 +117,31 @@ def test_an_object_on_white_is_laid_back_without_white():
     assert np.array_equal(laid_back(framing, mask, colour, clean=False)[1], framing.back(colour))
     for empty in (np.zeros_like(mask), np.ones_like(mask)):
         assert laid_back(framing, empty, colour)[1].shape == (96, 96, 3)
+
+
+def test_following_goes_along_with_the_object_and_holds_it():
+    rng = np.random.default_rng(4)
+    for size in ((48, 48), (64, 32)):
+        corners = rng.uniform(0, (150, 90), (9, 2)).round()
+        boxes = [tuple(np.concatenate([at, at + rng.integers(1, 30, 2)])) for at in corners]
+        boxes[0] = boxes[4] = None
+        longest = max(max(box[2] - box[0], box[3] - box[1]) for box in boxes if box)
+        framings = following(boxes, (180, 120), size)
+        widths = {(f.box[2] - f.box[0], f.box[3] - f.box[1]) for f in framings}
+        assert len(widths) == 1 and min(next(iter(widths))) == pytest.approx(2 * longest, abs=1)
+        for box, f in zip(boxes, framings, strict=True):
+            assert f.size == size and f.box[0] >= 0 and f.box[3] <= 120
+            assert box is None or (f.box[0] <= box[0] and f.box[1] <= box[1] and f.box[2] >= box[2])
+        assert framings[0].box == framings[1].box  # unseen at first: where it will be
+        # unseen in between: half-way, but for the canvas' sides
+        middles = [[(boxes[k][d] + boxes[k][d + 2]) / 2 for d in (0, 1)] for k in (3, 5)]
+        start = [np.clip(np.mean([m[d] for m in middles]) - w / 2, 0, c - w) for d, w, c in
+                 zip((0, 1), next(iter(widths)), (180, 120), strict=True)]  # fmt: skip
+        np.testing.assert_allclose(framings[4].box[:2], start, atol=1)
+
+
+def test_following_one_pixel_and_what_fills_the_canvas():
+    one = following([(5.0, 6.0, 6.0, 7.0)], (40, 30), (16, 16))
+    assert one[0].box[2] - one[0].box[0] == 2
+    full = following([(0, 0, 40, 30)] * 3, (40, 30), (16, 16))
+    assert {f.box for f in full} == {(0, -5, 40, 35)}

@@ -24,7 +24,7 @@ from unocclude import InputError
 from unocclude.cli import main
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
-from unocclude.methods.framing import around
+from unocclude.methods.framing import around, following
 from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
@@ -50,15 +50,16 @@ def world():
 complete = completes("tgvac", SMALL)
 
 
-@pytest.mark.parametrize("draws", [1, 3])
-def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws):
+@pytest.mark.parametrize(("draws", "follow"), [(1, False), (3, False), (1, True)])
+def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws, follow):
     pipe = TGVACPipeline.from_pretrained(weights)
     pipe.set_progress_bar_config(disable=True)
     track = MaskTrack.from_masks(world.visible)
-    framing = around([tuple(box) for box in track.boxes], (96, 72), 0, size=(32, 32))
+    boxes = [tuple(box) for box in track.boxes]
+    framings = following(boxes, (96, 72), (32, 32)) if follow else [around(boxes, (96, 72), 0, size=(32, 32))] * 6
     batch = lambda pictures: torch.tensor(np.stack(pictures)[None]).permute(0, 1, 4, 2, 3) / 127.5 - 1  # noqa: E731
-    masks = [framing.cut(mask) for mask in world.visible]
-    frames = [framing.cut(frame, 255) for frame in world.frames]
+    masks = [framing.cut(mask) for framing, mask in zip(framings, world.visible, strict=True)]
+    frames = [framing.cut(frame, 255) for framing, frame in zip(framings, world.frames, strict=True)]
     objects = [np.where(mask[..., None] > 127, frame, 255) for mask, frame in zip(masks, frames, strict=True)]
     generator = torch.Generator().manual_seed(5)
     drawn = [
@@ -67,9 +68,9 @@ def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws)
             generator=generator,
         ).frames[0].numpy() for _ in range(draws)
     ]  # fmt: skip
-    found = complete(world, weights, seed=5, draws=draws)
+    found = complete(world, weights, seed=5, draws=draws, framing="follow" if follow else "object")
     grown = 0
-    for i in range(6):
+    for i, framing in enumerate(framings):
         has = [picture[i].min(-1) < 0.9 for picture in drawn]
         amodal = framing.back((2 * sum(map(np.float32, has)) >= draws).astype(np.float32)) > 0.5
         assert np.array_equal(found.amodal_masks[i], amodal | world.visible[i])

@@ -1,6 +1,6 @@
 """What part of the canvas a network sees, and at what size; its answer is laid back where it came from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -82,6 +82,26 @@ def around(
     shown = round(scale * columns), round(scale * rows)
     start = [_start((low[k] + high[k]) / 2, shown[k], canvas[k]) for k in range(2)]
     return Framing((start[0], start[1], start[0] + shown[0], start[1] + shown[1]), (columns, rows), canvas)
+
+
+def following(
+    boxes: Sequence[Box | None], canvas: tuple[int, int], size: tuple[int, int], margin: float = 0.5
+) -> list[Framing]:
+    """A framing a frame, all of one size, that go along with the object, which so is shown as large as can be: the
+    largest box, `margin` of its longer side added on every side, around the middle of each frame's box. Where a frame
+    has none (None), the middle is between those before and after.
+
+    boxes: of T frames, on the canvas, at least one not None. size: (width, height) of a picture.
+    """
+    known = [i for i, box in enumerate(boxes) if box is not None]
+    every = np.array([box for box in boxes if box is not None], float)
+    longest = (every[:, 2:] - every[:, :2]).max()
+    side = min((1 + 2 * margin) * longest, max(canvas))
+    scale = max(side, 1) / min(size)
+    shown = round(scale * size[0]), round(scale * size[1])
+    middles = [np.interp(range(len(boxes)), known, every[:, [k, k + 2]].mean(1)) for k in range(2)]
+    starts = [[_start(middle, shown[k], canvas[k]) for middle in middles[k]] for k in range(2)]
+    return [Framing((x, y, x + shown[0], y + shown[1]), size, canvas) for x, y in zip(*starts, strict=True)]
 
 
 def _start(middle: float, shown: int, there: int) -> int:

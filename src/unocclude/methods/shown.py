@@ -47,9 +47,14 @@ class Shown:
 
 def object_boxes(scene: Scene, shot: range) -> list[Box]:
     """The visible object's boxes on the canvas (x0, y0, x1, y1), of the frames that show it."""
+    return [box for box in boxes_by_frame(scene, shot) if box is not None]
+
+
+def boxes_by_frame(scene: Scene, shot: range) -> list[Box | None]:
+    """The same, None where a frame does not show it."""
     x, y = scene.offset
     boxes = scene.track.boxes + np.array([x, y, x, y])
-    return [tuple(boxes[i]) for i in shot if scene.track.areas[i]]
+    return [tuple(boxes[i]) if scene.track.areas[i] else None for i in shot]
 
 
 def off_white(picture: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from unocclude.clip import Clip
 from unocclude.datasets import captions
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
-from unocclude.methods.framing import Framing, around
-from unocclude.methods.shown import WHITE, Shown, object_boxes, tensor, whole_box
+from unocclude.methods.framing import Framing, around, following
+from unocclude.methods.shown import WHITE, Shown, boxes_by_frame, object_boxes, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training.cache import cached
@@ -54,8 +54,8 @@ PICTURES = tuple(field.name for field in fields(Views) if field.name != "caption
 @dataclass(frozen=True)
 class View:
     """Views of the clips of scene i of a source, at `size` (width, height). crop: "object", around all that is visible
-    of it in the clip, as methods frame it; "amodal", every frame to its amodal box. depth_weights: a folder of Depth
-    Anything V2, else the layers' order is the depth."""
+    of it in the clip, as methods frame it; "follow", going along with it; "amodal", every frame to its amodal box.
+    depth_weights: a folder of Depth Anything V2, else the layers' order is the depth."""
 
     source: Source
     size: tuple[int, int]
@@ -97,7 +97,10 @@ class View:
                 Framing(whole_box(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
                 for i in range(len(world))
             ]
-        return [around(object_boxes(scene, range(len(world))), canvas, 0, size=self.size)] * len(world)
+        every = range(len(world))
+        if self.crop == "follow":
+            return following(boxes_by_frame(scene, every), canvas, self.size)
+        return [around(object_boxes(scene, every), canvas, 0, size=self.size)] * len(world)
 
 
 class ClipOptions(BaseModel):
@@ -109,7 +112,9 @@ class ClipOptions(BaseModel):
     cache: str = Field("cache", description="folder of the clips as networks see them")
     size: tuple[int, int] = Field((64, 64), description="width and height of a picture")
     frames: int = Field(8, ge=1, description="frames of a training clip")
-    crop: Literal["object", "amodal"] = Field("object", description="amodal: every frame cropped to its amodal box")
+    crop: Literal["object", "follow", "amodal"] = Field(
+        "object", description="follow: going along with the object; amodal: every frame cropped to its amodal box"
+    )
     depth_weights: str = Field("", description="folder of Depth Anything V2; without it what lies in front is nearer")
     held: int = Field(16, ge=1, description="validation clips, of `frames` frames, that are looked at")
 

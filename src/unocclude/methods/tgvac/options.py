@@ -1,5 +1,7 @@
 """Options of TGVAC."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from unocclude.methods.published import DrawnOptions
@@ -16,4 +18,7 @@ class TGVACOptions(DrawnOptions):
     together: int = Field(1, ge=1, description="windows a call of the network; more are faster on a GPU")
     steps: int = Field(30, ge=1, le=1000, description="denoising steps")
     guidance: float = Field(7.5, ge=0, le=50, description="scale of classifier-free guidance by the words, off at 1")
+    framing: Literal["object", "follow"] = Field(
+        "object", description="object: one crop around it in all frames; follow: a crop that goes along with it"
+    )
     side: int = Field(0, ge=0, le=2048, description="pixels of the square picture's side, 0: as it was trained")

@@ -8,9 +8,9 @@ import torch
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
-from unocclude.methods.framing import around
+from unocclude.methods.framing import Framing, around, following
 from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
-from unocclude.methods.shown import Shown, object_boxes, off_white
+from unocclude.methods.shown import Shown, boxes_by_frame, object_boxes, off_white
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
@@ -29,15 +29,19 @@ class Shots:
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """The shot's frames, in order."""
-        boxes = object_boxes(self.scene, shot)
-        if not boxes:
+        if not any(self.scene.track.areas[i] for i in shot):
             yield from nothing(self.scene, shot)
             return
-        side = self.options.side or self.pipeline.side
-        framing = around(boxes, (self.scene.width, self.scene.height), 0, size=(side, side))
-        shown = Shown(self.scene, shot, [framing] * len(shot))
+        shown = Shown(self.scene, shot, self._framings(shot))
         samples = [self._sample(shown, self.setting.seed + k) for k in range(self.setting.hypotheses)]
         yield from composed(self.scene, shot, samples)
+
+    def _framings(self, shot: range) -> list[Framing]:
+        side = self.options.side or self.pipeline.side
+        canvas, size = (self.scene.width, self.scene.height), (side, side)
+        if self.options.framing == "follow":
+            return following(boxes_by_frame(self.scene, shot), canvas, size)
+        return [around(object_boxes(self.scene, shot), canvas, 0, size=size)] * len(shot)
 
     def _sample(self, shown: Shown, seed: int) -> Iterator[Sample]:
         """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, of `draws` draws."""
