@@ -81,6 +81,10 @@ def test_the_loss_is_the_error_of_the_noise(vae, monkeypatch, prediction, kind, 
         told = encode(batch["objects"]).mode() * scale
     mask = batch["masks"].flatten(0, 1)[:, :1].view(6, 1, 16, 2, 16, 2).mean((3, 5)) / 2 + 0.5
     alphas = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    if prediction == "v_prediction":  # Lin et al., algorithm 1
+        root = alphas.sqrt()
+        alphas = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+        assert recipe.parts["scheduler"].config.timestep_spacing == "trailing"
     of_frame = alphas[time.repeat_interleave(6 // times)].view(6, 1, 1, 1)
     noisy = of_frame.sqrt() * z + (1 - of_frame).sqrt() * noise
     plain = torch.cat([noisy, told, mask], 1).unflatten(0, (2, 3)).float()

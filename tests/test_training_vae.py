@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from training_cases import SPRITES, check_resumed, config, quiet
+from training_cases import SPRITES, check_resumed, config, quiet, train
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
-from unocclude import training  # noqa: E402
+from unocclude import InputError, training  # noqa: E402
 from unocclude.methods.diffusion_vas.checkpoint import read_vae  # noqa: E402
+from unocclude.networks.loading import read_weights  # noqa: E402
 from unocclude.networks.small import attending, grouped  # noqa: E402
 from unocclude.training import vae, views  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
@@ -35,6 +36,23 @@ def test_the_recipe_learns_and_states_its_scale(tmp_path):
 def test_it_resumes_exactly(tmp_path):
     recipe = {"widths": [32, 32], "patch": 16, "kinds": ["objects", "amodal"]}
     check_resumed("vae", tmp_path, recipe, "vae/diffusion_pytorch_model.safetensors")
+
+
+def test_a_decoder_is_learnt_for_the_latents_of_another_vae(tmp_path):
+    train("vae", tmp_path / "clips", {"widths": [32, 32]}, {})
+    its = tmp_path / "clips" / "out" / "vae"
+    frames = {"widths": [32, 32], "temporal": False, "encoder": str(its)}
+    train("vae", tmp_path / "frames", frames, {"decay": 0.1, "seed": 5})
+    own = tmp_path / "frames" / "out" / "vae"
+    before, after = (read_weights(folder, "diffusion_pytorch_model") for folder in (its, own))
+    kept = [name for name in before if name.startswith(("encoder.", "quant_conv."))]
+    assert kept and all(torch.equal(before[name], after[name]) for name in kept)
+    with pytest.raises(InputError, match="another network"):
+        train("vae", tmp_path / "wider", frames | {"widths": [32, 64]}, {})
+    configured = its / "config.json"
+    configured.write_text(json.dumps(json.loads(configured.read_text()) | {"norm_num_groups": 32}))
+    with pytest.raises(InputError, match="32 groups"):
+        train("vae", tmp_path / "published", frames, {})
 
 
 def test_patches_are_parts_of_the_pictures():

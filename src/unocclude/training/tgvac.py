@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from diffusers import DDIMScheduler
 from pydantic import Field
 from torch.nn import functional
 
@@ -47,8 +48,8 @@ class FrameOptions(TGVACOptions):
     )
     prediction: Literal["epsilon", "v_prediction"] = Field(
         "epsilon",
-        description="what the network predicts; epsilon: the noise, as published; v_prediction (Salimans and Ho 2022) "
-        "minds the words sooner, since early steps weigh more",
+        description="what the network predicts; epsilon: the noise, as published; v_prediction (Salimans and Ho 2022), "
+        "on a schedule that ends in noise alone, minds the words sooner, since early steps weigh more",
     )
 
 
@@ -81,6 +82,8 @@ class Frame(Wholes):
             self.parts[name].requires_grad_(False)
         self.conditioning = KINDS[options.conditioning]
         self.parts["scheduler"].register_to_config(prediction_type=options.prediction)
+        if options.prediction == "v_prediction":
+            self.parts["scheduler"] = without_signal_at_the_end(self.parts["scheduler"])
         network: torch.nn.Module = widened(self.parts["unet"], LATENTS + self.conditioning.channels)
         factor = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         self.parts["unet"].register_to_config(sample_size=options.size[1] // factor)
@@ -159,6 +162,18 @@ class Frame(Wholes):
     def export(self, network: Any, folder: Path) -> list[Path]:
         write_parts(folder / FOLDER, self.parts | {"unet": network})
         return [folder / FOLDER]
+
+
+def without_signal_at_the_end(schedule: DDIMScheduler) -> DDIMScheduler:
+    """The schedule for a network that predicts v: its last step is noise alone, and sampling begins there (Lin et al.,
+    WACV 2024, sections 3.1 to 3.3). Otherwise networks learn to read from the last step how bright a picture is, and
+    sampling, which begins with noise, never tells them that it is mostly white."""
+    changes = {
+        "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
+        "clip_sample": False,
+    }  # fmt: skip
+    changed: DDIMScheduler = DDIMScheduler.from_config(schedule.config, **changes)
+    return changed
 
 
 def _pictures(clip: Views) -> Batch:

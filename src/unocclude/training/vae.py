@@ -9,7 +9,9 @@ from diffusers import AutoencoderKL, AutoencoderKLTemporalDecoder
 from pydantic import Field
 from torch.nn import functional
 
-from unocclude.networks.small import grouped
+from unocclude.errors import InputError
+from unocclude.networks.loading import check_names, read_json, read_weights
+from unocclude.networks.small import FEW, grouped
 from unocclude.training import recipe, views
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views
@@ -24,6 +26,7 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
     temporal: bool = Field(True, description="decodes clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)")
     layers: int = Field(1, ge=1, description="residual blocks a level")
+    encoder: str = Field("", description="folder of a VAE whose encoder is taken over, frozen: a decoder is learnt")
     kinds: list[Kind] = Field(
         ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="the pictures that it learns"
     )
@@ -54,8 +57,22 @@ class VAE(views.OnClips):
         with torch.no_grad():  # little noise at first: pictures are learnt sooner
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
+        if self.options.encoder:
+            self._take_over(network, Path(self.options.encoder))
         whole: torch.nn.Module = network
         return whole
+
+    def _take_over(self, network: Any, folder: Path) -> None:
+        state = read_weights(folder, "diffusion_pytorch_model")
+        groups = read_json(folder / "config.json").get("norm_num_groups")
+        if groups != FEW:
+            raise InputError(f"{folder}: its norms have {groups} groups; give a VAE that recipe {self.name} made")
+        for name in ("encoder", "quant_conv"):
+            part, prefix = getattr(network, name), f"{name}."
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            check_names(folder, own, {key: value.shape for key, value in part.state_dict().items()})
+            part.load_state_dict(own)
+            part.requires_grad_(False)
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
