@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 from pydantic import Field
 from torch.nn import functional
 
@@ -13,7 +12,7 @@ from unocclude.errors import InputError
 from unocclude.methods.tgvac.checkpoint import read_parts, write_parts
 from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
-from unocclude.methods.tgvac.parts import small_parts
+from unocclude.methods.tgvac.parts import small_parts, without_signal_at_the_end
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
 from unocclude.networks.widened import widened
 from unocclude.training import recipe, views
@@ -162,18 +161,6 @@ class Frame(Wholes):
     def export(self, network: Any, folder: Path) -> list[Path]:
         write_parts(folder / FOLDER, self.parts | {"unet": network})
         return [folder / FOLDER]
-
-
-def without_signal_at_the_end(schedule: DDIMScheduler) -> DDIMScheduler:
-    """The schedule for a network that predicts v: its last step is noise alone, and sampling begins there (Lin et al.,
-    WACV 2024, sections 3.1 to 3.3). Otherwise networks learn to read from the last step how bright a picture is, and
-    sampling, which begins with noise, never tells them that it is mostly white."""
-    changes = {
-        "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
-        "clip_sample": False,
-    }  # fmt: skip
-    changed: DDIMScheduler = DDIMScheduler.from_config(schedule.config, **changes)
-    return changed
 
 
 def _pictures(clip: Views) -> Batch:

@@ -26,6 +26,16 @@ def scheduler() -> DDIMScheduler:
     )  # fmt: skip
 
 
+def without_signal_at_the_end(schedule: DDIMScheduler) -> DDIMScheduler:
+    """The schedule for a network that predicts v: its last step is noise alone, and sampling begins there (Lin et al.,
+    WACV 2024, sections 3.1 to 3.3). Otherwise networks learn to read from the last step how bright a picture is, and
+    sampling, which begins with noise, never tells them that it is mostly white."""
+    changed: DDIMScheduler = DDIMScheduler.from_config(
+        schedule.config, prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing"
+    )
+    return changed
+
+
 def small_parts(vae: Path, widths: Sequence[int], height: int, captions: Iterable[str]) -> dict[str, Any]:
     """A pipeline's parts around a VAE's folder, freshly drawn from torch's seed: levels of `widths` channels (multiples
     of 32), for pictures of `height`. The text encoder knows the captions' words; it stays as it is drawn."""
