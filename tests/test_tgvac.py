@@ -25,6 +25,7 @@ from unocclude.cli import main
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import around, following
+from unocclude.methods.samples import laid_back
 from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
@@ -50,8 +51,8 @@ def world():
 complete = completes("tgvac", SMALL)
 
 
-@pytest.mark.parametrize(("draws", "follow"), [(1, False), (3, False), (1, True)])
-def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws, follow):
+@pytest.mark.parametrize(("draws", "white", "follow"), [(1, 0.9, False), (3, 0.9, False), (1, 0.6, True)])
+def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws, white, follow):
     pipe = TGVACPipeline.from_pretrained(weights)
     pipe.set_progress_bar_config(disable=True)
     track = MaskTrack.from_masks(world.visible)
@@ -68,15 +69,15 @@ def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws,
             generator=generator,
         ).frames[0].numpy() for _ in range(draws)
     ]  # fmt: skip
-    found = complete(world, weights, seed=5, draws=draws, framing="follow" if follow else "object")
+    found = complete(world, weights, seed=5, draws=draws, white=white, framing="follow" if follow else "object")
     grown = 0
     for i, framing in enumerate(framings):
-        has = [picture[i].min(-1) < 0.9 for picture in drawn]
-        amodal = framing.back((2 * sum(map(np.float32, has)) >= draws).astype(np.float32)) > 0.5
+        has = [picture[i].min(-1) < white for picture in drawn]
+        agreed = 2 * sum(map(np.float32, has)) >= draws
+        some = np.ma.array([picture[i] for picture in drawn], mask=[np.dstack([~one] * 3) for one in has])
+        amodal, colour = laid_back(framing, agreed, (255 * some.mean(0).filled(1)).round().astype(np.uint8))
         assert np.array_equal(found.amodal_masks[i], amodal | world.visible[i])
         inside = amodal & ~world.visible[i] & (found.rgba[i][..., 3] == 255)
-        some = np.ma.array([picture[i] for picture in drawn], mask=[np.dstack([~one] * 3) for one in has])
-        colour = framing.back((255 * some.mean(0).filled(1)).round().astype(np.uint8))
         assert np.abs(found.rgba[i][inside][:, :3].astype(int) - colour[inside]).max(initial=0) <= 1
         grown += inside.sum()
     assert grown > 100

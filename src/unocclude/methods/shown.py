@@ -57,9 +57,9 @@ def boxes_by_frame(scene: Scene, shot: range) -> list[Box | None]:
     return [tuple(boxes[i]) if scene.track.areas[i] else None for i in shot]
 
 
-def off_white(picture: np.ndarray) -> np.ndarray:
+def off_white(picture: np.ndarray, white: float = NEARLY_WHITE) -> np.ndarray:
     """Where an object on white is, (...) bool of (..., 3) in [0, 1]."""
-    found: np.ndarray = picture.min(-1) < NEARLY_WHITE
+    found: np.ndarray = picture.min(-1) < white
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from unocclude.methods.published import DrawnOptions
+from unocclude.methods.shown import NEARLY_WHITE
 
 
 class TGVACOptions(DrawnOptions):
@@ -18,6 +19,10 @@ class TGVACOptions(DrawnOptions):
     together: int = Field(1, ge=1, description="windows a call of the network; more are faster on a GPU")
     steps: int = Field(30, ge=1, le=1000, description="denoising steps")
     guidance: float = Field(7.5, ge=0, le=50, description="scale of classifier-free guidance by the words, off at 1")
+    white: float = Field(
+        NEARLY_WHITE, gt=0, le=1, description="of the answer, on white, a pixel is object where one of its channels, 0 "
+        "to 1, is less; lower suits small networks, whose edges are soft",
+    )  # fmt: skip
     framing: Literal["object", "follow"] = Field(
         "object", description="object: one crop around it in all frames; follow: a crop that goes along with it"
     )

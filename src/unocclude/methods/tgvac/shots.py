@@ -10,7 +10,7 @@ from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
 from unocclude.methods.framing import Framing, around, following
 from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
-from unocclude.methods.shown import Shown, boxes_by_frame, object_boxes, off_white
+from unocclude.methods.shown import NEARLY_WHITE, Shown, boxes_by_frame, object_boxes, off_white
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
@@ -49,7 +49,7 @@ class Shots:
         generator = torch.Generator().manual_seed(seed)
         draws = [self._decoded(self._denoise(shown, generator)) for _ in range(options.draws)]
         for i, framing, *pictures in zip(shown.shot, shown.framings, *draws, strict=True):
-            amodal, picture = laid_back(framing, *agreed(np.stack(pictures)))
+            amodal, picture = laid_back(framing, *agreed(np.stack(pictures), options.white))
             yield limited(self.scene, i, amodal, options.within), picture
 
     def _denoise(self, shown: Shown, generator: torch.Generator) -> torch.Tensor:
@@ -64,10 +64,10 @@ class Shots:
         return (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
 
 
-def agreed(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def agreed(pictures: np.ndarray, white: float = NEARLY_WHITE) -> tuple[np.ndarray, np.ndarray]:
     """What K draws of a frame, (K, h, w, 3) float32 in [0, 1], the object on white, agree on: (h, w) bool where half of
-    them or more have it; (h, w, 3) uint8, the mean of those that have it."""
-    found = off_white(pictures)
+    them or more have it (see `off_white`); (h, w, 3) uint8, the mean of those that have it."""
+    found = off_white(pictures, white)
     counted = found | ~found.any(0)
     mean = (pictures * counted[..., None]).sum(0) / counted.sum(0)[..., None]
     return found.mean(0) >= 0.5, (mean * 255).round().astype(np.uint8)
