@@ -16,6 +16,10 @@ SUITED = "options.json"
 small pictures."""
 
 
+MINI_SHIPS = "; or take --weights mini, a small one that ships, to try it"
+"""Advice of methods that have one."""
+
+
 class DrawnOptions(MethodOptions):
     """Options of methods whose amodal masks are drawn, and may be too large for what is seen around them."""
 

@@ -58,8 +58,8 @@ def _mini(need: str | None) -> Path:
         return folder
     ships = ", ".join(sorted(folder.parent.name.replace("_", "-") for folder in methods.glob(f"*/{MINI}")))
     raise InputError(
-        f"weights mini: none ships for {need or 'this'}, since none was trained that beats convex-r (there are: "
-        f"{ships or 'none'}); `unocclude train` makes one, docs/training.md says how"
+        f"weights mini: none ships for {need or 'this'} (there are: {ships or 'none'}); `unocclude train` makes "
+        "one, docs/training.md says how"
     )
 
 

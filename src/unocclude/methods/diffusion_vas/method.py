@@ -7,7 +7,7 @@ from unocclude.completion import FrameResult
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.framing import Box
-from unocclude.methods.published import Published
+from unocclude.methods.published import MINI_SHIPS, Published
 from unocclude.scene import Scene
 
 
@@ -16,7 +16,7 @@ class DiffusionVAS(Published):
     summary = "video diffusion: amodal masks from visible masks and depth, then their content (Chen et al. 2024)"
     checkpoint = "diffusion-vas"
     needs = "the diffusion extra and the published weights (diffusion-vas); a GPU with 12 GB for full size"
-    advice = "; or take --weights mini, a small one that ships, to try it"
+    advice = MINI_SHIPS
     Options = DiffusionVASOptions
     options: DiffusionVASOptions
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
-from unocclude.methods.published import Published
+from unocclude.methods.published import MINI_SHIPS, Published
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.scene import Scene
 
@@ -12,8 +12,11 @@ class TGVAC(Published):
     name = "tgvac"
     summary = "text-guided video diffusion: the whole object on white, clips of any length by temporal diffusion"
     checkpoint = "tgvac"
+    advice = MINI_SHIPS
     words = "description"
-    needs = "the diffusion extra and weights of our own training (tgvac; none are published); a GPU for full size"
+    needs = (
+        "the diffusion extra and weights of your own training (tgvac; none are published), or mini; a GPU for full size"
+    )
     Options = TGVACOptions
     options: TGVACOptions
 
