@@ -431,8 +431,6 @@ def test_find_weights(tmp_path, monkeypatch, home):
     assert weights.find(tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"neither a folder nor a known checkpoint.*lpips-alex"):
         weights.find(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="none ships for tgvac"):
-        weights.find("mini", "tgvac")
     with pytest.raises(InputError, match="is incomplete"):
         weights.find(tmp_path, "lpips-alex")
     # a checkpoint of several parts, as the diffusion methods will have
