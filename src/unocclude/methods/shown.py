@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unocclude.completion import Frames
-from unocclude.methods.framing import Box, Framing
+from unocclude.methods.framing import Box, Framing, around, following
 from unocclude.scene import Scene
 
 if TYPE_CHECKING:
@@ -47,11 +47,20 @@ class Shown:
 
 def object_boxes(scene: Scene, shot: range) -> list[Box]:
     """The visible object's boxes on the canvas (x0, y0, x1, y1), of the frames that show it."""
-    return [box for box in boxes_by_frame(scene, shot) if box is not None]
+    return [box for box in _boxes_by_frame(scene, shot) if box is not None]
 
 
-def boxes_by_frame(scene: Scene, shot: range) -> list[Box | None]:
-    """The same, None where a frame does not show it."""
+def object_framings(scene: Scene, shot: range, size: tuple[int, int], follow: bool) -> list[Framing]:
+    """A framing of every frame, at `size` (width, height): around all that is visible of the object in the shot, which
+    must be something, or going along with it."""
+    canvas = (scene.width, scene.height)
+    if follow:
+        return following(_boxes_by_frame(scene, shot), canvas, size)
+    return [around(object_boxes(scene, shot), canvas, 0, size=size)] * len(shot)
+
+
+def _boxes_by_frame(scene: Scene, shot: range) -> list[Box | None]:
+    """The visible object's boxes, None where a frame does not show it."""
     x, y = scene.offset
     boxes = scene.track.boxes + np.array([x, y, x, y])
     return [tuple(boxes[i]) if scene.track.areas[i] else None for i in shot]

@@ -14,8 +14,8 @@ from unocclude.clip import Clip
 from unocclude.datasets import captions
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
-from unocclude.methods.framing import Framing, around, following
-from unocclude.methods.shown import WHITE, Shown, boxes_by_frame, object_boxes, tensor, whole_box
+from unocclude.methods.framing import Framing
+from unocclude.methods.shown import WHITE, Shown, object_framings, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training.cache import cached
@@ -90,17 +90,13 @@ class View:
         )
 
     def _framings(self, scene: Scene, world: World) -> list[Framing]:
-        canvas = (scene.width, scene.height)
         if self.crop == "amodal":
-            track = MaskTrack.from_masks(world.amodal)
+            canvas, track = (scene.width, scene.height), MaskTrack.from_masks(world.amodal)
             return [
                 Framing(whole_box(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
                 for i in range(len(world))
             ]
-        every = range(len(world))
-        if self.crop == "follow":
-            return following(boxes_by_frame(scene, every), canvas, self.size)
-        return [around(object_boxes(scene, every), canvas, 0, size=self.size)] * len(world)
+        return object_framings(scene, range(len(world)), self.size, self.crop == "follow")
 
 
 class ClipOptions(BaseModel):

@@ -8,9 +8,9 @@ import torch
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
-from unocclude.methods.framing import Framing, around, following
+from unocclude.methods.framing import Framing
 from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
-from unocclude.methods.shown import NEARLY_WHITE, Shown, boxes_by_frame, object_boxes, off_white
+from unocclude.methods.shown import Shown, object_framings, off_white
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
@@ -38,10 +38,7 @@ class Shots:
 
     def _framings(self, shot: range) -> list[Framing]:
         side = self.options.side or self.pipeline.side
-        canvas, size = (self.scene.width, self.scene.height), (side, side)
-        if self.options.framing == "follow":
-            return following(boxes_by_frame(self.scene, shot), canvas, size)
-        return [around(object_boxes(self.scene, shot), canvas, 0, size=size)] * len(shot)
+        return object_framings(self.scene, shot, (side, side), self.options.framing == "follow")
 
     def _sample(self, shown: Shown, seed: int) -> Iterator[Sample]:
         """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, of `draws` draws."""
@@ -64,7 +61,7 @@ class Shots:
         return (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
 
 
-def agreed(pictures: np.ndarray, white: float = NEARLY_WHITE) -> tuple[np.ndarray, np.ndarray]:
+def agreed(pictures: np.ndarray, white: float) -> tuple[np.ndarray, np.ndarray]:
     """What K draws of a frame, (K, h, w, 3) float32 in [0, 1], the object on white, agree on: (h, w) bool where half of
     them or more have it (see `off_white`); (h, w, 3) uint8, the mean of those that have it."""
     found = off_white(pictures, white)
