@@ -61,7 +61,7 @@ def test_it_resumes_and_keeps_what_is_there(worlds, done, capsys):
     assert lost.read_bytes() == before
     assert (done / "figures" / "toys" / "w0" / "modal.json").stat().st_mtime_ns == kept
     assert main([*again, "--methods", "modal", "--resume"]) == 2
-    assert "other data or methods" in capsys.readouterr().err
+    assert "other arguments (methods)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -388,7 +388,7 @@ def test_interrupted(complete, tmp_path, monkeypatch):
     def stop(self, result):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("unocclude.output.OutFolder.write_frame", stop)
+    monkeypatch.setattr("unocclude.output.PictureFolder.write_frame", stop)
     code, _, err = complete()
     assert code == 130
     assert_one_line(err, "interrupted", "--resume")
@@ -480,16 +480,37 @@ def test_out_where_nothing_can_be(complete, tmp_path):
         assert_one_line(err, out)
 
 
-def test_killed_overwrite_does_not_leave_old_frames_to_resume(complete, tmp_path, monkeypatch):
-    """Frames of the old result that survive a kill during the emptying are not taken for the new run's."""
+@pytest.mark.parametrize(
+    "at",
+    [
+        "output.PictureFolder.write_frame",
+        "outfolder.OutFolder.finish",
+        "media.files.exchange",
+        "layout.remove",
+        "outfolder.OutFolder._forget_run",
+    ],
+)
+def test_killed_overwrite_keeps_the_old_result_until_the_new_one_is_there(at, complete, tmp_path, monkeypatch):
+    """Whatever an overwriting run does last: OUT holds one of the two results whole, and --resume ends the new one."""
+    out = tmp_path / "out"
     complete("--method", "convex")
-    monkeypatch.setattr("unocclude.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert complete("--overwrite")[0] == 130
-    monkeypatch.undo()
+    old = contents(out)
+    complete(out=tmp_path / "straight")
+    new = contents(tmp_path / "straight", *PIXELS)
+
+    def killed(*args, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"unocclude.{at}", killed)
+        assert complete("--overwrite")[0] == 130
+    assert contents(out) == old or contents(out, *PIXELS) == new
+    assert unocclude.Completion(out)
     code, _, err = complete("--resume")
     assert code == 0, err
-    complete(out=tmp_path / "straight")
-    assert contents(tmp_path / "out", *PIXELS) == contents(tmp_path / "straight", *PIXELS)
+    assert contents(out, *PIXELS) == new
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip", "out", "straight"]
+    assert {p.name for p in out.iterdir()} == {p.name for p in (tmp_path / "straight").iterdir()}
 
 
 class Full:

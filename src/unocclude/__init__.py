@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from unocclude.clip import Clip, open
     from unocclude.completion import Completion
     from unocclude.errors import InputError, UnoccludeError
+    from unocclude.evaluation import evaluate
+    from unocclude.export import export
     from unocclude.masks import MaskTrack, read_masks
     from unocclude.perception.locate import track
     from unocclude.run import complete
@@ -28,6 +30,8 @@ _WHERE = {
     "Completion": "completion",
     "InputError": "errors",
     "UnoccludeError": "errors",
+    "evaluate": "evaluation",
+    "export": "export",
     "MaskTrack": "masks",
     "read_masks": "masks",
     "track": "perception.locate",
@@ -41,6 +45,8 @@ __all__ = [
     "Scene",
     "UnoccludeError",
     "complete",
+    "evaluate",
+    "export",
     "open",
     "read_masks",
     "track",

@@ -10,14 +10,13 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 
 from unocclude.errors import InputError
+from unocclude.layout import RESULT_FILE
 
 SCHEMA = 1
 NOTHING, SEEN, RECALLED, GENERATED = range(4)
 """Provenance of an output pixel: no object, seen in this frame, recalled from another frame, generated."""
 PROVENANCE_NAMES = ("nothing", "seen", "recalled", "generated")
 PROVENANCE_PALETTE = np.array([(0, 0, 0), (64, 160, 80), (60, 120, 220), (240, 140, 40)], np.uint8)
-
-RESULT_FILE = "result.json"
 
 
 @dataclass(frozen=True)

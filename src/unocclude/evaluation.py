@@ -121,18 +121,19 @@ def table(figures: dict[str, Any]) -> str:
 
 def write_json(path: str | Path, figures: dict[str, Any]) -> None:
     """Write the figures as JSON, NaN as null, whole or not at all; raises UnoccludeError when that fails."""
-    text = json.dumps(_with_nulls(figures), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(with_nulls(figures), indent=1, allow_nan=False) + "\n"
     try:
         write_bytes(path, text.encode())
     except OSError as error:
         raise UnoccludeError(f"could not write {path}: {error.strerror or error}") from error
 
 
-def _with_nulls(value: Any) -> Any:
+def with_nulls(value: Any) -> Any:
+    """Figures as JSON has them: NaN as null."""
     if isinstance(value, dict):
-        return {key: _with_nulls(item) for key, item in value.items()}
+        return {key: with_nulls(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_nulls(item) for item in value]
+        return [with_nulls(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

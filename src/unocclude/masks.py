@@ -15,8 +15,11 @@ class MaskTrack:
 
     `track[i]` is frame i's mask, (H, W) bool. `areas` is (T,) int64 in pixels; `boxes` is (T, 4) int64
     as x0, y0, x1, y1 with exclusive ends, all zero where the mask is empty. `origin` says where the masks come
-    from: "given", or the tracker that made them.
+    from: "given", or the tracker that made them. `path` is the file or folder that they were read from, where there is
+    one.
     """
+
+    path: Path | None = None
 
     def __init__(self, counts: Sequence[bytes], height: int, width: int, origin: str = "given"):
         self._counts = list(counts)
@@ -81,6 +84,7 @@ def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
     from unocclude.media import masks as files
 
     track = MaskTrack.from_masks(files.read(path, object_id=object_id))
+    track.path = Path(path)
     if not track.areas.any():
         raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")
     return track

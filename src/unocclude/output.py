@@ -1,199 +1,122 @@
-"""Writing the OUT folder: claimed once, frame by frame, resumable after kill -9."""
+"""The pictures in the OUT folder of `complete` and `track`: written frame by frame, checked when a run is resumed."""
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, RESULT_FILE, SCHEMA, FrameResult
+from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, FrameResult
 from unocclude.errors import InputError
-from unocclude.lock import FolderLock
-from unocclude.media.files import is_temporary, sweep, write_bytes
-from unocclude.media.images import read_png, write_png
-
-RUN_FILE = "run.json"
-"""Present while a run is unfinished: what it was asked to do, so that only the same run resumes it."""
-
-TRACK_FILE = "track.json"
-"""What `unocclude track` writes last, as result.json is for `complete`."""
-
-SYNTH_FILE = "synth.json"
-"""What `unocclude synth` writes last."""
-
-TRAIN_FILE = "train.json"
-"""What `unocclude train` writes last."""
+from unocclude.media import files
+from unocclude.media.images import looks_whole, png_bytes, read_png
+from unocclude.outfolder import OutFolder
 
 # provenance comes last: a frame whose provenance is there is whole
 KINDS = ("amodal_masks", "rgba", "provenance")
+AT_ONCE = 64
+"""Visible masks that are written together."""
 
 
-def check_out(path: str | Path, *, resume: bool, overwrite: bool) -> None:
-    """What can be said of an OUT folder before any work: raise InputError where it cannot be written, where
-    it exists and neither `resume` nor `overwrite` allows going on, or where it is not a folder that this tool
-    made."""
-    path = Path(path)
-    if resume and overwrite:
-        raise InputError("give --resume or --overwrite, not both")
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; give a folder for -o")
-    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o")
-    if not path.exists():
-        return
-    if not (resume or overwrite):
-        raise InputError(f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder")
-    if not _is_empty(path) and _read_marks(path) is None:
-        raise InputError(f"{path} was not made by this tool, so it is left alone; give another folder")
+class PictureFolder(OutFolder):
+    """An OUT folder with pictures of `size` (height, width), the canvas's, of `count` frames.
 
-
-def _is_empty(path: Path) -> bool:
-    return all(is_temporary(child.name) for child in path.iterdir())
-
-
-def _read_marks(path: Path) -> dict[str, Any] | None:
-    """What this tool wrote of a run into a folder; None where it did not make the folder."""
-    for name in (RUN_FILE, RESULT_FILE, TRACK_FILE, SYNTH_FILE, TRAIN_FILE):
-        try:
-            content = json.loads((path / name).read_text())
-            if content["schema"] == SCHEMA and isinstance(content["identity"], dict):
-                return content
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
-
-
-class OutFolder:
-    """One OUT folder on disk.
-
-    `identity` is everything that decides the result (input, prompt, method, options, seed, ...); `result` is
-    the file whose presence means finished. `finished`, `masks_done` and `frames_done` say what an earlier run
-    of the same identity left; `tracker` is where its visible masks came from. Nothing is written before
-    `claim`; what is unfinished is locked against other processes until `release`. Raises InputError as
-    `check_out` does, where `resume` meets a run of another identity, and where another process is at work.
+    hypotheses: how many samples are drawn of every frame. completes: whether there is more than visible masks.
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        identity: dict[str, Any],
-        *,
-        resume: bool,
-        overwrite: bool,
-        result: str = RESULT_FILE,
+        self, *args: Any, count: int, size: tuple[int, int], hypotheses: int = 1, completes: bool = True, **more: Any
     ):
-        check_out(path, resume=resume, overwrite=overwrite)
-        self.path = Path(path)
-        self.identity = json.loads(json.dumps(identity))
-        self.result = result
-        self.finished = False
-        self.tracker = ""
-        self._clear = overwrite
-        self._lock = FolderLock(self.path)
-        self._found = _read_marks(self.path)
-        if resume and self._found is not None:
-            self._take_up(self._found)
-        if self.path.exists() and not self.finished:
-            self._lock.take()
+        self.count, self.size, self.hypotheses, self.completes = count, size, hypotheses, completes
+        self._made: set[Path] = set()
+        super().__init__(*args, **more)
 
-    def _take_up(self, marks: dict[str, Any]) -> None:
-        """Go on with what an earlier run left."""
-        earlier = marks["identity"]
-        differing = [k for k in sorted({*earlier, *self.identity}) if earlier.get(k) != self.identity.get(k)]
-        if differing:
-            raise InputError(
-                f"{self.path} holds a run with other arguments ({', '.join(differing)}); "
-                "give the same arguments, or --overwrite"
-            )
-        self.finished = (self.path / self.result).exists() and not (self.path / RUN_FILE).exists()
-        self.tracker = marks.get("tracker", "")
-        self._clear = bool(marks.get("clearing"))
+    def kinds(self) -> tuple[str, ...]:
+        """The folders of pictures that a frame has, without those of the visible masks."""
+        if not self.completes:
+            return ()
+        samples = range(1, self.hypotheses + 1) if self.hypotheses > 1 else ()
+        sampled = [f"hypotheses/{k}/{kind}" for k in samples for kind in KINDS]
+        return (*sampled, *(["disagreement"] if sampled else []), *KINDS)
 
-    def claim(self, tracker: str) -> None:
-        """Create the folder, or empty it where it is to be replaced, and mark it as this run's.
+    def is_whole(self) -> bool:
+        """Whether every picture is there, has the right size and does not end early."""
+        folders = [self.path / kind for kind in ("visible_masks", *self.kinds())]
+        return all(looks_whole(folder / _name(i), self.size) for folder in folders for i in range(self.count))
 
-        Raises InputError where another process is at work in it, or has been since this object was made.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock.take()
-        if _read_marks(self.path) != self._found:
-            raise InputError(f"{self.path} was written by another run meanwhile; give another folder for -o")
-        sweep(self.path)
-        marks = {"schema": SCHEMA, "identity": self.identity, "tracker": tracker}
-        if self._clear:
-            # said before anything is deleted: a kill in between leaves a folder of ours, whose old frames
-            # nobody takes for this run's
-            self._write_json(RUN_FILE, {**marks, "clearing": True})
-            for child in self.path.iterdir():
-                if child.is_dir() and not child.is_symlink():
-                    shutil.rmtree(child)
-                elif child.name != RUN_FILE:
-                    child.unlink()
-            self._clear = False
-        self._write_json(RUN_FILE, marks)
+    # Visible masks ----------------------------------------------------------------------------------------------
 
-    def release(self) -> None:
-        """Let other processes have the folder."""
-        self._lock.release()
-
-    def masks_done(self, count: int) -> bool:
-        """Whether all visible masks of an earlier run are there."""
-        return not self._clear and (self.path / "visible_masks" / f"{count - 1:05d}.png").exists()
+    def masks_done(self) -> bool:
+        """Whether all visible masks of an earlier run are there and can be read."""
+        return self.resumed and all(self._is_good("visible_masks", i) for i in range(self.count))
 
     def visible(self, i: int) -> np.ndarray:
         """Visible mask i of an earlier run, canvas-sized (H, W) bool."""
-        return read_png(self.path / "visible_masks" / f"{i:05d}.png") > 127
+        return read_png(self.path / "visible_masks" / _name(i)) > 127
 
     def write_visible(self, masks: Iterable[np.ndarray]) -> None:
         """Write all visible masks, canvas-sized (H, W) bool, in order."""
-        for i, mask in enumerate(masks):
-            self._write("visible_masks", i, _grey(mask))
+        folder, masks = self._folder("visible_masks"), iter(masks)
+        for numbers in _chunks(range(self.count), AT_ONCE):
+            with files.Batch() as batch:
+                for i, mask in zip(numbers, masks, strict=False):
+                    batch.add(folder / _name(i), png_bytes(_grey(mask)))
+
+    # Frames -----------------------------------------------------------------------------------------------------
 
     def frames_done(self) -> int:
-        """How many frames, from the first on, are whole."""
-        folder = self.path / KINDS[-1]
-        count = 0
-        while (folder / f"{count:05d}.png").exists():
-            count += 1
-        return count
+        """How many frames, from the first on, an earlier run left whole."""
+        if not self.resumed:
+            return 0
+        kinds = self.kinds()
+        return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
+
+    def _is_good(self, kind: str, i: int) -> bool:
+        file = self.path / kind / _name(i)
+        try:
+            return file.is_file() and read_png(file).shape[:2] == self.size
+        except InputError:
+            return False
 
     def write_frame(self, result: FrameResult) -> None:
-        """Write one frame's pictures; its provenance last, which marks the frame as whole."""
-        for k, hypothesis in enumerate(result.hypotheses, start=1):
-            self._write_pictures(f"hypotheses/{k}/", hypothesis)
-        if result.hypotheses:
-            self._write("disagreement", result.index, result.disagreement)
-        self._write_pictures("", result)
+        """Write one frame's pictures together; its provenance last, which marks the frame as whole."""
+        with files.Batch() as batch:
+            for k, hypothesis in enumerate(result.hypotheses, start=1):
+                self._add_pictures(batch, f"hypotheses/{k}/", hypothesis)
+            if result.hypotheses:
+                self._add(batch, "disagreement", result.index, result.disagreement)
+            self._add_pictures(batch, "", result)
 
-    def _write_pictures(self, prefix: str, result: FrameResult) -> None:
-        self._write(prefix + KINDS[0], result.index, _grey(result.amodal))
-        self._write(prefix + KINDS[1], result.index, result.rgba)
-        self._write(prefix + KINDS[2], result.index, result.provenance, PROVENANCE_PALETTE)
+    def _add_pictures(self, batch: files.Batch, prefix: str, result: FrameResult) -> None:
+        self._add(batch, prefix + KINDS[0], result.index, _grey(result.amodal))
+        self._add(batch, prefix + KINDS[1], result.index, result.rgba)
+        self._add(batch, prefix + KINDS[2], result.index, result.provenance, PROVENANCE_PALETTE)
 
-    def _write(self, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None) -> None:
-        folder = self.path / kind
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(folder / f"{i:05d}.png", image, palette)
+    def _add(self, batch: files.Batch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None) -> None:
+        batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
+
+    def _folder(self, kind: str) -> Path:
+        """The folder of a kind of picture, made once: one that is removed during the run is not made again."""
+        folder = self.path
+        for part in kind.split("/"):
+            folder = folder / part
+            if folder not in self._made:
+                folder.mkdir(exist_ok=True)
+                files.sync(folder.parent)
+                self._made.add(folder)
+        return folder
 
     def figures(self, i: int, visible_area: int) -> dict[str, Any]:
         """Figures of a frame that is already on disk."""
-        provenance = read_png(self.path / "provenance" / f"{i:05d}.png")
-        return frame_figures(provenance, visible_area)
+        return frame_figures(read_png(self.path / "provenance" / _name(i)), visible_area)
 
-    def finish(self, info: dict[str, Any], extras: Iterable[Callable[[Path], None]] = ()) -> None:
-        """Write what a person looks at (`extras`), then result.json, whose presence means finished."""
-        for extra in extras:
-            extra(self.path)
-        content = {"schema": SCHEMA, **info, "identity": self.identity}
-        self._write_json(self.result, content)
-        (self.path / RUN_FILE).unlink(missing_ok=True)
 
-    def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        write_bytes(self.path / name, (json.dumps(content, indent=1) + "\n").encode())
+def _name(i: int) -> str:
+    return f"{i:05d}.png"
+
+
+def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (numbers[k : k + size] for k in range(0, len(numbers), size))
 
 
 def frame_figures(provenance: np.ndarray, visible_area: int) -> dict[str, Any]:

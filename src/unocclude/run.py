@@ -13,15 +13,16 @@ from unocclude import __version__
 from unocclude.clip import Clip
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.layout import TRACK_FILE
 from unocclude.masks import MaskTrack, encode
 from unocclude.methods import find, read_options
 from unocclude.methods.base import Method, Setting
-from unocclude.output import TRACK_FILE, OutFolder, frame_figures
+from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
-from unocclude.scene import Scene, check_fit, check_pad
+from unocclude.scene import Scene, canvas_size, check_fit, check_pad
 
 Progress = Callable[[str, int, int], None]
 """Told of every step: what is being done, how many frames are done, of how many."""
@@ -82,12 +83,14 @@ def complete(
         "device": device,
         "weights": weights,
     }
-    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite)
+    folder = PictureFolder(
+        out, identity, resume=resume, overwrite=overwrite, inputs=_files(clip, prompt, occluders),
+        count=len(clip), size=canvas_size(clip, pad), hypotheses=hypotheses,
+    )  # fmt: skip
     if not folder.finished:
         with _at_work(folder):
-            _keep_input(clip, folder.path, overwrite)
             _run(worker, clip, prompt, occluders, pad, folder, pictures, progress)
-    return Completion(folder.path, keep)
+    return Completion(folder.given, keep)
 
 
 def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
@@ -141,32 +144,32 @@ def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
     return given
 
 
-def _keep_input(clip: Clip, out: Path, overwrite: bool) -> None:
-    """Frames are read while OUT is written, so a folder that is replaced must not hold them."""
-    if overwrite and clip.path is not None and clip.path.resolve().is_relative_to(out.resolve()):
-        raise InputError(f"{clip.path} lies inside {out}, which --overwrite would empty; give another folder for -o")
+def _files(clip: Clip, *given: MaskTrack | Prompt | None) -> list[Path]:
+    """The files and folders that a run reads."""
+    paths = (clip.path, *(masks.path for masks in given if isinstance(masks, MaskTrack)))
+    return [path for path in paths if path is not None]
 
 
 @contextmanager
-def _at_work(folder: OutFolder) -> Iterator[None]:
+def _at_work(folder: PictureFolder) -> Iterator[None]:
     """A disk that fails is one plain line; the folder's lock is given back however the work ends."""
     try:
         yield
     except OSError as error:
         raise UnoccludeError(
-            f"could not write to {folder.path}: {error.strerror or error}; what is finished stays, go on with --resume"
+            f"could not write to {folder.given}: {error.strerror or error}; what is finished stays, go on with --resume"
         ) from error
     finally:
         folder.release()
 
 
 def _locate(
-    clip: Clip, prompt: MaskTrack | Prompt, folder: OutFolder, progress: Progress, timings: dict[str, float]
+    clip: Clip, prompt: MaskTrack | Prompt, folder: PictureFolder, progress: Progress, timings: dict[str, float]
 ) -> MaskTrack:
     """The object's visible masks: given, from an earlier part of this run, or tracked now."""
     if isinstance(prompt, MaskTrack):
         return prompt
-    if folder.masks_done(len(clip)):
+    if folder.masks_done():
         return MaskTrack.from_masks((_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker)
     started = time.perf_counter()
     progress("tracking", 0, len(clip))
@@ -188,7 +191,7 @@ def _run(
     prompt: MaskTrack | Prompt,
     occluders: MaskTrack | None,
     pad: float,
-    folder: OutFolder,
+    folder: PictureFolder,
     pictures: bool,
     progress: Progress,
 ) -> None:
@@ -197,7 +200,7 @@ def _run(
     track = _locate(clip, prompt, folder, progress, timings)
     scene = Scene(clip, track, occluders, pad, text=prompt.text if isinstance(prompt, Prompt) else None)
     folder.claim(track.origin)
-    if not folder.masks_done(count):
+    if not folder.masks_done():
         folder.write_visible(scene.visible(i) for i in range(count))
 
     started = time.perf_counter()
@@ -264,15 +267,17 @@ def track_to(
     """
     _check_prompt(clip, prompt)
     identity = {"verb": "track", "input": clip.fingerprint, "prompt": describe(prompt)}
-    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRACK_FILE)
+    folder = PictureFolder(
+        out, identity, resume=resume, overwrite=overwrite, result=TRACK_FILE, inputs=_files(clip, prompt),
+        count=len(clip), size=(clip.height, clip.width), completes=False,
+    )  # fmt: skip
     if folder.finished:
-        return folder.path
+        return folder.given
     timings: dict[str, float] = {}
     with _at_work(folder):
-        _keep_input(clip, folder.path, overwrite)
         track = _locate(clip, prompt, folder, progress, timings)
         folder.claim(track.origin)
-        if not folder.masks_done(len(clip)):
+        if not folder.masks_done():
             folder.write_visible(iter(track))
         folder.finish(
             {
@@ -286,4 +291,4 @@ def track_to(
                 "frames": [{"visible_area": int(area)} for area in track.areas],
             }
         )
-    return folder.path
+    return folder.given

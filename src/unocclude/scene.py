@@ -38,9 +38,8 @@ class Scene:
             raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
         check_pad(clip, pad)
         self.clip, self.track, self.given_occluders, self.text = clip, track, occluders, text
-        self.offset = (round(clip.width * pad), round(clip.height * pad))
-        self.width = clip.width + 2 * self.offset[0]
-        self.height = clip.height + 2 * self.offset[1]
+        self.height, self.width = canvas_size(clip, pad)
+        self.offset = ((self.width - clip.width) // 2, (self.height - clip.height) // 2)
         self._networks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
 
     def __len__(self) -> int:
@@ -106,11 +105,17 @@ class Scene:
         return self.evidence.completion_mask(i)
 
 
+def canvas_size(clip: Clip, pad: float) -> tuple[int, int]:
+    """Height and width of the canvas in pixels; `pad` as `check_pad` takes it."""
+    height, width = (size + 2 * round(size * pad) for size in (clip.height, clip.width))
+    return height, width
+
+
 def check_pad(clip: Clip, pad: float) -> None:
     """Raise InputError unless `pad` is a sensible fraction of the frame, and the canvas not too large."""
     if not 0 <= pad <= 2:
         raise InputError(f"pad is {pad:g}, expected 0 to 2 (a fraction of the frame)")
-    width, height = (size + 2 * round(size * pad) for size in (clip.width, clip.height))
+    height, width = canvas_size(clip, pad)
     if width * height > MAX_PIXELS:
         raise InputError(f"pad {pad:g} makes the canvas too large: {too_large(f'{width}x{height}')}, or pad less")
 

@@ -8,16 +8,15 @@ from typing import Any
 
 import unocclude
 from unocclude.benchmark import published, summary
-from unocclude.datasets import captions
+from unocclude.datasets import captions, root_of
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
-from unocclude.evaluation import evaluate, write_json
-from unocclude.media.files import sweep, write_bytes
-from unocclude.methods.base import Setting
+from unocclude.evaluation import evaluate, with_nulls, write_json
+from unocclude.layout import BENCH_FILE
+from unocclude.media.files import safe_name, whole, write_bytes
+from unocclude.methods.base import Method, Setting
+from unocclude.outfolder import OutFolder
 from unocclude.run import prepare
-
-STATE = "bench.json"
-"""Written first with what was asked for; the figures are added when all are there."""
 
 DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
 
@@ -58,8 +57,7 @@ def bench(
     }
     if not methods or not any(data.values()):
         raise InputError("nothing to measure: give at least one method and one data set")
-    out = Path(out)
-    asked = {
+    asked: dict[str, Any] = {
         "data": {name: [sample.name for sample in samples] for name, samples in data.items()},
         "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
         "weights": dict(weights),
@@ -69,61 +67,80 @@ def bench(
         if not sample.has_truth:
             raise InputError(f"{sample.name} of {sample.origin} has no truth to measure against; leave it out")
     origins = {name: samples[0].origin for name, samples in data.items() if samples}
-    _claim(out, {"asked": asked, "origins": origins}, resume=resume, overwrite=overwrite)
+    if odd := next((name for name in data if safe_name(name) != name), None):
+        raise InputError(f"a data set is called {odd!r}, which is no name of a folder; give it another: NAME=PATH")
+    identity = {"verb": "bench", **asked}
+    inputs = [root_of(origin) for origin in origins.values() if origin]
+    folder = _BenchFolder(out, identity, resume=resume, overwrite=overwrite, result=BENCH_FILE, inputs=inputs)
+    if folder.finished:
+        return _read_figures(folder.path)
+    try:
+        folder.claim()
+        figures = _measure_all(folder.path, data, options, weights, seed, workers, progress)
+        _write_tables(folder.path, figures)
+        folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures)}))
+    finally:
+        folder.release()
+    return figures
 
-    figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
-        name: {method: {} for method in methods} for name in data
+
+class _BenchFolder(OutFolder):
+    def is_whole(self) -> bool:
+        """Whether the figures of every run can be read."""
+        asked = self.identity
+        return all(
+            _earlier(_figures_file(self.path, data, clip, method))
+            for data, clips in asked["data"].items()
+            for clip in clips
+            for method in asked["methods"]
+        )
+
+
+def _figures_file(out: Path, data: str, clip: str, method: str) -> Path:
+    return out / "figures" / data / clip / f"{method}.json"
+
+
+def _read_figures(out: Path) -> summary.Figures:
+    """What a finished benchmark measured."""
+    clips = json.loads((out / BENCH_FILE).read_bytes())["clips"]
+    return {
+        data: {m: {clip: _with_nan(values) for clip, values in by_clip.items()} for m, by_clip in methods.items()}
+        for data, methods in clips.items()
     }
-    total = sum(map(len, data.values())) * len(methods)
+
+
+def _measure_all(
+    out: Path,
+    data: Mapping[str, Sequence[Sample]],
+    options: Mapping[str, Mapping[str, Any]],
+    weights: Mapping[str, str],
+    seed: int,
+    workers: Mapping[str, Method],
+    progress: Progress,
+) -> summary.Figures:
+    figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
+        name: {method: {} for method in workers} for name in data
+    }
+    total = sum(map(len, data.values())) * len(workers)
     done = 0
     progress("measuring", 0, total)
     for name, samples in data.items():
         for sample in samples:
-            for method in methods:
+            for method, worker in workers.items():
                 own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own, workers[method].words)
+                found = _measure(out, name, sample, method, own, worker.words)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
-    _write_tables(out, figures)
     return figures
-
-
-def _claim(out: Path, state: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-    if resume and overwrite:
-        raise InputError("give --resume or --overwrite, not both")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        if not (resume or overwrite):
-            raise InputError(f"{out} exists; use --resume to finish it, --overwrite to replace it, or another folder")
-        try:
-            earlier = json.loads((out / STATE).read_text())["asked"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{out} was not made by `unocclude bench`, so it is left alone; give another") from None
-        if resume and earlier != json.loads(json.dumps(state["asked"])):
-            raise InputError(f"{out} measures other data or methods; give the same arguments, or --overwrite")
-        if overwrite:
-            _clear(out)
-    out.mkdir(parents=True, exist_ok=True)
-    sweep(out)
-    if not (out / STATE).exists():
-        write_bytes(out / STATE, json.dumps(state, indent=1).encode())
-
-
-def _clear(out: Path) -> None:
-    import shutil
-
-    for folder in ("runs", "figures"):
-        shutil.rmtree(out / folder, ignore_errors=True)
-    for file in (STATE, "table.md", "plot.png"):
-        (out / file).unlink(missing_ok=True)
 
 
 def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], words: str) -> dict[str, Any]:
     """One method's figures on one clip; run and evaluated unless that was done before. words: the option that is given
     the clip's caption where nothing else was asked for; "" is none."""
-    file = out / "figures" / data / sample.name / f"{method}.json"
-    if file.exists():
-        return {k: math.nan if v is None else v for k, v in json.loads(file.read_text()).items()}
+    file = _figures_file(out, data, sample.name, method)
+    if found := _earlier(file):
+        return found
     if words and words not in own["options"]:
         own["options"][words] = captions.of_truth(sample.truth)
     run = out / "runs" / data / sample.name / method
@@ -142,12 +159,26 @@ def _write_tables(out: Path, figures: summary.Figures) -> None:
     text = summary.as_markdown(figures, clips=True) + "\n" + published.as_markdown(tables)
     write_bytes(out / "table.md", text.rstrip("\n").encode() + b"\n")
     write_plot(out / "plot.png", figures)
+
+
+def _summary(figures: summary.Figures) -> dict[str, Any]:
     estimates = {
         data: {m: {k: vars(e) for k, e in names.items()} for m, names in methods.items()}
         for data, methods in summary.summarise(figures).items()
     }
-    state = json.loads((out / STATE).read_text())
-    write_json(out / STATE, {**state, "estimates": estimates, "clips": figures})
+    return {"estimates": estimates, "clips": figures}
+
+
+def _earlier(file: Path) -> dict[str, Any]:
+    """The figures that an earlier run measured; empty where there are none that can be read."""
+    try:
+        return _with_nan(json.loads(file.read_bytes()))
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _with_nan(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in figures.items()}
 
 
 def write_plot(path: Path, figures: summary.Figures) -> None:
@@ -157,8 +188,6 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return
-    from unocclude.media.files import whole
-
     estimates = summary.summarise(figures)
     methods = list(next(iter(estimates.values())))
     shown = list(dict.fromkeys(name for by_clip in figures.values() for name in summary.columns(by_clip)))

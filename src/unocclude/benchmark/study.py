@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from unocclude.benchmark.bench import STATE
 from unocclude.completion import Completion
 from unocclude.datasets import Sample, open_dataset
 from unocclude.errors import InputError
+from unocclude.layout import BENCH_FILE
 from unocclude.media.layers import write_preview
 from unocclude.report.draw import fit, on_checkerboard, shrink
 
@@ -44,7 +44,7 @@ class Study:
     def __init__(self, bench: str | Path, clips: int = 20, seed: int = 0):
         self.folder = Path(bench)
         try:
-            state = json.loads((self.folder / STATE).read_text())
+            state = json.loads((self.folder / BENCH_FILE).read_text())
             self.methods = tuple(state["asked"]["methods"])
             asked, origins = state["asked"]["data"], state["origins"]
         except (OSError, ValueError, KeyError, TypeError):

@@ -42,12 +42,12 @@ def run(
     """
     from unocclude.cli.memory import share_one_heap
     from unocclude.cli.progress import show_progress
-    from unocclude.output import check_out
+    from unocclude.outfolder import check_out
 
     # what costs nothing to check comes first
     shared.check_kinds(masks, box, point, text, object_id)
     pairs = shared.read_pairs(settings)
-    check_out(out, resume=resume, overwrite=overwrite)
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks, occluders))
 
     share_one_heap()
 
@@ -60,7 +60,10 @@ def run(
     prepare(method, pairs, Setting(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
-    in_front = None if occluders is None else MaskTrack.from_masks(mask_files.read(occluders))
+    in_front = None
+    if occluders is not None:
+        in_front = MaskTrack.from_masks(mask_files.read(occluders))
+        in_front.path = occluders
     with show_progress(quiet) as progress:
         result = unocclude.complete(
             clip,

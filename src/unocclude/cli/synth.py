@@ -78,9 +78,9 @@ def run(
         if sheet.suffix.lower() != ".png":
             raise InputError(f"--sheet {sheet}: give a name that ends in .png")
         shared.check_file(sheet)
-    from unocclude.output import check_out
+    from unocclude.outfolder import check_out
 
-    check_out(out, resume=resume, overwrite=overwrite)
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(sources, sheet))
 
     from unocclude.cli.progress import show_progress
     from unocclude.synthesis import statistics

@@ -21,10 +21,10 @@ def run(
 ) -> None:
     """Track one object: its visible masks in all frames."""
     from unocclude.cli.progress import show_progress
-    from unocclude.output import check_out
+    from unocclude.outfolder import check_out
 
     shared.check_kinds(masks, box, point, text, object_id)
-    check_out(out, resume=resume, overwrite=overwrite)
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks))
 
     import unocclude
     from unocclude.run import track_to

@@ -28,9 +28,9 @@ def run(
 
     OUT gets checkpoints/, log.jsonl, tensorboard/, samples/ and, at the end, the network as ONNX and train.json.
     """
-    from unocclude.output import check_out
+    from unocclude.outfolder import check_out
 
-    check_out(out, resume=resume, overwrite=overwrite)
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(config,))
     from unocclude.cli.progress import show_progress
     from unocclude.training.run import run_training
 

@@ -25,7 +25,7 @@ READERS = {
 }
 """Kind → module, whose docstring shows the layout that it reads and whose `read(root, ...)` does."""
 
-__all__ = ["READERS", "Sample", "Truth", "open_dataset"]
+__all__ = ["READERS", "Sample", "Truth", "open_dataset", "root_of"]
 
 
 def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
@@ -49,6 +49,11 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
     for sample in samples:
         sample.origin = str(spec)
     return samples
+
+
+def root_of(spec: str) -> Path:
+    """The file or folder that a `spec` as `open_dataset` takes it names; raises InputError as that does."""
+    return _parse(spec)[1]
 
 
 def _parse(spec: str) -> tuple[str, Path, dict[str, str]]:

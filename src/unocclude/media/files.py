@@ -1,25 +1,89 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, whatever kills the process or cuts the power."""
 
+import ctypes
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-TEMPORARY_MARK = ".part"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+token = secrets.token_hex(8)
+"""Part of every temporary name that this process makes, so that a later run can tell them from other people's files."""
+
+
+def use_token(other: str) -> None:
+    """In a worker process: name temporary files as the process that started it does."""
+    global token
+    token = other
+
+
+def temporary(path: str | Path) -> Path:
+    """A random temporary path beside `path`. It keeps the suffix, because encoders choose their format by it."""
+    path = Path(path)
+    return path.with_name(f".{path.stem[:32]}.{token}-{secrets.token_hex(4)}.part{path.suffix[:16]}")
+
+
+def is_temporary(name: str, tokens: Iterable[str] | None = None) -> bool:
+    """Whether `temporary` makes such names; with `tokens`, whether it does in a process with one of these tokens."""
+    found = re.fullmatch(r"\..*\.([0-9a-f]{16})-[0-9a-f]{8}\.part(\.[^.]*)?", name, re.DOTALL)
+    return found is not None and (tokens is None or found[1] in tokens)
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, delete it on failure.
 
-    The temporary name keeps the suffix, because encoders choose their format by it. A process that is
-    killed leaves at most `.NAME.part.SUFFIX` behind, which `sweep` removes.
+    The temporary file is new (a link planted under its name would be an error) and is on the disk before it is renamed.
     """
     path = Path(path)
-    part = path.with_name(f".{path.stem}{TEMPORARY_MARK}{path.suffix}")
+    part = temporary(path)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield part
+        sync(part)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+@contextmanager
+def unnamed(path: str | Path) -> Iterator[Path]:
+    """As `whole`, but a killed process leaves nothing at all where the system has files without a name (Linux).
+
+    The path that is yielded has no suffix then: the format must be given to an encoder by its name.
+    """
+    path = Path(path)
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except (AttributeError, OSError):  # another system, or a file system that cannot
+        with whole(path) as part:
+            yield part
+        return
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+        os.fsync(descriptor)
+        _name(descriptor, path)
+    finally:
+        os.close(descriptor)
+    sync(path.parent)
+
+
+def _name(descriptor: int, path: Path) -> None:
+    """Give a file without a name the name `path`. Linking never replaces a file, so it takes a temporary name first."""
+    part = temporary(path)
+    descriptors = os.open("/proc/self/fd", os.O_RDONLY)
+    try:
+        os.link(str(descriptor), part, src_dir_fd=descriptors, follow_symlinks=True)
+    finally:
+        os.close(descriptors)
+    try:
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -32,19 +96,99 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a file of this name is what `whole` leaves behind in a killed process."""
-    return name.startswith(".") and TEMPORARY_MARK in name
+class Batch:
+    """Files that are written together: all are on the disk before the first one gets its name, and names are given in
+    the order of `add`. Leaving the block with an error removes what has no name yet."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> "Batch":
+        return self
+
+    def add(self, path: Path, data: bytes) -> None:
+        """Write a file under a temporary name."""
+        part = temporary(path)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        self._parts.append((part, path))
+        part.write_bytes(data)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._publish()
+        finally:
+            for part, _path in self._parts:
+                part.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        for part, _ in self._parts:
+            sync(part)
+        folders = dict.fromkeys(path.parent for _, path in self._parts)
+        while self._parts:
+            part, path = self._parts[0]
+            part.replace(path)
+            del self._parts[0]
+        for folder in folders:
+            sync(folder)
 
 
-def sweep(folder: str | Path) -> None:
-    """Remove what a killed process left half-written under `folder`."""
-    for root, _, names in os.walk(folder):
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    if sys.platform == "win32" and path.is_dir():  # Windows cannot, and need not
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """`sync` for every file and folder under `folder`, and itself."""
+    for root, _, names in os.walk(folder, topdown=False):
         for name in names:
-            if is_temporary(name):
+            sync(Path(root) / name)
+        sync(Path(root))
+
+
+def sweep(folder: str | Path, tokens: Iterable[str]) -> None:
+    """Remove what killed processes with these tokens left half-written under `folder`, and nothing else."""
+    tokens = frozenset(tokens)
+    for root, folders, names in os.walk(folder):
+        for name in names:
+            if is_temporary(name, tokens):
                 (Path(root) / name).unlink(missing_ok=True)
+        for name in [name for name in folders if is_temporary(name, tokens)]:
+            if not (Path(root) / name).is_symlink():
+                shutil.rmtree(Path(root) / name, ignore_errors=True)
+            folders.remove(name)
+
+
+def exchange(a: Path, b: Path) -> None:
+    """Let two folders with the same parent take each other's place: in one step on Linux, elsewhere in three renames
+    that are taken back where one fails."""
+    if sys.platform == "linux":
+        rename = getattr(ctypes.CDLL(None), "renameat2", None)
+        if rename and not rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE):
+            sync(a.parent)
+            return
+    aside = temporary(a)
+    a.rename(aside)
+    try:
+        b.rename(a)
+    except BaseException:
+        aside.rename(a)
+        raise
+    with suppress(OSError):
+        aside.rename(b)
+    sync(a.parent)
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key of natural name order: `frame2` before `frame10`."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+def safe_name(name: str) -> str:
+    return name  # TEMP

@@ -126,7 +126,27 @@ def write_png(path: str | Path, array: np.ndarray, palette: np.ndarray | None = 
     is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype not in (np.uint8, np.uint16) or not is_image:
         raise ValueError(f"a PNG takes (H, W), (H, W, 3) or (H, W, 4) uint8 or uint16, got {array.shape} {array.dtype}")
-    write_bytes(path, encode_png(array) if palette is None else _encode_palette_png(array, palette))
+    write_bytes(path, png_bytes(array, palette))
+
+
+def png_bytes(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+    """The bytes of the PNG that `write_png` writes."""
+    return encode_png(array) if palette is None else _encode_palette_png(array, palette)
+
+
+def looks_whole(path: Path, size: tuple[int, int]) -> bool:
+    """Whether a file begins as a PNG of this (height, width) and ends as one, which takes no decoding."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(24)
+            stream.seek(-12, 2)
+            return (
+                head[:8] == b"\x89PNG\r\n\x1a\n"
+                and stream.read()[4:8] == b"IEND"
+                and ((int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")) == size)
+            )
+    except OSError:
+        return False
 
 
 def read_png(path: str | Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Write RGBA layers and previews as video: what editors, browsers and compositors open."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from unocclude.errors import InputError
+from unocclude.media import files
 from unocclude.media.bleed import bleed
-from unocclude.media.files import whole, write_bytes
 
 BLEED = 16  # pixels: one macroblock of the codecs
 CHECKER = 16  # pixels per square of the preview's checkerboard
@@ -38,7 +39,8 @@ def write_layers(
       premultiplied by alpha, as OpenEXR has it.
 
     `times` are the frames' times in seconds, where they do not simply follow `fps`; all formats but `.exr`
-    keep them. Frames are taken one at a time. Files appear whole or not at all; returned are those written.
+    keep them. Frames are taken one at a time. Files appear whole or not at all, those of a sequence together; returned
+    are those written.
     Raises InputError for another suffix or no frames, ValueError for arrays of another kind.
     """
     path = Path(path)
@@ -184,7 +186,7 @@ def _write_video(
     if format.container == "apng":  # its muxer would give the last frame the duration of the one before
         options["final_delay"] = str(clock.frame)
     with (
-        whole(path) as part,
+        files.unnamed(path) as part,
         av.open(str(part), "w", format=format.container, container_options=options) as file,
     ):
         stream = cast(Any, file.add_stream(format.codec, rate=clock.rate, options=dict(format.options)))
@@ -240,18 +242,21 @@ class _Clock:
 
 
 def _write_exr(path: Path, frames: Iterator[np.ndarray]) -> list[Path]:
-    """One file a frame beside `path`; all are removed again when one cannot be written."""
-    written: list[Path] = []
+    """One file a frame beside `path`: written to a temporary folder, moved when all are there."""
+    part = files.temporary(path)
+    part.mkdir()
+    names: list[str] = []
     try:
         for i, rgba in enumerate(frames):
-            file = path.with_name(f"{path.stem}.{i:05d}{path.suffix}")
-            write_bytes(file, _encode_exr(rgba))
-            written.append(file)
-    except BaseException:
-        for file in written:
-            file.unlink(missing_ok=True)
-        raise
-    return written
+            names.append(f"{path.stem}.{i:05d}{path.suffix}")
+            (part / names[-1]).write_bytes(_encode_exr(rgba))
+        files.sync_tree(part)
+        for name in names:
+            (part / name).replace(path.with_name(name))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    files.sync(path.parent)
+    return [path.with_name(name) for name in names]
 
 
 def _encode_exr(rgba: np.ndarray) -> bytes:

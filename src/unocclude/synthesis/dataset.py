@@ -1,7 +1,6 @@
 """Making a whole data set: clips in parallel, each whole or not at all, resumable, the same for any workers."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import cv2
 import numpy as np
 
 from unocclude import __version__
-from unocclude.media.files import is_temporary
+from unocclude.layout import SYNTH_FILE, remove_below
+from unocclude.media import files
 from unocclude.media.images import read_png
-from unocclude.output import SYNTH_FILE, OutFolder
+from unocclude.outfolder import OutFolder
 from unocclude.synthesis import statistics
 from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.recipes import Recipe
@@ -45,14 +45,14 @@ def make_dataset(
     shards: clips a WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json comes last: version,
     arguments, statistics (`statistics.summarise`), train and validation clips where there is a split.
 
-    Raises InputError where `out` cannot be used (see `output.check_out`), and what the recipe raises.
+    Raises InputError where `out` cannot be used (see `outfolder.check_out`), and what the recipe raises.
     """
-    identity = {**recipe.identity, "count": count, "shards": shards}
-    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE)
+    identity = {"verb": "synth", **recipe.identity, "count": count, "shards": shards}
+    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE, inputs=recipe.inputs)
     if folder.finished:
         return json.loads((folder.path / SYNTH_FILE).read_text())
-    folder.claim("")
     try:
+        folder.claim()
         return _make(folder, recipe, count, workers, shards, progress)
     finally:
         folder.release()
@@ -64,9 +64,6 @@ def _make(
     out = folder.path
     clips = out / WAITING if shards else out
     clips.mkdir(exist_ok=True)
-    for left in clips.iterdir():  # half-written clips of a killed run
-        if left.is_dir() and is_temporary(left.name):
-            shutil.rmtree(left)
     groups = [range(k, min(k + shards, count)) for k in range(0, count, shards)] if shards else []
     packed = [k for k, _ in enumerate(groups) if _shard(out, k).exists()]
     done = {i for k in packed for i in groups[k]} | {i for i in range(count) if _members(clips, i)}
@@ -80,7 +77,7 @@ def _make(
             _pack(out, clips, i // shards, groups[i // shards], done)
         progress("making", len(done), count)
     if shards:
-        shutil.rmtree(clips)
+        clips.rmdir()
     metas = [meta for _, meta in clip_metas(out)]
     info: dict[str, Any] = {
         "tool": f"unocclude {__version__}",
@@ -93,7 +90,7 @@ def _make(
     if recipe.refused:
         info["left_out"] = recipe.refused
     folder.finish(info)
-    return json.loads((out / SYNTH_FILE).read_text())
+    return json.loads((folder.path / SYNTH_FILE).read_text())
 
 
 class _Make:
@@ -107,9 +104,11 @@ class _Make:
         names = [f"{index:05d}"] if len(worlds) == 1 else [f"{index:05d}_{k}" for k in range(len(worlds))]
         for name, world in zip(names, worlds, strict=True):
             world.about.update(statistics.measure(world), index=index, objects=len(worlds))
-            part = self.out / f".{name}.part"
+            part = files.temporary(self.out / name)
             write_world(world, part)
+            files.sync(part)
             part.rename(self.out / name)
+            files.sync(self.out)
         return index
 
 
@@ -120,11 +119,24 @@ def _shard(out: Path, group: int) -> Path:
 def _members(out: Path, index: int) -> list[Path]:
     """The folders of a clip that is there whole, else nothing."""
     found = sorted(path for path in (out / f"{index:05d}", *out.glob(f"{index:05d}_*")) if path.is_dir())
-    if found and json.loads((found[0] / "meta.json").read_text())["objects"] == len(found):
+    if found and _objects(found[0]) == len(found):
         return found
-    for path in found:  # some objects of a scene: made again together
-        shutil.rmtree(path)
+    for path in found:  # some objects of a scene, or a damaged clip: made again together
+        _remove(path)
     return []
+
+
+def _objects(folder: Path) -> int:
+    """Of how many objects a clip's scene is, by its meta.json; 0 where that cannot be read."""
+    try:
+        return int(json.loads((folder / "meta.json").read_bytes())["objects"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _remove(clip: Path) -> None:
+    out, above = (clip.parent.parent, f"{WAITING}/") if clip.parent.name == WAITING else (clip.parent, "")
+    remove_below(out, above + clip.name, SYNTH_FILE)
 
 
 def _pack(out: Path, clips: Path, group: int, members: range, done: set[int]) -> None:
@@ -135,7 +147,7 @@ def _pack(out: Path, clips: Path, group: int, members: range, done: set[int]) ->
     if not _shard(out, group).exists():
         write_shard(_shard(out, group), folders)
     for folder in folders:
-        shutil.rmtree(folder)
+        _remove(folder)
 
 
 SHOWN = ("frames", "amodal_masks", "amodal_rgb")

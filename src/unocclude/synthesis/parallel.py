@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
 from unocclude.errors import UnoccludeError
+from unocclude.media import files
 
 
 def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) -> Iterator[int]:
@@ -23,7 +24,7 @@ def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) 
         return
     context = multiprocessing.get_context("spawn")  # fork would copy OpenCV's threads in whatever state they are
     left = iter(numbers)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files.token,))
     try:
         # a few ahead, so that a million clips are not queued at once
         waiting = {pool.submit(make, i) for i in islice(left, 2 * workers)}
@@ -40,10 +41,11 @@ def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) 
         pool.shutdown(cancel_futures=True)
 
 
-def _start() -> None:
-    """In a worker: one OpenCV thread, Ctrl-C is the parent's business, and no life without it."""
+def _start(token: str) -> None:
+    """In a worker: one OpenCV thread, Ctrl-C is the parent's business, no life without it, and its temporary names."""
     import cv2
 
+    files.use_token(token)
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

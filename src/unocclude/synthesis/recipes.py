@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unocclude.datasets import root_of
 from unocclude.errors import InputError
 from unocclude.synthesis.sources import Source, caption, find_sources
 from unocclude.synthesis.world import World
@@ -40,6 +41,11 @@ class Recipe:
         sources = [[s.name, s.dataset, s.label, s.caption, s.first, s.last] for s in self.sources]
         same = {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
         return same | ({"data": self.data, "weights": self.weights} if self.data else {})
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The folders that clips are made from."""
+        return [*(source.folder for source in self.sources), *([root_of(self.data)] if self.data else [])]
 
     def make(self, index: int) -> list[World]:
         """The worlds of clip `index`: one, or one an object of the scene (`worlds`)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unocclude.media.files import sweep, write_bytes
+from unocclude.media.files import write_bytes
 from unocclude.media.images import write_png
 
 
@@ -77,11 +77,10 @@ def write_world(world: World, folder: str | Path) -> None:
         arrays = images(world)
         if arrays or (folder / part).exists():
             (folder / part).mkdir(parents=True, exist_ok=True)
-            sweep(folder / part)
         names = [f"{i:05d}.png" for i in range(len(arrays))]
         for name, image in zip(names, arrays, strict=True):
             write_png(folder / part / name, image)
-        for old in set((folder / part).glob("[0-9]*.png")) - {folder / part / name for name in names}:
+        for old in set((folder / part).glob("[0-9]" * 5 + ".png")) - {folder / part / name for name in names}:
             old.unlink()
     meta = {
         **world.about,

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from pydantic import BaseModel, ConfigDict, Field
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from unocclude import layout
 from unocclude.errors import InputError
-from unocclude.media.files import write_bytes
+from unocclude.media import files
 from unocclude.media.images import write_png
 from unocclude.networks.loading import check_names
 from unocclude.training.recipe import Batch, Progress, Recipe
@@ -91,8 +91,6 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
         mixed_precision=options.precision, gradient_accumulation_steps=options.accumulate,
         log_with="tensorboard", project_dir=out,
     )  # fmt: skip
-    for left in out.glob("checkpoints/.*.part"):  # of a killed process
-        shutil.rmtree(left)
     recipe.prepare(max(1, options.workers), progress)
     set_seed(options.seed)
     network = recipe.network()
@@ -201,17 +199,18 @@ def _newest(checkpoints: Path) -> Path | None:
 def _save(accelerator: Accelerator, checkpoints: Path, step: int) -> None:
     """A checkpoint, whole or not at all; the newest `KEPT` stay."""
     checkpoints.mkdir(parents=True, exist_ok=True)
-    part, whole = checkpoints / f".{step:07d}.part", checkpoints / f"{step:07d}"
-    if accelerator.is_main_process:
-        shutil.rmtree(part, ignore_errors=True)
-    accelerator.wait_for_everyone()
+    whole = checkpoints / f"{step:07d}"
+    part = Path(broadcast_object_list([str(files.temporary(whole))])[0])
     accelerator.save_state(str(part))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        shutil.rmtree(whole, ignore_errors=True)
+        files.sync_tree(part)
+        if whole.exists():
+            layout.remove_below(checkpoints.parent, f"checkpoints/{whole.name}", layout.TRAIN_FILE)
         part.rename(whole)
-        for old in sorted(path for path in checkpoints.glob("[0-9]*"))[:-KEPT]:
-            shutil.rmtree(old)
+        files.sync(checkpoints)
+        for old in sorted(checkpoints.glob("[0-9]*"))[:-KEPT]:
+            layout.remove_below(checkpoints.parent, f"checkpoints/{old.name}", layout.TRAIN_FILE)
 
 
 class _Log:
@@ -220,11 +219,20 @@ class _Log:
     def __init__(self, path: Path, done: int):
         self.path = path
         lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= done]
+        kept = [line for line in lines if _step(line) <= done]
         self.seconds = float(json.loads(kept[-1])["seconds"]) if kept else 0.0
-        write_bytes(path, "".join(line + "\n" for line in kept).encode())
+        files.write_bytes(path, "".join(line + "\n" for line in kept).encode())
 
     def add(self, entry: dict[str, Any]) -> None:
+        """Append a line."""
         self.seconds = float(entry["seconds"])
         with self.path.open("a") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def _step(line: str) -> float:
+    """The step of a line of the log; of one that a kill or a power cut left broken, more than any."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from unocclude import __version__
-from unocclude.output import TRAIN_FILE, OutFolder
+from unocclude.layout import TRAIN_FILE
+from unocclude.outfolder import OutFolder
 from unocclude.training import find, read_config
 from unocclude.training.recipe import Progress
 
@@ -16,13 +17,15 @@ def run_training(
     """Train recipe `name` and return what train.json says. Raises InputError for a bad recipe, configuration or OUT."""
     recipe = find(name)
     options, loop = read_config(config, recipe)
-    identity = {"recipe": name, "options": options.model_dump(), "loop": loop.model_dump()}
-    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRAIN_FILE)
+    identity = {"verb": "train", "recipe": name, "options": options.model_dump(), "loop": loop.model_dump()}
+    given = [str(value) for part in (options, loop) for value in part.model_dump().values()]
+    inputs: list[str | Path] = [config, *(value for value in given if value and Path(value).exists())]
+    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRAIN_FILE, inputs=inputs)
     if not folder.finished:
         from unocclude.training.loop import train
 
-        folder.claim("")
         try:
+            folder.claim()
             result = train(recipe(options, loop.seed), loop, folder.path, progress)
             folder.finish({"tool": f"unocclude {__version__}", **result})
         finally:

@@ -1,0 +1,88 @@
+"""A finished result as files that editors and browsers open."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from unocclude.completion import Completion
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.layout import RESULT_FILE, is_named
+from unocclude.lock import Lock
+from unocclude.media.files import is_temporary
+
+FORMATS = {
+    ".mov": "ProRes 4444 with alpha",
+    ".webm": "VP9 with alpha",
+    ".mp4": "H.264, no alpha",
+    ".gif": "GIF",
+    ".png": "APNG",
+    ".exr": "OpenEXR",
+}
+"""Suffix → format."""
+SEQUENCE = ".exr"
+"""Written as one file a frame."""
+
+
+def export(
+    result: Completion | str | Path,
+    file: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> list[Path]:
+    """Write a result's RGBA to `file`, whose suffix is the format (`FORMATS`); returns the files written.
+
+    result: a finished OUT folder. overwrite: replace a file that is there. Files appear whole or not at all, and a
+    process that is killed leaves none. Raises InputError for what is no finished result, another suffix, a file that
+    exists or belongs to the result, and where another process is writing the file; UnoccludeError where it cannot be
+    written.
+    """
+    file = Path(file)
+    if file.suffix.lower() not in FORMATS:
+        raise InputError(f"{file}: unknown format {file.suffix!r}; use one of {', '.join(FORMATS)}")
+    result = result if isinstance(result, Completion) else Completion(result)
+    _check_free(result, file, overwrite)
+    from unocclude.media.layers import write_layers
+
+    lock = Lock.of_file(file)
+    lock.take()
+    try:
+        _remove_abandoned(file)
+        return write_layers(file, _frames(result, progress), result.info["fps"], result.info.get("times"))
+    except OSError as error:
+        raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
+    finally:
+        lock.release()
+
+
+def _check_free(result: Completion, file: Path, overwrite: bool) -> None:
+    """Raise InputError where the export would replace a file that is not to be replaced."""
+    folder, place = result.folder.resolve(), file.resolve()
+    if place.is_relative_to(folder) and is_named(place.relative_to(folder), RESULT_FILE):
+        raise InputError(f"{file} is part of the result itself; give another name")
+    first = file.with_name(f"{file.stem}.00000{file.suffix}") if file.suffix.lower() == SEQUENCE else file
+    if first.exists() and not overwrite:
+        raise InputError(f"{first} exists; use --overwrite to replace it, or give another name")
+
+
+def _remove_abandoned(file: Path) -> None:
+    """Remove the temporary folders of killed processes that wrote the same sequence: nobody else holds its lock."""
+    for folder in file.parent.glob(f".{_escaped(file.stem[:32])}.*{file.suffix}"):
+        if is_temporary(folder.name) and folder.is_dir() and not folder.is_symlink():
+            frame = re.compile(re.escape(file.stem) + r"\.\d{5,}" + re.escape(file.suffix))
+            if all(frame.fullmatch(path.name) for path in folder.iterdir()):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _escaped(stem: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", stem)
+
+
+def _frames(result: Completion, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
+    progress("exporting", 0, len(result))
+    for i, rgba in enumerate(result.rgba):
+        yield rgba
+        progress("exporting", i + 1, len(result))
