@@ -1,12 +1,17 @@
 """`unocclude batch`: lists of images and queries, as published and as a table."""
 
+import csv
+import faulthandler
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import small_clip
 from small_clip import assert_one_line, contents, run
 
+from unocclude import methods
 from unocclude.media.images import read_png, write_png
 
 
@@ -58,7 +63,41 @@ def test_a_row_that_fails_does_not_stop_the_others(photos, capsys):
     first, last = err.splitlines()
     assert first.startswith("dog-0: ") and "dog.png is missing" in first
     assert last.startswith("error: 1 of 3 failed")
-    assert sorted(p.name for p in (photos / "out").iterdir()) == ["cat.one-0", "cat.one-1"]
+    assert sorted(p.name for p in (photos / "out").iterdir()) == ["cat.one-0", "cat.one-1", "failures.csv"]
+    table = list(csv.DictReader((photos / "out" / "failures.csv").open()))
+    assert [row["name"] for row in table] == ["dog-0"] and "dog.png is missing" in table[0]["reason"]
+
+
+class Crashing(small_clip.Drawing):
+    """Ends the process on the dog, and raises what nobody expects on the cat's second row."""
+
+    name = "crashing"
+
+    def complete(self, scene, start=0):
+        if self.options.words == "a dog":
+            faulthandler.disable()  # pytest's, which would print where
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.options.words == "the cat, again":
+            raise MemoryError
+        yield from super().complete(scene, start)
+
+    class Options(small_clip.Drawing.Options):
+        words: str = ""
+
+
+def test_a_crash_costs_one_row(photos, capsys, monkeypatch):
+    monkeypatch.setitem(methods.WHERE, "crashing", f"{__name__}:Crashing")
+    ask = ("batch", f"open-world:{photos / 'rows.csv'}", "-o", photos / "out", "--method", "crashing", "--quiet")
+    code, _, err = run(capsys, *ask)
+    lines = err.splitlines()
+    assert code == 1 and len(lines) == 3, err
+    assert lines[0] == "dog-0: its process was ended by SIGSEGV"
+    assert lines[1].startswith("cat.one-1: MemoryError")
+    assert (photos / "out" / "cat.one-0" / "result.json").exists()
+    (photos / "out" / "failures.csv").rename(photos / "kept.csv")
+    assert run(capsys, *ask)[0] == 1
+    assert (photos / "out" / "failures.csv").read_bytes() == (photos / "kept.csv").read_bytes()
+    assert run(capsys, *ask, "--limit", "1")[0] == 0 and not (photos / "out" / "failures.csv").exists()
 
 
 def test_the_published_list_and_queries(photos, capsys):
@@ -74,7 +113,7 @@ def test_the_published_list_and_queries(photos, capsys):
     lines = err.splitlines()
     assert code == 1 and [line.partition(":")[0] for line in lines] == ["dog-0", "dog-1", "error"]
     assert all("unocclude weights fetch" in line for line in lines[:2])
-    assert not (photos / "out").exists()
+    assert [p.name for p in (photos / "out").iterdir()] == ["failures.csv"]
 
 
 @pytest.mark.parametrize(
@@ -94,12 +133,14 @@ def test_a_bad_list_is_one_line(tmp_path, capsys, name, text, words):
     assert_one_line(err, *words)
 
 
+def words(folder):
+    return json.loads((folder / "result.json").read_text())["method"]["options"]["words"]
+
+
 def test_words_reach_a_method_that_takes_them(photos, capsys, monkeypatch):
     from pydantic import Field
 
     from unocclude.methods.base import MethodOptions
-
-    told = []
 
     class Options(MethodOptions):
         reach: int = 2
@@ -108,15 +149,8 @@ def test_words_reach_a_method_that_takes_them(photos, capsys, monkeypatch):
 
     small_clip.register(monkeypatch)
     monkeypatch.setattr(small_clip.Drawing, "Options", Options)
-    plain = small_clip.Drawing.complete
-
-    def complete(self, scene, start=0):
-        told.append(self.options.words)
-        return plain(self, scene, start)
-
-    monkeypatch.setattr(small_clip.Drawing, "complete", complete)
     ask = ("batch", f"open-world:{photos / 'rows.csv'}", "--method", "drawing", "--quiet")
     assert run(capsys, *ask, "-o", photos / "a", "--limit", "2")[0] == 0
-    assert told == ["the cat", "a dog"]
+    assert [words(photos / "a" / name) for name in ("cat.one-0", "dog-0")] == ["the cat", "a dog"]
     assert run(capsys, *ask, "-o", photos / "b", "--limit", "1", "--set", "words=mine")[0] == 0
-    assert told[2:] == ["mine"]
+    assert words(photos / "b" / "cat.one-0") == "mine"

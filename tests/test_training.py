@@ -8,7 +8,7 @@ import pytest
 
 from unocclude import InputError
 from unocclude.cli import main
-from unocclude.media.files import write_bytes
+from unocclude.media.files import temporary, write_bytes
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
@@ -17,6 +17,7 @@ pytest.importorskip("tensorboard")
 from unocclude import training  # noqa: E402
 from unocclude.training.loop import LoopOptions, train  # noqa: E402
 from unocclude.training.recipe import Recipe  # noqa: E402
+from unocclude.training.run import run_training  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -147,13 +148,25 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
     assert not (tmp_path / "out" / "line.json").exists()
 
 
-def test_a_checkpoint_that_was_being_written_is_swept(tmp_path):
-    loop = options()
+def test_a_checkpoint_that_was_being_written_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setitem(training.RECIPES, "line", f"{__name__}:Line")
+    config = tmp_path / "line.toml"
+    config.write_text("[loop]\nsteps = 8\nbatch = 8\nsave_every = 4\nworkers = 0\n")
+
+    def killed(stage, done, total):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    def resume(progress):
+        run_training("line", config, tmp_path / "a", resume=True, overwrite=False, progress=progress)
+
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "a", loop, steps=6)
-    (tmp_path / "a" / "checkpoints" / ".0000008.part").mkdir()
-    run(tmp_path / "a", loop)
-    assert not list((tmp_path / "a" / "checkpoints").glob(".*"))
+        resume(killed)
+    left, mine = temporary(tmp_path / "a" / "checkpoints" / "0000008"), tmp_path / "a" / "checkpoints" / ".mine.part"
+    left.mkdir()
+    mine.mkdir()
+    resume(lambda *_: None)
+    assert not left.exists() and mine.exists()
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ def _root(
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line on `args` (default: the process's own) and return the exit code: 0 done, 1 the run
     failed, 2 bad usage or bad input, 130 interrupted."""
+    if args is None:  # a process of its own
+        signal.signal(signal.SIGTERM, _terminated)
     args = list(sys.argv[1:] if args is None else args)
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
@@ -83,6 +86,11 @@ def main(args: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # Typer's own: unknown option, missing argument, bad number, ...
             return _fail(_usage(error), 2)
         return _fail(f"{type(error).__name__}: {error}; add --debug for the traceback", 1)
+
+
+def _terminated(*_: object) -> None:
+    """End as Ctrl-C does, so that what is half-written goes."""
+    raise KeyboardInterrupt
 
 
 def _usage(error: Exception) -> str:

@@ -31,14 +31,15 @@ def run(
 ) -> None:
     """Complete every object that a list names, each into OUT/NAME; what is finished there is left as it is.
 
-    An object that fails is told in one line, and the others go on.
+    An object that fails is told in one line and in OUT/failures.csv, and the others go on.
     """
     from unocclude.cli.progress import show_progress
 
     pairs = shared.read_pairs(settings)
 
     import unocclude
-    from unocclude.datasets import open_dataset
+    from unocclude.batch.run import FAILURES, run_batch
+    from unocclude.datasets import Sample, open_dataset
     from unocclude.errors import UnoccludeError
     from unocclude.methods.base import Setting
     from unocclude.perception.prompt import Prompt
@@ -46,31 +47,34 @@ def run(
 
     worker = prepare(method, pairs, Setting(seed, 1, device, weights))
     samples = open_dataset(data, limit)
-    failed = 0
-    for sample in samples:
+
+    def complete(sample: Sample, folder: Path) -> None:
         told: dict[str, Any] = {}
         if sample.text and "words" in type(worker.options).model_fields:
             told = {"words": sample.text}
-        try:
-            with show_progress(quiet) as progress:
-                unocclude.complete(
-                    sample.clip,
-                    sample.visible if sample.has_masks else Prompt(text=sample.text),
-                    method=method,
-                    options=told | pairs,
-                    out=out / sample.name,
-                    pad=sample.pad if pad is None else pad,
-                    seed=seed,
-                    device=device,
-                    weights=weights,
-                    resume=True,
-                    progress=progress,
-                )
-        except UnoccludeError as error:
+        with show_progress(quiet) as progress:
+            unocclude.complete(
+                sample.clip,
+                sample.visible if sample.has_masks else Prompt(text=sample.text),
+                method=method,
+                options=told | pairs,
+                out=folder,
+                pad=sample.pad if pad is None else pad,
+                seed=seed,
+                device=device,
+                weights=weights,
+                resume=True,
+                progress=progress,
+            )
+
+    failed = 0
+    for row in run_batch(samples, out, complete):
+        if row.failure:
             failed += 1
-            typer.echo(f"{sample.name}: {' '.join(str(error).split())}", err=True)
-        else:
-            if not quiet:
-                typer.echo(out / sample.name)
+            if debug and row.failure.trace:
+                typer.echo(row.failure.trace, err=True)
+            typer.echo(f"{row.name}: {row.failure.reason}", err=True)
+        elif not quiet:
+            typer.echo(row.folder)
     if failed:
-        raise UnoccludeError(f"{failed} of {len(samples)} failed, as told above; the others are in {out}")
+        raise UnoccludeError(f"{failed} of {len(samples)} failed, as told above and in {out / FAILURES}")

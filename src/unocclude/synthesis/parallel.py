@@ -1,33 +1,31 @@
 """The same function on many numbers in worker processes, which die with their parent."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
+from unocclude import workers
 from unocclude.errors import UnoccludeError
 from unocclude.media import files
 
 
-def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) -> Iterator[int]:
+def unordered(make: Callable[[int], int], numbers: Sequence[int], processes: int) -> Iterator[int]:
     """Yield make(i) for every number as it is done; with one worker in this process.
 
     `make` must be picklable. Raises what it raises, and UnoccludeError where a worker is killed.
     """
-    workers = min(workers, len(numbers))
-    if workers <= 1:
+    processes = min(processes, len(numbers))
+    if processes <= 1:
         yield from map(make, numbers)
         return
     context = multiprocessing.get_context("spawn")  # fork would copy OpenCV's threads in whatever state they are
     left = iter(numbers)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files.token,))
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(files.token,))
     try:
         # a few ahead, so that a million clips are not queued at once
-        waiting = {pool.submit(make, i) for i in islice(left, 2 * workers)}
+        waiting = {pool.submit(make, i) for i in islice(left, 2 * processes)}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -42,17 +40,8 @@ def unordered(make: Callable[[int], int], numbers: Sequence[int], workers: int) 
 
 
 def _start(token: str) -> None:
-    """In a worker: one OpenCV thread, Ctrl-C is the parent's business, no life without it, and its temporary names."""
+    """In a worker: one OpenCV thread, and what all workers do."""
     import cv2
 
-    files.use_token(token)
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
+    workers.begin(token)
