@@ -71,16 +71,18 @@ def foreign(folder: Path, result: str, tokens: Sequence[str] = ()) -> list[str]:
 
 
 def remove(folder: Path, result: str, tokens: Sequence[str] = ()) -> None:
-    """Remove from a folder what the verb that ends with `result` wrote, the files that say so last. The lock stays."""
+    """Remove from a folder what the verb that ends with `result` wrote, the files that say so last. The lock stays.
+
+    Raises OSError where something cannot be removed; the files that say what the folder is are there then.
+    """
     last = (folder / result, folder / RUN_FILE)
     for _, path, kind in _entries(folder, result, tokens):
         if kind == "file" and path not in last and path.name != LOCK_FILE:
             path.unlink(missing_ok=True)
         elif kind == "temporary":
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         elif kind == "folder":
-            with suppress(OSError):  # it holds something that came meanwhile
-                path.rmdir()
+            path.rmdir()
     for path in last:
         if path.is_file() and not path.is_symlink():
             path.unlink()

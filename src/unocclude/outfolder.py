@@ -235,14 +235,20 @@ class OutFolder:
 
     def _tidy(self) -> None:
         """Remove what a run left that was killed after its last step."""
-        if not (self.out / RUN_FILE).exists():
+        if not any((self.out / name).exists() for name in (RUN_FILE, LOCK_FILE)):
             return
         self._lock.take()
+        if (self.out / RUN_FILE).exists():
+            self._discard_replaced()
+            self._forget_run()
+        self._lock.release()
+
+    def _discard_replaced(self) -> None:
+        """Remove what this run replaced, where a kill came between."""
         stage = stage_of(self.out)
         left = read_marks(stage) if stage.is_dir() else None
-        if left or (stage.is_dir() and is_empty(stage)):  # what this run replaced
+        if left or (stage.is_dir() and is_empty(stage)):
             self._discard(stage, left)
-        self._forget_run()
 
     # Writing ----------------------------------------------------------------------------------------------------
 
@@ -277,16 +283,20 @@ class OutFolder:
 
         Raises UnoccludeError where something of the result is no longer there.
         """
+        self._check_whole()
         for extra in extras:
             extra(self.path)
-        if not (self.path / RUN_FILE).is_file() or not self.is_whole():
-            raise UnoccludeError(
-                f"{self.given} was changed by something else during the run: files are missing; repair it with --resume"
-            )
+        self._check_whole()
         self.write_json(self.result, {"schema": SCHEMA, **info, "identity": self.identity})
         if self._replaced:
             self._replace(self._replaced)
         self._forget_run()
+
+    def _check_whole(self) -> None:
+        if not (self.path / RUN_FILE).is_file() or not self.is_whole():
+            raise UnoccludeError(
+                f"{self.given} was changed by something else during the run: files are missing; repair it with --resume"
+            )
 
     def _replace(self, old: Marks) -> None:
         """Put the complete result in the place of the old one, and remove that."""
@@ -308,16 +318,15 @@ class OutFolder:
         """Remove a folder that this tool made, but for what it did not write there."""
         lock = lock or Lock.of_folder(folder)
         lock.take()
+        if marks and (found := layout.foreign(folder, marks.result, marks.tokens)):
+            raise UnoccludeError(f"{folder} holds {_listed(found)}, not made by this tool; move that away")
         if marks:
             layout.remove(folder, marks.result, marks.tokens)
         lock.release()
         for path in list(folder.iterdir()):
             if _is_first(path):
                 path.unlink()
-        try:
-            folder.rmdir()
-        except OSError:
-            raise UnoccludeError(f"{folder} holds files that this tool did not write; move them away") from None
+        folder.rmdir()
 
     def _lock_old(self) -> None:
         """Nobody else may be at work in what is replaced; a finished result is not touched until then."""

@@ -68,7 +68,6 @@ def unnamed(path: str | Path) -> Iterator[Path]:
         return
     try:
         yield Path(f"/proc/self/fd/{descriptor}")
-        os.fsync(descriptor)
         _name(descriptor, path)
     finally:
         os.close(descriptor)
@@ -84,6 +83,7 @@ def _name(descriptor: int, path: Path) -> None:
     finally:
         os.close(descriptors)
     try:
+        sync(part)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
