@@ -1,5 +1,6 @@
 """Reading the files of a checkpoint. They come from elsewhere: nothing in them runs, and what they say is checked."""
 
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -27,11 +28,13 @@ def read_state(path: str | Path, entry: str | None = None) -> dict[str, torch.Te
     return _tensors(path, state, "give the published state dict")
 
 
-def read_plain(path: str | Path, **options: Any) -> Any:
+def read_plain(path: str | Path) -> Any:
     """Tensors and plain data in a file that `torch.save` wrote, on the CPU; raises InputError where there is more."""
     refuse_script(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protocols: a file that cannot be read is refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may fail anywhere in there
         raise InputError(f"{path} is no PyTorch weight file that can be read safely; fetch it again") from error
 
