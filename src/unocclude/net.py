@@ -64,7 +64,7 @@ class _Plain(HTTPHandler):
         self.keep = keep
 
     def http_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_made, HTTPConnection, self.keep), req)  # type: ignore[arg-type]
+        return self.do_open(partial(_made, HTTPConnection, self.keep), req)
 
 
 class _Secure(HTTPSHandler):
@@ -73,7 +73,7 @@ class _Secure(HTTPSHandler):
         self.keep = keep
 
     def https_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(partial(_made, HTTPSConnection, self.keep), req)  # type: ignore[arg-type]
+        return self.do_open(partial(_made, HTTPSConnection, self.keep), req)
 
 
 def _made(kind: type[HTTPConnection], keep: Callable[[Any], None], host: str, **options: Any) -> HTTPConnection:

@@ -11,6 +11,7 @@ import typer
 
 from unocclude import __version__
 from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
+from unocclude.cli.echo import echo, encodable, plain
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -39,7 +40,7 @@ app.add_typer(weights.app, name="weights")
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"unocclude {__version__}")
+        echo(f"unocclude {__version__}")
         raise typer.Exit
 
 
@@ -56,6 +57,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line on `args` (default: the process's own) and return the exit code: 0 done, 1 the run
     failed, 2 bad usage or bad input, 130 interrupted."""
     args = list(sys.argv[1:] if args is None else args)
+    encodable()
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
     if args[:1] != ["weights"]:  # of files that are written in no time
@@ -75,7 +77,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         if "--debug" in args:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True)
         if isinstance(error, UnoccludeError):
             return _fail(str(error), error.exit_code)
         if isinstance(error, OSError) and error.filename is not None:  # what is written to OUT never comes here
@@ -92,5 +94,5 @@ def _usage(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {plain(' '.join(message.split()))}\n")
     return code

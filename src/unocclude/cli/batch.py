@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 
 
 def run(
@@ -68,9 +69,9 @@ def run(
                 )
         except UnoccludeError as error:
             failed += 1
-            typer.echo(f"{sample.name}: {' '.join(str(error).split())}", err=True)
+            echo(f"{sample.name}: {' '.join(str(error).split())}", err=True)
         else:
             if not quiet:
-                typer.echo(out / sample.name)
+                echo(out / sample.name)
     if failed:
         raise UnoccludeError(f"{failed} of {len(samples)} failed, as told above; the others are in {out}")

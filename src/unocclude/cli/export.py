@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def run(
     except OSError as error:
         raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
     if not quiet:
-        typer.echo("\n".join(str(file) for file in files))
+        echo("\n".join(str(file) for file in files))
 
 
 def _frames(result: "Completion", progress: "Progress") -> "Iterator[np.ndarray]":

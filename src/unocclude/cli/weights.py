@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from unocclude.cli.echo import echo
+
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="See `unocclude weights list`.", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure print the traceback as well.")]
 
@@ -23,7 +25,7 @@ def list_(
     from unocclude.weights import CHECKPOINTS
 
     rows = [describe(id) for id in CHECKPOINTS]
-    typer.echo(json.dumps(rows, indent=1) if as_json else "\n\n".join(map(as_text, rows)))
+    echo(json.dumps(rows, indent=1) if as_json else "\n\n".join(map(as_text, rows)))
 
 
 @app.command("fetch")
@@ -53,12 +55,12 @@ def fetch(
 
     def tell(line: str) -> None:
         if not quiet:
-            typer.echo(line, err=True)
+            echo(line, err=True)
 
     for id in ids:
         folder = hub.fetch(id, tell, revision=revision, again=again, bars=sys.stderr.isatty() and not quiet)
         if not quiet:
-            typer.echo(folder)
+            echo(folder)
 
 
 @app.command("path")
@@ -69,7 +71,7 @@ def path(
     """Print where a checkpoint lies; exit code 2 where it is not there."""
     from unocclude.weights import find, home, known
 
-    typer.echo(home() if id is None else find(known(id).id))
+    echo(home() if id is None else find(known(id).id))
 
 
 @app.command("verify")
@@ -86,8 +88,8 @@ def verify(
 
     asked = [known(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
     if not asked:
-        typer.echo(f"nothing is in {home()}")
-    damaged = [id for id in asked if not hub.verify(id, typer.echo)]
+        echo(f"nothing is in {home()}")
+    damaged = [id for id in asked if not hub.verify(id, echo)]
     if damaged:
         raise UnoccludeError(f"not whole: {', '.join(damaged)}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unocclude.errors import InputError
+from unocclude.names import is_inside
 
 MOST = 64 << 20
 """Bytes of a configuration; the largest that are published, tokenizers, have some 30 million."""
@@ -32,7 +33,7 @@ def shards(index: Path) -> list[str]:
     names = read_json(index).get("weight_map", {})
     names = list(names.values()) if isinstance(names, dict) else [None]
     for name in names:
-        if not isinstance(name, str) or name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+        if not is_inside(name, depth=1):
             raise InputError(f"{index} names {name!r}, which is no file beside it; fetch the checkpoint again")
     return sorted(set(names))
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from unocclude.media.files import write_bytes
+from unocclude.names import is_inside
 from unocclude.weights.checkpoint import UNKNOWN, Checkpoint, Part
 
 RECORD = "fetched.json"
@@ -25,7 +26,7 @@ Tell = Callable[[str], None]
 
 def _inside(name: str) -> str:
     """A path below the checkpoint's folder, written as the hub writes it."""
-    if any(part in ("", ".", "..") for part in name.split("/")) or any(mark in name for mark in "\\:\0"):
+    if not is_inside(name):
         raise ValueError("leaves the folder")
     return name
 
