@@ -48,7 +48,7 @@ def test_progress_in_a_pipe(capsys):
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_names_that_are_no_text(tmp_path, encoding):
     folder = os.fsencode(tmp_path) + b"/weights-\xff\x1b[2J-\xe7\x8c\xab"
-    os.mkdir(folder)
+    Path(os.fsdecode(folder)).mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "unocclude.cli", "weights", "path"],
         capture_output=True,

@@ -139,12 +139,16 @@ class LisaServer:
                 f"LISA's server takes letters, spaces and , . ! ? ' \" alone, not {refused[0]!r}; say it in other words"
             )
         picture = base64.b64encode(encode_png(image)).decode()
-        data = self._predict([query, f"data:image/png;base64,{picture}"], image.size)
+        answer = self._ask([query, f"data:image/png;base64,{picture}"], image.size)
+        return self.read(self.given(answer), image.shape[:2])
+
+    def read(self, data: list[Any], size: tuple[int, ...]) -> tuple[np.ndarray, str]:
+        """Mask and answer from what the interface's one function gave; raises UnoccludeError where it is another's."""
         if len(data) != 3 or not isinstance(data[1], dict) or not isinstance(data[2], str):
             raise InputError(f"{self.url} gives no mask; it must run the LISA/app.py of github.com/saraao/amodal")
-        mask = self._mask(data[1].get("data"), image.shape[:2])
-        if mask.shape != image.shape[:2]:
-            raise UnoccludeError(f"{self.url} answered with a mask of shape {mask.shape} for {image.shape[:2]}")
+        mask = self._mask(data[1].get("data"), size)
+        if mask.shape != size:
+            raise UnoccludeError(f"{self.url} answered with a mask of shape {mask.shape} for {size}")
         # its own spelling
         return mask, clean(data[2].removeprefix("ASSITANT:").replace("</s>", ""))
 
@@ -159,8 +163,16 @@ class LisaServer:
         mask = np.array(rows, bool)
         return mask if mask.size else np.zeros(size, bool)
 
-    def _predict(self, data: list[str], values: int) -> list[Any]:
-        """What the interface's one function gives for its inputs; `values` is how many the image has."""
+    def given(self, answer: bytes) -> list[Any]:
+        """What the interface's one function gave; raises InputError where the answer is none of Gradio."""
+        try:
+            given = json.loads(answer)["data"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.url} does not answer as LISA's server does; name another") from error
+        return given if isinstance(given, list) else []
+
+    def _ask(self, data: list[str], values: int) -> bytes:
+        """The server's answer to the function's inputs; `values` is how many the image has."""
         body = json.dumps({"data": data}).encode()
         request = Request(f"{self.url}/api/predict", body, {"Content-Type": "application/json"})
         most = (1 << 20) + 16 * values  # the picture as PNG in base64, and "false, " for every pixel of the mask
@@ -180,8 +192,4 @@ class LisaServer:
             raise InputError(f"no LISA server answers at {self.url}: {reason}; start one, or name another") from error
         if len(answer) > most:
             raise UnoccludeError(f"{self.url} answered with more than {most} bytes; is it LISA's server?")
-        try:
-            given = json.loads(answer)["data"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"{self.url} does not answer as LISA's server does; name another") from error
-        return given if isinstance(given, list) else []
+        return answer
