@@ -129,23 +129,30 @@ def test_choices_are_served_logged_and_counted(done, capsys):
     study = Study(done)
     server = make_server(study)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    root = f"http://127.0.0.1:{server.server_port}"
+    root, token = f"http://127.0.0.1:{server.server_port}", server.token
     try:
-        page = urllib.request.urlopen(f"{root}/?person=bob").read().decode()
+        page = urllib.request.urlopen(server.address.replace("NAME", "bob")).read().decode()
         assert "Method 2" in page and "modal" not in page and "convex" not in page
-        video = urllib.request.urlopen(f"{root}/video?person=bob&trial=0&slot=1").read()
+        video = urllib.request.urlopen(f"{root}/video?token={token}&person=bob&trial=0&slot=1").read()
         assert video[4:8] == b"ftyp"
         for what in ("input", "truth"):
-            assert urllib.request.urlopen(f"{root}/video?person=bob&trial=0&slot={what}").read()[4:8] == b"ftyp"
+            assert (
+                urllib.request.urlopen(f"{root}/video?token={token}&person=bob&trial=0&slot={what}").read()[4:8]
+                == b"ftyp"
+            )
         for k, trial in enumerate(study.trials("bob")):
             slot = trial.order.index("modal" if trial.half == "easy" else "convex")
             shown = urllib.request.urlopen(
-                urllib.request.Request(f"{root}/choose?person=bob&trial={k}&slot={slot}", method="POST")
+                urllib.request.Request(
+                    f"{root}/choose?token={token}&person=bob&trial={k}&slot={slot}",
+                    method="POST",
+                    headers={"Origin": root},
+                )
             )
         assert "Thank you, bob" in shown.read().decode()
-        for bad in ("/video?person=bob&trial=99&slot=0", "/video?person=bob&trial=0&slot=9", "/elsewhere"):
+        for bad in ("/video?person=bob&trial=99&slot=0", "/video?person=bob&trial=0&slot=9", "/elsewhere?a=b"):
             with pytest.raises(urllib.error.HTTPError):
-                urllib.request.urlopen(root + bad)
+                urllib.request.urlopen(f"{root}{bad}&token={token}")
     finally:
         server.shutdown()
         server.server_close()

@@ -127,7 +127,8 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path):
             return Path.touch, (tmp_path / "done",)
 
     torch.save({"state_dict": drawn(shapes("tiny"), 3), "x": Evil()}, tmp_path / "evil.ckpt")
-    Pix2GestaltPipeline.from_pretrained(tmp_path)
+    with pytest.raises(InputError, match="read safely"):
+        Pix2GestaltPipeline.from_pretrained(tmp_path)
     assert not (tmp_path / "done").exists()
 
 

@@ -133,7 +133,7 @@ def test_phase_2_trains_the_motion_modules_alone(phase1, tmp_path):
     assert all("motion_modules" in name for name in state)
     assert all(value.any() for name, value in state.items() if name.endswith("proj_out.weight"))
     # also within the network that was trained, decay and averaging included
-    weights = torch.load(sorted((tmp_path / "out" / "checkpoints").iterdir())[-1] / "custom_checkpoint_1.pkl")
+    weights = torch.load(sorted((tmp_path / "out" / "checkpoints").iterdir())[-1] / "average.pt")
     for name, value in load_file(phase1 / "unet" / STATE).items():
         assert torch.equal(weights[f"module.{name}"], value), name
     assert TGVACPipeline.from_pretrained(after).length == 4

@@ -12,7 +12,8 @@ import small_clip
 from fake_hub import COMMIT, FakeHub
 
 from unocclude import InputError, weights
-from unocclude.weights import CHECKPOINTS, Part, hub
+from unocclude.weights import CHECKPOINTS, Part, download, hub
+from unocclude.weights.record import record
 
 SAM2 = "facebook/sam2.1-hiera-large"
 BIG = np.random.default_rng(0).bytes(300_000)
@@ -30,6 +31,7 @@ def fake(home, monkeypatch):
 
     fake = FakeHub()
     monkeypatch.setattr(constants, "ENDPOINT", fake.address)
+    monkeypatch.setattr(download, "SCHEMES", ("https", "http"))
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.address + "/{repo_id}/resolve/{revision}/{filename}"
     )
@@ -99,7 +101,9 @@ def test_fetch_verify_and_what_the_hub_said(fake, home, capsys):
     assert said["files"]["config.json"] == {"bytes": 2, "hash": f"blob:{git.stdout.strip()}"}
 
     assert weights.have("sam2.1-hiera-large") and weights.find("sam2.1-hiera-large") == folder
-    assert small_clip.run(capsys, "weights", "verify")[:2] == (0, "sam2.1-hiera-large: 4 files as fetched\n")
+    code, out, _ = small_clip.run(capsys, "weights", "verify")
+    assert code == 0 and out.startswith("sam2.1-hiera-large: 4 files as fetched\n")
+    assert out.count(": hash remembered\n") == 4 and "pinned" not in out
     assert small_clip.run(capsys, "weights", "path", "sam2.1-hiera-large")[1] == f"{folder}\n"
     assert small_clip.run(capsys, "weights", "path")[1] == f"{home}\n"
     (row,) = [row for row in json.loads(small_clip.run(capsys, "weights", "list", "--json")[1])
@@ -152,7 +156,7 @@ def test_a_withdrawn_repository_is_fetched_from_its_mirror(fake, home, capsys):
     assert code == 0 and "stabilityai/stable-diffusion-2-inpainting is not on the hub" in err
     folder = home / "stable-diffusion-2-inpainting"
     assert (folder / "tokenizer" / "merges.txt").read_bytes() == b"m" and not (folder / "safety_checker").exists()
-    (said,) = hub.record(folder).values()
+    (said,) = record(folder).values()
     assert said["repository"] == "sd2-community/stable-diffusion-2-inpainting"
 
 
@@ -172,7 +176,8 @@ def test_a_checkpoint_of_several_parts(fake, home, capsys):
     assert small_clip.run(capsys, "weights", "fetch", "diffusion-vas")[0] == 0
     assert (home / "diffusion-vas" / "depth" / "model.safetensors").is_file()
     assert (home / "diffusion-vas" / "content-completion" / "model_index.json").read_bytes() == b"content-completion"
-    assert small_clip.run(capsys, "weights", "verify", "diffusion-vas")[1] == "diffusion-vas: 12 files as fetched\n"
+    out = small_clip.run(capsys, "weights", "verify", "diffusion-vas")[1]
+    assert out.startswith("diffusion-vas: 12 files as fetched\n") and "  depth/config.json: hash remembered\n" in out
 
 
 def test_a_gated_repository_says_how_to_get_in(fake, home, capsys):
@@ -210,19 +215,23 @@ def test_a_disk_too_small_is_said_before(fake, home, capsys, monkeypatch):
 
 
 def test_a_file_that_is_not_on_the_hub(fake, home, capsys, monkeypatch):
-    name = f"net-{hashlib.sha256(BIG).hexdigest()[:8]}.pth"
+    pin = hashlib.sha256(BIG).hexdigest()[:8]
+    name = f"net-{pin}.pth"
     fake.files["plain"] = {name: BIG}
-    row = weights.Checkpoint("net", "a test", (Part("", ("net-*.pth",), f"{fake.address}/plain/{name}"),))
+    part = Part("", ("net-*.pth",), f"{fake.address}/plain/{name}", sha256=((name, pin),))
+    row = weights.Checkpoint("net", "a test", (part,))
     monkeypatch.setitem(CHECKPOINTS, "net", row)
     fake.stop_at[name] = 50_000
     code, _, err = small_clip.run(capsys, "weights", "fetch", "net")
     assert code == 1 and not weights.have("net") and (home / "net" / f"{name}.incomplete").stat().st_size == 50_000
     assert small_clip.run(capsys, "weights", "fetch", "net")[0] == 0
     assert (home / "net" / name).read_bytes() == BIG and fake.asked[-1][2] == "bytes=50000-"
-    assert small_clip.run(capsys, "weights", "verify")[:2] == (0, "net: 1 file as fetched\n")
-    wrong = name.replace("net-", "net-0", 1)[:12] + ".pth"
+    said = f"net: 1 file as fetched\n  {name}: hash pinned (its first 8 digits)\n"
+    assert small_clip.run(capsys, "weights", "verify")[:2] == (0, said)
+    wrong = "other.pth"
     fake.files["plain"][wrong] = BIG
-    row = weights.Checkpoint("net", "a test", (Part("", (wrong,), f"{fake.address}/plain/{wrong}"),))
+    part = Part("", (wrong,), f"{fake.address}/plain/{wrong}", sha256=((wrong, f"0{pin}"),))
+    row = weights.Checkpoint("net", "a test", (part,))
     monkeypatch.setitem(CHECKPOINTS, "net", row)
     code, _, err = small_clip.run(capsys, "weights", "fetch", "net", "--quiet")
     assert code == 1 and not (home / "net" / wrong).exists()

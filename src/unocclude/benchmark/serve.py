@@ -1,27 +1,55 @@
-"""The preference study as a page on this machine: it shows one trial after the other and logs the choices."""
+"""The preference study as a page on this machine: it shows one trial after the other and logs the choices.
 
+Other programs and other pages in the browser can reach it, too. So it answers only who has the token of its address,
+asks for it by its own name, and, to choose, comes from its own page.
+"""
+
+import re
+import secrets
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from threading import Lock
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from unocclude.benchmark.choices import LONGEST_NAME
 from unocclude.benchmark.study import Study
-from unocclude.errors import InputError
+from unocclude.errors import InputError, UnoccludeError
+
+LONGEST = 2048
+"""Characters of what is asked for; also bytes of what is sent, of which nothing is used."""
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-def make_server(study: Study, port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    """token: what every request must bring."""
+
+    daemon_threads = True
+    token: str
+
+    @property
+    def address(self) -> str:
+        """Where a person begins."""
+        return f"http://127.0.0.1:{self.server_port}/?{urlencode({'token': self.token})}&person=NAME"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that left in the middle is no news."""
+
+
+def make_server(study: Study, port: int = 0, host: str = "127.0.0.1") -> Server:
     """A server of the study's page, not yet running; port 0 takes a free one (`server.server_port`).
 
-    `/?person=NAME` shows the first trial that NAME has not chosen in since the server began; a choice is logged and the
-    next trial follows. Method names are never sent to the browser.
+    `/?token=TOKEN&person=NAME` shows the first trial that NAME has not chosen in since the server began; a choice is
+    logged and the next trial follows. Method names are never sent to the browser.
     """
     try:
-        server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"study": study, "page": _Page(study)}))
-    except OSError as error:
-        raise InputError(f"port {port} cannot be used: {error.strerror}; give another --port") from error
-    server.daemon_threads = True
+        server = Server((host, port), type("Handler", (_Handler,), {"study": study, "page": _Page(study)}))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"port {port} cannot be used: {reason}; give another --port") from error
+    server.token = secrets.token_urlsafe()
     return server
 
 
@@ -38,63 +66,123 @@ class _Page:
             (files("unocclude.benchmark") / "study.html.j2").read_text("utf-8")
         )
 
-    def render(self, person: str, number: int) -> bytes:
+    def render(self, token: str, person: str, number: int, nonce: str) -> bytes:
         trials = self.study.trials(person)
-        query = urlencode({"person": person, "trial": number})
+        query = urlencode({"token": token, "person": person, "trial": number})
         return self._template.render(
             person=person, number=number, count=len(trials), done=number >= len(trials), query=query,
-            slots=len(self.study.methods),
+            slots=len(self.study.methods), nonce=nonce,
         ).encode()  # fmt: skip
+
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, reason: str):
+        super().__init__(reason)
+        self.status = status
 
 
 class _Handler(BaseHTTPRequestHandler):
     study: Study
     page: _Page
+    server: Server
+    timeout = 30  # a browser that sends half a request must not hold a thread for ever
+    nonce = ""
 
     def do_GET(self) -> None:
-        try:
-            path, person, number, slot = self._asked()
-            if path == "/":
-                self._send("text/html; charset=utf-8", self.page.render(person, number))
-            elif path == "/video":
-                trial = self.study.trials(person)[number]
-                what = slot if slot in ("input", "truth") else trial.order[int(slot)]
-                with self.page.lock:  # two requests must not make the same file
-                    content = self.study.video(trial, what).read_bytes()
-                self._send("video/mp4", content)
-            else:
-                self.send_error(HTTPStatus.NOT_FOUND)
-        except (ValueError, IndexError, InputError) as error:
-            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+        self._answer(self._show)
 
     def do_POST(self) -> None:
+        self._answer(self._choose)
+
+    def _answer(self, act: Any) -> None:
         try:
-            _, person, number, slot = self._asked()
-            with self.page.lock:
-                self.study.record(person, number, int(slot))
-        except (ValueError, InputError) as error:
-            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
-            return
+            act()
+        except _Refused as error:
+            self._refuse(error.status, str(error))
+        except (ValueError, IndexError, InputError):
+            self._refuse(HTTPStatus.BAD_REQUEST, "there is no such trial or slot")
+        except (UnoccludeError, OSError):
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "that cannot be shown or written here")
+
+    def _show(self) -> None:
+        path, person, number, slot = self._asked()
+        if path == "/":
+            self.nonce = secrets.token_urlsafe()
+            self._send("text/html; charset=utf-8", self.page.render(self.server.token, person, number, self.nonce))
+        elif path == "/video":
+            trial = self.study.trials(person)[number]
+            what = slot if slot in ("input", "truth") else trial.order[_number(slot)]
+            with self.page.lock:  # two requests must not make the same file
+                content = self.study.video(trial, what).read_bytes()
+            self._send("video/mp4", content)
+        else:
+            raise _Refused(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    def _choose(self) -> None:
+        path, person, number, slot = self._asked()
+        if path != "/choose":
+            raise _Refused(HTTPStatus.NOT_FOUND, "there is no such page")
+        came_from = self.headers.get("Origin") or self.headers.get("Referer") or ""
+        if urlsplit(came_from)[:2] != ("http", self.headers["Host"]):
+            raise _Refused(HTTPStatus.FORBIDDEN, "this did not come from the study's page")
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or _number(length, 9) > LONGEST:
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "nothing is to be sent along")
+        self.rfile.read(int(length))
+        with self.page.lock:
+            self.study.record(person, number, _number(slot))
         self.send_response(HTTPStatus.SEE_OTHER)
-        self.send_header("Location", "/?" + urlencode({"person": person, "trial": number + 1}))
+        query = urlencode({"token": self.server.token, "person": person, "trial": number + 1})
+        self.send_header("Location", f"/?{query}")
+        self.send_header("Content-Length", "0")
         self.end_headers()
 
     def _asked(self) -> tuple[str, str, int, str]:
-        """Path, person, number of the trial, slot."""
+        """Path, person, number of the trial, slot, of a request that may be answered."""
+        if self.headers.get_all("Host", []) not in [[f"{host}:{self.server.server_port}"] for host in HOSTS]:
+            raise _Refused(HTTPStatus.FORBIDDEN, "the study is not known by that name")
+        if len(self.path) > LONGEST:
+            raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long")
         parts = urlsplit(self.path)
-        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        number = int(query.get("trial", 0))
-        if number < 0:
-            raise ValueError("there is no such trial")
-        return parts.path, query.get("person", "anonymous"), number, query.get("slot", "")
+        query = {key: values[0] for key, values in parse_qs(parts.query, max_num_fields=8).items()}
+        if not secrets.compare_digest(query.get("token", "").encode(), self.server.token.encode()):
+            raise _Refused(HTTPStatus.FORBIDDEN, "give the address as `unocclude study` prints it, token included")
+        person = query.get("person", "anonymous")
+        if len(person) > LONGEST_NAME or not person.isprintable():
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"a name has at most {LONGEST_NAME} characters on one line")
+        return parts.path, person, _number(query.get("trial", "0")), query.get("slot", "")
 
-    def _send(self, kind: str, content: bytes) -> None:
-        self.send_response(HTTPStatus.OK)
+    def _send(self, kind: str, content: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(content)
 
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        self.close_connection = True
+        self._send("text/plain; charset=utf-8", f"{reason}\n".encode(), status)
+
+    def end_headers(self) -> None:
+        style = f"style-src 'nonce-{self.nonce}'; " if self.nonce else ""
+        policy = "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        for name, value in (
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            ("Referrer-Policy", "same-origin"),  # the address holds the token
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Content-Security-Policy", f"default-src 'none'; media-src 'self'; {style}{policy}"),
+        ):
+            self.send_header(name, value)
+        super().end_headers()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _number(text: str, digits: int = 6) -> int:
+    """A number from a request; raises ValueError where it is none."""
+    if not re.fullmatch(rf"[0-9]{{1,{digits}}}", text):
+        raise ValueError(text)
+    return int(text)

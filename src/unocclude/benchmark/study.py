@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from unocclude.benchmark.choices import append, read_choices
+from unocclude.benchmark.state import read_state
 from unocclude.completion import Completion
 from unocclude.datasets import Sample, open_dataset
 from unocclude.errors import InputError
@@ -43,21 +45,20 @@ class Study:
 
     def __init__(self, bench: str | Path, clips: int = 20, seed: int = 0):
         self.folder = Path(bench)
-        try:
-            state = json.loads((self.folder / BENCH_FILE).read_text())
-            self.methods = tuple(state["asked"]["methods"])
-            asked, origins = state["asked"]["data"], state["origins"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"{self.folder} is not the OUT folder of `unocclude bench`") from None
+        state = read_state(self.folder)
+        self.methods = tuple(state.asked.methods)
+        asked, origins = state.asked.data, state.origins
         self._samples: dict[tuple[str, str], Sample] = {}
         for data, names in asked.items():
+            if data not in origins:
+                raise InputError(f"{self.folder / BENCH_FILE} does not say where {data} lies; run the benchmark again")
             by_name = {sample.name: sample for sample in open_dataset(origins[data])}
             if gone := next((name for name in names if name not in by_name), None):
                 raise InputError(f"{gone} is no longer in {origins[data]}")
             self._samples |= {(data, name): by_name[name] for name in names}
         if len(self.methods) < 2:
             raise InputError(f"{self.folder} holds one method; a preference needs two or more")
-        self.log = self.folder / LOG
+        self.log, self.skipped = self.folder / LOG, 0
         self._count, self._seed = clips, seed
         self._halves: dict[str, list[tuple[str, str]]] = {"easy": [], "hard": []}
         for data, clip in self._samples:
@@ -83,7 +84,10 @@ class Study:
         file = self.folder / "figures" / data / clip / f"{self.methods[0]}.json"
         if not file.is_file():
             raise InputError(f"{file} is missing; finish the benchmark with --resume")
-        rates = [frame["occlusion_rate"] for frame in json.loads(file.read_text())["frames"]]
+        try:
+            rates = [float(frame["occlusion_rate"]) for frame in json.loads(file.read_bytes())["frames"]]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise InputError(f"{file} holds no figures that can be read; remove it and run the benchmark") from None
         hidden = [rate for rate in rates if rate > 0.01]
         return "hard" if hidden and float(np.mean(hidden)) >= HARD else "easy"
 
@@ -98,17 +102,16 @@ class Study:
             "time": round(time.time(), 3), "person": person, "data": shown.data, "clip": shown.clip,
             "half": shown.half, "shown": shown.order, "chosen": shown.order[slot],
         }  # fmt: skip
-        with self.log.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
+        append(self.log, line)
 
     def results(self) -> dict[str, dict[str, float]]:
         """half ("easy", "hard", "all") → method → share of the choices, 0 to 1; a person who chose twice on a clip
-        counts with the last. Empty where nobody chose."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        last = {(c["person"], c["data"], c["clip"]): c for c in map(json.loads, lines)}
+        counts with the last. Empty where nobody chose; lines that are no choice of this study are `skipped`."""
+        choices, self.skipped = read_choices(self.log, self.methods)
+        last = {(c.person, c.data, c.clip): c for c in choices}
         table = {}
         for half in ("easy", "hard", "all"):
-            chosen = [c["chosen"] for c in last.values() if half in (c["half"], "all")]
+            chosen = [c.chosen for c in last.values() if half in (c.half, "all")]
             if chosen:
                 table[half] = {method: chosen.count(method) / len(chosen) for method in self.methods}
         return table
@@ -117,6 +120,8 @@ class Study:
         """An H.264 file of the trial's clip: "input", "truth", or a method's completed object on a checkerboard; made
         when first asked for."""
         path = self.folder / "study" / trial.data / trial.clip / f"{what}.mp4"
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise InputError(f"{path} leads out of {self.folder}; remove that link")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             sample = self._samples[trial.data, trial.clip]

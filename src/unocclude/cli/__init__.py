@@ -12,6 +12,7 @@ import typer
 
 from unocclude import __version__
 from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
+from unocclude.cli.echo import echo, encodable, plain
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -40,7 +41,7 @@ app.add_typer(weights.app, name="weights")
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"unocclude {__version__}")
+        echo(f"unocclude {__version__}")
         raise typer.Exit
 
 
@@ -59,6 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None:  # a process of its own
         signal.signal(signal.SIGTERM, _terminated)
     args = list(sys.argv[1:] if args is None else args)
+    encodable()
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
     if args[:1] != ["weights"]:  # of files that are written in no time
@@ -78,7 +80,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         if "--debug" in args:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True)
         if isinstance(error, UnoccludeError):
             return _fail(str(error), error.exit_code)
         if isinstance(error, OSError) and error.filename is not None:  # what is written to OUT never comes here
@@ -100,5 +102,5 @@ def _usage(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {plain(' '.join(message.split()))}\n")
     return code

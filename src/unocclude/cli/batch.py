@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 
 
 def run(
@@ -72,9 +73,9 @@ def run(
         if row.failure:
             failed += 1
             if debug and row.failure.trace:
-                typer.echo(row.failure.trace, err=True)
-            typer.echo(f"{row.name}: {row.failure.reason}", err=True)
+                echo(row.failure.trace, err=True)
+            echo(f"{row.name}: {row.failure.reason}", err=True)
         elif not quiet:
-            typer.echo(row.folder)
+            echo(row.folder)
     if failed:
         raise UnoccludeError(f"{failed} of {len(samples)} failed, as told above and in {out / FAILURES}")

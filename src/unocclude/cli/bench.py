@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
 
@@ -73,8 +74,8 @@ def run(
             progress=progress,
         )  # fmt: skip
     if not quiet:
-        typer.echo(as_text(figures))
-        typer.echo(out / "table.md")
+        echo(as_text(figures))
+        echo(out / "table.md")
 
 
 def _name(entry: str) -> str:

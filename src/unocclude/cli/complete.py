@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 
 
 def run(
@@ -82,4 +83,4 @@ def run(
             progress=progress,
         )
     if not quiet:
-        typer.echo(f"{result.folder}\n{result.folder / 'report.html'}")
+        echo(f"{result.folder}\n{result.folder / 'report.html'}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
         if file is not None:
             shared.check_file(file)
     figures = evaluation.evaluate(pred, gt)
-    typer.echo(evaluation.table(figures))
+    echo(evaluation.table(figures))
     if json_file is not None:
         evaluation.write_json(json_file, figures)
     if plot is not None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 
 
 def run(
@@ -30,4 +31,4 @@ def run(
     with show_progress(quiet) as progress:
         files = export(out, file, overwrite=overwrite, progress=progress)
     if not quiet:
-        typer.echo("\n".join(str(file) for file in files))
+        echo("\n".join(str(file) for file in files))

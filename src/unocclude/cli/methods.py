@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
 
@@ -17,9 +18,9 @@ def run(
 
     found = [describe(name) for name in WHERE]
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        echo(json.dumps(found, indent=1))
     else:
-        typer.echo("\n\n".join(as_text(method) for method in found))
+        echo("\n\n".join(as_text(method) for method in found))
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from unocclude.cli.echo import plain
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -32,6 +34,7 @@ class _Lines:
         self._stage = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        stage = plain(stage)
         if stage != self._stage:
             self._stage, self._started, self._first = stage, time.perf_counter(), done
         if done == total:
@@ -44,6 +47,7 @@ class _Lines:
 @contextmanager
 def _bars(unit: str) -> Iterator[Progress]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -74,7 +78,7 @@ def _bars(unit: str) -> Iterator[Progress]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, completed=done)
+                tasks[stage] = bars.add_task(escape(plain(stage)), total=total, completed=done)
             bars.update(tasks[stage], completed=done)  # type: ignore[arg-type]
 
         yield report

@@ -1,11 +1,15 @@
 """`unocclude study`: ask people which method's result is best."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo, plain
+
+if TYPE_CHECKING:  # help must not cost OpenCV
+    from unocclude.benchmark.study import Study
 
 
 def run(
@@ -24,24 +28,31 @@ def run(
 ) -> None:
     """Serve a preference study on this machine, or print its results.
 
-    Choices are appended to BENCH/study.jsonl. Give every person an address with their own name.
+    Choices are appended to BENCH/study.jsonl. Give every person the address with their own name in it; without its
+    token nothing is shown.
     """
     from unocclude.benchmark.study import Study
 
     study = Study(bench, clips, seed)
     if results:
-        typer.echo(_table(study.results(), study.methods))
+        _report(study)
         return
     from unocclude.benchmark.serve import make_server
 
     server = make_server(study, port)
-    typer.echo(f"http://127.0.0.1:{server.server_port}/?person=NAME    (Ctrl-C ends; choices go to {study.log})")
+    echo(f"{server.address}    (Ctrl-C ends; choices go to {plain(study.log)})")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        typer.echo(_table(study.results(), study.methods))
+        _report(study)
     finally:
         server.server_close()
+
+
+def _report(study: "Study") -> None:
+    echo(_table(study.results(), study.methods))
+    if study.skipped:
+        echo(f"{study.log.name}: {study.skipped} lines are no choice of this study and were skipped", err=True)
 
 
 def _table(results: dict[str, dict[str, float]], methods: tuple[str, ...]) -> str:

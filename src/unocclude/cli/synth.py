@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
 
@@ -97,5 +98,5 @@ def run(
     if sheet is not None:
         write_sheet(sheet, rows(out))
     if not quiet:
-        typer.echo(statistics.as_text(info["statistics"]))
-        typer.echo(out)
+        echo(statistics.as_text(info["statistics"]))
+        echo(out)

@@ -1,8 +1,7 @@
 """`unocclude track`: the visible masks of one object, without completing it."""
 
-import typer
-
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 
 
 def run(
@@ -34,4 +33,4 @@ def run(
     with show_progress(quiet) as progress:
         folder = track_to(clip, prompt, out, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
-        typer.echo(folder)
+        echo(folder)

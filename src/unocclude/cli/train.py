@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
+from unocclude.cli.echo import echo
 from unocclude.training import RECIPES
 
 
@@ -38,6 +39,6 @@ def run(
         result = run_training(recipe, config, out, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
         for name, value in result["figures"].items():
-            typer.echo(f"{name:<28}{value:8.4f}")
+            echo(f"{name:<28}{value:8.4f}")
         for name in result["files"]:
-            typer.echo(out / name)
+            echo(out / name)

@@ -6,8 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from unocclude.cli.echo import echo
+
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="See `unocclude weights list`.", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="On failure print the traceback as well.")]
+
+UNKNOWN_HASHES = "unknown; none is pinned, and nothing was fetched"
 
 app = typer.Typer(help="List, fetch and verify the published checkpoints.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -21,14 +25,17 @@ def list_(
     from unocclude.weights import CHECKPOINTS
 
     rows = [describe(id) for id in CHECKPOINTS]
-    typer.echo(json.dumps(rows, indent=1) if as_json else "\n\n".join(map(as_text, rows)))
+    echo(json.dumps(rows, indent=1) if as_json else "\n\n".join(map(as_text, rows)))
 
 
 @app.command("fetch")
 def fetch(
     ids: Ids,
     revision: Annotated[
-        str | None, typer.Option("--revision", metavar="REV", help="A commit, branch or tag, instead of the newest.")
+        str | None,
+        typer.Option(
+            "--revision", metavar="REV", help="A commit, branch or tag, instead of the pinned one or the newest."
+        ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Download also what is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing unless something fails.")] = False,
@@ -48,12 +55,12 @@ def fetch(
 
     def tell(line: str) -> None:
         if not quiet:
-            typer.echo(line, err=True)
+            echo(line, err=True)
 
     for id in ids:
         folder = hub.fetch(id, tell, revision=revision, again=again, bars=sys.stderr.isatty() and not quiet)
         if not quiet:
-            typer.echo(folder)
+            echo(folder)
 
 
 @app.command("path")
@@ -64,7 +71,7 @@ def path(
     """Print where a checkpoint lies; exit code 2 where it is not there."""
     from unocclude.weights import find, home, known
 
-    typer.echo(home() if id is None else find(known(id).id))
+    echo(home() if id is None else find(known(id).id))
 
 
 @app.command("verify")
@@ -74,14 +81,15 @@ def verify(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Read checkpoints and compare them with what the hub said when they were fetched."""
+    """Read checkpoints and compare them with what is known of them: hashes that are pinned, or what the hub said when
+    they were fetched."""
     from unocclude.errors import UnoccludeError
     from unocclude.weights import CHECKPOINTS, home, hub, known
 
     asked = [known(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
     if not asked:
-        typer.echo(f"nothing is in {home()}")
-    damaged = [id for id in asked if not hub.verify(id, typer.echo)]
+        echo(f"nothing is in {home()}")
+    damaged = [id for id in asked if not hub.verify(id, echo)]
     if damaged:
         raise UnoccludeError(f"not whole: {', '.join(damaged)}")
 
@@ -89,7 +97,7 @@ def verify(
 def describe(id: str) -> dict[str, Any]:
     """All that can be said of a checkpoint without looking anything up, as JSON."""
     from unocclude.weights import UNKNOWN, home, known
-    from unocclude.weights.hub import record
+    from unocclude.weights.record import basis, record
 
     checkpoint, folder = known(id), home() / id
     fetched = record(folder)
@@ -108,7 +116,9 @@ def describe(id: str) -> dict[str, Any]:
                 "revision": took.get("revision", UNKNOWN),
                 "licence": took["licence"] if took.get("licence", UNKNOWN) != UNKNOWN else part.licence,
                 "gated": UNKNOWN if gated is None else gated,
+                "pinned_revision": part.revision,
                 "files": len(files) or UNKNOWN,
+                "hashes": {name: basis(part.pin(name), files.get(name, {})) for name in {**dict(part.sha256), **files}},
                 "bytes": sum(file["bytes"] for file in files.values()) if files else UNKNOWN,
                 "here": not part.missing(folder),
             }
@@ -129,4 +139,7 @@ def as_text(row: dict[str, Any]) -> str:
             f"  licence: {part['licence']}; gated: {gated}; size: {size}; revision: {part['revision'][:12]}; "
             f"here: {'yes' if part['here'] else 'no'}"
         )
+        lines += [f"  pinned at: {part['pinned_revision'][:12]}"] * bool(part["pinned_revision"])
+        known = [f"{name} {how}" for name, how in part["hashes"].items()]
+        lines.append(f"  hashes: {', '.join(known) or UNKNOWN_HASHES}")
     return "\n".join(lines)

@@ -52,7 +52,7 @@ class Published(Method):
         file = checkpoints.find(weights or cls.checkpoint, cls.checkpoint) / SUITED
         if not file.is_file():
             return options
-        from unocclude.networks.loading import read_json
+        from unocclude.networks.configuration import read_json
 
         try:
             return read_options(cls, read_json(file) | options.model_dump(exclude_unset=True))

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import max_pool2d, relu
 
-from unocclude.networks.loading import check_names, fill, read_state
+from unocclude.networks.files import read_state
+from unocclude.networks.loading import check_names, fill
 
 DEPTHS = (3, 4, 6, 3)
 PREFIX = "module."

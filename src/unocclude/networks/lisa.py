@@ -16,7 +16,9 @@ from torch import nn
 from transformers import CLIPVisionModel, LlamaConfig, LlamaForCausalLM, SamConfig, SamModel
 
 from unocclude.errors import InputError
-from unocclude.networks.loading import load_pretrained, read_json, read_weights, reading
+from unocclude.networks.configuration import read_json
+from unocclude.networks.files import read_weights
+from unocclude.networks.loading import load_pretrained, reading
 
 TOWER = "vision_tower"
 """Sub-folder of CLIP ViT-L/14."""

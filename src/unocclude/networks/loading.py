@@ -1,124 +1,15 @@
 """Published checkpoint files into our networks: every name and shape must fit, or it is bad input."""
 
-import json
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import CRITICAL, getLogger
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
-from unocclude.errors import InputError
-
-
-def read_state(path: str | Path, entry: str | None = None) -> dict[str, torch.Tensor]:
-    """The tensors by name in a file that `torch.save` wrote, on the CPU; nothing in it is executed.
-
-    entry: under which name of the file they are, where a training run saved them beside other things. Raises InputError
-    where the file is none.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no PyTorch weight file that can be read safely; fetch it again") from error
-    if entry is not None:
-        state = state.get(entry) if isinstance(state, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{path} does not hold tensors by name; give the published state dict")
-    return dict(state)
-
-
-def read_lightning(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors by name of a PyTorch Lightning checkpoint, on the CPU, read from disk when used. What else such a
-    file holds (callbacks, hyperparameters) may be of any class: stand-ins are made of it, nothing in it is executed.
-
-    Raises InputError where the file is none.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_Inert, mmap=True)
-        state = content["state_dict"]
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError,
-            pickle.UnpicklingError, zipfile.BadZipFile) as error:  # fmt: skip
-        raise InputError(f"{path} is no Lightning checkpoint that can be read; fetch it again") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{path} does not hold tensors by name; give the published checkpoint")
-    return dict(state)
-
-
-class _StandIn(dict):
-    """For what is not looked up, whatever a pickle does to it: it is made, filled, called."""
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-
-    def __init__(self, *_: Any, **__: Any):
-        super().__init__()
-
-    def __call__(self, *_: Any, **__: Any) -> "_StandIn":
-        return self
-
-    append = extend = __setstate__ = __call__
-
-
-class _Inert:
-    """As a module `pickle` whose reader knows tensors and what they are made of, and no other class or function."""
-
-    class Unpickler(pickle.Unpickler):
-        KNOWN: ClassVar[dict[str, set[str]]] = {
-            "collections": {"OrderedDict"},
-            "torch": {"FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage",
-                      "BoolStorage", "float32", "float16", "bfloat16", "float64", "int64", "int32", "bool"},
-            "torch._utils": {"_rebuild_tensor_v2", "_rebuild_parameter"},
-        }  # fmt: skip
-
-        def find_class(self, module: str, name: str) -> Any:
-            return super().find_class(module, name) if name in self.KNOWN.get(module, ()) else _StandIn
-
-    load = pickle.load
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A configuration file; raises InputError where it is none."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no configuration that can be read; fetch the checkpoint again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no configuration: it holds a {type(content).__name__}")
-    return content
-
-
-def read_weights(folder: Path, stem: str) -> dict[str, torch.Tensor]:
-    """The tensors by name of a model saved by diffusers or transformers, whole or in shards: safetensors before
-    pickles, full precision before half (`.fp16`).
-
-    Raises InputError where there are none.
-    """
-    for variant in ("", ".fp16"):
-        for suffix in ("safetensors", "bin"):
-            index = folder / f"{stem}.{suffix}.index{variant}.json"
-            whole = folder / f"{stem}{variant}.{suffix}"
-            if whole.is_file():
-                return read_tensors(whole)
-            if index.is_file():
-                shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-                return {name: value for shard in shards for name, value in read_tensors(folder / shard).items()}
-    raise InputError(f"{folder} holds no {stem}.safetensors (nor .fp16.safetensors, .bin); fetch the checkpoint again")
-
-
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors by name in a safetensors file or one that `torch.save` wrote."""
-    if path.suffix != ".safetensors":
-        return read_state(path)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read as safetensors: {error}; fetch it again") from error
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.networks.files import check_folder, read_state
 
 
 def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
@@ -178,10 +69,13 @@ def quiet() -> Iterator[None]:
 def reading(folder: Path, what: str) -> Iterator[None]:
     """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
     say nothing."""
+    check_folder(folder)
     try:
         with quiet():
             yield
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except UnoccludeError:
+        raise
+    except Exception as error:  # they check little: a wrong type in a configuration may fail anywhere
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{folder} does not hold a {what}: {reason}") from error
 

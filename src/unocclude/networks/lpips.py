@@ -10,7 +10,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from unocclude.networks.loading import check_names, read_state
+from unocclude.networks.files import read_state
+from unocclude.networks.loading import check_names
 
 Net = Literal["alex", "vgg"]
 SMALLEST = 32

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, relu
 
-from unocclude.networks.loading import check_names, read_state
+from unocclude.networks.files import read_state
+from unocclude.networks.loading import check_names
 from unocclude.networks.swin import Swin
 
 SIDE = 384

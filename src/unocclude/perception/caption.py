@@ -32,7 +32,7 @@ class Captioner:
             # the processor read as a whole would ask for torchvision
             self.processor = Blip2Processor(
                 BlipImageProcessorPil.from_pretrained(folder, local_files_only=True),
-                AutoTokenizer.from_pretrained(folder, local_files_only=True),
+                AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
                 num_query_tokens=model.config.num_query_tokens,
             )
         self.model = model.to(self.device)

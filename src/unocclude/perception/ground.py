@@ -49,7 +49,7 @@ class GroundingDino:
 
         self.model = load_pretrained(GroundingDinoForObjectDetection, folder, "Grounding DINO").to(self.device)
         with reading(folder, "Grounding DINO"):
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def __call__(
         self,

@@ -8,17 +8,17 @@ import base64
 import importlib.util
 import json
 import re
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
+from urllib.request import Request
 
 import numpy as np
 
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.images import encode_png
+from unocclude.net import FAILURES, asked
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
 from unocclude.perception.words import LISA as DEFAULT
@@ -121,11 +121,12 @@ def clean(answer: str) -> str:
 class LisaServer:
     """A LISA that runs elsewhere: `LISA/app.py` of saraao/amodal (commit 4f6edb2), a Gradio 3 interface.
 
-    url: where it says that it runs. timeout: seconds that it may take. Raises InputError unless that is http(s).
+    url: where it says that it runs; it may not redirect. timeout: seconds that an answer may take altogether. Raises
+    InputError unless the address is http(s).
     """
 
     def __init__(self, url: str = "http://127.0.0.1:7860/", timeout: float = 600):
-        if not re.match(r"https?://[^/\s]+", url):
+        if not re.fullmatch(r"https?://[^/\s\x00-\x20]+\S*", url):
             raise InputError(f"{url!r} is no address of a LISA server; give one like http://127.0.0.1:7860/")
         self.url, self.timeout = url.rstrip("/"), timeout
 
@@ -138,39 +139,57 @@ class LisaServer:
                 f"LISA's server takes letters, spaces and , . ! ? ' \" alone, not {refused[0]!r}; say it in other words"
             )
         picture = base64.b64encode(encode_png(image)).decode()
-        data = self._predict([query, f"data:image/png;base64,{picture}"], image.size)
+        answer = self._ask([query, f"data:image/png;base64,{picture}"], image.size)
+        return self.read(self.given(answer), image.shape[:2])
+
+    def read(self, data: list[Any], size: tuple[int, ...]) -> tuple[np.ndarray, str]:
+        """Mask and answer from what the interface's one function gave; raises UnoccludeError where it is another's."""
         if len(data) != 3 or not isinstance(data[1], dict) or not isinstance(data[2], str):
             raise InputError(f"{self.url} gives no mask; it must run the LISA/app.py of github.com/saraao/amodal")
-        try:
-            mask = np.asarray(data[1].get("data"), bool)
-        except ValueError as error:
-            raise UnoccludeError(f"{self.url} answered with a mask that has no shape") from error
-        if not mask.size:
-            mask = np.zeros(image.shape[:2], bool)
-        if mask.shape != image.shape[:2]:
-            raise UnoccludeError(f"{self.url} answered with a mask of shape {mask.shape} for {image.shape[:2]}")
+        mask = self._mask(data[1].get("data"), size)
+        if mask.shape != size:
+            raise UnoccludeError(f"{self.url} answered with a mask of shape {mask.shape} for {size}")
         # its own spelling
         return mask, clean(data[2].removeprefix("ASSITANT:").replace("</s>", ""))
 
-    def _predict(self, data: list[str], values: int) -> list[Any]:
-        """What the interface's one function gives for its inputs; `values` is how many the image has."""
+    def _mask(self, rows: Any, size: tuple[int, ...]) -> np.ndarray:
+        """Rows of true and false; where there are none, nothing is pointed at."""
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            raise UnoccludeError(f"{self.url} answered with a mask that is no list of rows")
+        if any(not isinstance(value, bool) for row in rows for value in row):
+            raise UnoccludeError(f"{self.url} answered with a mask that is not of true and false")
+        if len({len(row) for row in rows}) > 1:
+            raise UnoccludeError(f"{self.url} answered with a mask that has no shape")
+        mask = np.array(rows, bool)
+        return mask if mask.size else np.zeros(size, bool)
+
+    def given(self, answer: bytes) -> list[Any]:
+        """What the interface's one function gave; raises InputError where the answer is none of Gradio."""
+        try:
+            given = json.loads(answer)["data"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.url} does not answer as LISA's server does; name another") from error
+        return given if isinstance(given, list) else []
+
+    def _ask(self, data: list[str], values: int) -> bytes:
+        """The server's answer to the function's inputs; `values` is how many the image has."""
         body = json.dumps({"data": data}).encode()
         request = Request(f"{self.url}/api/predict", body, {"Content-Type": "application/json"})
         most = (1 << 20) + 16 * values  # the picture as PNG in base64, and "false, " for every pixel of the mask
         try:
-            with urlopen(request, timeout=self.timeout) as response:
+            with asked(request, self.timeout) as response:
                 answer = response.read(most + 1)
         except HTTPError as error:
+            if 300 <= error.code < 400:
+                raise InputError(f"{self.url} sends on to another address, which is not followed; name that") from error
             raise UnoccludeError(
                 f"LISA's server {self.url} failed on this query ({error.code}); see its log"
             ) from error
-        except (URLError, OSError, HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
+        except TimeoutError as error:
+            raise UnoccludeError(f"LISA's server {self.url}: {error}; see its log, or try again") from error
+        except FAILURES as error:
+            reason = " ".join(str(getattr(error, "reason", None) or error).split())
             raise InputError(f"no LISA server answers at {self.url}: {reason}; start one, or name another") from error
         if len(answer) > most:
             raise UnoccludeError(f"{self.url} answered with more than {most} bytes; is it LISA's server?")
-        try:
-            given = json.loads(answer)["data"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self.url} does not answer as LISA's server does; name another") from error
-        return given if isinstance(given, list) else []
+        return answer

@@ -32,7 +32,7 @@ class TagChoice:
 
         self.model = load_pretrained(CLIPModel, folder, "CLIP model").to(self.device)
         with reading(folder, "CLIP model"):
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def __call__(self, image: np.ndarray, tags: Sequence[str]) -> np.ndarray:
         """How likely each tag names the image, (N,) float64 that sum to 1.

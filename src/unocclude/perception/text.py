@@ -58,7 +58,7 @@ class Sam3:
 
         self.model = load_pretrained(Sam3Model, folder, "SAM 3").to(self.device)
         with reading(folder, "SAM 3"):
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
         """As `Finder` has it."""

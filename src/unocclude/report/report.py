@@ -60,7 +60,7 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         summary=_summary(info),
         settings=_settings(info),
     )
-    write_bytes(path / NAME, page.encode())
+    write_bytes(path / NAME, page.encode(errors="backslashreplace"))  # names of files need not be text
 
 
 def _title(input: str | None) -> str:

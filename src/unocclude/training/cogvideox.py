@@ -142,7 +142,7 @@ def read_pipeline(folder: Path) -> CogVideoXPipeline:
     with reading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = CogVideoXDDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     with reading(folder / "tokenizer", "T5 tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True, trust_remote_code=False)
     transformer = load_pretrained(CogVideoXTransformer3DModel, folder / "transformer", "CogVideoX transformer")
     if transformer.config.patch_size_t is not None:
         raise InputError(f"{folder} is CogVideoX 1.5, which joins frames to one token; give CogVideoX 2B or 5B")

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, set_seed
 from pydantic import BaseModel, ConfigDict, Field
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,11 +20,15 @@ from unocclude import layout
 from unocclude.errors import InputError
 from unocclude.media import files
 from unocclude.media.images import write_png
+from unocclude.networks.files import read_plain, read_state
 from unocclude.networks.loading import check_names
 from unocclude.training.recipe import Batch, Progress, Recipe
 
 LOG = "log.jsonl"
-AVERAGE = "custom_checkpoint_1.pkl"
+AVERAGE, EARLIER_AVERAGE = "average.pt", "custom_checkpoint_1.pkl"
+PLACE = "place.pt"
+"""In a checkpoint, beside accelerate's files: the averaged weights; how far the run is. What is registered with
+accelerate it reads as a pickle that may run code, so nothing is."""
 KEPT = 2
 """Checkpoints that are kept."""
 
@@ -64,17 +69,26 @@ class _Batches(Dataset[Batch]):
         return self.recipe.batch(self.numbers[k], self.size)
 
 
-class _Step:
-    """How far the run is; saved with every checkpoint."""
+class _Run:
+    """What of a run accelerate does not keep: how far it is, the averaged weights, the schedule."""
 
-    def __init__(self) -> None:
-        self.done = 0
+    def __init__(self, average: AveragedModel, schedule: LRScheduler):
+        self.done, self.average, self.schedule = 0, average, schedule
 
-    def state_dict(self) -> dict[str, int]:
-        return {"done": self.done}
+    def save(self, folder: Path) -> None:
+        torch.save(self.average.state_dict(), folder / AVERAGE)
+        torch.save({"done": self.done, "schedule": self.schedule.state_dict()}, folder / PLACE)
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.done = state["done"]
+    def load(self, folder: Path) -> None:
+        """Raises InputError where a file is absent or none of ours."""
+        state, place = read_state(folder / AVERAGE), read_plain(folder / PLACE)
+        check_names(folder / AVERAGE, state, {name: value.shape for name, value in self.average.state_dict().items()})
+        self.average.load_state_dict(state)
+        try:
+            self.done = int(place["done"])
+            self.schedule.load_state_dict(place["schedule"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{folder / PLACE} does not say how far the run was; use an earlier checkpoint") from error
 
 
 def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -> dict[str, Any]:
@@ -102,11 +116,10 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, options))
     network, optimiser = accelerator.prepare(network, optimiser)
-    step = _Step()
-    accelerator.register_for_checkpointing(step, average, schedule)  # `AVERAGE` is the second of them
+    step = _Run(average, schedule)
     checkpoints = out / "checkpoints"
     if newest := _newest(checkpoints):
-        accelerator.load_state(str(newest))
+        _resume(accelerator, step, newest)
     log = _Log(out / LOG, step.done)
     accelerator.init_trackers("tensorboard")
     figures: dict[str, Any] = {}
@@ -150,7 +163,7 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
             log.add({"step": step.done, **entry, "seconds": seconds})
             accelerator.log(entry, step=step.done)
         if step.done % options.save_every == 0 or last:
-            _save(accelerator, checkpoints, step.done)
+            _save(accelerator, checkpoints, step)
     average.eval()
     if not figures and accelerator.is_main_process:  # resumed after its last step
         figures = recipe.evaluate(average.module)
@@ -185,10 +198,23 @@ def _begin(network: torch.nn.Module, earlier: Path) -> None:
     checkpoint = _newest(earlier / "checkpoints")
     if checkpoint is None:
         raise InputError(f"{earlier} has no checkpoint to begin with; give the OUT of a training run")
-    state = torch.load(checkpoint / AVERAGE, map_location="cpu", weights_only=True)
+    file = next(
+        (file for name in (AVERAGE, EARLIER_AVERAGE) if (file := checkpoint / name).exists()), checkpoint / AVERAGE
+    )
+    state = read_state(file)
     own = {name.removeprefix("module."): value for name, value in state.items() if name.startswith("module.")}
-    check_names(checkpoint / AVERAGE, own, {name: value.shape for name, value in network.state_dict().items()})
+    check_names(file, own, {name: value.shape for name, value in network.state_dict().items()})
     network.load_state_dict(own)
+
+
+def _resume(accelerator: Accelerator, run: _Run, checkpoint: Path) -> None:
+    """Go on from a checkpoint; raises InputError where it is none that can be read."""
+    run.load(checkpoint)
+    try:
+        accelerator.load_state(str(checkpoint))  # reads with `weights_only`, having nothing registered
+    except Exception as error:  # a broken file may fail anywhere in there
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{checkpoint} cannot be resumed from: {reason}; remove it to use the one before") from error
 
 
 def _newest(checkpoints: Path) -> Path | None:
@@ -196,14 +222,15 @@ def _newest(checkpoints: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def _save(accelerator: Accelerator, checkpoints: Path, step: int) -> None:
+def _save(accelerator: Accelerator, checkpoints: Path, run: _Run) -> None:
     """A checkpoint, whole or not at all; the newest `KEPT` stay."""
     checkpoints.mkdir(parents=True, exist_ok=True)
-    whole = checkpoints / f"{step:07d}"
+    whole = checkpoints / f"{run.done:07d}"
     part = Path(broadcast_object_list([str(files.temporary(whole))])[0])
     accelerator.save_state(str(part))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        run.save(part)
         files.sync_tree(part)
         if whole.exists():
             layout.remove_below(checkpoints.parent, f"checkpoints/{whole.name}", layout.TRAIN_FILE)

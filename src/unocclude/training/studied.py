@@ -129,7 +129,7 @@ def packed(studied: Studied) -> bytes:
 
 def load(path: Path) -> Studied:
     """What `packed` made of a clip."""
-    with np.load(path) as data:
+    with np.load(path, allow_pickle=False) as data:
         shape = tuple(data["shape"])
         count = int(np.prod(shape))
         visible, amodal = (np.unpackbits(data[name], count=count).reshape(shape) > 0 for name in ("visible", "amodal"))

@@ -10,7 +10,9 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
-from unocclude.networks.loading import check_names, read_json, read_weights
+from unocclude.networks.configuration import read_json
+from unocclude.networks.files import read_weights
+from unocclude.networks.loading import check_names
 from unocclude.networks.small import FEW, grouped
 from unocclude.training import recipe, views
 from unocclude.training.recipe import Batch

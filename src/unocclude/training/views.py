@@ -140,7 +140,7 @@ class Clips:
         """What is said of the objects of all training clips, each once, sorted."""
         said = set()
         for path in self.files:
-            with np.load(path) as data:
+            with np.load(path, allow_pickle=False) as data:
                 said.add(str(data["caption"]))
         return sorted(said)
 
@@ -201,11 +201,11 @@ def whole(path: Path, mirrored: bool) -> Views:
 
 @cache
 def _length(path: Path) -> int:
-    with np.load(path) as data:
+    with np.load(path, allow_pickle=False) as data:
         return len(data["visible"])
 
 
 def load(path: Path) -> Views:
     """What `packed` made of them."""
-    with np.load(path) as data:
+    with np.load(path, allow_pickle=False) as data:
         return Views(**{name: data[name] for name in PICTURES}, caption=str(data["caption"]))

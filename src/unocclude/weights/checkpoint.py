@@ -34,7 +34,9 @@ class Part:
     comes last when they are fetched. source: where to get it, a repository (huggingface.co/OWNER/NAME) or a file's
     address or, in words, where a person finds it. also: patterns of what comes along. licence: as the source states it.
     mirrors: repositories to turn to where the source was withdrawn. gated: whether its terms must be accepted there;
-    None is unknown. optional: done without where it is absent.
+    None is unknown. optional: done without where it is absent. revision: the commit that is fetched, "" for the newest
+    there. sha256: hashes, or their first digits, by file name. Both as a primary source states them; a file without is
+    fetched as it comes.
     """
 
     name: str
@@ -45,6 +47,12 @@ class Part:
     mirrors: tuple[str, ...] = ()
     gated: bool | None = None
     optional: bool = False
+    revision: str = ""
+    sha256: tuple[tuple[str, str], ...] = ()
+
+    def pin(self, name: str) -> str:
+        """The hash of a file, or its first digits, as known beforehand; "" is unknown."""
+        return dict(self.sha256).get(name, "")
 
     def missing(self, folder: Path) -> list[str]:
         """Patterns of the files that are not there."""

@@ -1,29 +1,27 @@
 """Fetching published checkpoints, and comparing what lies here with what the hub said of it.
 
 Through huggingface_hub, which goes on with downloads that were interrupted and heeds HF_ENDPOINT, HF_TOKEN and
-HF_HUB_OFFLINE. What the hub says at that time (revision, licence, sizes, hashes) is kept in RECORD beside the files.
+HF_HUB_OFFLINE. What the hub says at that time (revision, licence, sizes, hashes) is kept in a record beside the files.
 """
 
-import hashlib
-import json
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.files import write_bytes
 from unocclude.weights import UNKNOWN, Part, home, known
+from unocclude.weights import record as of_record
+from unocclude.weights.download import KEPT, download
+from unocclude.weights.record import digest, fits, remember
 
-RECORD = "fetched.json"
 VARIANTS = (".fp16.", ".bf16.", ".non_ema.", ".ema.")
 """In names of files that hold the same weights once more; taken only where there are no others."""
 
 OFFLINE = "HF_HUB_OFFLINE is set, so nothing is fetched; unset it, or copy the files there"
-KEPT = "what is there stays; try again later"
 
 Tell = Callable[[str], None]
 
@@ -31,7 +29,8 @@ Tell = Callable[[str], None]
 def fetch(id: str, tell: Tell, *, revision: str | None = None, again: bool = False, bars: bool = False) -> Path:
     """Download what of a checkpoint is not at home, and return its folder.
 
-    tell: is given a line on every step. revision: a commit, branch or tag of its repository, instead of the newest.
+    tell: is given a line on every step. revision: a commit, branch or tag of its repository, instead of the pinned one
+    or, where none is, the newest; hashes that are pinned are then not asked for.
     again: download also what is there. bars: show progress bars.
 
     Raises InputError for an id that is unknown, has to be got by hand, or whose terms must be accepted first;
@@ -45,52 +44,21 @@ def fetch(id: str, tell: Tell, *, revision: str | None = None, again: bool = Fal
         if not again and revision is None and not part.missing(folder):
             tell(f"{id}: {part.source} is there")
             continue
+        if _left(part, revision):
+            tell(f"{part.source}: --revision {revision} instead of the pinned {part.revision[:12]}, hashes unchecked")
         took = (
             _from_hub(part, folder, revision, again, bars, tell)
             if part.repositories
-            else _from_address(part, folder, tell)
+            else _from_address(part, folder, revision, tell)
         )
-        sources = record(folder)
-        sources[part.source] = {"folder": part.name, **took}
-        write_bytes(folder / RECORD, json.dumps({"sources": sources}, indent=1).encode())
+        remember(folder, part.source, {"folder": part.name, **took})
     checkpoint.check(folder)
     return folder
 
 
-def record(folder: Path) -> dict[str, Any]:
-    """What was fetched into a checkpoint's folder, by source: repository, revision, licence, gated, and of every file
-    its bytes and hash ("sha256:..." or git's "blob:..."); empty where nothing was."""
-    try:
-        return dict(json.loads((folder / RECORD).read_text())["sources"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
 def verify(id: str, tell: Tell) -> bool:
-    """Whether a checkpoint at home is whole; `tell` is given what is wrong, or that all is well.
-
-    Every file that was fetched is read and compared with the size and hash that the hub stated.
-    """
-    checkpoint, folder = known(id), home() / id
-    wrong = [f"lacks {pattern}" for _, lacking in checkpoint.missing(folder) for pattern in lacking]
-    sources = record(folder)
-    for source in sources.values():
-        for name, said in source["files"].items():
-            path = folder / source["folder"] / name
-            if not path.is_file():
-                wrong.append(f"lacks {name}")
-            elif path.stat().st_size != said["bytes"]:
-                wrong.append(f"{name} has {path.stat().st_size} bytes, expected {said['bytes']}")
-            elif said["hash"] != UNKNOWN and _hash(path, said["hash"].partition(":")[0]) != said["hash"]:
-                wrong.append(f"{name} is damaged")
-    count = sum(len(source["files"]) for source in sources.values())
-    if wrong:
-        tell(f"{id}: {'; '.join(dict.fromkeys(wrong))}; `unocclude weights fetch {id} --again` downloads it anew")
-    elif count:
-        tell(f"{id}: {count} file{'s' * (count > 1)} as fetched")
-    else:
-        tell(f"{id}: complete; it was not fetched by this tool, so its hashes are unknown")
-    return not wrong
+    """Whether a checkpoint at home is whole; see `record.verify`."""
+    return of_record.verify(known(id), home() / id, tell)
 
 
 def choose(part: Part, names: Iterable[str]) -> list[str]:
@@ -124,7 +92,7 @@ def _from_hub(part: Part, folder: Path, revision: str | None, again: bool, bars:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
-    repository, info = _ask(part, revision, tell)
+    repository, info = _ask(part, revision or part.revision or None, tell)
     siblings = {sibling.rfilename: sibling for sibling in info.siblings}
     names = choose(part, siblings)
     folder = folder / part.name
@@ -136,6 +104,8 @@ def _from_hub(part: Part, folder: Path, revision: str | None, again: bool, bars:
     for k, name in enumerate(names, 1):
         with _plainly(repository):
             hf_hub_download(repository, name, revision=info.sha, local_dir=folder, force_download=again)
+        if not _left(part, revision):
+            _check_pin(part, folder / name, name)
         if not bars:
             tell(f"{k}/{len(names)} {name}")
     return {
@@ -209,15 +179,6 @@ def _stated(sibling: Any) -> str:
     return f"blob:{sibling.blob_id}" if sibling.blob_id else UNKNOWN
 
 
-def _hash(path: Path, kind: str) -> str:
-    """A file's hash as the hub states it: sha256, or, of small files, git's own of a blob."""
-    digest = hashlib.sha256() if kind == "sha256" else hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return f"{kind}:{digest.hexdigest()}"
-
-
 def _check_space(folder: Path, needed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -227,40 +188,37 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _from_address(part: Part, folder: Path, tell: Tell) -> dict[str, Any]:
+def _from_address(part: Part, folder: Path, revision: str | None, tell: Tell) -> dict[str, Any]:
     """One file that is not on the hub. Where it was interrupted the download goes on."""
-    from http.client import HTTPException
-    from urllib.request import Request, urlopen
-
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         raise UnoccludeError(OFFLINE)
+    address = part.address
+    if revision and part.revision:
+        address = address.replace(part.revision, quote(revision, safe=""))
     path = folder / part.name / part.address.rpartition("/")[2]
     half = path.with_name(f"{path.name}.incomplete")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = half.stat().st_size if half.exists() else 0
-    try:
-        asked = Request(part.address, headers={"Range": f"bytes={done}-"} if done else {})
-        with urlopen(asked, timeout=30) as answer, half.open("ab" if answer.status == 206 else "wb") as file:
-            tell(f"{part.source} into {path.parent}")
-            shutil.copyfileobj(answer, file, 1 << 20)
-            expected = int(answer.headers.get("Content-Length") or 0) + (done if answer.status == 206 else 0)
-    except (OSError, HTTPException) as error:
-        raise UnoccludeError(
-            f"{part.source} could not be fetched: {error}; what is there stays, try again later"
-        ) from error
-    if expected and half.stat().st_size < expected:
-        raise UnoccludeError(f"{part.source} came but in part; {KEPT}")
-    stated = re.search(r"-([0-9a-f]{8})\.pth$", path.name)  # torchvision names its files by their hash
-    digest = _hash(half, "sha256")
-    if stated and not digest.startswith(f"sha256:{stated[1]}"):
-        half.unlink()
-        raise UnoccludeError(f"{part.source} came damaged, its hash is not {stated[1]}...; try again")
+    tell(f"{address} into {path.parent}")
+    download(address, half)
+    if not _left(part, revision):
+        _check_pin(part, half, path.name)
     half.replace(path)
     return {
-        "revision": UNKNOWN,
+        "revision": revision if revision and part.revision else part.revision or UNKNOWN,
         "licence": part.licence,
         "gated": False,
-        "files": {path.name: {"bytes": path.stat().st_size, "hash": digest}},
+        "files": {path.name: {"bytes": path.stat().st_size, "hash": digest(path, "sha256")}},
     }
+
+
+def _left(part: Part, revision: str | None) -> bool:
+    """Whether someone asked for another revision than the pinned one."""
+    return bool(part.revision) and revision not in (None, part.revision)
+
+
+def _check_pin(part: Part, path: Path, name: str) -> None:
+    """Raise UnoccludeError, and remove the file, where it has not the hash that is known of it."""
+    if (pin := part.pin(name)) and not fits(path, pin):
+        path.unlink()
+        raise UnoccludeError(f"{part.source}: {name} came damaged or is another file, its hash is not {pin}; try again")

@@ -1,7 +1,9 @@
 """The table of published checkpoints; a method adds its own row.
 
 Repositories and licences as their primary sources (the hub's page of the repository, the repository's own licence file)
-state them. Revisions, sizes and hashes are the hub's to tell when a checkpoint is fetched.
+state them. Revisions and hashes are pinned where such a source could be read: of files in a git repository, computed
+from the files themselves at the commit given; of torchvision's, whose names end in their hashes' first digits. Of the
+repositories on the hub none could be: there the newest is fetched, and what the hub says of it then is remembered.
 """
 
 from typing import Any
@@ -24,8 +26,23 @@ def _pipeline(source: str, *networks: str, licence: str = UNKNOWN, **facts: Any)
 
 
 _DEPTH = ("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf", "cc-by-nc-4.0")
-_LPIPS = "github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1"
-_RAM = "github.com/xinyu1205/recognize-anything/raw/main/ram/data"
+
+
+def _file(source: str, sha256: str, revision: str = "", **facts: Any) -> Part:
+    """One file at an address, of which `REVISION` stands for the commit."""
+    name = source.rpartition("/")[2]
+    files = facts.pop("files", (name,))
+    return Part("", files, source.replace("REVISION", revision), revision=revision, sha256=((name, sha256),), **facts)
+
+
+_LPIPS = "github.com/richzhang/PerceptualSimilarity/raw/REVISION/lpips/weights/v0.1"
+_LPIPS_AT = "082bb24f84c091ea94de2867d34c4544f68e0963"
+_RAM = "github.com/xinyu1205/recognize-anything/raw/REVISION/ram/data"
+_RAM_AT = "7cb804a8609e9f4b1a50b7f31436d2df40bb9481"
+_RAM_HASHES = {
+    "ram_tag_list.txt": "5d96d2f7225527480ad773aaac76b6e5c08a18adf6eae9ca7d2ab923d5e7bd8b",
+    "ram_tag_list_threshold.txt": "b6f81d0de1bc7f9c251af512c413eae976c77dbfbadf700d4e3d90510f4c6447",
+}
 
 CHECKPOINTS = {
     checkpoint.id: checkpoint
@@ -34,16 +51,26 @@ CHECKPOINTS = {
             "lpips-alex",
             "LPIPS",
             (
-                Part("", ("alexnet-owt-*.pth",), "download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
-                Part("", ("alex.pth",), f"{_LPIPS}/alex.pth", licence="BSD-2-Clause"),
+                _file("download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79", files=("alexnet-owt-*.pth",)),
+                _file(
+                    f"{_LPIPS}/alex.pth",
+                    "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+                    _LPIPS_AT,
+                    licence="BSD-2-Clause",
+                ),
             ),
         ),
         Checkpoint(
             "lpips-vgg",
             "LPIPS",
             (
-                Part("", ("vgg16-*.pth",), "download.pytorch.org/models/vgg16-397923af.pth"),
-                Part("", ("vgg.pth",), f"{_LPIPS}/vgg.pth", licence="BSD-2-Clause"),
+                _file("download.pytorch.org/models/vgg16-397923af.pth", "397923af", files=("vgg16-*.pth",)),
+                _file(
+                    f"{_LPIPS}/vgg.pth",
+                    "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+                    _LPIPS_AT,
+                    licence="BSD-2-Clause",
+                ),
             ),
         ),
         Checkpoint(
@@ -108,8 +135,8 @@ CHECKPOINTS = {
                     TEXTS,
                 ),
                 *(
-                    Part("", (name,), f"{_RAM}/{name}", licence="Apache-2.0")
-                    for name in ("ram_tag_list.txt", "ram_tag_list_threshold.txt")
+                    _file(f"{_RAM}/{name}", digest, _RAM_AT, licence="Apache-2.0")
+                    for name, digest in _RAM_HASHES.items()
                 ),
             ),
         ),

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 
 from unocclude.errors import InputError
-from unocclude.networks.loading import check_names, load_pretrained, read_json, read_weights, reading
+from unocclude.networks.configuration import read_json
+from unocclude.networks.files import read_weights
+from unocclude.networks.loading import check_names, load_pretrained, reading
 from unocclude.networks.small import KEY, as_configured, grouped
 
 DEAD, USED = "conv_in.", "conv_in2."

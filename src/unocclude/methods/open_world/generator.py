@@ -1,9 +1,9 @@
 """The generator: any inpainting pipeline of diffusers, from a folder in its format."""
 
 import inspect
-import json
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.networks import device_for
+from unocclude.networks.configuration import read_json
 
 DEFAULT = "stable-diffusion-2-inpainting"
 INDEX = "model_index.json"
@@ -80,16 +81,36 @@ def checkpoint_folder(weights: str | Path | None) -> Path:
 
 def read_index(folder: Path) -> dict[str, Any]:
     """A pipeline's model_index.json, checked to name a class that inpaints."""
+    if not (folder / INDEX).is_file():
+        raise InputError(f"{folder} holds no {INDEX}; give the folder of an inpainting pipeline of diffusers")
     try:
-        index = json.loads((folder / INDEX).read_text())
-        name = index["_class_name"]
-    except FileNotFoundError:
-        raise InputError(f"{folder} holds no {INDEX}; give the folder of an inpainting pipeline of diffusers") from None
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{folder / INDEX} is no index of a diffusers pipeline; fetch it again") from None
+        index = read_json(folder / INDEX)
+    except InputError as error:
+        raise InputError(f"{folder / INDEX} is no index of a diffusers pipeline; fetch it again") from error
+    name = index.get("_class_name")
     if not isinstance(name, str) or not ("Inpaint" in name or "Fill" in name):
         raise InputError(f"{folder} holds a {name}, which does not inpaint; give an inpainting pipeline of diffusers")
-    return dict(index)
+    for part, where in index.items():
+        if isinstance(where, list) and where and where[0] is not None:
+            _check_origin(folder, part, where)
+    return index
+
+
+def _check_origin(folder: Path, part: str, where: list[Any]) -> None:
+    """Raise InputError unless a part is a class of diffusers or transformers: of other libraries none is imported, and
+    code that lies in the folder is not run."""
+    if len(where) != 2 or not all(isinstance(word, str) and word.isidentifier() for word in (part, *where)):
+        raise InputError(f"{folder / INDEX} does not say what {part!r} is; fetch it again")
+    if where[0] == "transformers" and where[1].startswith("Auto"):  # would look for a class that the folder names
+        raise InputError(f"{folder / INDEX} does not say which class of transformers {part!r} is; fetch it again")
+    if where[0] not in ("diffusers", "transformers") and not _is_pipeline_module(where[0]):
+        raise InputError(f"{folder} takes {part} from {where[0]}, which is not imported; give a pipeline of diffusers")
+
+
+def _is_pipeline_module(name: str) -> bool:
+    """Whether diffusers itself has a folder of this name, such as that of Stable Diffusion's safety checker."""
+    spec = find_spec("diffusers")  # found, not imported: that would take seconds
+    return any((Path(root) / "pipelines" / name).is_dir() for root in (spec and spec.submodule_search_locations) or ())
 
 
 @lru_cache(maxsize=1)
@@ -105,7 +126,7 @@ def load_pipeline(folder: Path, device: str) -> Any:
     dtype = precision_on(device)
     parts = {}
     for name, where in index.items():
-        if isinstance(where, list) and where[0]:
+        if isinstance(where, list) and where and where[0]:
             _check_part(folder / name)
         part = getattr(import_module(where[0]), where[1], None) if _is_library(where) else None
         if hasattr(part, "get_input_embeddings") or hasattr(part, "enable_gradient_checkpointing"):  # a network
@@ -114,7 +135,9 @@ def load_pipeline(folder: Path, device: str) -> Any:
     logging.disable_progress_bar()
     try:
         with reading(folder, f"whole {kind.__name__}"):
-            pipeline = kind.from_pretrained(folder, local_files_only=True, dtype=dtype, **parts)
+            pipeline = kind.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, dtype=dtype, **parts
+            )
     finally:
         if bars:
             logging.enable_progress_bar()
@@ -148,7 +171,7 @@ def _check_part(folder: Path) -> None:
 
 
 def _is_library(where: Any) -> bool:
-    return isinstance(where, list) and where[0] in ("diffusers", "transformers") and isinstance(where[1], str)
+    return isinstance(where, list) and bool(where) and where[0] in ("diffusers", "transformers")
 
 
 def own_size(pipeline: Any) -> int:

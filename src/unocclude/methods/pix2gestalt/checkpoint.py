@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from unocclude.networks.loading import check_names, quiet, read_lightning
+from unocclude.networks.files import read_lightning
+from unocclude.networks.loading import check_names, quiet
 from unocclude.weights import part_file
 
 UNET, VAE, CLIP, PROJECTION = (

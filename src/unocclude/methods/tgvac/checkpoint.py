@@ -9,7 +9,9 @@ import torch
 
 from unocclude.errors import InputError
 from unocclude.methods.tgvac.motion import Network, motion_config, motion_state, of_config
-from unocclude.networks.loading import check_names, load_pretrained, quiet, read_json, read_weights, reading
+from unocclude.networks.configuration import read_json
+from unocclude.networks.files import read_weights
+from unocclude.networks.loading import check_names, load_pretrained, quiet, reading
 
 MOTION = "motion"
 STEM = "diffusion_pytorch_model"
@@ -26,7 +28,7 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     with reading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     with reading(folder / "tokenizer", "CLIP tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True, trust_remote_code=False)
     return {
         "vae": load_pretrained(AutoencoderKL, folder / "vae", "VAE of diffusers", torch_dtype=dtype),
         "text_encoder": load_pretrained(CLIPTextModel, folder / "text_encoder", "CLIP text encoder", dtype=dtype),

@@ -1,0 +1,78 @@
+"""The log of a study: one line of JSON a choice. A process may be killed while it writes, and others may write."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unocclude.errors import UnoccludeError
+
+LONGEST_NAME = 100
+LONGEST = 1 << 16
+"""Bytes of a line."""
+
+
+class Choice(BaseModel):
+    """half: of the clips, to which this one belongs. shown: the methods in the order they stood."""
+
+    model_config = ConfigDict(strict=True)
+
+    time: float = 0
+    person: str = Field(max_length=LONGEST_NAME)
+    data: str
+    clip: str
+    half: Literal["easy", "hard"]
+    shown: list[str] = Field(default_factory=list)
+    chosen: str
+
+
+def append(log: Path, line: dict[str, Any]) -> None:
+    """Add a whole line, on disk when this returns; one that was left broken before is ended first. Raises
+    UnoccludeError where it cannot be written."""
+    content = (json.dumps(line) + "\n").encode()
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        file = os.open(log, flags, 0o644)
+        try:
+            if _is_broken(file):
+                content = b"\n" + content
+            if os.write(file, content) != len(content):
+                raise OSError("the disk is full")
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise UnoccludeError(f"{log} cannot be written: {error.strerror or error}") from error
+
+
+def _is_broken(file: int) -> bool:
+    """Whether the last line has no end."""
+    if not os.fstat(file).st_size:
+        return False
+    os.lseek(file, -1, os.SEEK_END)
+    return os.read(file, 1) != b"\n"
+
+
+def read_choices(log: Path, methods: Sequence[str]) -> tuple[list[Choice], int]:
+    """All choices among `methods`, and how many lines are none: half a line, or another study's."""
+    choices: list[Choice] = []
+    skipped = 0
+    if not log.exists():
+        return choices, skipped
+    with log.open("rb") as file:
+        while line := file.readline(LONGEST):
+            if not line.strip():
+                continue
+            try:
+                choice = Choice.model_validate_json(line)
+            except ValidationError:
+                skipped += 1
+                continue
+            if choice.chosen in methods:
+                choices.append(choice)
+            else:
+                skipped += 1
+    return choices, skipped

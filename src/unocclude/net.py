@@ -1,0 +1,89 @@
+"""Asking a server that may be slow, broken or hostile: in so many seconds altogether, and without being led astray."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from threading import Event, Timer
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+FAILURES = (URLError, OSError, HTTPException, ValueError)
+"""What `asked` raises; of these HTTPError where the server says that it failed, TimeoutError where time is up."""
+
+
+@contextmanager
+def asked(request: Request, seconds: float, redirects: Sequence[str] = ()) -> Iterator[HTTPResponse]:
+    """The answer to a request, open for reading; the whole block must end within `seconds`, or TimeoutError is raised.
+    The time that urllib takes counts for every read alone, so a server that drips would never end.
+
+    redirects: the schemes to which the server may redirect; with none, that is a failure.
+    """
+    sockets: list[socket.socket] = []
+    late = Event()
+
+    def stop() -> None:
+        late.set()
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)  # whoever reads from it wakes up
+
+    opener = build_opener(_Plain(sockets.append), _Secure(sockets.append), _Redirects(redirects))
+    timer = Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        with opener.open(request, timeout=seconds) as answer:
+            yield answer
+    except FAILURES as error:
+        if late.is_set():
+            raise TimeoutError(f"no whole answer within {seconds:g} seconds") from error
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError(f"no whole answer within {seconds:g} seconds")
+
+
+class _Redirects(HTTPRedirectHandler):
+    def __init__(self, schemes: Sequence[str]):
+        self.schemes = schemes
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Request | None:
+        if urlsplit(newurl).scheme not in self.schemes:
+            return None  # urllib then raises HTTPError
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Plain(HTTPHandler):
+    def __init__(self, keep: Callable[[Any], None]):
+        super().__init__()
+        self.keep = keep
+
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(partial(_made, HTTPConnection, self.keep), req)
+
+
+class _Secure(HTTPSHandler):
+    def __init__(self, keep: Callable[[Any], None]):
+        super().__init__()
+        self.keep = keep
+
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(partial(_made, HTTPSConnection, self.keep), req)
+
+
+def _made(kind: type[HTTPConnection], keep: Callable[[Any], None], host: str, **options: Any) -> HTTPConnection:
+    """A connection that hands over its socket when it has one."""
+    connection = kind(host, **options)
+    connect = connection.connect
+
+    def connect_and_keep() -> None:
+        connect()
+        keep(connection.sock)
+
+    connection.connect = connect_and_keep  # type: ignore[method-assign]
+    return connection

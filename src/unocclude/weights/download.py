@@ -1,0 +1,69 @@
+"""One file from an address, over https alone, in so much time and of such a size at most."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import Request
+
+from unocclude.errors import UnoccludeError
+from unocclude.net import FAILURES, asked
+
+SCHEMES: tuple[str, ...] = ("https",)
+MOST = 4 << 30
+"""Bytes; the largest file in the table has half a billion."""
+SECONDS = 6 * 3600.0
+KEPT = "what is there stays; try again later"
+
+
+def download(address: str, half: Path) -> None:
+    """Write what lies at an address to `half`; goes on where an earlier download of it stopped.
+
+    Raises UnoccludeError where it cannot be had whole.
+    """
+    if urlsplit(address).scheme not in SCHEMES:
+        raise UnoccludeError(f"{address} is not fetched: its address does not begin with https")
+    half.parent.mkdir(parents=True, exist_ok=True)
+    done = _begun(half)
+    request = Request(address, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        with asked(request, SECONDS, SCHEMES) as answer:
+            goes_on = answer.status == 206
+            if done and not goes_on:
+                half.unlink()
+                done = 0
+            expected = done + int(answer.headers.get("Content-Length") or 0)
+            if expected > MOST:
+                raise UnoccludeError(f"{address} has {expected} bytes, more than {MOST}; nothing is fetched")
+            with _open(half, done) as file:
+                while block := answer.read1(1 << 20):
+                    file.write(block)
+                    if file.tell() > MOST:
+                        raise UnoccludeError(f"{address} has more than {MOST} bytes; the download was stopped")
+    except FAILURES as error:
+        raise UnoccludeError(f"{address} could not be fetched: {error}; {KEPT}") from error
+    if half.stat().st_size < expected:
+        raise UnoccludeError(f"{address} came but in part; {KEPT}")
+
+
+def _begun(half: Path) -> int:
+    """Bytes of an earlier download that is gone on with. What is no plain file of its own, such as a link that someone
+    put there, is removed: nothing is written through it."""
+    try:
+        about = half.lstat()
+    except FileNotFoundError:
+        return 0
+    if stat.S_ISREG(about.st_mode) and about.st_nlink == 1:
+        return about.st_size
+    half.unlink()
+    return 0
+
+
+def _open(half: Path, done: int) -> BinaryIO:
+    """The file for appending, or, where nothing is there, made anew; never what someone else put there meanwhile."""
+    flags = os.O_WRONLY | os.O_APPEND if done else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    if not done:
+        half.unlink(missing_ok=True)
+    return os.fdopen(os.open(half, flags, 0o644), "ab" if done else "wb")

@@ -1,0 +1,167 @@
+"""What was fetched into a checkpoint's folder, and comparing what lies there with it.
+
+Of a file's hash it is told whether it is PINNED (the table has it, from a primary source), only REMEMBERED (what the
+hub said when the file was fetched), or unknown.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from unocclude.media.files import write_bytes
+from unocclude.names import is_inside
+from unocclude.weights.checkpoint import UNKNOWN, Checkpoint, Part
+
+RECORD = "fetched.json"
+MOST = 16 << 20
+"""Bytes of a record."""
+PINNED, REMEMBERED = "pinned", "remembered"
+
+Tell = Callable[[str], None]
+
+
+def _inside(name: str) -> str:
+    """A path below the checkpoint's folder, written as the hub writes it."""
+    if not is_inside(name):
+        raise ValueError("leaves the folder")
+    return name
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _File(_Strict):
+    bytes: int = Field(ge=0)
+    hash: str = Field(pattern=rf"^(sha256:[0-9a-f]{{64}}|blob:[0-9a-f]{{40}}|{UNKNOWN})$")
+
+
+class _Source(_Strict):
+    folder: Annotated[str, AfterValidator(lambda name: name and _inside(name))]
+    repository: str | None = None
+    revision: str
+    licence: str
+    gated: bool
+    files: dict[Annotated[str, AfterValidator(_inside)], _File]
+
+
+class _Record(_Strict):
+    sources: dict[str, _Source]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """What was fetched into a checkpoint's folder, by source: repository, revision, licence, gated, and of every file
+    its bytes and hash ("sha256:..." or git's "blob:..."); empty where nothing was, or the record is none of ours."""
+    return _read(folder) or {}
+
+
+def remember(folder: Path, source: str, took: dict[str, Any]) -> None:
+    """Add to the record what was fetched from a source."""
+    sources = {**record(folder), source: took}
+    write_bytes(folder / RECORD, json.dumps({"sources": sources}, indent=1).encode())
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """None where a record is there that this tool did not write."""
+    path = folder / RECORD
+    if not path.exists():
+        return {}
+    try:
+        if not path.is_file() or path.stat().st_size > MOST:
+            return None
+        content = _Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return content.model_dump(exclude_none=True)["sources"]
+
+
+def verify(checkpoint: Checkpoint, folder: Path, tell: Tell) -> bool:
+    """Whether a checkpoint is whole; `tell` is given what is wrong, or of every file how its hash is known.
+
+    Every file that was fetched, or whose hash is pinned, is read.
+    """
+    wrong = [f"lacks {pattern}" for _, lacking in checkpoint.missing(folder) for pattern in lacking]
+    sources = _read(folder)
+    if sources is None:
+        wrong.append(f"{RECORD} is not as this tool writes it")
+    known: dict[str, str] = {}
+    for path, part, said in _files(checkpoint, folder, sources or {}):
+        name = path.relative_to(folder).as_posix()
+        pin = part.pin(path.name) if part else ""
+        known[name] = basis(pin, said)
+        if fault := _fault(path, pin, said):
+            wrong.append(fault)
+    fetched = sum(len(source["files"]) for source in (sources or {}).values())
+    if wrong:
+        again = f"`unocclude weights fetch {checkpoint.id} --again` downloads it anew"
+        tell(f"{checkpoint.id}: {'; '.join(dict.fromkeys(wrong))}; {again}")
+        return False
+    if fetched:
+        tell(f"{checkpoint.id}: {fetched} file{'s' * (fetched > 1)} as fetched")
+    else:
+        rest = "other hashes" if known else "hashes"
+        tell(f"{checkpoint.id}: complete; it was not fetched by this tool, so its {rest} are unknown")
+    for name, how in known.items():
+        tell(f"  {name}: hash {how}")
+    return True
+
+
+def basis(pin: str, said: dict[str, Any]) -> str:
+    """How a file's hash is known."""
+    if pin:
+        return PINNED if len(pin) == 64 else f"{PINNED} (its first {len(pin)} digits)"
+    return REMEMBERED if said.get("hash", UNKNOWN) != UNKNOWN else UNKNOWN
+
+
+def _files(
+    checkpoint: Checkpoint, folder: Path, sources: dict[str, Any]
+) -> list[tuple[Path, Part | None, dict[str, Any]]]:
+    """The files to be read: those that were fetched, and others here whose hashes are pinned."""
+    parts = {part.source: part for part in checkpoint.parts}
+    found: dict[Path, tuple[Part | None, dict[str, Any]]] = {}
+    for part in checkpoint.parts:
+        for name, _ in part.sha256:
+            if (path := folder / part.name / name).is_file():
+                found[path] = (part, {})
+    for source, took in sources.items():
+        for name, said in took["files"].items():
+            path = folder / took["folder"] / name
+            earlier = found.get(path, (None, {}))[0]  # by another address, before that was pinned
+            # where someone left the pin, with --revision, what they took is compared with what it was then
+            own = parts.get(source) or earlier
+            left = own is not None and bool(own.revision) and took["revision"] not in (own.revision, UNKNOWN)
+            found[path] = (None if left else own, said)
+    return [(path, part, said) for path, (part, said) in found.items()]
+
+
+def _fault(path: Path, pin: str, said: dict[str, Any]) -> str:
+    """What is wrong with a file, if anything."""
+    if not path.is_file():
+        return f"lacks {path.name}"
+    size = path.stat().st_size
+    if said and size != said["bytes"]:
+        return f"{path.name} has {size} bytes, expected {said['bytes']}"
+    stated = said.get("hash", UNKNOWN)
+    if stated != UNKNOWN and digest(path, stated.partition(":")[0]) != stated:
+        return f"{path.name} is damaged"
+    if pin and not fits(path, pin):
+        return f"{path.name} is not the file whose hash is pinned"
+    return ""
+
+
+def fits(path: Path, pin: str) -> bool:
+    """Whether a file has a hash, of which the first digits may be known alone."""
+    return digest(path, "sha256").startswith(f"sha256:{pin}")
+
+
+def digest(path: Path, kind: str) -> str:
+    """A file's hash as the hub states it: sha256, or, of small files, git's own of a blob."""
+    value = hashlib.sha256() if kind == "sha256" else hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            value.update(block)
+    return f"{kind}:{value.hexdigest()}"
