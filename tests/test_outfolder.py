@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import small_clip
 from small_clip import COUNT, assert_one_line, contents, run
-from test_cli import PIXELS, python
+from test_cli import PIXELS, RUN, python
 
 import unocclude
 from unocclude import layout, outfolder
@@ -626,3 +626,47 @@ def test_layouts_name_files_and_their_folders(tmp_path):
 def test_masks_that_come_as_one_picture_do_not_lie_in_out_either(tmp_path):
     write_png(tmp_path / "m.png", np.full((4, 4), 255, np.uint8))
     assert unocclude.read_masks(tmp_path / "m.png").path == tmp_path / "m.png"
+
+
+def check_kills(waits, clip, out, tmp_path, capsys):
+    """Kill -9 a run that replaces a result, after each wait: OUT is always the old result or the new one."""
+    import time
+
+    def ask(out, *more):
+        return ("complete", clip / "frames", "-o", out, "--masks", clip / "visible_masks", "--method", "drawing", *more)
+
+    for seed in (1, 2):
+        run(capsys, *ask(tmp_path / f"straight{seed}", "--seed", seed))
+    results = [contents(tmp_path / f"straight{seed}", *PIXELS) for seed in (1, 2)]
+    run(capsys, *ask(out, "--seed", 1))
+    kills, seed = 0, 2
+    for wait in waits:
+        process = python("-c", RUN, *ask(out, "--seed", seed, "--overwrite", "--quiet"))
+        stage = outfolder.stage_of(out)
+        while not stage.exists() and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(wait)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=120)
+        assert contents(out, *PIXELS) in results
+        assert unocclude.Completion(out)
+        code, _, err = run(capsys, *ask(out, "--seed", seed, "--resume"))
+        if code == 2:  # killed before it said what it is
+            assert "other arguments" in err
+            code, _, err = run(capsys, *ask(out, "--seed", seed, "--overwrite"))
+        assert code == 0, err
+        assert contents(out, *PIXELS) == results[seed - 1]
+        assert not list(out.glob(".*")) and not stage.exists()
+        seed = 3 - seed
+    return kills
+
+
+def test_killed_while_replacing(clip, tmp_path, capsys):
+    assert check_kills([0.0, 0.08], clip, tmp_path / "out", tmp_path, capsys)
+
+
+@pytest.mark.slow
+def test_killed_a_hundred_times_while_replacing(clip, tmp_path, capsys):
+    moment = np.random.default_rng(0)
+    assert check_kills(moment.uniform(0, 0.25, 100), clip, tmp_path / "out", tmp_path, capsys) > 50
