@@ -1,6 +1,7 @@
 """Read and write still images."""
 
 import io
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -225,13 +226,24 @@ def _read_deep(path: Path) -> np.ndarray:
     """A 16-bit colour PNG or TIFF through OpenCV, (H, W, 3 or 4) uint16."""
     if check_regular(path).st_size > MAX_DECODED:
         raise InputError(f"{path}: over the limit of {MAX_DECODED >> 30} GB for a 16-bit image; compress it")
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    data = np.fromfile(path, np.uint8)
+    if png_pixels(data[:24].tobytes()) > MAX_PIXELS:  # Pillow and OpenCV may believe different headers
+        raise InputError(f"{path}: {too_large()}")
+    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.dtype != np.uint16:
         raise InputError(f"{path}: this kind of 16-bit image cannot be read; save it with 8 bits per channel")
     rows = max(1, BLOCK_PIXELS // array.shape[1])
     for block in (array[top : top + rows] for top in range(0, len(array), rows)):  # in place: it may be 800 MB
         block[...] = cv2.cvtColor(block, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     return array
+
+
+def png_pixels(data: bytes) -> int:
+    """How many pixels a PNG has by its header, the first 24 bytes; 0 for what is no PNG."""
+    if len(data) < 24 or not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return 0
+    width, height = struct.unpack(">II", data[16:24])
+    return width * height
 
 
 def _deep_to_rgb(array: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What every reader holds its input to: limits, plain files only, and one line for whatever a decoder throws."""
 
-import math
 import os
 import re
 import stat
@@ -17,7 +16,7 @@ MAX_ANIMATION = 1_000_000_000  # pixels of all frames of an animation: opening i
 MAX_HEAVY = 32_000_000  # pixels of an image or animation whose decoder takes over 12 bytes a pixel
 MAX_FRAMES = 2_000_000  # of a clip, 23 hours at 24 a second; the index of a video holds about 300 bytes a frame
 MAX_DECODED = 1 << 30  # bytes of what has to be in memory as a whole: a clip of a shard, an array stored by columns
-MIN_RATE, MAX_RATE = 0.01, 1000.0  # frames a second; what lies outside is an error of the file
+MIN_RATE, MAX_RATE = 0.001, 1000.0  # frames a second that every kind of video can be written with
 MAX_SECONDS = 10_000_000  # 115 days; time stamps further apart are nonsense, and overflow what videos can store
 BLOCK_PIXELS = 4_000_000  # work on larger images goes by blocks of rows, to keep what it needs in between small
 
@@ -91,11 +90,17 @@ def check_rate(fps: float) -> float:
     return fps
 
 
-def check_times(times: Sequence[float]) -> None:
+def clamp_rate(fps: float) -> float:
+    """The frame rate nearest to `fps` that a clip can have: what a file says of it is no reason to refuse it, since
+    its frames have times of their own."""
+    return min(max(fps, MIN_RATE), MAX_RATE)
+
+
+def check_times(path: Path, times: Sequence[float]) -> None:
     """Raise InputError for time stamps that no clip can have."""
-    span = times[-1] - times[0] if len(times) else 0.0
-    if not (math.isfinite(span) and abs(span) <= MAX_SECONDS):
-        raise InputError(f"its time stamps span {span / 86400:.0f} days; export it again with the right times")
+    if times and not abs(times[-1] - times[0]) <= MAX_SECONDS:
+        days = abs(times[-1] - times[0]) / 86400
+        raise InputError(f"{path}: its time stamps span {days:.0f} days; export it again with the right times")
 
 
 @contextmanager
