@@ -43,7 +43,7 @@ def check_path(path: Path) -> os.stat_result:
     Raises InputError when it does not exist or may not be looked at, or when its name cannot be shown in a line.
     """
     if _UNPRINTABLE.search(str(path)):
-        raise InputError(f"{ascii(str(path))}: the name has characters that cannot be shown; rename it")
+        raise InputError(f"{str(path)!a}: the name has characters that cannot be shown; rename it")
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
