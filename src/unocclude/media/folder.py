@@ -20,7 +20,6 @@ from unocclude.media.images import (
 )
 from unocclude.media.limits import (
     MAX_ANIMATION,
-    MAX_FRAMES,
     MAX_HEAVY,
     check_rate,
     check_regular,
@@ -102,10 +101,10 @@ class AnimatedFrames:
         cost = max(self.height * self.width, _LEAST_PIXELS)
         durations: list[float] = []
         for i in count() if announced is None else range(announced):
-            if i * cost > MAX_ANIMATION or i > MAX_FRAMES:
+            if max(i + 1, announced or 0) * cost > MAX_ANIMATION:
                 raise InputError(
-                    f"{self.path}: over {i} frames of {self.width}x{self.height} are too many for an animation; "
-                    "convert it to a video or to a folder of frames"
+                    f"{self.path}: over {MAX_ANIMATION // cost} frames of {self.width}x{self.height} are too many for "
+                    "an animation; convert it to a video or to a folder of frames"
                 )
             duration = self._seek(i)
             if duration is None:

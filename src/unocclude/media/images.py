@@ -249,5 +249,5 @@ def png_pixels(data: bytes) -> int:
 def _deep_to_rgb(array: np.ndarray) -> np.ndarray:
     """(H, W, 3 or 4) uint16 as (H, W, 3) uint8 on black."""
     if array.shape[2] == 4:
-        array = (array[..., :3].astype(np.uint64) * array[..., 3:] + 32767) // 65535
+        array = (array[..., :3].astype(np.uint32) * array[..., 3:] + 32767) // 65535  # just fits into 32 bits
     return _eight_bits(array)

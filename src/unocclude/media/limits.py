@@ -12,13 +12,13 @@ from unocclude.errors import InputError, UnoccludeError
 # Every limit is far above what cameras, editors and this package write, and keeps a reader under 2 GB and 10 seconds
 # whatever a file claims. A small file can claim anything, so none of them depends on the file's size.
 MAX_PIXELS = 100_000_000  # a frame; as RGB it is 300 MB, and a decoder holds it two or three times
-MAX_ANIMATION = 1_000_000_000  # pixels of all frames of an animation: opening it has to decode them all
+MAX_ANIMATION = 750_000_000  # pixels of all frames of an animation, which opening it has to decode: 15 s of 1080p
 MAX_HEAVY = 32_000_000  # pixels of an image or animation whose decoder takes over 12 bytes a pixel
 MAX_FRAMES = 2_000_000  # of a clip, 23 hours at 24 a second; the index of a video holds about 300 bytes a frame
 MAX_DECODED = 1 << 30  # bytes of what has to be in memory as a whole: a clip of a shard, an array stored by columns
 MIN_RATE, MAX_RATE = 0.001, 1000.0  # frames a second that every kind of video can be written with
 MAX_SECONDS = 10_000_000  # 115 days; time stamps further apart are nonsense, and overflow what videos can store
-BLOCK_PIXELS = 4_000_000  # work on larger images goes by blocks of rows, to keep what it needs in between small
+BLOCK_PIXELS = 250_000  # larger images go by blocks of rows: what is needed in between stays small, and in the cache
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KINDS = {
