@@ -25,6 +25,7 @@ OPTIONS = {
     "protocol_whitelist": "file",
     "max_pixels": str(MAX_PIXELS),
     "max_streams": "100",  # each one opens a decoder
+    "enable_drefs": "0",  # media of a MOV in other files; FFmpeg leaves them alone by default, too
 }
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}
 THREAD_BYTES = 256 << 20  # each thread of a decoder holds a frame

@@ -1,5 +1,6 @@
 """Frames from image files: a folder of them, one of them, or one that is animated."""
 
+import warnings
 from collections.abc import Sequence
 from itertools import count, pairwise
 from pathlib import Path
@@ -174,7 +175,8 @@ def is_animated(path: Path) -> bool:
 
     Raises InputError for a TIFF of several pages of one size: which of them is meant, nobody can tell.
     """
-    with open_image(path) as image, decoding(path, "the image is damaged", "save it again"):
+    with open_image(path) as image, decoding(path, "the image is damaged", "save it again"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of pages that are large
         if image.format == "TIFF" and _is_stack(image):
             raise InputError(f"{path}: a TIFF of several pages; save them as a folder of frames, or one as an image")
         return image.format in ("GIF", "PNG", "WEBP", "AVIF") and bool(getattr(image, "is_animated", False))

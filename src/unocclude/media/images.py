@@ -135,12 +135,14 @@ def orientation(image: Image.Image) -> int:
     if image.format == "TIFF":  # Pillow and OpenCV turn these themselves; the size in the header is the final one
         return 1
     try:
-        if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
-            exif = Image.Exif()
-            exif.load(image.info.get("exif") or b"")
-        else:
-            exif = image.getexif()
-        turn = int(exif.get(_ORIENTATION, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
+                exif = Image.Exif()
+                exif.load(image.info.get("exif") or b"")
+            else:
+                exif = image.getexif()
+            turn = int(exif.get(_ORIENTATION, 1))
     except Exception:  # see `limits.decoding`
         return 1
     return turn if 1 <= turn <= 8 else 1

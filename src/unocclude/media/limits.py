@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from unocclude.errors import InputError, UnoccludeError
@@ -17,7 +18,7 @@ MAX_HEAVY = 32_000_000  # pixels of an image or animation whose decoder takes ov
 MAX_FRAMES = 2_000_000  # of a clip, 23 hours at 24 a second; the index of a video holds about 300 bytes a frame
 MAX_DECODED = 1 << 30  # bytes of what has to be in memory as a whole: a clip of a shard, an array stored by columns
 MIN_RATE, MAX_RATE = 0.001, 1000.0  # frames a second that every kind of video can be written with
-MAX_SECONDS = 10_000_000  # 115 days; time stamps further apart are nonsense, and overflow what videos can store
+MAX_GAP = 6 * 3600  # seconds from frame to frame; what videos are written with holds 2 ** 31 ticks of 1 / 90,000
 BLOCK_PIXELS = 250_000  # larger images go by blocks of rows: what is needed in between stays small, and in the cache
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -97,10 +98,12 @@ def clamp_rate(fps: float) -> float:
 
 
 def check_times(path: Path, times: Sequence[float]) -> None:
-    """Raise InputError for time stamps that no clip can have."""
-    if times and not abs(times[-1] - times[0]) <= MAX_SECONDS:
-        days = abs(times[-1] - times[0]) / 86400
-        raise InputError(f"{path}: its time stamps span {days:.0f} days; export it again with the right times")
+    """Raise InputError for time stamps, in ascending order, that no clip can have."""
+    i, gap = max(enumerate((b - a for a, b in pairwise(times)), 1), key=lambda pair: pair[1], default=(0, 0.0))
+    if not gap <= MAX_GAP:
+        raise InputError(
+            f"{path}: frame {i} comes {gap / 3600:.0f} hours after the one before; correct its time stamps"
+        )
 
 
 @contextmanager
