@@ -241,3 +241,13 @@ def test_blocks_of_rows_change_nothing_in_16_bits(tmp_path, monkeypatch, channel
     monkeypatch.setattr("unocclude.media.images.BLOCK_PIXELS", 70)
     assert np.array_equal(read_image(tmp_path / "a.png"), whole)
     assert np.array_equal(read_png(tmp_path / "a.png"), deep)
+
+
+def test_the_length_of_a_chunk_is_not_believed(tmp_path):
+    """OpenCV would make room for 2 GB."""
+    write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint16))
+    data = (tmp_path / "a.png").read_bytes()
+    at = data.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :])
+    with pytest.raises(InputError, match="cut short"):
+        read_image(tmp_path / "a.png")

@@ -236,3 +236,12 @@ def test_digits_that_are_no_numbers_sort_as_text(tmp_path):
         write_png(tmp_path / name, picture(i))
     names = [path.name for path in open_source(tmp_path).paths]
     assert names.index("1²2.png") < names.index("1²10.png")
+
+
+def test_a_gif_frame_beyond_the_canvas_is_refused(tmp_path):
+    save_animation(tmp_path / "a.gif", 3)
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    second = data.index(b",", data.index(b"!\xf9", data.index(b",") + 20))
+    data[second + 5 : second + 7] = struct.pack("<H", 9000)
+    (tmp_path / "a.gif").write_bytes(data)
+    assert "frame 1 reaches beyond the picture" in refusal(tmp_path / "a.gif")

@@ -166,7 +166,8 @@ class Decoder:
             # it is part of a reference cycle, and would keep its pool of frame buffers until that is collected
             self._container.close()
         check_regular(self.path)
-        check_announced(self.path)
+        if self._container is None:
+            check_announced(self.path)
         try:
             # `file:` keeps FFmpeg from taking a colon in the name for a protocol.
             self._container = av.open(f"file:{self.path.resolve()}", options=OPTIONS, metadata_errors="replace")

@@ -83,6 +83,7 @@ class AnimatedFrames:
         self.path = path
         self._found = identity(check_regular(path))
         self._image = open_image(path)
+        self._size = self._image.size
         self._orientation = orientation(self._image)
         self.height, self.width = image_size(path)
         if self.height * self.width > MAX_HEAVY:
@@ -125,6 +126,11 @@ class AnimatedFrames:
                 self._image.seek(i + self._first)
             except EOFError:
                 return None
+            if self._image.size != self._size:  # Pillow makes room for what reaches beyond a GIF's canvas
+                width, height = self._image.size
+                raise InputError(
+                    f"{self.path}: frame {i} reaches beyond the picture ({width}x{height}); export it again"
+                )
             self._image.load()
         duration = self._image.info.get("duration", 0)
         sensible = isinstance(duration, int | float) and 0 < duration < 1e9
@@ -145,8 +151,8 @@ class AnimatedFrames:
 def image_files(folder: Path) -> list[Path]:
     """The image files of a folder in natural name order; hidden files and other kinds are left out.
 
-    Raises InputError when there is none, when one is a pipe or a link to nothing, or when one frame is there
-    twice, as in `1.jpg` and `1.png`.
+    Raises InputError when there is none, or when one frame is there twice, as in `1.jpg` and `1.png`. That they are
+    plain files is for their readers to check.
     """
     files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     files = sorted((p for p in files if not p.is_dir()), key=lambda p: natural_key(p.name))
@@ -154,8 +160,6 @@ def image_files(folder: Path) -> list[Path]:
         below = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and _holds_images(p)]
         remedy = f"its {', '.join(below[:5])} may be meant" if below else "give one with frames as PNG or JPEG files"
         raise InputError(f"{folder}: the folder holds no images; {remedy}")
-    for file in files:
-        check_regular(file)
     twice = next((pair for pair in pairwise(files) if pair[0].stem == pair[1].stem), None)
     if twice:
         raise InputError(f"{folder} holds both {twice[0].name} and {twice[1].name}; keep one file a frame")

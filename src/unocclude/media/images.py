@@ -27,6 +27,8 @@ from unocclude.media.limits import (
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "TGA")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pbm", ".gif",
             ".avif", ".jp2", ".tga", ".jfif", ".jpe", ".apng")  # fmt: skip
+PNG_START = b"\x89PNG\r\n\x1a\n"
+_MOST_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
 HEAVY = ("JPEG2000",)  # over 12 bytes a pixel while they are decoded, and slow
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -228,10 +230,14 @@ def _read_deep(path: Path) -> np.ndarray:
     """A 16-bit colour PNG or TIFF through OpenCV, (H, W, 3 or 4) uint16."""
     if check_regular(path).st_size > MAX_DECODED:
         raise InputError(f"{path}: over the limit of {MAX_DECODED >> 30} GB for a 16-bit image; compress it")
-    data = np.fromfile(path, np.uint8)
-    if png_pixels(data[:24].tobytes()) > MAX_PIXELS:  # Pillow and OpenCV may believe different headers
-        raise InputError(f"{path}: {too_large()}")
-    array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    data = path.read_bytes()
+    if data.startswith(PNG_START):
+        pixels = png_pixels(data)
+        if not pixels:
+            raise InputError(f"{path}: the image is damaged (it is cut short); save it again")
+        if pixels > MAX_PIXELS:  # Pillow and OpenCV may believe different headers
+            raise InputError(f"{path}: {too_large()}")
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.dtype != np.uint16:
         raise InputError(f"{path}: this kind of 16-bit image cannot be read; save it with 8 bits per channel")
     rows = max(1, BLOCK_PIXELS // array.shape[1])
@@ -241,11 +247,22 @@ def _read_deep(path: Path) -> np.ndarray:
 
 
 def png_pixels(data: bytes) -> int:
-    """How many pixels a PNG has by its header, the first 24 bytes; 0 for what is no PNG."""
-    if len(data) < 24 or not data.startswith(b"\x89PNG\r\n\x1a\n"):
+    """How many pixels a PNG has by its header; 0 for what is no PNG, or is cut short within a chunk.
+
+    OpenCV makes room for as many bytes as a chunk claims before it reads them.
+    """
+    if len(data) < 24 or not data.startswith(PNG_START):
         return 0
-    width, height = struct.unpack(">II", data[16:24])
-    return width * height
+    at = len(PNG_START)
+    for _ in range(_MOST_CHUNKS):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + size
+        if kind == b"IEND":
+            width, height = struct.unpack_from(">II", data, 16)
+            return int(width * height)
+        if at + 8 > len(data):
+            return 0
+    return 0
 
 
 def _deep_to_rgb(array: np.ndarray) -> np.ndarray:
