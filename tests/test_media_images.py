@@ -226,6 +226,7 @@ def test_blocks_of_rows_change_nothing(tmp_path, monkeypatch, mode):
     image.save(path, **({"transparency": 3} if mode == "P" else {}))
     whole = read_image(path)
     monkeypatch.setattr("unocclude.media.images.BLOCK_PIXELS", 70)
+    monkeypatch.setattr("unocclude.media.images.LARGE_PIXELS", 70)
     assert np.array_equal(read_image(path), whole)
 
 

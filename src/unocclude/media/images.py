@@ -15,6 +15,7 @@ from unocclude.errors import InputError
 from unocclude.media.files import write_bytes
 from unocclude.media.limits import (
     BLOCK_PIXELS,
+    LARGE_PIXELS,
     MAX_DECODED,
     MAX_HEAVY,
     MAX_PIXELS,
@@ -95,10 +96,12 @@ def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
 
 def _pixels(image: Image.Image, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     """`convert` of an image, by blocks of rows where it is large."""
-    rows = max(1, BLOCK_PIXELS // image.width)
-    if image.height <= rows:
+    if image.width * image.height <= LARGE_PIXELS:
         return convert(image)
-    image.load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our limit is not Pillow's
+        image.load()
+    rows = max(1, BLOCK_PIXELS // image.width)
     result = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)

@@ -19,7 +19,8 @@ MAX_FRAMES = 2_000_000  # of a clip, 23 hours at 24 a second; the index of a vid
 MAX_DECODED = 1 << 30  # bytes of what has to be in memory as a whole: a clip of a shard, an array stored by columns
 MIN_RATE, MAX_RATE = 0.001, 1000.0  # frames a second that every kind of video can be written with
 MAX_GAP = 6 * 3600  # seconds from frame to frame; what videos are written with holds 2 ** 31 ticks of 1 / 90,000
-BLOCK_PIXELS = 250_000  # larger images go by blocks of rows: what is needed in between stays small, and in the cache
+BLOCK_PIXELS = 250_000  # sums on images go by blocks of rows: what is needed in between stays small, and in the cache
+LARGE_PIXELS = 16_000_000  # from here on, an image is taken over from Pillow by such blocks, too
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KINDS = {
