@@ -186,3 +186,69 @@ def test_sixteen_bits_come_back(tmp_path, shape):
     write_png(tmp_path / "a.png", deep)
     back = read_png(tmp_path / "a.png")
     assert back.dtype == np.uint16 and np.array_equal(back, deep)
+
+
+# Hostile files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["six", 0, 9, 65535])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_an_orientation_that_means_nothing_is_ignored(tmp_path, rgb, value, suffix):
+    kind, data = (2, b"six\0") if value == "six" else (3, value.to_bytes(2, "big") + bytes(2))
+    entry = b"\x01\x12" + kind.to_bytes(2, "big") + (4 if kind == 2 else 1).to_bytes(4, "big") + data
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + entry + bytes(4)
+    Image.fromarray(rgb).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert read_image(tmp_path / f"a.{suffix}").shape == rgb.shape
+    assert image_size(tmp_path / f"a.{suffix}") == rgb.shape[:2]
+
+
+def test_damaged_exif_is_ignored(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff\1\x12\0\3")
+    assert np.array_equal(read_image(tmp_path / "a.png"), rgb)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), IndexError(), ZeroDivisionError(), MemoryError(), RecursionError("a\nb")]
+)
+def test_whatever_a_plugin_raises_is_one_line(tmp_path, rgb, monkeypatch, error):
+    write_png(tmp_path / "a.png", rgb)
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(InputError, match="damaged") as caught:
+        read_image(tmp_path / "a.png")
+    assert len(str(caught.value).splitlines()) == 1 and "()" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"])
+def test_blocks_of_rows_change_nothing(tmp_path, monkeypatch, mode):
+    grey = np.random.default_rng(9).integers(0, 256, (23, 17), dtype=np.uint8)
+    image = Image.fromarray(grey.astype(np.uint16) * 200) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    image.save(path, **({"transparency": 3} if mode == "P" else {}))
+    whole = read_image(path)
+    monkeypatch.setattr("unocclude.media.images.BLOCK_PIXELS", 70)
+    monkeypatch.setattr("unocclude.media.images.LARGE_PIXELS", 70)
+    assert np.array_equal(read_image(path), whole)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_blocks_of_rows_change_nothing_in_16_bits(tmp_path, monkeypatch, channels):
+    deep = np.random.default_rng(9).integers(0, 65536, (23, 17, channels), dtype=np.uint16)
+    deep[:4] = 65535
+    write_png(tmp_path / "a.png", deep)
+    whole = read_image(tmp_path / "a.png")
+    straight = deep[..., :3].astype(np.uint64)
+    straight = (straight * deep[..., 3:] + 32767) // 65535 if channels == 4 else straight
+    assert np.array_equal(whole, (straight + 128) // 257)
+    monkeypatch.setattr("unocclude.media.images.BLOCK_PIXELS", 70)
+    assert np.array_equal(read_image(tmp_path / "a.png"), whole)
+    assert np.array_equal(read_png(tmp_path / "a.png"), deep)
+
+
+def test_the_length_of_a_chunk_is_not_believed(tmp_path):
+    """OpenCV would make room for 2 GB."""
+    write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint16))
+    data = (tmp_path / "a.png").read_bytes()
+    at = data.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :])
+    with pytest.raises(InputError, match="cut short"):
+        read_image(tmp_path / "a.png")

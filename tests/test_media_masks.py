@@ -1,6 +1,8 @@
 """Masks from every format give the same track, and wrong ones say what is wrong."""
 
 import json
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +212,66 @@ def test_read_masks_refuses_empty_and_uneven_tracks(tmp_path: Path, truth: np.nd
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30))))
 def test_compressed_counts_are_understood(mask: np.ndarray) -> None:
     assert masks._runs(rle(mask)["counts"]) == uncompressed(mask)["counts"]
+
+
+# Arrays -----------------------------------------------------------------------------------------------------
+
+
+def npy(shape: Any, dtype: str = "|b1", data: bytes = b"", order: bool = False) -> bytes:
+    header = repr({"descr": dtype, "fortran_order": order, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + data
+
+
+BAD_ARRAYS = {
+    "truncated": npy((5, 4, 4), data=bytes(79)),
+    "megapixels": npy((1, 1 << 20, 1 << 20)),
+    "frames": npy((1 << 40, 1, 1)),
+    "shape \\(5, -4, 4\\)": npy((5, -4, 4), data=bytes(80)),
+    "shape \\(0, 4, 4\\)": npy((0, 4, 4)),
+    "shape \\(4,\\)": npy((4,), data=bytes(4)),
+    "float64": npy((1, 2, 2), "<f8", bytes(32)),
+    "object": npy((1, 2, 2), "|O", bytes(32)),
+    "cannot be read": npy("x"),
+    "cannot be read as an array": npy((2.5, 2, 2)),
+    "an array": b"\x93NUMPY\2\0" + b"\xff" * 40,
+    "version 3.0": b"\x93NUMPY\3\0" + b"\0" * 40,
+}
+
+
+@pytest.mark.parametrize("words", BAD_ARRAYS)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_headers_of_arrays_are_not_believed(tmp_path: Path, words: str, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npz":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.npy", BAD_ARRAYS[words])
+    else:
+        path.write_bytes(BAD_ARRAYS[words])
+    with pytest.raises(InputError, match=words) as caught:
+        list(masks.read(path))
+    assert len(str(caught.value).splitlines()) == 1 and "a.np" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_arrays_in_any_order(tmp_path: Path, truth: np.ndarray, suffix: str) -> None:
+    for array in (np.asfortranarray(truth), truth.astype(">i4"), np.asfortranarray(truth[0]), truth[0]):
+        path = tmp_path / f"a.{suffix}"
+        (np.save if suffix == "npy" else np.savez_compressed)(path, array)
+        assert np.array_equal(list(masks.read(path)), truth[: array.size // truth[0].size])
+
+
+def test_an_archive_is_unpacked_frame_by_frame(tmp_path: Path) -> None:
+    """400 MB as int64, in an archive of 400 kB."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", npy((50, 1000, 1000), "<i8") + bytes(50 * 8_000_000))
+    tracemalloc.start()
+    assert sum(mask.any() for mask in masks.read(tmp_path / "a.npz")) == 0
+    assert tracemalloc.get_traced_memory()[1] < 40e6
+    tracemalloc.stop()
+
+
+def test_no_more_ids_are_told_than_anybody_reads(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(40_000, dtype=np.int32).reshape(1, 200, 200))
+    with pytest.raises(InputError, match="object id -1 does not occur") as caught:
+        list(masks.read(tmp_path / "a.npy", object_id=-1))
+    assert len(str(caught.value)) < 10_000

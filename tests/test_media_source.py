@@ -1,15 +1,22 @@
 """What an input is, and what is said of one that cannot be used."""
 
+import os
+import socket
+import struct
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import unocclude
-from unocclude.errors import InputError
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.media import masks
 from unocclude.media.folder import FolderFrames
-from unocclude.media.images import write_png
+from unocclude.media.images import read_image, write_png
+from unocclude.media.layers import write_layers
 from unocclude.media.source import open_source
 
 
@@ -105,3 +112,136 @@ def test_headers_alone_are_read_at_open(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
     assert len(FolderFrames(paths)) == 3
+
+
+# Hostile and odd files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.png", "pipe.mp4", "pipe.npy", "pipe.json"])
+def test_a_pipe_is_refused_without_opening_it(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert "a pipe cannot be read" in refusal(tmp_path / name)
+    for read in (read_image, masks.read):
+        with pytest.raises(InputError, match="a pipe cannot be read"):
+            read(tmp_path / name)
+
+
+def test_sockets_devices_and_pipes_in_folders_are_refused(tmp_path: Path) -> None:
+    assert "a device cannot be read" in refusal(Path("/dev/zero"))
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "s"))
+        assert "a socket cannot be read" in refusal(tmp_path / "s")
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    write_png(folder / "1.png", picture(0))
+    os.mkfifo(folder / "2.png")
+    with pytest.raises(InputError, match=r"2\.png: a pipe cannot be read"):
+        open_source(folder)
+    (folder / "2.png").unlink()
+    (folder / "2.png").symlink_to("gone.png")
+    with pytest.raises(InputError, match=r"2\.png: there is no such file"):
+        open_source(folder)
+
+
+@pytest.mark.parametrize("name", [b"a\xff.png", b"a\nb.png", b"a\x1b[31m.png"])
+def test_names_that_cannot_be_shown_are_refused(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(b"x")
+    for given in (path, tmp_path):
+        with pytest.raises(InputError, match="cannot be shown; rename it") as caught:
+            open_source(given)
+        assert str(caught.value).isascii() and str(caught.value).isprintable()
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too long"):
+        open_source(tmp_path / ("x" * 300))
+
+
+CHANGES = {
+    "written again": lambda path: write_png(path, picture(7)),
+    "another size": lambda path: write_png(path, picture(7, (12, 11))),
+    "cut short": lambda path: os.truncate(path, 40),
+    "removed": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_frame_that_changes_is_told(tmp_path: Path, change: str) -> None:
+    for i in range(2):
+        write_png(tmp_path / f"{i}.png", picture(i))
+        os.utime(tmp_path / f"{i}.png", (1, 1))
+    clip = unocclude.open(tmp_path)
+    clip[0]
+    CHANGES[change](tmp_path / "1.png")
+    with pytest.raises(UnoccludeError, match=r"frame 1 changed while it was being read: .*1\.png; ") as caught:
+        clip[1]
+    assert caught.value.exit_code == 1 and len(str(caught.value).splitlines()) == 1
+
+
+def save_animation(path: Path, count: int, size: tuple[int, int] = (10, 13), **options: Any) -> None:
+    images = [Image.fromarray(np.full((*size, 3), 5 * i, np.uint8)) for i in range(count)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=40, **options)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_an_animation_of_too_many_pixels_is_refused(tmp_path, monkeypatch, suffix):
+    save_animation(tmp_path / f"a.{suffix}", 6)
+    monkeypatch.setattr("unocclude.media.folder.MAX_ANIMATION", 5 * 20_000)
+    assert "over 5 frames of 13x10 are too many" in refusal(tmp_path / f"a.{suffix}")
+    monkeypatch.setattr("unocclude.media.folder.MAX_HEAVY", 129)
+    assert "13x10 is over the limit" in refusal(tmp_path / f"a.{suffix}")
+
+
+def test_a_small_gif_of_large_frames_is_refused_soon(tmp_path):
+    """A frame may cover one pixel of a large canvas, in 20 bytes."""
+    data = b"GIF89a" + struct.pack("<HH", 5000, 5000) + b"\x80\0\0" + bytes(3) + b"\xff" * 3
+    frame = b"!\xf9\4\0\1\0\0\0" + b"," + struct.pack("<HHHH", 0, 0, 1, 1) + b"\0\2\2\x44\1\0"
+    (tmp_path / "a.gif").write_bytes(data + frame * 500 + b";")
+    start = time.monotonic()
+    assert "too many" in refusal(tmp_path / "a.gif")
+    assert time.monotonic() - start < 20
+
+
+def test_the_still_picture_of_an_apng_is_no_frame(tmp_path):
+    save_animation(tmp_path / "a.png", 6, default_image=True)
+    source = open_source(tmp_path / "a.png")
+    assert [int(source.read(i)[0, 0, 0]) for i in (4, 0, 2)] == [25, 5, 15] and len(source) == 5
+
+
+def test_a_tiff_of_several_pages_is_refused(tmp_path):
+    save_animation(tmp_path / "a.tif", 3)
+    assert "several pages" in refusal(tmp_path / "a.tif")
+    thumbnail = Image.fromarray(picture(0, (3, 4)))
+    Image.fromarray(picture(0)).save(tmp_path / "b.tif", save_all=True, append_images=[thumbnail])
+    assert len(open_source(tmp_path / "b.tif")) == 1
+
+
+def test_jfif_frames_are_images(tmp_path):
+    for i in range(3):
+        Image.fromarray(picture(i)).save(tmp_path / f"{i}.jfif", "JPEG")
+    assert len(open_source(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e-9, 1e9])
+def test_frame_rates_that_no_clip_has(fps):
+    with pytest.raises(InputError, match="give a frame rate from"):
+        unocclude.Clip.from_frames([picture(0)], fps=fps)
+    with pytest.raises(InputError, match="give a frame rate from"):
+        write_layers("a.mov", iter([]), fps)
+
+
+def test_digits_that_are_no_numbers_sort_as_text(tmp_path):
+    for i, name in enumerate(["1²2.png", "1²10.png", "①1.png", "٣.png"]):
+        write_png(tmp_path / name, picture(i))
+    names = [path.name for path in open_source(tmp_path).paths]
+    assert names.index("1²2.png") < names.index("1²10.png")
+
+
+def test_a_gif_frame_beyond_the_canvas_is_refused(tmp_path):
+    save_animation(tmp_path / "a.gif", 3)
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    second = data.index(b",", data.index(b"!\xf9", data.index(b",") + 20))
+    data[second + 5 : second + 7] = struct.pack("<H", 9000)
+    (tmp_path / "a.gif").write_bytes(data)
+    assert "frame 1 reaches beyond the picture" in refusal(tmp_path / "a.gif")

@@ -1,5 +1,6 @@
 """Video files: every frame once, the same bits in any order, upright, in the right colours."""
 
+import os
 import random
 import struct
 from collections.abc import Callable, Iterable
@@ -12,8 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+import unocclude
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.media import decoder
 from unocclude.media.decoder import Decoder, Packet, index_packets
+from unocclude.media.layers import write_layers
 from unocclude.media.source import open_source
 from unocclude.media.video import VideoFrames
 
@@ -360,3 +364,114 @@ def test_no_index_without_unique_time_stamps() -> None:
     assert index_packets([packet(0, True), packet(None)]) is None
     assert index_packets([packet(0, True), packet(0)]) is None
     assert index_packets([packet(0), packet(1)]) is None
+
+
+# Hostile files ----------------------------------------------------------------------------------------------
+
+
+LISTS = {
+    "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n",
+    "a.ffconcat": "ffconcat version 1.0\nfile '{}'\n",
+    "a.mp4": "ffconcat version 1.0\nfile '{}'\n",
+    "a.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n# {}\n",
+    "a.mpd": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+    "<Representation><BaseURL>{}</BaseURL></Representation></AdaptationSet></Period></MPD>",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_other_files_are_refused(tmp_path: Path, name: str) -> None:
+    secret = clip(tmp_path / "secret.ts", "libx264", 2)
+    (tmp_path / name).write_text(LISTS[name].format(secret))
+    os.utime(secret, (1, 1))
+    with pytest.raises(InputError, match="not a video or image file that can be read"):
+        open_source(tmp_path / name)
+    assert secret.stat().st_atime == 1  # nobody has read it
+
+
+@pytest.mark.parametrize("name", ["a%d.png", "concat:secret.ts|secret.ts", "subfile,,start,1,end,0,,:secret.ts"])
+def test_names_that_mean_something_to_ffmpeg(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip(tmp_path / "secret.ts", "libx264", 2)
+    with pytest.raises(InputError, match="no such file"):
+        open_source(name)
+    Path(name).write_text("no video")
+    with pytest.raises(InputError, match="can be read"):
+        open_source(name)
+
+
+def test_a_video_named_as_an_image_is_read(tmp_path: Path) -> None:
+    clip(tmp_path / "a.mp4", "libx264", 3).rename(tmp_path / "a.jpg")
+    assert len(open_source(tmp_path / "a.jpg")) == 3
+
+
+def grown(path: Path) -> Path:
+    """An IVF whose header says 64x64, and whose frames are larger."""
+    data = bytearray(clip(path, "libvpx", 2, size=(480, 640)).read_bytes())
+    data[12:16] = struct.pack("<HH", 64, 64)
+    path.write_bytes(data)
+    return path
+
+
+def test_frames_larger_than_the_header_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_source(grown(tmp_path / "a.ivf")).read(1).shape == (480, 640, 3)
+    monkeypatch.setattr("unocclude.media.decoder.MAX_PIXELS", 480 * 640 - 1)  # for decoders without a limit
+    with pytest.raises(InputError, match="640x480 is over the limit"):
+        open_source(tmp_path / "a.ivf")
+
+
+def test_the_decoder_itself_keeps_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(decoder.OPTIONS, "max_pixels", "200000")
+    monkeypatch.setitem(decoder.CODEC_OPTIONS, "max_pixels", "200000")
+    with pytest.raises(UnoccludeError, match="decode"):
+        open_source(grown(tmp_path / "a.ivf"))
+
+
+@pytest.mark.parametrize("fragments", [False, True])
+def test_an_index_larger_than_the_file_is_refused(tmp_path: Path, fragments: bool) -> None:
+    flags = {"movflags": "frag_keyframe+empty_moov"} if fragments else {}
+    data = bytearray(clip(tmp_path / "a.mp4", "libx264", 4, container_options=flags).read_bytes())
+    many = struct.pack(">I", 1 << 25)
+    if fragments:
+        at = data.index(b"trun")
+        data[at + 4 : at + 12] = struct.pack(">I", 1) + many  # no field but the offset of all
+    else:
+        at = data.index(b"stsz")
+        data[at + 8 : at + 16] = struct.pack(">I", 1) + many
+    (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(InputError, match="announces 33554432 samples"):
+        open_source(tmp_path / "a.mp4")
+
+
+def test_a_slow_video_can_be_written_again(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", "libx264", 3, times=[0, 7_200_000, 14_400_000])
+    slow = unocclude.open(path)
+    assert np.allclose(slow.times, [0, 7200, 14400]) and slow.fps == 0.001
+    layer = np.full((48, 64, 4), 200, np.uint8)
+    for suffix in (".mov", ".webm", ".mp4", ".png"):
+        (written,) = write_layers(tmp_path / f"b{suffix}", [layer, layer // 2, layer], slow.fps, slow.times)
+        assert np.allclose(unocclude.open(written).times, slow.times), suffix
+
+
+def test_absurd_time_stamps_are_refused(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mkv", "libx264", 3, times=[0, 40, 10**10])
+    with pytest.raises(InputError, match="frame 2 comes 2778 hours after the one before"):
+        open_source(path)
+
+
+def test_tags_that_are_not_utf8_are_no_obstacle(tmp_path: Path) -> None:
+    def tag(stream: Any) -> None:
+        stream.metadata["title"] = "TITEL"
+
+    path = clip(tmp_path / "a.mkv", "libx264", 2, setup=tag)
+    path.write_bytes(path.read_bytes().replace(b"TITEL", b"T\xe4\xf6\xfc\xff"))
+    assert len(open_source(path)) == 2
+
+
+def test_a_video_that_is_replaced_is_told(tmp_path: Path) -> None:
+    source = open_source(clip(tmp_path / "a.mp4", "libx264", 30, options=X264))
+    source.read(1)
+    clip(tmp_path / "b.mp4", "libx264", 30).replace(tmp_path / "a.mp4")
+    with pytest.raises(UnoccludeError, match=r"frame 25 changed while it was being read: .*a\.mp4") as caught:
+        source.read(25)
+    assert caught.value.exit_code == 1

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from unocclude.errors import InputError
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.media.limits import check_rate, reason
 
 
 class FrameSource(Protocol):
@@ -46,7 +47,7 @@ class ArraySource:
         if len(shapes) > 1 or len(shape) != 3 or shape[2] != 3:
             raise InputError(f"frames must all be (H, W, 3) of one size, got {sorted(shapes)}")
         self.height, self.width = shape[:2]
-        self.fps = float(fps)
+        self.fps = check_rate(float(fps))
         self.times = [i / self.fps for i in range(len(self.frames))]
 
     def __len__(self) -> int:
@@ -74,7 +75,7 @@ class Clip:
         self._lock = Lock()
         self.path = path
         self.height, self.width = source.height, source.width
-        self.fps = source.fps
+        self.fps = check_rate(source.fps)
         self.times = source.times
 
     @classmethod
@@ -121,7 +122,10 @@ class Clip:
         # only files that are read count: a thumbnail database or notes beside them may come and go
         files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
         for file in files:
-            digest.update(_ends(file))
+            try:
+                digest.update(_ends(file))
+            except OSError as error:
+                raise UnoccludeError(f"{file}: it can no longer be read ({reason(error)}); start again") from error
         if not files:
             for frame in self:
                 digest.update(frame.tobytes())

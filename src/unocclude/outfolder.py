@@ -14,6 +14,7 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.layout import LOCK_FILE, RESULT_FILE, RUN_FILE
 from unocclude.lock import Lock
 from unocclude.media import files
+from unocclude.media.limits import check_name
 
 VERBS = {
     "complete": layout.RESULT_FILE, "track": layout.TRACK_FILE, "synth": layout.SYNTH_FILE,
@@ -77,6 +78,7 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool, inputs: Iterab
     if resume and overwrite:
         raise InputError("give --resume or --overwrite, not both")
     out = resolved(path)
+    check_name(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{path} is a file; give a folder for -o")
     for what, place in (("the working folder", "."), ("your home folder", "~")):

@@ -1,9 +1,26 @@
-"""Whether a video file ends before its own headers say that it does."""
+"""Which containers are read, and what their own headers say: whether a file ends too early or promises too much."""
 
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from unocclude.errors import InputError
+from unocclude.media.limits import MAX_FRAMES
+
+# FFmpeg's demuxers of videos in one file. Left out are playlists and lists (hls, concat, dash, sdp, imf, image2),
+# which open other files, devices, subtitles and plain text (tty, which would render it as a video). The last two
+# lines are image formats that Pillow does not read, and sound, for the sake of the message.
+FORMATS = (
+    "mov", "matroska", "avi", "ogg", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "mxf", "nut", "rm", "dv", "gxf",
+    "wtv", "ivf", "yuv4mpegpipe", "gif", "apng", "mjpeg", "m4v", "h261", "h263", "h264", "hevc", "vvc", "av1", "obu",
+    "avs2", "avs3", "cavsvideo", "dirac", "dnxhd", "vc1", "vc1test", "ivr", "nsv", "pva", "pmp", "dhav", "lmlm4",
+    "ty", "mjpeg_2000", "mods", "moflex", "bink", "smk", "roq", "flic", "amv",
+    "jpegxl_anim", "jpegxl_pipe", "qoi_pipe", "dpx_pipe", "sgi_pipe", "psd_pipe",
+    "wav", "mp3", "flac", "aac", "aiff",
+)  # fmt: skip
+_NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
+_MOST_BOXES = 500_000  # the fragments of a whole day, one a second, several times over
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
@@ -16,35 +33,71 @@ def is_cut_short(path: Path) -> bool:
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = stream.read(12)
-        if head[:4] == b"RIFF":
+        if head[:4] == b"RIFF" and len(head) == 12:
             return 8 + struct.unpack("<I", head[4:8])[0] > size
         if head[:4] == _EBML:
             return _matroska_end(stream) > size
-        return any(end > size for kind, end in _boxes(stream) if kind in (b"mdat", b"moov", b"moof"))
+        return any(end > size for kind, _, end in _boxes(stream) if kind in (b"mdat", b"moov", b"moof"))
 
 
 def lacks_index(path: Path) -> bool:
     """Whether a file is an MP4 or MOV without its `moov` box, the index that says where the frames are."""
     with path.open("rb") as stream:
-        kinds = [kind for kind, _ in _boxes(stream)]
+        kinds = [kind for kind, _, _ in _boxes(stream)]
     return bool(kinds) and kinds[0] in (b"ftyp", b"mdat", b"wide", b"free", b"skip") and b"moov" not in kinds
 
 
-def _boxes(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Kind and announced end of each top-level MP4 box (ISO/IEC 14496-12, 4.2)."""
-    start, length = 0, stream.seek(0, 2)
-    while start + 8 <= length:
+def check_announced(path: Path) -> None:
+    """Refuse an MP4 or MOV whose tables announce more samples than fit into the file.
+
+    FFmpeg makes an entry of its index for every one, so that a file of 1 kB can ask for gigabytes.
+    """
+    with path.open("rb") as stream:
+        room = stream.seek(0, 2)
+        announced = 0
+        for kind, body, _ in _boxes(stream, _NESTED):
+            if kind in (b"stsz", b"stz2", b"trun"):
+                stream.seek(body)
+                header = stream.read(12).ljust(12, b"\0")
+                count = struct.unpack(">I", header[4:8] if kind == b"trun" else header[8:12])[0]
+                if kind == b"stsz":
+                    size = struct.unpack(">I", header[4:8])[0]
+                    announced += count if count * size > room else 0
+                elif kind == b"trun" and not header[2] & 0x0F:  # no sample has a field of its own
+                    announced += count
+        if announced > MAX_FRAMES:
+            raise InputError(
+                f"{path}: the file is truncated or damaged: it announces {announced} samples, which it does not "
+                "hold; copy or export it again"
+            )
+
+
+def _boxes(stream: BinaryIO, nested: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start of the content and announced end of each MP4 box (ISO/IEC 14496-12, 4.2): those of the top level, and
+    those within boxes of the `nested` kinds."""
+    todo = [(0, stream.seek(0, 2))]
+    for _ in range(_MOST_BOXES):
+        start, length = todo.pop()
+        while start + 8 > length:
+            if not todo:
+                return
+            start, length = todo.pop()
         stream.seek(start)
         header = stream.read(16)
         size, kind = struct.unpack(">I4s", header[:8])
+        body = start + 8
         if size == 1 and len(header) == 16:  # 64-bit size behind the kind
             size = struct.unpack(">Q", header[8:])[0]
+            body = start + 16
         elif size == 0:  # to the end of the file
             size = length - start
         if size < 8 or not kind.isalnum():
-            return
-        yield kind, start + size
-        start += size
+            todo.append((length, length))
+            continue
+        yield kind, body, start + size
+        todo.append((start + size, length))
+        if kind in nested:
+            todo.append((body, min(start + size, length)))
 
 
 def _matroska_end(stream: BinaryIO) -> int:

@@ -10,12 +10,31 @@ import av
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.media.containers import lacks_index
+from unocclude.media.containers import (
+    FORMATS,
+    check_announced,
+    lacks_index,
+)
+from unocclude.media.limits import MAX_FRAMES, MAX_PIXELS, check_regular, reason, too_large
 
 NEAR = 12  # frames: decoding on over so few is cheaper than seeking
 REORDER = 16  # frames: the most by which a decoder may deliver out of order (H.264 and HEVC)
+# For FFmpeg itself: its playlists open other files, its demuxers other protocols, and its decoders what they like.
+OPTIONS = {
+    "format_whitelist": ",".join(FORMATS),
+    "protocol_whitelist": "file",
+    "max_pixels": str(MAX_PIXELS),
+    "max_streams": "100",  # each one opens a decoder
+    "enable_drefs": "0",  # media of a MOV in other files; FFmpeg leaves them alone by default, too
+}
+CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}
+THREAD_BYTES = 256 << 20  # each thread of a decoder holds a frame
 # FFmpeg's own decoders of these leave the alpha channel out.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+# What PyAV raises beside FFmpeg's errors, for time stamps and sizes that do not fit what they are kept in.
+OTHER_ERRORS = (ValueError, OverflowError, MemoryError)
 
 
 class Packet(NamedTuple):
@@ -67,7 +86,9 @@ class Decoder:
                     damaged += 1
                 elif packet.size:
                     packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
-        except av.FFmpegError:  # an error in the middle: what came before it is what can be read
+                if len(packets) > MAX_FRAMES:
+                    raise InputError(f"{self.path}: over {MAX_FRAMES} frames; cut it into shorter clips")
+        except (av.FFmpegError, *OTHER_ERRORS):  # in the middle: what came before it is what can be read
             damaged += 1
         return packets, damaged
 
@@ -144,21 +165,26 @@ class Decoder:
         if self._container is not None:
             # it is part of a reference cycle, and would keep its pool of frame buffers until that is collected
             self._container.close()
+        check_regular(self.path)
+        if self._container is None:
+            check_announced(self.path)
         try:
             # `file:` keeps FFmpeg from taking a colon in the name for a protocol.
-            self._container = av.open(f"file:{self.path.resolve()}")
-        except (av.FFmpegError, ValueError, OSError) as error:
+            self._container = av.open(f"file:{self.path.resolve()}", options=OPTIONS, metadata_errors="replace")
+        except (av.FFmpegError, OSError, *OTHER_ERRORS) as error:
             if lacks_index(self.path):
                 raise InputError(
                     f"{self.path}: the file is truncated: its index (moov, at the end) is missing, "
                     "so none of its frames can be read; copy or export it again"
                 ) from None
+            # FFmpeg says nothing better of a container that is not on the list
+            told = "its kind is not among those" if isinstance(error, av.error.ArgumentError) else reason(error)
             raise InputError(
-                f"{self.path}: not a video or image file that can be read ({_reason(error)}); "
+                f"{self.path}: not a video or image file that can be read ({told}); "
                 "give a video, an image or a folder of frames"
             ) from None
         streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams or self._container.format.name == "tty":  # FFmpeg renders plain text as video, too
+        if not streams:
             raise InputError(f"{self.path}: holds no video; give a video, an image or a folder of frames")
         self.stream = streams[0]
         self.codec: Any = self.stream.codec_context
@@ -167,15 +193,22 @@ class Decoder:
         tags = {key.lower(): value for key, value in self.stream.metadata.items()}
         if tags.get("alpha_mode") == "1" and self.codec.name in ALPHA_DECODERS:
             self.codec = av.CodecContext.create(ALPHA_DECODERS[self.codec.name], "r")
+        self.codec.options = CODEC_OPTIONS
         self.codec.thread_type = "AUTO"
+        if size := self.codec.width * self.codec.height * 4:
+            self.codec.thread_count = max(1, THREAD_BYTES // size) if size * 16 > THREAD_BYTES else 0
 
     def _decode_from(self, place: int) -> Iterator[av.VideoFrame]:
         for packet in chain(self._packets_from(place), [None]):  # None: hand out what is still inside
             self._sent += 1
             try:
-                yield from self.codec.decode(packet)
-            except av.FFmpegError:  # the frame that it should have given stays missing; `advance` tells
+                frames = self.codec.decode(packet)
+            except (av.FFmpegError, *OTHER_ERRORS):  # the frame that it should have given stays missing
                 continue
+            for frame in frames:
+                if frame.width * frame.height > MAX_PIXELS:  # decoders that keep to no limit
+                    raise InputError(f"{self.path}: {too_large(f'{frame.width}x{frame.height}')}")
+                yield frame
 
     def _packets_from(self, place: int) -> Iterable[av.Packet]:
         """Packets in decode order from `place` on.
@@ -201,7 +234,7 @@ class Decoder:
     def _packets(self) -> Iterator[av.Packet]:
         try:
             yield from (packet for packet in self._container.demux(self.stream) if packet.size)
-        except av.FFmpegError:
+        except (av.FFmpegError, *OTHER_ERRORS):
             return
 
 
@@ -233,7 +266,3 @@ def index_packets(packets: Sequence[Packet], shown: Sequence[int] | None = None)
     latest = np.searchsorted(key_pts, pts, side="right") - 1
     starts = np.maximum.accumulate(key_places)[np.maximum(latest, 0)]
     return PacketIndex(pts, starts, places, keys)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]

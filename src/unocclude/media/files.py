@@ -187,7 +187,7 @@ def exchange(a: Path, b: Path) -> None:
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key of natural name order: `frame2` before `frame10`."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
 
 
 def safe_name(name: str) -> str:

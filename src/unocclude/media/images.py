@@ -1,7 +1,9 @@
 """Read and write still images."""
 
 import io
+import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,24 @@ from PIL import Image, UnidentifiedImageError
 
 from unocclude.errors import InputError
 from unocclude.media.files import write_bytes
+from unocclude.media.limits import (
+    BLOCK_PIXELS,
+    LARGE_PIXELS,
+    MAX_DECODED,
+    MAX_HEAVY,
+    MAX_PIXELS,
+    check_regular,
+    decoding,
+    too_large,
+)
 
 # Pillow's MPEG, PDF and other plugins also "open" files that are no images, so only these are tried.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "TGA")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pbm", ".gif",
-            ".avif", ".jp2", ".tga")  # fmt: skip
-MAX_PIXELS = 100_000_000
+            ".avif", ".jp2", ".tga", ".jfif", ".jpe", ".apng")  # fmt: skip
+PNG_START = b"\x89PNG\r\n\x1a\n"
+_MOST_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
+HEAVY = ("JPEG2000",)  # over 12 bytes a pixel while they are decoded, and slow
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -29,11 +43,8 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises InputError for what is no image, is damaged, is floating point, or has over 100 megapixels.
     """
     path = Path(path)
-    with open_image(path) as image:
-        try:
-            return upright(to_rgb(image, path), orientation(image))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"{path}: the image is damaged ({error}); save it again") from error
+    with open_image(path) as image, decoding(path, "the image is damaged", "save it again"):
+        return upright(to_rgb(image, path), orientation(image))
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -49,28 +60,25 @@ def image_size(path: str | Path) -> tuple[int, int]:
 def open_image(path: str | Path) -> Image.Image:
     """Open an image with Pillow; only its header is read.
 
-    Raises InputError for what is no image or has over 100 megapixels.
+    Raises InputError for what is no plain file, is no image or has over 100 megapixels.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{path}: {too_large()}") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}); save it again as PNG or JPEG") from None
-    if image.width * image.height > MAX_PIXELS:
+    path = Path(path)
+    check_regular(path)
+    with decoding(path, "cannot be read as an image", "save it again as PNG or JPEG"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Pillow about damaged tags and large images
+                image = Image.open(path, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
+        except Image.DecompressionBombError:
+            raise InputError(f"{path}: {too_large()}") from None
+    most = MAX_HEAVY if image.format in HEAVY else MAX_PIXELS
+    if image.width * image.height > most:
         size = f"{image.width}x{image.height}"
         image.close()
-        raise InputError(f"{path}: {too_large(size)}")
+        raise InputError(f"{path}: {too_large(size, most)}")
     return image
-
-
-def too_large(size: str = "the frame") -> str:
-    """What to tell about a frame that has too many pixels."""
-    return f"{size} is over the limit of {MAX_PIXELS // 1_000_000} megapixels per frame; scale it down"
 
 
 def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
@@ -78,31 +86,71 @@ def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise InputError(f"{path}: floating-point or 32-bit image; save it with 8 or 16 bits per channel")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow gives a PPM's as "I", already scaled to 65535
-        grey = _eight_bits(np.asarray(image))
-        return np.repeat(grey[..., None], 3, axis=2)
+        return _pixels(image, lambda part: np.repeat(_eight_bits(np.asarray(part))[..., None], 3, axis=2))
     if _has_deep_colour(image):
-        return _deep_to_rgb(path)
+        return by_rows(_read_deep(path), _deep_to_rgb)
     if image.has_transparency_data:
-        return on_black(np.asarray(image.convert("RGBA")))
-    return np.array(image.convert("RGB"))
+        return _pixels(image, lambda part: on_black(np.asarray(part.convert("RGBA"))))
+    return _pixels(image, lambda part: np.array(part.convert("RGB")))
+
+
+def _pixels(image: Image.Image, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    """`convert` of an image, by blocks of rows where it is large."""
+    if image.width * image.height <= LARGE_PIXELS:
+        return convert(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our limit is not Pillow's
+        image.load()
+    rows = max(1, BLOCK_PIXELS // image.width)
+    result = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        result[top:bottom] = convert(image.crop((0, top, image.width, bottom)))
+    return result
+
+
+def by_rows(array: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`work` on (H, W, ...), by blocks of rows where the array is large; it must treat every pixel alone."""
+    rows = max(1, BLOCK_PIXELS // max(1, array.shape[1]))
+    if len(array) <= rows:
+        return work(array)
+    first = work(array[:rows])
+    result = np.empty((len(array), *first.shape[1:]), first.dtype)
+    result[:rows] = first
+    for top in range(rows, len(array), rows):
+        result[top : top + rows] = work(array[top : top + rows])
+    return result
 
 
 def on_black(rgba: np.ndarray) -> np.ndarray:
     """(H, W, 4) uint8 straight RGBA composited on black, (H, W, 3); opaque pixels stay bit for bit."""
+    return by_rows(rgba, _on_black)
+
+
+def _on_black(rgba: np.ndarray) -> np.ndarray:
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation that is still to be applied, 1 to 8; only the header is read."""
+    """The EXIF orientation that is still to be applied, 1 to 8; only the header is read.
+
+    1, as it lies, where the tag is damaged: viewers ignore it, too.
+    """
     if image.format == "TIFF":  # Pillow and OpenCV turn these themselves; the size in the header is the final one
         return 1
-    if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
-        exif = Image.Exif()
-        exif.load(image.info.get("exif") or b"")
-    else:
-        exif = image.getexif()
-    return int(exif.get(_ORIENTATION, 1))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
+                exif = Image.Exif()
+                exif.load(image.info.get("exif") or b"")
+            else:
+                exif = image.getexif()
+            turn = int(exif.get(_ORIENTATION, 1))
+    except Exception:  # see `limits.decoding`
+        return 1
+    return turn if 1 <= turn <= 8 else 1
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -156,15 +204,12 @@ def read_png(path: str | Path) -> np.ndarray:
     Raises InputError for what is no PNG or is damaged.
     """
     path = Path(path)
-    with open_image(path) as image:
-        try:
-            if image.format != "PNG":
-                raise InputError(f"{path}: not a PNG; save it as PNG")
-            if _has_deep_colour(image):
-                return _read_deep(path)
-            array = np.array(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"{path}: the image is damaged ({error}); save it again") from error
+    with open_image(path) as image, decoding(path, "the image is damaged", "save it again"):
+        if image.format != "PNG":
+            raise InputError(f"{path}: not a PNG; save it as PNG")
+        if _has_deep_colour(image):
+            return _read_deep(path)
+        array = np.array(image)
     return array * np.uint8(255) if array.dtype == bool else array
 
 
@@ -206,14 +251,45 @@ def _has_deep_colour(image: Image.Image) -> bool:
 
 def _read_deep(path: Path) -> np.ndarray:
     """A 16-bit colour PNG or TIFF through OpenCV, (H, W, 3 or 4) uint16."""
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if check_regular(path).st_size > MAX_DECODED:
+        raise InputError(f"{path}: over the limit of {MAX_DECODED >> 30} GB for a 16-bit image; compress it")
+    data = path.read_bytes()
+    if data.startswith(PNG_START):
+        pixels = png_pixels(data)
+        if not pixels:
+            raise InputError(f"{path}: the image is damaged (it is cut short); save it again")
+        if pixels > MAX_PIXELS:  # Pillow and OpenCV may believe different headers
+            raise InputError(f"{path}: {too_large()}")
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.dtype != np.uint16:
         raise InputError(f"{path}: this kind of 16-bit image cannot be read; save it with 8 bits per channel")
-    return cv2.cvtColor(array, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    rows = max(1, BLOCK_PIXELS // array.shape[1])
+    for block in (array[top : top + rows] for top in range(0, len(array), rows)):  # in place: it may be 800 MB
+        block[...] = cv2.cvtColor(block, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    return array
 
 
-def _deep_to_rgb(path: Path) -> np.ndarray:
-    array = _read_deep(path)
+def png_pixels(data: bytes) -> int:
+    """How many pixels a PNG has by its header; 0 for what is no PNG, or is cut short within a chunk.
+
+    OpenCV makes room for as many bytes as a chunk claims before it reads them.
+    """
+    if len(data) < 24 or not data.startswith(PNG_START):
+        return 0
+    at = len(PNG_START)
+    for _ in range(_MOST_CHUNKS):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + size
+        if kind == b"IEND":
+            width, height = struct.unpack_from(">II", data, 16)
+            return int(width * height)
+        if at + 8 > len(data):
+            return 0
+    return 0
+
+
+def _deep_to_rgb(array: np.ndarray) -> np.ndarray:
+    """(H, W, 3 or 4) uint16 as (H, W, 3) uint8 on black."""
     if array.shape[2] == 4:
-        array = (array[..., :3].astype(np.uint64) * array[..., 3:] + 32767) // 65535
+        array = (array[..., :3].astype(np.uint32) * array[..., 3:] + 32767) // 65535  # just fits into 32 bits
     return _eight_bits(array)

@@ -16,6 +16,7 @@ from PIL import Image
 from unocclude.errors import InputError
 from unocclude.media import files
 from unocclude.media.bleed import bleed
+from unocclude.media.limits import check_rate
 
 BLEED = 16  # pixels: one macroblock of the codecs
 CHECKER = 16  # pixels per square of the preview's checkerboard
@@ -212,7 +213,7 @@ class _Clock:
     """When frames are shown: by the frame rate, or by given times where those differ from it."""
 
     def __init__(self, fps: float, times: Sequence[float] | None, gap: Fraction):
-        self.rate = Fraction(fps).limit_denominator(1001)
+        self.rate = Fraction(check_rate(fps)).limit_denominator(1001)
         self.frame = 1 / self.rate  # seconds
         even = times is None or all(abs(t - times[0] - i / fps) < 0.05 / fps for i, t in enumerate(times))
         if self.frame < gap:

@@ -1,6 +1,7 @@
 """Read an object's masks from every format of the contract."""
 
 import json
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ import numpy as np
 from pycocotools import mask as coco
 
 from unocclude.errors import InputError
+from unocclude.media.arrays import read_frames
 from unocclude.media.folder import image_files, is_animated
-from unocclude.media.images import MAX_PIXELS, open_image, orientation, to_rgb, upright
+from unocclude.media.images import by_rows, open_image, orientation, to_rgb, upright
+from unocclude.media.limits import BLOCK_PIXELS, MAX_PIXELS, check_path, check_regular, decoding
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
+MOST_LISTED = 1000  # ids that an error names
 MOST_COLOURS = 256  # what a palette can hold; an image that has more is no mask
 _HALF = 128  # from this grey level on, a pixel of a lossy mask belongs to the object
 
@@ -34,15 +38,15 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
     Raises InputError for what cannot be read and for an `object_id` that never occurs, naming those that do.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder; check the path to the masks")
+    found = check_path(path)
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if stat.S_ISDIR(found.st_mode):
         return _picked(path, (read_labels(file) for file in image_files(path)), object_id)
+    check_regular(path)
     if suffix == ".json":
         return _read_json(path, object_id)
     if suffix in (".npy", ".npz"):
-        return _picked(path, iter(_read_array(path)), object_id)
+        return _picked(path, read_frames(path), object_id)
     if path.stat().st_size and is_image(path) and not is_animated(path):
         return _picked(path, iter([read_labels(path)]), object_id)
     if object_id is not None:
@@ -58,10 +62,8 @@ def read_labels(path: Path) -> np.ndarray:
     """A mask image as (H, W) of ids: palette indices or grey levels; 0 and 1 where it has colours."""
     with open_image(path) as image:
         ids = image.mode in ("P", "L", "1", "I;16") and image.format not in (*_LOSSY, "GIF")
-        try:
+        with decoding(path, "the mask is damaged", "save it again"):
             array = np.array(image) if ids else to_rgb(image, path)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"{path}: the mask is damaged ({error}); save it again") from error
         array = upright(array, orientation(image))
         if ids:
             return array
@@ -69,7 +71,7 @@ def read_labels(path: Path) -> np.ndarray:
             return _luma(array) >= _HALF
     if (array == array[..., :1]).all():
         return array[..., 0]
-    colours = len(np.unique(array.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)))
+    colours = len(np.unique(by_rows(array, _as_number)))
     if colours > MOST_COLOURS:
         raise InputError(f"{path}: a picture of {colours} colours, not a mask; give 0 or 255, or one colour an object")
     return np.asarray(array.any(axis=2))
@@ -78,30 +80,40 @@ def read_labels(path: Path) -> np.ndarray:
 def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> Iterator[np.ndarray]:
     """Masks of one id, or of every id but 0; an id that occurs in no frame is an InputError."""
     seen: set[int] = set()
+    found = False
     for label in labels:
-        if object_id is None:
-            yield np.asarray(label != 0)
-        else:
-            seen.update(np.unique(label).tolist())
-            yield np.asarray(label == object_id)
-    if object_id is not None and object_id not in seen:
-        known = ", ".join(str(int(i)) for i in sorted(seen - {0})) or "none"
+        mask = np.asarray(label != 0 if object_id is None else label == object_id)
+        found |= object_id is None or bool(mask.any())
+        if not found and len(seen) < MOST_LISTED:
+            seen |= _ids(label)
+        yield mask
+    if not found and object_id is not None:
+        known = ", ".join(str(int(i)) for i in sorted(seen - {0})[:MOST_LISTED]) or "none"
         raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}")
 
 
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        loaded: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-        array = loaded[loaded.files[0]] if path.suffix.lower() == ".npz" else loaded
-    except (OSError, ValueError, IndexError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as an array ({error}); save it with numpy.save") from error
-    if array.ndim not in (2, 3) or array.dtype.kind not in "bui" or not array.size:
-        raise InputError(f"{path}: holds {array.dtype} of shape {array.shape}; give (T, H, W) whole numbers or bool")
-    return array if array.ndim == 3 else array[None]
+def _ids(label: np.ndarray) -> set[int]:
+    """The ids that occur in (H, W), as many of them as are worth telling."""
+    rows = max(1, BLOCK_PIXELS // label.shape[1])
+    ids: set[int] = set()
+    for top in range(0, len(label), rows):
+        ids.update(np.unique(label[top : top + rows])[: MOST_LISTED + 1].tolist())
+        if len(ids) > MOST_LISTED:
+            break
+    return ids
+
+
+def _as_number(rgb: np.ndarray) -> np.ndarray:
+    """Each colour as one number, (H, W) uint32."""
+    return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
 def _luma(rgb: np.ndarray) -> np.ndarray:
     """BT.601 luma in whole levels, (H, W) uint16; grey stays as it is."""
+    return by_rows(rgb, _weighted)
+
+
+def _weighted(rgb: np.ndarray) -> np.ndarray:
     return ((rgb.astype(np.uint32) @ np.array([77, 150, 29], np.uint32)) >> 8).astype(np.uint16)
 
 

@@ -1,5 +1,7 @@
 """Decide what an input is, and open it."""
 
+import stat
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +9,8 @@ from PIL import Image
 
 from unocclude.errors import InputError
 from unocclude.media.folder import AnimatedFrames, FolderFrames, image_files, is_animated
-from unocclude.media.images import FORMATS, SUFFIXES
+from unocclude.media.images import FORMATS, SUFFIXES, open_image
+from unocclude.media.limits import check_path, check_regular, reason
 
 if TYPE_CHECKING:
     from unocclude.clip import FrameSource
@@ -22,31 +25,38 @@ def open_source(path: str | Path) -> "FrameSource":
     (the first odd one named), no frames, a truncated video, more than 100 megapixels per frame.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder; check the path")
+    found = check_path(path)
     try:
-        if path.is_dir():
+        if stat.S_ISDIR(found.st_mode):
             return FolderFrames(image_files(path))
-        if path.stat().st_size == 0:
+        if check_regular(path).st_size == 0:
             raise InputError(f"{path}: the file is empty; export or copy it again")
         if is_image(path):
             return AnimatedFrames(path) if is_animated(path) else FolderFrames([path])
     except PermissionError:
         raise InputError(f"{path}: no permission to read it; change its permissions") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)}); check the disk or copy it") from error
 
     from unocclude.media.video import VideoFrames  # loads PyAV, which images do without
 
-    return VideoFrames(path)
+    try:
+        return VideoFrames(path)
+    except InputError:
+        if path.suffix.lower() in SUFFIXES:  # it said that it is an image
+            open_image(path)
+        raise
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image by its content, or claims to be one by its name."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
+    """Whether a file is an image by its content, whatever its name."""
+    check_regular(path)
     try:
-        Image.open(path, formats=FORMATS).close()
-    except Image.DecompressionBombError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the readers that come after this tell what is wrong
+            Image.open(path, formats=FORMATS).close()
+    except (Image.DecompressionBombError, PermissionError):
         return True
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # see `limits.decoding`
         return False
     return True

@@ -16,7 +16,19 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.containers import is_cut_short
 from unocclude.media.decoder import Decoder, Packet, index_packets
 from unocclude.media.folder import DEFAULT_FPS
-from unocclude.media.images import MAX_PIXELS, on_black, too_large
+from unocclude.media.images import on_black
+from unocclude.media.limits import (
+    MAX_PIXELS,
+    MAX_RATE,
+    MIN_RATE,
+    check_regular,
+    check_times,
+    check_unchanged,
+    clamp_rate,
+    decoding,
+    identity,
+    too_large,
+)
 
 RECENT_BYTES = 32 << 20  # decoded frames kept, so that walking backwards does not decode a whole GOP per frame
 MOST_RECENT = 256  # however small they are
@@ -41,8 +53,14 @@ class VideoFrames:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self._found = identity(check_regular(self.path))
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
         self._reformatter = VideoReformatter()
+        with decoding(self.path, "the video is damaged", "export it again"):
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Find out how many frames there are, when they are shown, and how large they are."""
         decoder = Decoder(self.path)
         self._decoders = [decoder]
         codec = decoder.codec
@@ -73,8 +91,10 @@ class VideoFrames:
 
     def read(self, i: int) -> np.ndarray:
         """Frame i, (H, W, 3) uint8 RGB, a fresh array; UnoccludeError, naming it, when it does not decode."""
+        check_unchanged(self.path, self._found, i)
         frame = self._recent.get(i)
-        return self._to_rgb(self._decode_to(i) if frame is None else frame)
+        with decoding(self.path, f"frame {i} is damaged", "repair or export the video again"):
+            return self._to_rgb(self._decode_to(i) if frame is None else frame)
 
     # Opening ------------------------------------------------------------------------------------------------
 
@@ -96,10 +116,10 @@ class VideoFrames:
 
     def _rate(self, stamps: Sequence[int | None]) -> float:
         rate = self._stream.average_rate or self._stream.guessed_rate
-        if rate and 0 < rate <= 1000:
+        if rate and MIN_RATE <= rate <= MAX_RATE:
             return float(rate)
         seconds = self._stamps_to_seconds(stamps)
-        return (len(stamps) - 1) / seconds[-1] if seconds and seconds[-1] > 0 else DEFAULT_FPS
+        return clamp_rate((len(stamps) - 1) / seconds[-1]) if seconds and seconds[-1] > 0 else DEFAULT_FPS
 
     def _seconds(self, stamps: Sequence[int | None]) -> list[float]:
         return self._stamps_to_seconds(stamps) or [i / self.fps for i in range(len(stamps))]
@@ -110,7 +130,9 @@ class VideoFrames:
         if len(known) < len(stamps) or any(b <= a for a, b in pairwise(known)):
             return []
         unit = self._stream.time_base or Fraction(1)
-        return [float((stamp - known[0]) * unit) for stamp in known]
+        seconds = [float((stamp - known[0]) * unit) for stamp in known]
+        check_times(self.path, seconds)
+        return seconds
 
     # Decoding -----------------------------------------------------------------------------------------------
 

@@ -5,15 +5,21 @@ is before the first dot as the sample's key, so that a clip is one sample. The s
 """
 
 import io
+import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
 
 from unocclude.errors import InputError
 from unocclude.media.files import whole
+from unocclude.media.images import png_pixels
+from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large
+
+_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\ud800-\udfff]+")  # names of clips become names of folders
 
 
 def write_shard(path: str | Path, clips: Sequence[Path]) -> None:
@@ -28,31 +34,84 @@ def write_shard(path: str | Path, clips: Sequence[Path]) -> None:
                 tar.addfile(info, io.BytesIO(data))
 
 
+class Member(NamedTuple):
+    """Where a file lies in a shard, in bytes."""
+
+    start: int
+    size: int
+
+
+def list_shard(path: str | Path) -> dict[str, dict[str, Member]]:
+    """Every clip's name and its members, as in {"00007": {"frames.00000.png": ..., "meta.json": ...}}, in order.
+
+    Only headers are read. A shard holds plain files, as `write_shard` makes it: links, sparse files (which may
+    announce any size) and extended headers are refused. Raises InputError for what is no shard.
+    """
+    path = Path(path)
+    length = check_regular(path).st_size
+    clips: dict[str, dict[str, Member]] = {}
+    with decoding(path, "not a shard that can be read", "make it again"), path.open("rb") as stream:
+        for count, info in enumerate(_headers(stream)):
+            start = stream.tell()
+            if info.isdir():
+                continue
+            if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                raise InputError(f"{path}: {info.name!a} is no plain file; make the shard again")
+            clip, _, member = info.name.partition(".")
+            if not _NAME.fullmatch(info.name) or not clip or not member:
+                raise InputError(f"{path}: {info.name!a} is not named CLIP.PART.FRAME.png; make the shard again")
+            if info.size < 0 or start + info.size > length:
+                raise InputError(f"{path}: the shard is truncated in {info.name}; make it again")
+            if count >= MAX_FRAMES:
+                raise InputError(f"{path}: over {MAX_FRAMES} files in one shard; make smaller ones")
+            clips.setdefault(clip, {})[member] = Member(start, info.size)
+            stream.seek(start + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
+    return clips
+
+
+def _headers(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """The tar headers from here on; whoever takes one moves the stream behind its data."""
+    while (block := stream.read(tarfile.BLOCKSIZE)).strip(b"\0"):
+        # not tarfile.open: it reads extended headers and maps of sparse files, however large, on its way
+        yield tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+
+
+def read_clip(path: str | Path, name: str, members: Mapping[str, Member]) -> dict[str, bytes]:
+    """The members of one clip, as `list_shard` found them; raises InputError where they are too large."""
+    path = Path(path)
+    if sum(member.size for member in members.values()) > MAX_DECODED:
+        raise InputError(f"{path}: clip {name} is over {MAX_DECODED >> 30} GB; make shorter clips")
+    check_regular(path)
+    with decoding(path, f"clip {name} cannot be read", "make it again"), path.open("rb") as stream:
+        return {key: _read(stream, *member) for key, member in members.items()}
+
+
+def _read(stream: BinaryIO, start: int, size: int) -> bytes:
+    stream.seek(start)
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError("it is truncated")
+    return data
+
+
 def read_shard(path: str | Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield every clip's name and its members, as in {"frames.00000.png": bytes, "meta.json": bytes}, in order.
 
     Raises InputError for what is no shard.
     """
-    name, members = "", dict[str, bytes]()
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for info in tar:
-                clip, _, member = info.name.partition(".")
-                if clip != name and members:
-                    yield name, members
-                    members = {}
-                data = tar.extractfile(info)
-                name = clip
-                members[member] = data.read() if data else b""
-    except tarfile.TarError as error:
-        raise InputError(f"{path} is not a shard that can be read ({error}); make it again") from None
-    if members:
-        yield name, members
+    for name, members in list_shard(path).items():
+        yield name, read_clip(path, name, members)
 
 
 def read_picture(data: bytes) -> np.ndarray:
-    """A member's picture, (H, W) grey or (H, W, 3) RGB; raises InputError where it is damaged."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
+    """A member's picture, (H, W) grey or (H, W, 3) RGB; raises InputError where it is no PNG or is damaged."""
+    pixels = png_pixels(data)
+    if pixels > MAX_PIXELS:
+        raise InputError(f"a picture of the shard is too large: {too_large()}")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if pixels else None
+    except cv2.error:
+        image = None
+    if image is None or (image.ndim == 3 and image.shape[2] != 3):
         raise InputError("a picture of the shard is damaged; make it again")
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

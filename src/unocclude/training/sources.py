@@ -13,11 +13,14 @@ import numpy as np
 from unocclude.datasets import open_dataset
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
+from unocclude.media.images import png_pixels
+from unocclude.media.limits import MAX_DECODED, decoding
 from unocclude.synthesis.recipes import prepare_recipe, read_size
-from unocclude.synthesis.shards import read_picture, read_shard
+from unocclude.synthesis.shards import Member, list_shard, read_clip, read_picture
 from unocclude.synthesis.world import World
 
 SYNTH, SHARDS = "synth:", "shards:"
+_PARTS = ("frames", "visible_masks", "amodal_masks", "amodal_rgb")
 
 
 @dataclass(frozen=True)
@@ -91,33 +94,41 @@ def _from_sample(sample: Sample) -> World:
 
 
 @lru_cache(maxsize=16)
-def _shard_clips(spec: str) -> list[tuple[Path, str]]:
+def _shard_clips(spec: str) -> list[tuple[Path, str, dict[str, Member]]]:
     folder = Path(spec.removeprefix(SHARDS))
-    found = [(path, name) for path in sorted(folder.glob("*.tar")) for name, _ in read_shard(path)]
+    found = [(path, *clip) for path in sorted(folder.glob("*.tar")) for clip in list_shard(path).items()]
     if not found:
         raise InputError(f"{folder} holds no shard; make some with `unocclude synth KIND -o {folder} --shards`")
     return found
 
 
-@lru_cache(maxsize=1)
-def _shard(path: Path) -> dict[str, dict[str, bytes]]:
-    return dict(read_shard(path))
-
-
-def _from_shard(path: Path, name: str) -> World:
-    members = _shard(path)[name]
+def _from_shard(path: Path, name: str, where: dict[str, Member]) -> World:
+    members = read_clip(path, name, where)
+    pixels = sum(png_pixels(data) for key, data in members.items() if key.startswith(_PARTS))
+    if pixels * 3 > MAX_DECODED:
+        raise InputError(f"{path}: the pictures of clip {name} are over {MAX_DECODED >> 30} GB; make shorter clips")
 
     def part(kind: str) -> Iterator[np.ndarray]:
         for member in sorted(m for m in members if m.startswith(f"{kind}.")):
             picture = read_picture(members[member])
             yield picture > 127 if picture.ndim == 2 else picture
 
-    return World(
-        list(part("frames")),
-        list(part("visible_masks")),
-        list(part("amodal_masks")),
-        list(part("amodal_rgb")),
-        [],
-        24.0,
-        about=json.loads(members.get("meta.json", b"{}")),
-    )
+    with decoding(path, f"clip {name} is damaged", "make the shard again"):
+        frames, visible, amodal, rgb = (list(part(kind)) for kind in _PARTS)
+        about = json.loads(members.get("meta.json", b"{}"))
+        _check_clip(frames, visible, amodal, rgb, about)
+    return World(frames, visible, amodal, rgb, [], 24.0, about=about)
+
+
+def _check_clip(
+    frames: list[np.ndarray], visible: list[np.ndarray], amodal: list[np.ndarray], rgb: list[np.ndarray], about: Any
+) -> None:
+    if not frames or not len(frames) == len(visible) == len(amodal) == len(rgb):
+        counts = [len(part) for part in (frames, visible, amodal, rgb)]
+        raise ValueError(f"it has {counts} pictures of {', '.join(_PARTS)}")
+    size = frames[0].shape[:2]
+    in_colour = all(picture.shape == (*size, 3) and picture.dtype == np.uint8 for picture in (*frames, *rgb))
+    if not in_colour or any(mask.shape != size for mask in (*visible, *amodal)):
+        raise ValueError("its pictures differ in size or kind")
+    if not isinstance(about, dict):
+        raise ValueError("its meta.json is no object")
