@@ -8,9 +8,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -204,9 +201,3 @@ def test_read_masks_refuses_empty_and_uneven_tracks(tmp_path: Path, truth: np.nd
     write_png(tmp_path / "empty" / "z.png", np.ones((3, 3), np.uint8))
     with pytest.raises(InputError, match="mask 5"):
         unocclude.read_masks(tmp_path / "empty")
-
-
-@settings(max_examples=60, deadline=None)
-@given(arrays.arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30))))
-def test_compressed_counts_are_understood(mask: np.ndarray) -> None:
-    assert masks._runs(rle(mask)["counts"]) == uncompressed(mask)["counts"]
