@@ -1,10 +1,12 @@
 """Writing files whole or not at all."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unicodedata import category
 
 TEMPORARY_MARK = ".part"
 
@@ -48,3 +50,23 @@ def sweep(folder: str | Path) -> None:
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key of natural name order: `frame2` before `frame10`."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+LONGEST_NAME = 200
+"""Bytes of a name that `safe_name` keeps: file systems take 255, and suffixes come on top."""
+
+
+def safe_name(name: str) -> str:
+    """`name` as one part of a path on any system: without separators, control and reserved characters, leading dots,
+    names that Windows keeps for devices, and not too long. What had to be changed gets a hash of the original, so that
+    different names stay different; what is fine stays as it is.
+    """
+    made = "".join("_" if c in '<>:"/\\|?*' or category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in name)
+    made = re.sub(r"^\.+", "_", made)
+    made = re.sub(r"[. ]+$", "_", made)
+    if re.match(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", made):
+        made = f"_{made}"
+    if made == name and made and len(made.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{made.encode()[: LONGEST_NAME - 9].decode(errors='ignore').rstrip('. ')}-{digest}"
