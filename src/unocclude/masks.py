@@ -9,12 +9,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from unocclude.errors import InputError
-from unocclude.media.rle import compressed
-
-MOST_MASKS = 300_000
-"""In a track: three hours at 25 frames a second."""
-MOST_COUNTS = 100_000_000
-"""Bytes of run lengths in a track that a file gives."""
+from unocclude.media.rle import all_compressed
 
 
 class MaskTrack:
@@ -64,7 +59,10 @@ class MaskTrack:
 
         Raises InputError when there is none, sizes differ, or one is damaged.
         """
-        checked = _checked(rles)
+        return cls._joined(_checked(rles), origin)
+
+    @classmethod
+    def _joined(cls, checked: list[dict[str, Any]], origin: str = "given") -> "MaskTrack":
         if not checked:
             raise InputError("no masks given")
         sizes: set[tuple[int, int]] = {tuple(rle["size"]) for rle in checked}
@@ -104,17 +102,10 @@ class MaskTrack:
 
 
 def _checked(rles: Iterable[Any]) -> list[dict[str, Any]]:
-    checked: list[dict[str, Any]] = []
-    total = 0
-    for i, rle in enumerate(rles):
-        try:
-            checked.append(compressed(rle))
-        except ValueError as error:
-            raise InputError(f"mask {i} is no COCO RLE: {error}") from None
-        total += len(checked[-1]["counts"])
-        if i >= MOST_MASKS or total > MOST_COUNTS:
-            raise InputError(f"over {MOST_MASKS} masks, or {MOST_COUNTS} bytes of them, in one clip; cut it")
-    return checked
+    try:
+        return all_compressed(rles)
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def encode(mask: np.ndarray) -> bytes:
@@ -140,6 +131,6 @@ def _read_track(path: Path, object_id: int | None) -> MaskTrack:
         return MaskTrack.from_masks(files.read(path, object_id=object_id))
     rles = files.read_rles(path, object_id)
     try:  # undecoded: a few bytes may stand for gigabytes of empty frames
-        return MaskTrack.from_rles(rles)
+        return MaskTrack._joined(rles)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

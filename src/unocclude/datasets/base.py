@@ -21,9 +21,16 @@ from unocclude.media.images import MAX_PIXELS
 from unocclude.media.rle import outline
 
 T = TypeVar("T")
-_NO_PLACES = ("[key]", "int", "str")  # what pydantic adds to tell which part of a type it tried
-MOST_ENTRIES = 300_000
-"""Annotations, clips or objects in one file; KINS, among the largest, has 190,000."""
+_NO_PLACES = (
+    "[key]",
+    "int",
+    "float",
+    "str",
+    "constrained-int",
+    "constrained-str",
+)  # what pydantic adds to tell which part of a type it tried
+MOST_ENTRIES = 200_000
+"""Annotations, clips or objects in one file; KINS, among the largest, has some 100,000."""
 MOST_TEXT = 16 << 20
 """Bytes of a list of names, boxes or the like."""
 

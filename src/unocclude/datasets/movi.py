@@ -7,6 +7,7 @@ instance_list.npy holds "VIDEO-K"; a pixel of instance K has the value K + 1.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -60,8 +61,11 @@ def _read_names(file: Path) -> list[str]:
         listing = np.load(file, mmap_mode="r", allow_pickle=False)
         if not isinstance(listing, np.ndarray) or listing.dtype.kind != "U" or not 0 < listing.size <= MOST_ENTRIES:
             raise ValueError(f"expected up to {MOST_ENTRIES} names")
-        return [str(name) for name in listing.ravel()]
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        names = listing.ravel()
+        if not names.itemsize or names.view(f"{names.dtype.byteorder}u4").max() > sys.maxunicode:
+            raise ValueError("characters that there are not")
+        return [str(name) for name in names]
+    except Exception as error:  # NumPy does not say what it raises for a damaged file
         raise InputError(f"{file} is no list of names ({short(str(error))}); download it again") from None
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from unicodedata import category
 
 TEMPORARY_MARK = ".part"
 
@@ -55,16 +54,17 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 LONGEST_NAME = 200
 """Bytes of a name that `safe_name` keeps: file systems take 255, and suffixes come on top."""
 
+_NEVER = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\.+|[. ]+$')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
+
 
 def safe_name(name: str) -> str:
     """`name` as one part of a path on any system: without separators, control and reserved characters, leading dots,
     names that Windows keeps for devices, and not too long. What had to be changed gets a hash of the original, so that
     different names stay different; what is fine stays as it is.
     """
-    made = "".join("_" if c in '<>:"/\\|?*' or category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in name)
-    made = re.sub(r"^\.+", "_", made)
-    made = re.sub(r"[. ]+$", "_", made)
-    if re.match(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", made):
+    made = _NEVER.sub("_", name)
+    if _DEVICE.match(made):
         made = f"_{made}"
     if made == name and made and len(made.encode()) <= LONGEST_NAME:
         return name

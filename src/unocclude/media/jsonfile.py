@@ -1,6 +1,7 @@
 """JSON files from elsewhere: what they may cost is known before they are parsed."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,6 +12,8 @@ MOST_BYTES = 512 << 20
 DEEPEST = 64
 _MOST_MEMORY = 1_600 << 20
 _WEIGHTS = {"[": 64, "{": 240, ",": 36, '"': 28}  # bytes of memory that CPython needs, by what is counted in the text
+_WIDE = 4  # bytes that it needs for every character of a text that has one beyond the common ones
+_CONTAINERS = {list, dict}
 
 
 def read_text(path: Path, most: int = MOST_BYTES, remedy: str = "download it again") -> str:
@@ -24,6 +27,8 @@ def read_text(path: Path, most: int = MOST_BYTES, remedy: str = "download it aga
         raise InputError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if len(data) > most:
         raise InputError(f"{path} has over {most >> 20} MB, too many for such a file; check what it is")
+    if len(data) > most // _WIDE and not data.isascii():
+        raise InputError(f"{path} has over {most // _WIDE >> 20} MB and is not plain ASCII; escape or split it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -40,7 +45,9 @@ def read_json(path: Path, most: int = MOST_BYTES, remedy: str = "download it aga
 
 def parse_json(text: str, path: Path, remedy: str = "download it again", *, finite: bool = True) -> Any:
     """What `read_json` gives, from text that comes from `path`."""
-    if len(text) + sum(weight * text.count(sign) for sign, weight in _WEIGHTS.items()) > _MOST_MEMORY:
+    strings = len(text) * (1 if text.isascii() and "\\u" not in text else _WIDE)
+    memory = sys.getsizeof(text) + strings + sum(weight * text.count(sign) for sign, weight in _WEIGHTS.items())
+    if memory > _MOST_MEMORY:
         raise InputError(f"{path} would need over {_MOST_MEMORY >> 20} MB of memory; split it")
     try:
         content = json.loads(text, object_pairs_hook=_object, parse_constant=_constant if finite else None)
@@ -66,13 +73,13 @@ def _constant(name: str) -> NoReturn:
 
 def _is_deep(content: Any) -> bool:
     """Whether what later copies or writes the content might run out of stack."""
-    level = [content]
-    for _ in range(DEEPEST):
+    level = [[content]]
+    for _ in range(DEEPEST + 1):
         level = [
-            child
+            list(child.values()) if isinstance(child, dict) else child
             for parent in level
-            if isinstance(parent, list | dict)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if not _CONTAINERS.isdisjoint(map(type, parent))  # most lists are of numbers
+            for child in parent
             if isinstance(child, list | dict)
         ]
         if not level:

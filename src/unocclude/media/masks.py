@@ -11,7 +11,7 @@ from unocclude.errors import InputError
 from unocclude.media.folder import image_files, is_animated
 from unocclude.media.images import open_image, orientation, to_rgb, upright
 from unocclude.media.jsonfile import read_json
-from unocclude.media.rle import compressed
+from unocclude.media.rle import all_compressed
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
@@ -126,12 +126,11 @@ def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
         data = _one_object(path, data, ids, object_id)
     elif object_id is not None:
         raise InputError(f"{path}: holds one object without an id; leave out the object id")
-    rles = [_rle(path, i, entry) for i, entry in enumerate(data)]
-    size = next((rle["size"] for rle in rles if rle is not None), None)
-    if size is None:
-        raise InputError(f"{path}: all {len(rles)} masks are null; the object must be visible in one")
-    hidden = compressed({"size": size, "counts": [size[0] * size[1]]})
-    return [hidden if rle is None else rle for rle in rles]
+    data = [entry["segmentation"] if isinstance(entry, dict) and "segmentation" in entry else entry for entry in data]
+    try:
+        return all_compressed(data)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; write it again") from error
 
 
 def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
@@ -150,17 +149,3 @@ def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> li
         raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {listed}")
     at = 0 if object_id is None else known.index(object_id)
     return [frame[at] if at < len(frame) else None for frame in frames]
-
-
-def _rle(path: Path, i: int, entry: Any) -> dict[str, Any] | None:
-    """One entry as an RLE that pycocotools can decode; None for null."""
-    if isinstance(entry, dict) and "segmentation" in entry:
-        entry = entry["segmentation"]
-    if entry is None:
-        return None
-    try:
-        return compressed(entry)
-    except ValueError as error:
-        raise InputError(
-            f"{path}: mask {i} is not a COCO RLE with size and counts ({error}); write it again"
-        ) from error

@@ -12,15 +12,16 @@ import numpy as np
 from unocclude.errors import InputError
 
 MOST_BYTES = 256 << 20
-MOST_STEPS = 8_000_000
-"""Instructions in a pickle; the reader takes half a microsecond for each."""
+MOST_STEPS = 5_000_000
+"""Instructions in a pickle; the reader takes a microsecond and a half for each at worst."""
 _PLAIN = "().BCFGIJKLMNSTUVX]acegdhjlpqrstu}\x80\x85\x86\x87\x88\x89\x8a\x8c\x8d\x8e\x93\x94\x95"
 
 
 def read_pickle(path: Path, what: str = "a pickle of plain data") -> Any:
     """What a pickle holds: dictionaries, lists, tuples, text, bytes, numbers, and NumPy's arrays of numbers.
 
-    what: what it should be, for messages. Raises InputError for anything else, and for what would take too long or too much memory.
+    what: what it should be, for messages. Raises InputError for anything else, and for what would take too long or too
+    much memory.
     """
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:

@@ -1,5 +1,6 @@
 """COCO's run lengths and polygons, checked before pycocotools sees them: its decoder trusts what it is given."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from unocclude.media.images import MAX_PIXELS
 
 MOST_RUNS = 10_000_000
 """Characters or numbers in the counts of one mask."""
+MOST_MASKS = 100_000
+"""In a clip: an hour at 25 frames a second."""
+MOST_BYTES = 100_000_000
+"""Run lengths of a clip."""
 MOST_POLYGONS = 1_000
 FARTHEST = 1_000_000
 """How far from the image's corner an outline may go, in pixels."""
@@ -40,6 +45,48 @@ def compressed(given: Any, size: Size | None = None) -> dict[str, Any]:
     if not (runs[1:] > 0).all():  # pycocotools draws wrong boxes around these
         runs = _without_empty(runs)
     return dict(coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width))
+
+
+def all_compressed(given: Iterable[Any]) -> list[dict[str, Any]]:
+    """Every mask of a clip as `compressed` gives it, an empty one for None, which is a frame that hides the object.
+
+    Raises ValueError, with its number, for one that is no mask, where all are None, and for more than a clip may have.
+    """
+    found: list[dict[str, Any] | None] = []
+    known: dict[Any, dict[str, Any]] = {}  # what occurs many times is understood once
+    total = 0
+    for i, rle in enumerate(given):
+        code = None if rle is None else _known(rle, i, known)
+        total += 0 if code is None else len(code["counts"])
+        if i >= MOST_MASKS or total > MOST_BYTES:
+            raise ValueError(f"over {MOST_MASKS} masks, or {MOST_BYTES // 1_000_000} MB of them, in one clip")
+        found.append(code)
+    seen = next((code for code in found if code is not None), None)
+    if found and seen is None:
+        raise ValueError(f"all {len(found)} masks are null; the object must be visible in one")
+    hidden = seen and compressed({"size": seen["size"], "counts": [seen["size"][0] * seen["size"][1]]})
+    return [code or hidden for code in found]  # type: ignore[misc]
+
+
+def _known(rle: Any, i: int, known: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    key = (*rle["size"], rle["counts"]) if _is_text(rle) else None
+    if key not in known:
+        try:
+            code = compressed(rle)
+        except ValueError as error:
+            raise ValueError(f"mask {i} is not a COCO RLE with size and counts ({error})") from None
+        if key is None:
+            return code
+        known[key] = code
+    return known[key]
+
+
+def _is_text(rle: Any) -> bool:
+    """Whether a mask is of the usual form, whose parts can be told apart by their hash."""
+    if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str | bytes):
+        return False
+    size = rle.get("size")
+    return isinstance(size, list | tuple) and all(isinstance(side, int) for side in size)
 
 
 def outline(given: Any, size: Size) -> dict[str, Any]:
