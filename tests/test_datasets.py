@@ -128,7 +128,7 @@ def test_sail_vos(world, tmp_path):
     with pytest.raises(InputError, match=r"clips\.json: 0\.visible_mask: is missing; download it again"):
         open_dataset(f"sail-vos:{file}")
     file.write_text("[{")
-    with pytest.raises(InputError, match="is not valid JSON"):
+    with pytest.raises(InputError, match="is no JSON"):
         open_dataset(f"sail-vos:{file}")
     with pytest.raises(InputError, match="is a folder; give the JSON file"):
         open_dataset(f"sail-vos:{tmp_path}")

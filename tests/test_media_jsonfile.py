@@ -24,15 +24,15 @@ from unocclude.media.plain_pickle import read_pickle
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"{", "is not valid JSON"),
-        (b"", "is not valid JSON"),
+        (b"{", "is no JSON"),
+        (b"", "is no JSON"),
         (b"[NaN]", "NaN is no number"),
         (b"[-Infinity]", "-Infinity is no number"),
         (b'{"a": 1, "a": 2}', "a name occurs twice"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
         (b"[" * 70 + b"]" * 70, "nested over 64 deep"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, "nested over 64 deep"),
-        (b"9" * 5_000, "is not valid JSON"),
+        (b"9" * 5_000, "is no JSON"),
         (b'"\xff"', "is not in UTF-8"),
         ("[1]".encode("utf-16"), "is not in UTF-8"),
     ],

@@ -182,7 +182,7 @@ def test_what_cannot_be_read(tmp_path: Path, truth: np.ndarray) -> None:
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "holds no images")
     (tmp_path / "m.json").write_text("{")
-    refused(tmp_path / "m.json", "not valid JSON")
+    refused(tmp_path / "m.json", "is no JSON")
     refused(write_json(tmp_path / "n.json", {"other": 1}), "holds no list of masks")
     refused(write_json(tmp_path / "n.json", [None, None]), "all 2 masks are null")
     refused(write_json(tmp_path / "n.json", [rle(truth[0])]), "without an id", object_id=1)

@@ -169,7 +169,7 @@ def inside(folder: Path, name: str, file: Path) -> Path:
     """`folder / name`, a name that `file` gives; raises InputError where it leads elsewhere or is no file name."""
     normal = posixpath.normpath(name)
     if not name.strip() or not name.isprintable():
-        raise InputError(f"{file} names a file {short(name)}, which is no file name; download it again")
+        raise InputError(f"{file} names a file {short(name)}, which is no file name; correct it there")
     if Path(name).is_absolute() or normal == ".." or normal.startswith("../"):
         raise InputError(f"{file} names a file {short(name)}, which is not in {folder}; use names relative to it")
     return folder / name
@@ -185,8 +185,9 @@ def read_lines(path: Path, what: str = "") -> list[str]:
     return [line for line in jsonfile.read_text(require(path, what), MOST_TEXT).splitlines() if line.strip()]
 
 
-def checked(schema: type[T], content: Any, file: Path | str) -> T:
-    """`content` of a file as `schema`, a model or type; raises InputError naming the file and the place in it."""
+def checked(schema: type[T], content: Any, file: Path | str, remedy: str = "download it again") -> T:
+    """`content` of a file as `schema`, a model or type; raises InputError naming the file, the place in it and the
+    remedy."""
     try:
         found: T = TypeAdapter(schema).validate_python(content)
         return found
@@ -194,7 +195,7 @@ def checked(schema: type[T], content: Any, file: Path | str) -> T:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part not in _NO_PLACES) or "its content"
         problem = "is missing" if first["type"] == "missing" else first["msg"]
-        raise InputError(f"{file}: {short(place)}: {problem}; download it again") from None
+        raise InputError(f"{file}: {short(place)}: {problem}; {remedy}") from None
 
 
 def short(text: str, most: int = 200) -> str:

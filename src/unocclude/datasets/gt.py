@@ -84,7 +84,7 @@ def read_truth(folder: str | Path) -> Truth:
 
 def _read_notes(file: Path) -> dict[str, Any]:
     notes = read_json(file, finite=False) if file.exists() else {}
-    checked(_Notes, notes, file)
+    checked(_Notes, notes, file, "write it again")
     return dict(notes)
 
 

@@ -32,6 +32,7 @@ from unocclude.media.jsonfile import parse_json, read_text
 
 COLUMNS = ("image", "query", "masks")
 MOST_BYTES = 64 << 20
+_WRONG_FORM = "it has not the form {annotations: [{filename, labels: [words]}]}"
 
 
 class _Annotation(Entry):
@@ -70,7 +71,7 @@ def _annotations(path: Path) -> list[tuple[str, str, str]]:
     text = read_text(require(path), MOST_BYTES, "write it again")
     # a string that never ends is taken whole too: a scan from each quote in it would take the square of its length
     text = re.sub(r'(?s)("(?:[^"\\]|\\.)*"?)|,(?=\s*[\]}])', r"\1", text)
-    content = checked(_File, parse_json(text, path, "write it again"), path)
+    content = checked(_File, parse_json(text, path, "write it again"), path, _WRONG_FORM)
     rows = [(entry.filename, words, "") for entry in content.annotations for words in entry.labels]
     if len(rows) > MOST_ENTRIES:
         raise InputError(f"{path} asks {len(rows)} queries; split it into files of at most {MOST_ENTRIES}")

@@ -54,7 +54,7 @@ def parse_json(text: str, path: Path, remedy: str = "download it again", *, fini
     except RecursionError:
         raise InputError(f"{path} is nested too deep; {remedy}") from None
     except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}); {remedy}") from None
+        raise InputError(f"{path} is no JSON ({error}); {remedy}") from None
     if _is_deep(content):
         raise InputError(f"{path} is nested over {DEEPEST} deep; {remedy}")
     return content
