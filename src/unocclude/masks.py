@@ -118,13 +118,14 @@ def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
 
     Raises InputError for unreadable files, sizes that differ, or a track that is empty in all frames.
     """
-    track = _read_track(Path(path), object_id)
+    track = read_track(Path(path), object_id)
     if not track.areas.any():
         raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")
     return track
 
 
-def _read_track(path: Path, object_id: int | None) -> MaskTrack:
+def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
+    """What `read_masks` gives, also where it is empty."""
     from unocclude.media import masks as files
 
     if path.suffix.lower() != ".json" or not path.exists() or path.is_dir():
