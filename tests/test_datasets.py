@@ -12,7 +12,8 @@ from pycocotools import mask as coco
 from unocclude.benchmark.study import Study
 from unocclude.cli import main
 from unocclude.clip import Clip
-from unocclude.datasets import READERS, open_dataset
+from unocclude.datasets import READERS, captions, open_dataset
+from unocclude.datasets.lasot import read_boxes
 from unocclude.datasets.movi import enlarged_box
 from unocclude.datasets.tabe51 import read_levels
 from unocclude.datasets.view import sequences
@@ -124,7 +125,7 @@ def test_sail_vos(world, tmp_path):
     with pytest.raises(InputError, match=r"00000\.jpg is missing"):
         _ = open_dataset(f"sail-vos:{file}")[0].clip
     file.write_text(json.dumps([{"segmentation": []}]))
-    with pytest.raises(InputError, match="clip 0 lacks image_file_names, visible_mask"):
+    with pytest.raises(InputError, match=r"clips\.json: 0\.visible_mask: is missing; download it again"):
         open_dataset(f"sail-vos:{file}")
     file.write_text("[{")
     with pytest.raises(InputError, match="is no JSON"):
@@ -421,3 +422,103 @@ def test_a_study_finds_its_data_again(tabe, tmp_path):
     study = Study(out)
     (trial,) = study.trials("ann")
     assert study.video(trial, "input").stat().st_size > 0
+
+
+def test_ids_and_names_from_files_stay_in_their_folders(tao, tmp_path):
+    file, _ = tao
+    (track,) = json.loads(file.read_text())
+    odd = [track | {"track_id": name} for name in ("/tmp/x", "_tmp_x", "../x")]
+    file.write_text(json.dumps(odd))
+    names = [sample.name for sample in open_dataset(f"tao-amodal:{file}")]
+    assert names[1] == "2-_tmp_x" and len(set(names)) == 3
+    assert all(Path(tmp_path, name).resolve().parent == tmp_path.resolve() for name in names)
+    file.write_text(json.dumps([track, track]))
+    with pytest.raises(InputError, match="holds 2 samples called 2-7"):
+        open_dataset(f"tao-amodal:{file}")
+    file.write_text(json.dumps([track | {"file_names": ["a/../../x.png"]}]))
+    with pytest.raises(InputError, match="which is not in"):
+        open_dataset(f"tao-amodal:{file}")
+    for text in ("image,query\n/etc/x.png,cat\n", "image,masks\na.png,../m.png\n"):
+        (tmp_path / "q.csv").write_text(text)
+        with pytest.raises(InputError, match="which is not in"):
+            open_dataset(f"open-world:{tmp_path / 'q.csv'}")
+
+
+def test_what_is_wrong_is_named_with_its_place(tao):
+    file, _ = tao
+    (track,) = json.loads(file.read_text())
+
+    def refused(words, **changes):
+        file.write_text(json.dumps([track | changes]))
+        with pytest.raises(InputError, match=words) as caught:
+            sample = open_dataset(f"tao-amodal:{file}")[0]
+            _ = sample.truth
+        assert str(caught.value).isprintable() and str(file) in str(caught.value)
+
+    refused(r"0\.height: Input should be a valid integer", height="tall")
+    refused(r"0\.amodal_bboxes\.1\.3: Input should be", amodal_bboxes=[[1, 2, 3, 4], [1, 2, 3, 1e300]])
+    refused("4 visible masks, 1 boxes", amodal_bboxes=[[1, 2, 3, 4]])
+    refused(r"track 7: mask 0 is not a COCO RLE .*cover", width=WIDTH + 1)
+    refused(r"0\.track_id: Input should be", track_id=None)
+
+
+def test_images_that_several_people_annotated(tmp_path):
+    regions = [{"segmentation": square(0, 0, 9, 9), "name": name} for name in ("cup", "dish")]
+    annotations = [{"image_id": 4, "regions": regions}, {"image_id": 4, "regions": regions[:1]}]
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({"images": [{"id": 4, "file_name": "c.jpg"}], "annotations": annotations}))
+    assert [sample.name for sample in open_dataset(f"cocoa:{file}")] == ["c-0", "c-1", "c-2"]
+
+
+def test_lists_of_names_and_boxes_that_are_damaged(tmp_path):
+    listing = tmp_path / "ImageSets/2017/val.txt"
+    listing.parent.mkdir(parents=True)
+    for data, words in (
+        (b"\xff\n", "not in UTF-8"),
+        (b"..\n", "which is not in"),
+        (b"a\0b\n", "which is no file name"),
+    ):
+        listing.write_bytes(data)
+        with pytest.raises(InputError, match=words):
+            open_dataset(f"davis:{tmp_path}")
+    boxes = tmp_path / "cat-1/groundtruth.txt"
+    boxes.parent.mkdir()
+    for text, words in (
+        ("a,b\n", "no number|other than numbers"),
+        ("1,2,3\n", "x,y,w,h"),
+        ("1,1,inf,1\n", "farther"),
+        ("", "x,y,w,h"),
+    ):
+        boxes.write_text(text)
+        with pytest.raises(InputError, match=words):
+            read_boxes(boxes.parent)
+    boxes.write_text("1,1,4,4\n")
+    (boxes.parent / "out_of_view.txt").write_text("0,1")
+    with pytest.raises(InputError, match="2 numbers for 1 frames"):
+        read_boxes(boxes.parent)
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        np.array([{"v": 1}], dtype=object), np.arange(3), np.array(["v-x"]), np.array(["../v-0"]),
+        np.array(["v-99999"]), np.zeros(0, "U3"), np.zeros(5, "U0"), np.array([0x7FFFFFFF], np.uint32).view("U1"),
+    ],
+)  # fmt: skip
+def test_lists_of_instances_that_are_damaged(tmp_path, listing):
+    (tmp_path / "test").mkdir()
+    np.save(tmp_path / "test/instance_list.npy", listing)
+    with pytest.raises(InputError) as caught:
+        open_dataset(f"movi:{tmp_path}")
+    assert str(caught.value).isprintable()
+    with pytest.raises(InputError, match="size is 1e9, expected a whole number of pixels"):
+        open_dataset(f"movi:{tmp_path}?protocol=crop2x&size=1e9")
+
+
+def test_the_colours_of_a_large_object_are_counted_in_a_part_of_it(monkeypatch):
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    rgb[:, :18], rgb[:, 18:] = (200, 35, 35), (50, 90, 200)
+    looks = [(rgb, np.ones((20, 30), bool))]
+    assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"
+    monkeypatch.setattr(captions, "MOST_PIXELS", 50)
+    assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
 
 from unocclude.errors import InputError
+from unocclude.media.rle import all_compressed
 
 
 class MaskTrack:
@@ -17,12 +19,19 @@ class MaskTrack:
     as x0, y0, x1, y1 with exclusive ends, all zero where the mask is empty. `origin` says where the masks come
     from: "given", or the tracker that made them. `path` is the file or folder that they were read from, where there is
     one.
+
+
+    Raises InputError, with the mask's number, where `counts` are no COCO RLE of this size.
     """
 
     path: Path | None = None
 
     def __init__(self, counts: Sequence[bytes], height: int, width: int, origin: str = "given"):
-        self._counts = list(counts)
+        checked = _checked({"size": [height, width], "counts": given} for given in counts)
+        self._fill([rle["counts"] for rle in checked], height, width, origin)
+
+    def _fill(self, counts: list[bytes], height: int, width: int, origin: str) -> None:
+        self._counts = counts
         self.height, self.width = int(height), int(width)
         self.origin = origin
         rles = [self._rle(i) for i in range(len(self._counts))]
@@ -46,7 +55,32 @@ class MaskTrack:
             counts.append(encode(mask))
         if shape is None:
             raise InputError("no masks given")
-        return cls(counts, shape[0], shape[1], origin)
+        return cls._of(counts, shape[0], shape[1], origin)
+
+    @classmethod
+    def from_rles(cls, rles: Iterable[Any], origin: str = "given") -> "MaskTrack":
+        """Build a track from COCO RLEs, {size: [h, w], counts: text, bytes or a list} each, without decoding them.
+
+        Raises InputError when there is none, sizes differ, or one is damaged.
+        """
+        return cls._joined(_checked(rles), origin)
+
+    @classmethod
+    def _joined(cls, checked: list[dict[str, Any]], origin: str = "given") -> "MaskTrack":
+        if not checked:
+            raise InputError("no masks given")
+        sizes: set[tuple[int, int]] = {tuple(rle["size"]) for rle in checked}
+        if len(sizes) > 1:
+            found = ", ".join(f"{width}x{height}" for height, width in sorted(sizes)[:5])
+            raise InputError(f"masks of sizes {found} in one clip; all must be the same")
+        return cls._of([rle["counts"] for rle in checked], *sizes.pop(), origin)
+
+    @classmethod
+    def _of(cls, counts: list[bytes], height: int, width: int, origin: str) -> "MaskTrack":
+        """A track of counts that are known to be sound."""
+        track = cls.__new__(cls)
+        track._fill(counts, height, width, origin)
+        return track
 
     def _rle(self, i: int) -> dict:
         return {"size": [self.height, self.width], "counts": self._counts[i]}
@@ -71,6 +105,13 @@ class MaskTrack:
         return digest.hexdigest()[:16]
 
 
+def _checked(rles: Iterable[Any]) -> list[dict[str, Any]]:
+    try:
+        return all_compressed(rles)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
 def encode(mask: np.ndarray) -> bytes:
     """COCO RLE counts of an (H, W) mask; non-zero is the object."""
     return coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))["counts"]
@@ -81,10 +122,26 @@ def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
 
     Raises InputError for unreadable files, sizes that differ, or a track that is empty in all frames.
     """
-    from unocclude.media import masks as files
-
-    track = MaskTrack.from_masks(files.read(path, object_id=object_id))
-    track.path = Path(path)
+    track = read_track(Path(path), object_id)
     if not track.areas.any():
         raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")
     return track
+
+
+def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
+    """What `read_masks` gives, also where it is empty."""
+    track = _read(path, object_id)
+    track.path = path
+    return track
+
+
+def _read(path: Path, object_id: int | None) -> MaskTrack:
+    from unocclude.media import masks as files
+
+    if path.suffix.lower() != ".json" or not path.exists() or path.is_dir():
+        return MaskTrack.from_masks(files.read(path, object_id=object_id))
+    rles = files.read_rles(path, object_id)
+    try:  # undecoded: a few bytes may stand for gigabytes of empty frames
+        return MaskTrack._joined(rles)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,6 +1,7 @@
 """The pictures in the OUT folder of `complete` and `track`: written frame by frame, checked when a run is resumed."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class PictureFolder(OutFolder):
     ):
         self.count, self.size, self.hypotheses, self.completes = count, size, hypotheses, completes
         self._made: set[Path] = set()
+        # in a thread of its own, so that a method computes while the disk writes
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="unocclude-writer")
+        self._writing: Future[None] | None = None
         super().__init__(*args, **more)
 
     def kinds(self) -> tuple[str, ...]:
@@ -79,7 +83,25 @@ class PictureFolder(OutFolder):
             return False
 
     def write_frame(self, result: FrameResult) -> None:
-        """Write one frame's pictures together; its provenance last, which marks the frame as whole."""
+        """Write one frame's pictures together; its provenance last, which marks the frame as whole. They are there when
+        the next call or `finish` returns, which also raise what went wrong."""
+        self._wait()
+        self._writing = self._writer.submit(self._write_frame, result)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def finish(self, *args: Any, **more: Any) -> None:
+        self._wait()
+        super().finish(*args, **more)
+
+    def release(self) -> None:
+        self._writer.shutdown()
+        super().release()
+
+    def _write_frame(self, result: FrameResult) -> None:
         with files.Batch() as batch:
             for k, hypothesis in enumerate(result.hypotheses, start=1):
                 self._add_pictures(batch, f"hypotheses/{k}/", hypothesis)

@@ -53,18 +53,14 @@ def run(
     share_one_heap()
 
     import unocclude
-    from unocclude.masks import MaskTrack
-    from unocclude.media import masks as mask_files
+    from unocclude.masks import read_track
     from unocclude.methods.base import Setting
     from unocclude.run import prepare
 
     prepare(method, pairs, Setting(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
-    in_front = None
-    if occluders is not None:
-        in_front = MaskTrack.from_masks(mask_files.read(occluders))
-        in_front.path = occluders
+    in_front = None if occluders is None else read_track(occluders)
     with show_progress(quiet) as progress:
         result = unocclude.complete(
             clip,

@@ -1,6 +1,7 @@
 """Readers of published data sets: `open_dataset` gives their samples, read lazily."""
 
 import inspect
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -43,9 +44,13 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
             raise InputError(f"{kind} has no option {name}; it has {', '.join(known) or 'none'}")
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
-    samples = read(path, **options)[:limit]
+    samples = read(path, **options)
     if not samples:
         raise InputError(f"{path} holds no sample of {kind}")
+    name, count = Counter(sample.name for sample in samples).most_common(1)[0]
+    if count > 1:  # one would overwrite the other's results
+        raise InputError(f"{path} holds {count} samples called {name}; rename or remove all but one")
+    samples = samples[:limit]
     for sample in samples:
         sample.origin = str(spec)
     return samples

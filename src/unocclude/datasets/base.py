@@ -1,18 +1,61 @@
 """What every data set gives: samples, that is clips with one object each, what is seen of it and what is true of it."""
 
-import json
-from collections.abc import Callable, Sequence
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
+from unocclude.media import jsonfile
+from unocclude.media.files import safe_name
 from unocclude.media.folder import FolderFrames
+from unocclude.media.images import MAX_PIXELS
+from unocclude.media.rle import outline
+
+T = TypeVar("T")
+_NO_PLACES = (
+    "[key]",
+    "int",
+    "float",
+    "str",
+    "constrained-int",
+    "constrained-str",
+)  # what pydantic adds to tell which part of a type it tried
+MOST_ENTRIES = 200_000
+"""Annotations, clips or objects in one file; KINS, among the largest, has some 100,000."""
+MOST_TEXT = 16 << 20
+"""Bytes of a list of names, boxes or the like."""
+
+Many = Annotated[list[T], Field(max_length=MOST_ENTRIES), FailFast()]
+"""A list in a data set's file: one wrong entry is enough to tell of."""
+Id = Annotated[int, Field(ge=-(10**18), le=10**18)] | Annotated[str, Field(max_length=1_000)]
+Text = Annotated[str, Field(max_length=10_000)]
+FileName = Annotated[str, Field(min_length=1, max_length=1_000)]
+Side = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+
+
+def _polygons_or_runs(given: Any) -> Any:
+    if not isinstance(given, list | dict):
+        raise PydanticCustomError("outline", "a mask is polygons or run lengths")
+    return given
+
+
+Outline = Annotated[Any, AfterValidator(_polygons_or_runs)]
+"""A mask as COCO writes it; `track_of_outlines` and `track_of_rles` check what is in it when it is asked for."""
+
+
+class Entry(BaseModel):
+    """What a reader takes from an object in a file; what else is there does not matter."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 @dataclass(frozen=True)
@@ -22,6 +65,8 @@ class Truth:
 
     rgb: frame number → (H, W, 3) uint8, the object's appearance, valid on its amodal mask; None where unknown.
     notes: what the data set tells besides. where: the path, for messages.
+
+    Raises InputError where lengths or sizes differ.
     """
 
     where: str
@@ -30,6 +75,14 @@ class Truth:
     boxes: np.ndarray | None = None
     rgb: Callable[[int], np.ndarray] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = {"amodal masks": self.amodal, "boxes": self.boxes}
+        for what, given in known.items():
+            if given is not None and len(given) != len(self):
+                raise InputError(f"{self.where}: {len(self)} visible masks, {len(given)} {what}; one a frame of each")
+        if self.amodal is not None and _size(self.amodal) != _size(self.visible):
+            raise InputError(f"{self.where}: visible masks are {_size(self.visible)}, amodal ones {_size(self.amodal)}")
 
     def __len__(self) -> int:
         return len(self.visible)
@@ -44,8 +97,9 @@ class Truth:
 class Sample:
     """One object of one clip. `clip`, `visible` and `truth` are read when first asked for.
 
-    name: unique within its data set, may be used as a file name. text: the object in words, where that is the prompt.
-    pad: how far the object may reach beyond the frame, as `--pad` takes it. origin: what `open_dataset` was given.
+    name: unique within its data set, made safe to use as a file name. text: the object in words, where that is the
+    prompt. pad: how far the object may reach beyond the frame, as `--pad` takes it. origin: what `open_dataset` was
+    given.
     """
 
     def __init__(
@@ -58,7 +112,7 @@ class Sample:
         text: str | None = None,
         pad: float = 0.0,
     ):
-        self.name, self.text, self.pad, self.origin = name, text, pad, ""
+        self.name, self.text, self.pad, self.origin = safe_name(name), text, pad, ""
         self._clip, self._visible, self._truth = clip, visible, truth
 
     def __repr__(self) -> str:
@@ -102,24 +156,72 @@ def frames(paths: Sequence[Path], fps: float) -> Clip:
 
 def require(path: Path, what: str = "") -> Path:
     """`path`, which has to be there; raises InputError naming it, and what it should be."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
         raise InputError(f"{path} is missing{f': {what}' if what else ''}; check that the data set is whole")
     return path
 
 
-def read_json(path: Path, what: str = "") -> Any:
-    """A JSON file's content; raises InputError where it is missing or damaged."""
+def inside(folder: Path, name: str, file: Path) -> Path:
+    """`folder / name`, a name that `file` gives; raises InputError where it leads elsewhere or is no file name."""
+    normal = posixpath.normpath(name)
+    if not name.strip() or not name.isprintable():
+        raise InputError(f"{file} names a file {short(name)}, which is no file name; correct it there")
+    if Path(name).is_absolute() or normal == ".." or normal.startswith("../"):
+        raise InputError(f"{file} names a file {short(name)}, which is not in {folder}; use names relative to it")
+    return folder / name
+
+
+def read_json(path: Path, what: str = "", *, finite: bool = True) -> Any:
+    """A JSON file's content; raises InputError where it is missing or damaged (`media.jsonfile`)."""
+    return jsonfile.read_json(require(path, what), finite=finite)
+
+
+def read_lines(path: Path, what: str = "") -> list[str]:
+    """The lines of a text file that are not blank; raises InputError where it is missing or no text."""
+    return [line for line in jsonfile.read_text(require(path, what), MOST_TEXT).splitlines() if line.strip()]
+
+
+def checked(schema: type[T], content: Any, file: Path | str, remedy: str = "download it again") -> T:
+    """`content` of a file as `schema`, a model or type; raises InputError naming the file, the place in it and the
+    remedy."""
     try:
-        return json.loads(require(path, what).read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); download it again") from None
+        found: T = TypeAdapter(schema).validate_python(content)
+        return found
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in _NO_PLACES) or "its content"
+        problem = "is missing" if first["type"] == "missing" else first["msg"]
+        raise InputError(f"{file}: {short(place)}: {problem}; {remedy}") from None
 
 
-def track_of_rles(rles: Sequence[dict[str, Any]]) -> MaskTrack:
-    """A track of COCO run-length encodings, {size: [h, w], counts: compressed string or bytes} each, one size."""
-    sizes = {tuple(rle["size"]) for rle in rles}
-    if len(sizes) != 1:
-        raise InputError(f"masks of sizes {sorted(sizes)} in one clip; all must be the same")
-    height, width = sizes.pop()
-    counts = [rle["counts"].encode() if isinstance(rle["counts"], str) else rle["counts"] for rle in rles]
-    return MaskTrack(counts, height, width)
+def short(text: str, most: int = 200) -> str:
+    """Text from a file as it may stand in a message of one line."""
+    shown = "".join(c if c.isprintable() else "?" for c in text[:most])
+    return shown + "..." * (len(text) > most)
+
+
+def _size(track: MaskTrack) -> str:
+    return f"{track.width}x{track.height}"
+
+
+def track_of_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
+    """A track of COCO run-length encodings, {size: [h, w], counts: compressed string or bytes} each, one size.
+
+    where: the file and place, for the InputError where one is damaged.
+    """
+    try:
+        return MaskTrack.from_rles(rles)
+    except InputError as error:
+        raise InputError(f"{where}: {error}; download it again") from None
+
+
+def track_of_outline(where: str, given: Any, size: tuple[int, int]) -> MaskTrack:
+    """A track of one mask of an (H, W) image: polygons, plain counts, or an RLE (`media.rle.outline`)."""
+    try:
+        return MaskTrack.from_rles([outline(given, size)])
+    except (InputError, ValueError) as error:
+        raise InputError(f"{where}: {error}; download it again") from None

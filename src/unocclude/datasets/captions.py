@@ -16,6 +16,8 @@ COLOURS = {
 """English's basic colour terms (Berlin and Kay 1969), RGB."""
 SECOND = 0.25
 """Share of the object from which its second colour is named."""
+MOST_PIXELS = 2_000_000
+"""That the colours are counted in: of a larger object, every second, third, ..."""
 
 
 def caption(notes: Mapping[str, Any], looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> str:
@@ -30,7 +32,7 @@ def caption(notes: Mapping[str, Any], looks: Iterable[tuple[np.ndarray, np.ndarr
     if not (name := notes.get("class")):
         return ""
     colours = _colours(looks)
-    article = "an" if (colours or [name])[0][0] in "aeiou" else "a"
+    article = "an" if (colours or [str(name)])[0][:1] in "aeiou" else "a"
     return " ".join([article, *([" and ".join(colours)] if colours else []), str(name)])
 
 
@@ -47,7 +49,9 @@ def _colours(looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[str]:
     for rgb, amodal in looks:
         if amodal.any() and rgb.any():
             terms = _lab(np.array(list(COLOURS.values()), np.uint8))
-            gaps = np.linalg.norm(_lab(rgb[amodal])[:, None] - terms[None], axis=2)
+            seen = rgb[amodal]
+            seen = seen[:: len(seen) // MOST_PIXELS + 1]
+            gaps = np.linalg.norm(_lab(seen)[:, None] - terms[None], axis=2)
             counts = np.bincount(gaps.argmin(1), minlength=len(COLOURS))
             first, second = np.argsort(-counts, kind="stable")[:2]
             names = list(COLOURS)

@@ -6,16 +6,52 @@
 `segmentation` is the whole outline; a region without `visible_mask` is wholly visible. Clips of one frame.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco
-
-from unocclude.datasets.base import Sample, Truth, frames, read_json, track_of_rles
+from unocclude.datasets.base import (
+    Entry,
+    FileName,
+    Id,
+    Many,
+    Outline,
+    Sample,
+    Text,
+    Truth,
+    checked,
+    frames,
+    inside,
+    read_json,
+    short,
+    track_of_outline,
+)
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
+
+
+class _Image(Entry):
+    id: Id
+    file_name: FileName
+
+
+class _Region(Entry):
+    segmentation: Outline
+    visible_mask: Outline | None = None
+    name: Text | None = None
+    order: int | None = None
+    isStuff: Any = None
+
+
+class _Annotation(Entry):
+    image_id: Id
+    regions: Many[_Region]
+
+
+class _File(Entry):
+    images: Many[_Image]
+    annotations: Many[_Annotation]
 
 
 def read(root: Path, images: str | None = None, stuff: str = "no") -> list[Sample]:
@@ -25,59 +61,35 @@ def read(root: Path, images: str | None = None, stuff: str = "no") -> list[Sampl
     """
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of regions: cocoa:FILE.json?images=FOLDER")
-    content = read_json(root)
+    content = checked(_File, read_json(root), root)
     base = Path(images) if images else root.parent
-    names = {image["id"]: image["file_name"] for image in content["images"]}
-    samples = []
-    for annotation in content["annotations"]:
-        picture = base / names[annotation["image_id"]]
-        for k, region in enumerate(annotation["regions"]):
-            if region.get("isStuff") and stuff != "yes":
-                continue
-            name = f"{picture.stem}-{k}"
-            size = partial(_size, picture)
-            samples.append(
-                Sample(
-                    name,
-                    partial(frames, [picture], 1.0),
-                    partial(_visible, region, size),
-                    partial(_truth, f"{root}, {name}", region, size),
-                    text=region.get("name"),
-                )
-            )
+    names = {image.id: image.file_name for image in content.images}
+    samples: list[Sample] = []
+    counts = Counter[str]()
+    for at, annotation in enumerate(content.annotations):
+        if annotation.image_id not in names:
+            raise InputError(f"{root}: annotations.{at}.image_id: there is no such image; download it again")
+        picture = inside(base, names[annotation.image_id], root)
+        for region in annotation.regions:
+            name = f"{picture.stem}-{counts[picture.stem]}"
+            counts[picture.stem] += 1  # some images were annotated by several people
+            if not region.isStuff or stuff == "yes":
+                samples.append(_sample(name, f"{root}, {short(name)}", picture, region))
     return samples
 
 
-def _size(picture: Path) -> tuple[int, int]:
-    clip = frames([picture], 1.0)
-    return clip.height, clip.width
+def _sample(name: str, where: str, picture: Path, region: _Region) -> Sample:
+    def mask(given: Any) -> MaskTrack:
+        clip = frames([picture], 1.0)
+        return track_of_outline(where, given, (clip.height, clip.width))
 
+    def visible() -> MaskTrack:
+        return mask(region.segmentation if region.visible_mask is None else region.visible_mask)
 
-def outline(polygons: list[list[float]], size: tuple[int, int]) -> dict[str, Any]:
-    """Polygons, x, y, ... each, as one COCO RLE of an (H, W) image."""
-    return dict(coco.merge(coco.frPyObjects(polygons, *size)))
+    def truth() -> Truth:
+        seen = visible()
+        # outlines are drawn by hand: the whole object has what is visible of it
+        amodal = MaskTrack.from_masks([mask(region.segmentation)[0] | seen[0]])
+        return Truth(where, seen, amodal, notes={"name": region.name, "order": region.order})
 
-
-def any_outline(given: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """What COCO's "segmentation" may be, as a compressed RLE: polygons, plain counts, or an RLE already."""
-    if isinstance(given, list):
-        return outline([given] if given and np.isscalar(given[0]) else given, size)
-    if isinstance(given["counts"], list):
-        return dict(coco.frPyObjects(given, *size))
-    return dict(given)
-
-
-def _amodal(region: dict[str, Any], size: tuple[int, int]) -> MaskTrack:
-    return track_of_rles([any_outline(region["segmentation"], size)])
-
-
-def _visible(region: dict[str, Any], size: partial[tuple[int, int]]) -> MaskTrack:
-    given = region.get("visible_mask")
-    return _amodal(region, size()) if given is None else track_of_rles([any_outline(given, size())])
-
-
-def _truth(where: str, region: dict[str, Any], size: partial[tuple[int, int]]) -> Truth:
-    visible = _visible(region, size)
-    # outlines are drawn by hand: the whole object has what is visible of it
-    amodal = MaskTrack.from_masks([_amodal(region, size())[0] | visible[0]])
-    return Truth(where, visible, amodal, notes={"name": region.get("name"), "order": region.get("order")})
+    return Sample(name, partial(frames, [picture], 1.0), visible, truth, text=region.name)

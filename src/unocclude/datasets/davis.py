@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, frames, require
+from unocclude.datasets.base import Sample, frames, inside, read_lines, require
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
 from unocclude.media.folder import image_files
-from unocclude.media.images import open_image
 
 FPS = 24.0
 
 
 def read(root: Path, split: str = "val", year: str = "2017", resolution: str = "480p") -> list[Sample]:
     """Every object of every sequence of a split, named SEQUENCE-INDEX."""
-    listing = require(root / "ImageSets" / year / f"{split}.txt", "the list of sequences")
-    names = [Path(line.split()[0]).parent.name or line.split()[0] for line in listing.read_text().splitlines() if line]
+    listing = root / "ImageSets" / year / f"{split}.txt"
+    first = [line.split()[0] for line in read_lines(listing, "the list of sequences")]
+    names = [Path(name).parent.name or name for name in first]
     samples = []
     for name in dict.fromkeys(names):
-        pictures = require(root / "JPEGImages" / resolution / name)
-        annotations = require(root / "Annotations" / resolution / name)
+        pictures = require(inside(root / "JPEGImages" / resolution, name, listing))
+        annotations = require(inside(root / "Annotations" / resolution, name, listing))
         for index in indices(image_files(annotations)[0]):
             samples.append(
                 Sample(
@@ -45,8 +45,7 @@ def _clip(folder: Path) -> Clip:
 
 def indices(annotation: Path) -> list[int]:
     """The objects in a label image: the values other than 0, and 255 where that means void."""
-    with open_image(annotation) as image:
-        values = np.unique(np.asarray(image)).tolist()
+    values = np.unique(mask_files.read_labels(annotation)).tolist()
     found = [value for value in values if value not in (0, 255)]
     return found or [value for value in values if value]
 

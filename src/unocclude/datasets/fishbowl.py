@@ -6,62 +6,79 @@ The pickle holds {"VIDEO_OBJECT": {frame: {"FM": [RLE], "VM": [RLE], ...}}}: FM 
 object has consecutive frames.
 """
 
-import pickle
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, Truth, frames, require, track_of_rles
+from unocclude.datasets.base import (
+    MOST_ENTRIES,
+    Entry,
+    FileName,
+    Many,
+    Sample,
+    Truth,
+    checked,
+    frames,
+    inside,
+    require,
+    short,
+    track_of_rles,
+)
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
+from unocclude.media.plain_pickle import read_pickle
 
 FPS = 30.0
-_HARMLESS = {
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("collections", "OrderedDict"),
-}
+MOST_FRAMES = 3_000_000
+"""Of all objects together: a few bytes of a pickle may stand for the same dictionary many times."""
 
 
-class _Unpickler(pickle.Unpickler):
-    """Plain data only: a pickle from elsewhere must not run code."""
+def _only(given: Any) -> Any:
+    return given[0] if isinstance(given, list) and given else given
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}")
-        return super().find_class(module, name)
+
+class _Masks(Entry):
+    FM: Annotated[Any, BeforeValidator(_only)]
+    VM: Annotated[Any, BeforeValidator(_only)]
+
+
+_Time = Annotated[int, Field(ge=0, le=10_000_000)]
+_Objects = dict[FileName, dict[_Time, Any]]
 
 
 def read(root: Path) -> list[Sample]:
     """Every object in a folder SPLIT_data, named VIDEO_OBJECT."""
     split = root.name.partition("_")[0]
     file = require(root / f"{split}_data.pkl", "the objects' masks")
-    try:
-        with file.open("rb") as stream:
-            objects = _Unpickler(stream).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError) as error:
-        raise InputError(f"{file} is not the pickle of FISHBOWL's masks: {error}") from None
     samples = []
-    for name, by_frame in objects.items():
+    for name, by_frame in _read_objects(file).items():
         times = sorted(by_frame)
-        if times != list(range(times[0], times[-1] + 1)):
-            raise InputError(f"{file}: the frames of {name} have gaps")
+        if not times or times[-1] - times[0] + 1 != len(times):
+            raise InputError(f"{file}: the frames of {short(name)} have gaps; download it again")
         entries = [by_frame[t] for t in times]
+        where = f"{file}, {short(name)}"
         samples.append(
             Sample(
-                str(name),
-                partial(_clip, root / f"{split}_frames" / str(name).split("_")[0], times),
-                partial(_track, entries, "VM"),
-                partial(_truth, file, str(name), entries),
+                name,
+                partial(_clip, inside(root / f"{split}_frames", name.split("_")[0], file), times),
+                partial(_visible, where, entries),
+                partial(_truth, where, entries),
             )
         )
     return samples
+
+
+def _read_objects(file: Path) -> dict[str, dict[int, Any]]:
+    content = read_pickle(file, "the pickle of FISHBOWL's masks")
+    if not isinstance(content, dict) or not all(isinstance(by_frame, dict) for by_frame in content.values()):
+        raise InputError(f"{file} is not the pickle of FISHBOWL's masks: no dictionary of objects; download it again")
+    if len(content) > MOST_ENTRIES or sum(map(len, content.values())) > MOST_FRAMES:
+        raise InputError(f"{file} holds over {MOST_ENTRIES} objects or {MOST_FRAMES} frames; split it")
+    return checked(_Objects, content, file)
 
 
 def _clip(folder: Path, times: list[int]) -> Clip:
@@ -71,9 +88,10 @@ def _clip(folder: Path, times: list[int]) -> Clip:
     return frames([files[t] for t in times], FPS)
 
 
-def _track(entries: list[dict[str, Any]], key: str) -> MaskTrack:
-    return track_of_rles([entry[key][0] for entry in entries])
+def _visible(where: str, entries: list[Any]) -> MaskTrack:
+    return track_of_rles(where, [entry.VM for entry in checked(Many[_Masks], entries, where)])
 
 
-def _truth(file: Path, name: str, entries: list[dict[str, Any]]) -> Truth:
-    return Truth(f"{file}, {name}", _track(entries, "VM"), _track(entries, "FM"))
+def _truth(where: str, entries: list[Any]) -> Truth:
+    whole = track_of_rles(where, [entry.FM for entry in checked(Many[_Masks], entries, where)])
+    return Truth(where, _visible(where, entries), whole)

@@ -8,17 +8,26 @@ The root is one such folder, or holds several.
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from unocclude import clip as clips
-from unocclude.datasets.base import Sample, Truth, read_json
+from unocclude.datasets.base import Entry, Sample, Text, Truth, checked, read_json
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, read_masks
 from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files
 from unocclude.media.images import image_size, read_image
+
+
+class _Notes(Entry):
+    """What is read of meta.json; all of it is kept."""
+
+    caption: Text | None = None
+    name: Text | None = Field(None, alias="class")
 
 
 def read(root: Path) -> list[Sample]:
@@ -69,11 +78,14 @@ def read_truth(folder: str | Path) -> Truth:
             raise InputError(
                 f"{folder}: amodal_masks are {size[1]}x{size[0]}, {name} {width}x{height}; they must be the same size"
             )
-    meta = folder / "meta.json"
-    notes = read_json(meta) if meta.exists() else {}
-    if not isinstance(notes, dict):
-        raise InputError(f"{meta} holds a {type(notes).__name__}, expected names and values")
+    notes = _read_notes(folder / "meta.json")
     return Truth(str(folder), visible, amodal, rgb=partial(_read_rgb, rgb, size) if rgb else None, notes=notes)
+
+
+def _read_notes(file: Path) -> dict[str, Any]:
+    notes = read_json(file, finite=False) if file.exists() else {}
+    checked(_Notes, notes, file, "write it again")
+    return dict(notes)
 
 
 def _masks(folder: Path) -> MaskTrack:

@@ -10,51 +10,96 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unocclude.datasets.base import Sample, Truth, frames, read_json, track_of_rles
-from unocclude.datasets.cocoa import any_outline
+from pydantic import Field
+
+from unocclude.datasets.base import (
+    Entry,
+    FileName,
+    Id,
+    Many,
+    Outline,
+    Sample,
+    Side,
+    Text,
+    Truth,
+    checked,
+    frames,
+    inside,
+    read_json,
+    short,
+    track_of_outline,
+)
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 
 WHOLE, VISIBLE = ("a_segm", "segmentation"), ("i_segm", "inmodal_seg")
 
 
+class _Image(Entry):
+    id: Id
+    file_name: FileName
+    height: Side
+    width: Side
+
+
+class _Instance(Entry):
+    image_id: Id
+    id: Id | None = None
+    category_id: Id | None = None
+    a_segm: Outline | None = None
+    segmentation: Outline | None = None
+    i_segm: Outline | None = None
+    inmodal_seg: Outline | None = None
+
+
+class _Category(Entry):
+    id: Id
+    name: Text
+
+
+class _File(Entry):
+    images: Many[_Image]
+    annotations: Many[_Instance]
+    categories: Many[_Category] = Field(default_factory=list)
+
+
 def read(root: Path, images: str | None = None) -> list[Sample]:
     """Every instance, named IMAGE-ID; images: the folder of images, by default the one that the file lies in."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of instances: kins:FILE.json?images=FOLDER")
-    content = read_json(root)
+    content = checked(_File, read_json(root), root)
     base = Path(images) if images else root.parent
-    pictures = {image["id"]: image for image in content["images"]}
-    categories = {category["id"]: category["name"] for category in content.get("categories", ())}
+    pictures = {image.id: image for image in content.images}
+    categories = {category.id: category.name for category in content.categories}
     samples = []
-    for k, instance in enumerate(content["annotations"]):
-        image = pictures[instance["image_id"]]
-        size = image["height"], image["width"]
+    for k, instance in enumerate(content.annotations):
+        if instance.image_id not in pictures:
+            raise InputError(f"{root}: annotations.{k}.image_id: there is no such image; download it again")
+        image = pictures[instance.image_id]
+        picture = inside(base, image.file_name, root)
+        name = f"{picture.stem}-{k if instance.id is None else instance.id}"
+        where, size = f"{root}, {short(name)}", (image.height, image.width)
         whole, visible = (_given(root, k, instance, keys) for keys in (WHOLE, VISIBLE))
-        name = f"{Path(image['file_name']).stem}-{instance.get('id', k)}"
         samples.append(
             Sample(
                 name,
-                partial(frames, [base / image["file_name"]], 1.0),
-                partial(_track, visible, size),
-                partial(_truth, f"{root}, {name}", visible, whole, size),
-                text=categories.get(instance.get("category_id")),
+                partial(frames, [picture], 1.0),
+                partial(track_of_outline, where, visible, size),
+                partial(_truth, where, visible, whole, size),
+                text=None if instance.category_id is None else categories.get(instance.category_id),
             )
         )
     return samples
 
 
-def _given(root: Path, k: int, instance: dict[str, Any], keys: tuple[str, str]) -> Any:
+def _given(root: Path, k: int, instance: _Instance, keys: tuple[str, str]) -> Any:
     for key in keys:
-        if key in instance:
-            return instance[key]
-    raise InputError(f"{root}: instance {k} has neither {keys[0]} nor {keys[1]}")
-
-
-def _track(given: Any, size: tuple[int, int]) -> MaskTrack:
-    return track_of_rles([any_outline(given, size)])
+        if (given := getattr(instance, key)) is not None:
+            return given
+    raise InputError(f"{root}: instance {k} has neither {keys[0]} nor {keys[1]}; download it again")
 
 
 def _truth(where: str, visible: Any, whole: Any, size: tuple[int, int]) -> Truth:
-    seen = _track(visible, size)
-    return Truth(where, seen, MaskTrack.from_masks([_track(whole, size)[0] | seen[0]]))
+    seen = track_of_outline(where, visible, size)
+    amodal = track_of_outline(where, whole, size)
+    return Truth(where, seen, MaskTrack.from_masks([amodal[0] | seen[0]]))

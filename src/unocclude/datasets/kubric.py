@@ -6,19 +6,31 @@ A pixel of instance K has the value K + 1 in the segmentation; `segmentation_K_*
 where it is absent the whole object is unknown. The root is one scene or holds several.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, Truth, frames, read_json, require
-from unocclude.errors import InputError
+from unocclude.datasets.base import Entry, Sample, Truth, checked, frames, read_json, require
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 
 FPS = 12.0
+MOST_INSTANCES = 65_535
+"""What a 16-bit image of instances tells apart."""
+
+
+class _Metadata(Entry):
+    num_frames: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Scene(Entry):
+    metadata: _Metadata
+    instances: Annotated[list[Any], Field(max_length=MOST_INSTANCES)]
 
 
 def read(root: Path) -> list[Sample]:
@@ -28,41 +40,37 @@ def read(root: Path) -> list[Sample]:
     for scene in sorted(scenes, key=lambda path: natural_key(path.name)):
         count, instances = scene_size(scene)
         for k in range(instances):
-            whole = [scene / f"segmentation_{k}_{t:05d}.png" for t in range(count)]
-            samples.append(sample_of(scene, k, count, "rgba", "segmentation", whole[0].exists()))
+            whole = scene / f"segmentation_{k}_{0:05d}.png"
+            samples.append(sample_of(scene, k, count, "rgba", "segmentation", whole.exists()))
     return samples
 
 
 def scene_size(scene: Path) -> tuple[int, int]:
     """How many frames and instances metadata.json announces."""
-    about = read_json(require(scene / "metadata.json"))
-    try:
-        return int(about["metadata"]["num_frames"]), len(about["instances"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{scene / 'metadata.json'} lacks metadata.num_frames or instances") from None
+    file = scene / "metadata.json"
+    about = checked(_Scene, read_json(file, finite=False), file)  # its cameras and bodies do not matter here
+    return about.metadata.num_frames, len(about.instances)
 
 
 def sample_of(scene: Path, k: int, count: int, picture: str, labels: str, whole: bool = True) -> Sample:
     """Instance k of a scene whose files are called `picture`_*.png and `labels`_*.png."""
 
+    def files(prefix: str) -> Iterator[Path]:
+        return (require(scene / f"{prefix}_{t:05d}.png") for t in range(count))
+
     def masks(prefix: str) -> MaskTrack:
-        files = [require(scene / f"{prefix}_{t:05d}.png") for t in range(count)]
-        return MaskTrack.from_masks(mask_files.read_labels(file) == k + 1 for file in files)
+        found = list(files(prefix))
+        return MaskTrack.from_masks(mask_files.read_labels(file) == k + 1 for file in found)
 
     def truth() -> Truth:
         return Truth(f"{scene}, instance {k}", masks(labels), masks(f"segmentation_{k}"))
 
-    pictures = [scene / f"{picture}_{t:05d}.png" for t in range(count)]
     return Sample(
         f"{scene.name}-{k}",
-        partial(_clip, pictures),
+        lambda: frames(list(files(picture)), FPS),
         partial(masks, labels),
         truth if whole else None,
     )
-
-
-def _clip(pictures: list[Path]) -> Clip:
-    return frames(pictures, FPS)
 
 
 def is_seen(track: MaskTrack) -> np.ndarray:

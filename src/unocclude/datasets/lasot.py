@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, frames, require
+from unocclude.datasets.base import Sample, frames, read_lines, require, short
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
@@ -19,6 +19,8 @@ from unocclude.perception.prompt import Prompt
 from unocclude.perception.segment import segment
 
 FPS = 30.0
+FARTHEST = 1e6
+"""How far a box may reach, in pixels."""
 
 
 def read(root: Path) -> list[Sample]:
@@ -37,13 +39,33 @@ def _clip(folder: Path) -> Clip:
 
 def read_boxes(folder: Path) -> np.ndarray:
     """(T, 4) float boxes x0, y0, x1, y1 of a sequence, from 0, ends exclusive; NaN where the object cannot be seen."""
-    xywh = np.loadtxt(require(folder / "groundtruth.txt"), delimiter=",", ndmin=2)
+    file = folder / "groundtruth.txt"
+    xywh = _read_numbers(file)
+    if xywh.ndim != 2 or xywh.shape[1] != 4:
+        raise InputError(f"{file}: expected lines of x,y,w,h; download it again")
     boxes = np.concatenate([xywh[:, :2] - 1, xywh[:, :2] - 1 + xywh[:, 2:]], axis=1)
     boxes[(xywh[:, 2:] <= 0).any(1)] = np.nan
     for name in ("full_occlusion.txt", "out_of_view.txt"):
         if (folder / name).exists():
-            boxes[np.loadtxt(folder / name, delimiter=",", ndmin=1).astype(bool)] = np.nan
+            hidden = _read_numbers(folder / name).ravel()
+            if len(hidden) != len(boxes):
+                raise InputError(f"{folder / name}: {len(hidden)} numbers for {len(boxes)} frames; download it again")
+            boxes[hidden.astype(bool)] = np.nan
     return boxes
+
+
+def _read_numbers(file: Path) -> np.ndarray:
+    """(n, m) float; NaN in a box, as some trackers write it, means that there is none."""
+    lines = read_lines(file)
+    try:
+        numbers = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.zeros((0, 0))
+    except ValueError as error:
+        raise InputError(
+            f"{file} holds something other than numbers ({short(str(error))}); download it again"
+        ) from None
+    if (np.abs(numbers) > FARTHEST).any():
+        raise InputError(f"{file}: a box goes farther than {FARTHEST:.0f} pixels; download it again")
+    return numbers
 
 
 def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:

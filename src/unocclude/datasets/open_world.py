@@ -6,18 +6,42 @@ queries; the whole object is unknown. Or the same as rows of a table, with masks
 """
 
 import csv
-import json
+import io
 import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from unocclude.datasets.base import Sample, frames, require
+from unocclude.datasets.base import (
+    MOST_ENTRIES,
+    Entry,
+    FileName,
+    Many,
+    Sample,
+    Text,
+    checked,
+    frames,
+    inside,
+    read_lines,
+    require,
+    short,
+)
 from unocclude.errors import InputError
 from unocclude.masks import read_masks
+from unocclude.media.jsonfile import parse_json, read_text
 
 COLUMNS = ("image", "query", "masks")
+MOST_BYTES = 64 << 20
+_WRONG_FORM = "it has not the form {annotations: [{filename, labels: [words]}]}"
+
+
+class _Annotation(Entry):
+    filename: FileName
+    labels: Many[Text]
+
+
+class _File(Entry):
+    annotations: Many[_Annotation]
 
 
 def read(root: Path, images: str | None = None, names: str | None = None) -> list[Sample]:
@@ -29,14 +53,14 @@ def read(root: Path, images: str | None = None, names: str | None = None) -> lis
     base = Path(images) if images else root.parent
     listed = None
     if names:
-        listed = {line.strip() for line in require(Path(names)).read_text().splitlines() if line.strip()}
+        listed = {line.strip() for line in read_lines(Path(names), "the list of files")}
     rows = _table(root) if root.suffix.lower() == ".csv" else _annotations(root)
     samples, count = [], Counter[str]()
     for file, words, masks in rows:
         if listed is None or file in listed:
             stem = Path(file).stem
-            visible = partial(read_masks, base / masks) if masks else None
-            clip = partial(frames, [base / file], 1.0)
+            visible = partial(read_masks, inside(base, masks, root)) if masks else None
+            clip = partial(frames, [inside(base, file, root)], 1.0)
             samples.append(Sample(f"{stem}-{count[stem]}", clip, visible, text=words or None))
             count[stem] += 1
     return samples
@@ -44,29 +68,35 @@ def read(root: Path, images: str | None = None, names: str | None = None) -> lis
 
 def _annotations(path: Path) -> list[tuple[str, str, str]]:
     """File names and queries. The published example has a comma behind its last annotation, which is no JSON."""
-    text = re.sub(r'("(?:\\.|[^"\\])*")|,(?=\s*[\]}])', r"\1", require(path).read_text())
-    try:
-        content: Any = json.loads(text)
-        return [(entry["filename"], words, "") for entry in content["annotations"] for words in entry["labels"]]
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); write it again") from None
-    except (KeyError, TypeError):
-        raise InputError(f"{path} has not the form {{annotations: [{{filename, labels: [words]}}]}}") from None
+    text = read_text(require(path), MOST_BYTES, "write it again")
+    # a string that never ends is taken whole too: a scan from each quote in it would take the square of its length
+    text = re.sub(r'(?s)("(?:[^"\\]|\\.)*"?)|,(?=\s*[\]}])', r"\1", text)
+    content = checked(_File, parse_json(text, path, "write it again"), path, _WRONG_FORM)
+    rows = [(entry.filename, words, "") for entry in content.annotations for words in entry.labels]
+    if len(rows) > MOST_ENTRIES:
+        raise InputError(f"{path} asks {len(rows)} queries; split it into files of at most {MOST_ENTRIES}")
+    return rows
 
 
 def _table(path: Path) -> list[tuple[str, str, str]]:
     """File names, queries and files of masks, "" where a row has none."""
+    table = csv.reader(io.StringIO(read_text(require(path), MOST_BYTES, "save it again"), newline=""))
+    rows: list[tuple[str, str, str]] = []
     try:
-        with require(path).open(newline="", encoding="utf-8-sig") as file:
-            table = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no table in UTF-8 with commas ({error}); save it again") from None
-    rows = []
-    for number, row in enumerate(table, start=2):
-        known = {key: (row.get(key) or "").strip() for key in COLUMNS}
-        if not known["image"] or not (known["query"] or known["masks"]):
-            raise InputError(
-                f"{path}, row {number}: fill the columns {', '.join(COLUMNS)}; one of the last two will do"
-            )
-        rows.append((known["image"], known["query"], known["masks"]))
+        columns = {name: at for at, name in enumerate(next(table, ()))}
+        for number, row in enumerate(filter(None, table), start=2):
+            image, query, masks = (_cell(row, columns.get(name)) for name in COLUMNS)
+            if not image or not (query or masks):
+                raise InputError(
+                    f"{path}, row {number}: fill the columns {', '.join(COLUMNS)}; one of the last two will do"
+                )
+            if len(rows) == MOST_ENTRIES:
+                raise InputError(f"{path} has more than {MOST_ENTRIES} rows; split it")
+            rows.append((image, query, masks))
+    except csv.Error as error:
+        raise InputError(f"{path} is no table with commas ({short(str(error))}); save it again") from None
     return rows
+
+
+def _cell(row: list[str], at: int | None) -> str:
+    return row[at].strip() if at is not None and at < len(row) else ""

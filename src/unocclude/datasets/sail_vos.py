@@ -7,12 +7,33 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from unocclude.datasets.base import Sample, Truth, frames, read_json, track_of_rles
+from pydantic import Field
+
+from unocclude.datasets.base import (
+    Entry,
+    FileName,
+    Id,
+    Many,
+    Sample,
+    Truth,
+    checked,
+    frames,
+    inside,
+    read_json,
+    track_of_rles,
+)
 from unocclude.errors import InputError
 
 FPS = 8.0
+
+
+class _Clip(Entry):
+    segmentation: list[Any]
+    visible_mask: list[Any]
+    image_file_names: Annotated[Many[FileName], Field(min_length=1)]
+    obj_id: Id | None = 0
 
 
 def read(root: Path, images: str | None = None) -> list[Sample]:
@@ -21,20 +42,18 @@ def read(root: Path, images: str | None = None) -> list[Sample]:
         raise InputError(f"{root} is a folder; give the JSON file of clips: sail-vos:FILE.json?images=FOLDER")
     base = Path(images) if images else root.parent
     samples = []
-    for k, clip in enumerate(read_json(root)):
-        missing = {"segmentation", "visible_mask", "image_file_names"} - set(clip)
-        if missing:
-            raise InputError(f"{root}: clip {k} lacks {', '.join(sorted(missing))}")
+    for k, clip in enumerate(checked(Many[_Clip], read_json(root), root)):
+        pictures = [inside(base, name.lstrip("/"), root) for name in clip.image_file_names]
         samples.append(
             Sample(
-                f"{k:05d}-{clip.get('obj_id', 0)}",
-                partial(frames, [base / name.lstrip("/") for name in clip["image_file_names"]], FPS),
-                partial(track_of_rles, clip["visible_mask"]),
-                partial(_truth, root, k, clip),
+                f"{k:05d}-{clip.obj_id}",
+                partial(frames, pictures, FPS),
+                partial(track_of_rles, f"{root}, clip {k}", clip.visible_mask),
+                partial(_truth, f"{root}, clip {k}", clip),
             )
         )
     return samples
 
 
-def _truth(root: Path, k: int, clip: dict[str, Any]) -> Truth:
-    return Truth(f"{root}, clip {k}", track_of_rles(clip["visible_mask"]), track_of_rles(clip["segmentation"]))
+def _truth(where: str, clip: _Clip) -> Truth:
+    return Truth(where, track_of_rles(where, clip.visible_mask), track_of_rles(where, clip.segmentation))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, Truth, frames, read_json, require
+from unocclude.datasets.base import Entry, Many, Sample, Truth, checked, frames, read_json, require, short
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
@@ -23,6 +23,14 @@ from unocclude.media.folder import image_files
 FPS = 30.0
 UNOCCLUDED = 2
 _LEVELS = {"0": 0, "severe": 0, "1": 1, "slight": 1, "2": UNOCCLUDED, "no": UNOCCLUDED, "3": 3, "none": 3}
+
+
+class _Frame(Entry):
+    level: int | float | str | None
+
+
+class _File(Entry):
+    occlusion: Many[_Frame]
 
 
 def read(root: Path) -> list[Sample]:
@@ -62,7 +70,8 @@ def _truth(video: Path) -> Truth:
 
 def read_levels(file: Path) -> np.ndarray:
     """(T,) int levels of occlusion."""
-    return np.array([_level(file, entry["level"]) for entry in read_json(file)["occlusion"]])
+    content = checked(_File, read_json(file, finite=False), file)
+    return np.array([_level(file, frame.level) for frame in content.occlusion], int)
 
 
 def _level(file: Path, given: Any) -> int:
@@ -70,4 +79,4 @@ def _level(file: Path, given: Any) -> int:
     for start, level in sorted(_LEVELS.items(), key=lambda pair: -len(pair[0])):  # "none" before "no"
         if word.startswith(start):
             return level
-    raise InputError(f"{file}: unknown level of occlusion {given!r}")
+    raise InputError(f"{file}: unknown level of occlusion {short(str(given))!r}; download it again")

@@ -9,16 +9,45 @@ larger on every side.
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from unocclude.datasets.base import Sample, Truth, frames, read_json, track_of_rles
+from unocclude.datasets.base import (
+    Entry,
+    FileName,
+    Id,
+    Many,
+    Sample,
+    Side,
+    Truth,
+    checked,
+    frames,
+    inside,
+    read_json,
+    short,
+    track_of_rles,
+)
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 
 FPS = 2.0
 PROTOCOLS = {"padded": 0.25, "plain": 0.0}
+FARTHEST = 1e7
+"""How far a box may reach, in pixels."""
+
+_Number = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+
+
+class _Track(Entry):
+    track_id: Id
+    video_id: Id
+    height: Side
+    width: Side
+    file_names: Annotated[Many[FileName], Field(min_length=1)]
+    rles: Many[str]
+    amodal_bboxes: Many[tuple[_Number, _Number, _Number, _Number]]
 
 
 def read(root: Path, images: str | None = None, protocol: str = "padded") -> list[Sample]:
@@ -31,21 +60,24 @@ def read(root: Path, images: str | None = None, protocol: str = "padded") -> lis
     base = Path(images) if images else root.parent
     return [
         Sample(
-            f"{track['video_id']}-{track['track_id']}",
-            partial(frames, [base / name.lstrip("/") for name in track["file_names"]], FPS),
-            partial(_visible, track),
+            f"{track.video_id}-{track.track_id}",
+            partial(frames, [inside(base, name.lstrip("/"), root) for name in track.file_names], FPS),
+            partial(_visible, root, track),
             partial(_truth, root, track),
             pad=PROTOCOLS[protocol],
         )
-        for track in read_json(root)
+        for track in checked(Many[_Track], read_json(root), root)
     ]
 
 
-def _visible(track: dict[str, Any]) -> MaskTrack:
-    size = [track["height"], track["width"]]
-    return track_of_rles([{"size": size, "counts": counts} for counts in track["rles"]])
+def _visible(root: Path, track: _Track) -> MaskTrack:
+    size = [track.height, track.width]
+    return track_of_rles(_where(root, track), [{"size": size, "counts": counts} for counts in track.rles])
 
 
-def _truth(root: Path, track: dict[str, Any]) -> Truth:
-    boxes = np.array(track["amodal_bboxes"], float).reshape(-1, 4)
-    return Truth(f"{root}, track {track['track_id']}", _visible(track), boxes=boxes)
+def _truth(root: Path, track: _Track) -> Truth:
+    return Truth(_where(root, track), _visible(root, track), boxes=np.array(track.amodal_bboxes, float))
+
+
+def _where(root: Path, track: _Track) -> str:
+    return f"{root}, track {short(str(track.track_id))}"

@@ -8,9 +8,12 @@ that are annotated (every fifth of the video).
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, frames, read_json, require
+from unocclude.datasets.base import Entry, FileName, Sample, Text, checked, frames, inside, read_json, require
 from unocclude.datasets.davis import read_object
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
@@ -18,19 +21,34 @@ from unocclude.media.folder import image_files
 FPS = 6.0
 
 
+class _Object(Entry):
+    category: Text | None = None
+
+
+class _Video(Entry):
+    objects: dict[Annotated[str, Field(pattern=r"^[0-9]{1,5}$")], _Object]
+
+
+class _File(Entry):
+    videos: dict[FileName, _Video]
+
+
 def read(root: Path, split: str = "train") -> list[Sample]:
     """Every object of every video of a split, named VIDEO-INDEX; its category is the sample's text."""
     folder = require(root / split, "a split of YouTube-VOS")
-    videos = read_json(folder / "meta.json", "what is in each video")["videos"]
+    file = folder / "meta.json"
+    videos = checked(_File, read_json(file, "what is in each video"), file).videos
+    for video in videos:
+        inside(folder, video, file)
     return [
         Sample(
             f"{video}-{index}",
             partial(_clip, folder, video),
             partial(_visible, folder, video, int(index)),
-            text=entry.get("category"),
+            text=entry.category,
         )
         for video, content in sorted(videos.items())
-        for index, entry in sorted(content["objects"].items(), key=lambda pair: int(pair[0]))
+        for index, entry in sorted(content.objects.items(), key=lambda pair: int(pair[0]))
     ]
 
 

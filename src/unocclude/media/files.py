@@ -1,6 +1,7 @@
 """Writing files whole or not at all, whatever kills the process or cuts the power."""
 
 import ctypes
+import hashlib
 import os
 import re
 import secrets
@@ -190,5 +191,22 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
 
 
+LONGEST_NAME = 200
+"""Bytes of a name that `safe_name` keeps: file systems take 255, and suffixes come on top."""
+
+_NEVER = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\.+|[. ]+$')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
+
+
 def safe_name(name: str) -> str:
-    return name  # TEMP
+    """`name` as one part of a path on any system: without separators, control and reserved characters, leading dots,
+    names that Windows keeps for devices, and not too long. What had to be changed gets a hash of the original, so that
+    different names stay different; what is fine stays as it is.
+    """
+    made = _NEVER.sub("_", name)
+    if _DEVICE.match(made):
+        made = f"_{made}"
+    if made == name and made and len(made.encode()) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{made.encode()[: LONGEST_NAME - 9].decode(errors='ignore').rstrip('. ')}-{digest}"

@@ -1,6 +1,5 @@
 """Read an object's masks from every format of the contract."""
 
-import json
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,10 +12,13 @@ from unocclude.errors import InputError
 from unocclude.media.arrays import read_frames
 from unocclude.media.folder import image_files, is_animated
 from unocclude.media.images import by_rows, open_image, orientation, to_rgb, upright
-from unocclude.media.limits import BLOCK_PIXELS, MAX_PIXELS, check_path, check_regular, decoding
+from unocclude.media.jsonfile import read_json
+from unocclude.media.limits import BLOCK_PIXELS, check_path, check_regular, decoding
+from unocclude.media.rle import all_compressed
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
+MOST_BYTES = 128 << 20  # of a JSON of one clip's masks
 MOST_LISTED = 1000  # ids that an error names
 MOST_COLOURS = 256  # what a palette can hold; an image that has more is no mask
 _HALF = 128  # from this grey level on, a pixel of a lossy mask belongs to the object
@@ -44,7 +46,7 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
         return _picked(path, (read_labels(file) for file in image_files(path)), object_id)
     check_regular(path)
     if suffix == ".json":
-        return _read_json(path, object_id)
+        return (coco.decode(rle).astype(bool) for rle in read_rles(path, object_id))
     if suffix in (".npy", ".npz"):
         return _picked(path, read_frames(path), object_id)
     if path.stat().st_size and is_image(path) and not is_animated(path):
@@ -120,11 +122,9 @@ def _weighted(rgb: np.ndarray) -> np.ndarray:
 # Run lengths ------------------------------------------------------------------------------------------------
 
 
-def _read_json(path: Path, object_id: int | None) -> Iterator[np.ndarray]:
-    try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); give COCO RLEs, one per frame") from error
+def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
+    """One object's masks from a JSON as checked COCO RLEs, one a frame, empty where it is hidden."""
+    data = read_json(path, MOST_BYTES, "give COCO RLEs, one per frame")
     if isinstance(data, dict) and "counts" in data:  # one RLE alone
         data = [data]
     ids = data.get("masklet_id") if isinstance(data, dict) else None
@@ -137,63 +137,26 @@ def _read_json(path: Path, object_id: int | None) -> Iterator[np.ndarray]:
         data = _one_object(path, data, ids, object_id)
     elif object_id is not None:
         raise InputError(f"{path}: holds one object without an id; leave out the object id")
-    rles = [_rle(path, i, entry) for i, entry in enumerate(data)]
-    size = next((rle["size"] for rle in rles if rle is not None), None)
-    if size is None:
-        raise InputError(f"{path}: all {len(rles)} masks are null; the object must be visible in one")
-    return (np.zeros(size, bool) if rle is None else coco.decode(rle).astype(bool) for rle in rles)
+    data = [entry["segmentation"] if isinstance(entry, dict) and "segmentation" in entry else entry for entry in data]
+    try:
+        return all_compressed(data)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; write it again") from error
 
 
 def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
     """One object's entries from lists with one RLE per object: SA-V's masklets, or the like without ids."""
     frames = [[frame] if isinstance(frame, dict) else frame or [] for frame in frames]
+    wrong = next((i for i, frame in enumerate(frames) if not isinstance(frame, list)), None)
+    if wrong is not None:
+        raise InputError(f"{path}: frame {wrong} is no list of COCO RLEs, one per object; write it again")
     count = max(len(frame) for frame in frames)
-    known = ids if isinstance(ids, list) and len(ids) == count else list(range(count))
-    listed = ", ".join(str(i) for i in known) or "none"
+    given = isinstance(ids, list) and len(ids) == count and all(type(i) is int for i in ids)
+    known = ids if given else list(range(count))
+    listed = ", ".join(str(i) for i in known[:MOST_LISTED]) or "none"
     if object_id is None and count > 1:
         raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
     if object_id is not None and object_id not in known:
         raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {listed}")
     at = 0 if object_id is None else known.index(object_id)
     return [frame[at] if at < len(frame) else None for frame in frames]
-
-
-def _rle(path: Path, i: int, entry: Any) -> dict[str, Any] | None:
-    """One entry as an RLE that pycocotools can decode; None for null. It does not check lengths itself."""
-    if isinstance(entry, dict) and "segmentation" in entry:
-        entry = entry["segmentation"]
-    if entry is None:
-        return None
-    try:
-        height, width = (int(side) for side in entry["size"])
-        counts = entry["counts"]
-        runs = _runs(counts) if isinstance(counts, str) else [int(run) for run in counts]
-        if height * width > MAX_PIXELS:
-            raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
-        if height <= 0 or width <= 0 or min(runs, default=0) < 0 or sum(runs) != height * width:
-            raise ValueError(f"its runs cover {sum(runs)} of {height}x{width} pixels")
-        return coco.frPyObjects({"size": [height, width], "counts": runs}, height, width)
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path}: mask {i} is not a COCO RLE with size and counts ({error}); write it again"
-        ) from error
-
-
-def _runs(text: str) -> list[int]:
-    """Run lengths of COCO's compressed counts: signed base-32 numbers, from the fourth on relative to the one
-    two before (pycocotools, `rleFrString`)."""
-    runs: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"{character!r} in its counts")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            value -= (1 << shift) if bits & 16 else 0
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise ValueError("its counts end too early")
-    return runs

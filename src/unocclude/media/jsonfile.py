@@ -1,0 +1,87 @@
+"""JSON files from elsewhere: what they may cost is known before they are parsed."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from unocclude.errors import InputError
+
+MOST_BYTES = 512 << 20
+"""Annotations of whole data sets, such as COCOA's and KINS's, have a few hundred MB at most."""
+DEEPEST = 64
+_MOST_MEMORY = 1_600 << 20
+_WEIGHTS = {"[": 64, "{": 240, ",": 36, '"': 28}  # bytes of memory that CPython needs, by what is counted in the text
+_WIDE = 4  # bytes that it needs for every character of a text that has one beyond the common ones
+_CONTAINERS = {list, dict}
+
+
+def read_text(path: Path, most: int = MOST_BYTES, remedy: str = "download it again") -> str:
+    """A regular file's text in UTF-8, with or without a byte order mark. Raises InputError for any other."""
+    try:
+        if not path.is_file():  # a pipe or a device might never end
+            raise InputError(f"{path} is no regular file; give one")
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if len(data) > most:
+        raise InputError(f"{path} has over {most >> 20} MB, too many for such a file; check what it is")
+    if len(data) > most // _WIDE and not data.isascii():
+        raise InputError(f"{path} has over {most // _WIDE >> 20} MB and is not plain ASCII; escape or split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not in UTF-8 (byte {error.start}); {remedy}") from None
+
+
+def read_json(path: Path, most: int = MOST_BYTES, remedy: str = "download it again", *, finite: bool = True) -> Any:
+    """A JSON file's content. Raises InputError, with `remedy`, for what is damaged, too large or nested too deep.
+
+    finite: whether NaN and Infinity, which are no JSON but which Python writes, are refused.
+    """
+    return parse_json(read_text(path, most, remedy), path, remedy, finite=finite)
+
+
+def parse_json(text: str, path: Path, remedy: str = "download it again", *, finite: bool = True) -> Any:
+    """What `read_json` gives, from text that comes from `path`."""
+    strings = len(text) * (1 if text.isascii() and "\\u" not in text else _WIDE)
+    memory = sys.getsizeof(text) + strings + sum(weight * text.count(sign) for sign, weight in _WEIGHTS.items())
+    if memory > _MOST_MEMORY:
+        raise InputError(f"{path} would need over {_MOST_MEMORY >> 20} MB of memory; split it")
+    try:
+        content = json.loads(text, object_pairs_hook=_object, parse_constant=_constant if finite else None)
+    except RecursionError:
+        raise InputError(f"{path} is nested too deep; {remedy}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}); {remedy}") from None
+    if _is_deep(content):
+        raise InputError(f"{path} is nested over {DEEPEST} deep; {remedy}")
+    return content
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return made
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _is_deep(content: Any) -> bool:
+    """Whether what later copies or writes the content might run out of stack."""
+    level = [[content]]
+    for _ in range(DEEPEST + 1):
+        level = [
+            list(child.values()) if isinstance(child, dict) else child
+            for parent in level
+            if not _CONTAINERS.isdisjoint(map(type, parent))  # most lists are of numbers
+            for child in parent
+            if isinstance(child, list | dict)
+        ]
+        if not level:
+            return False
+    return True
