@@ -6,7 +6,7 @@ from PIL import Image
 
 from unocclude.media.bleed import bleed
 from unocclude.methods.framing import Framing, around, following, squeezed
-from unocclude.methods.samples import laid_back
+from unocclude.methods.postprocess import laid_back
 
 
 def test_an_inner_box_is_cut_as_pillow_would():

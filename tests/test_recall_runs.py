@@ -14,8 +14,8 @@ from scipy.ndimage import binary_erosion
 import unocclude
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.methods import ahead as ahead_module
 from unocclude.methods import find
+from unocclude.methods import parallel_map as ahead_module
 from unocclude.methods.base import Setting
 from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world, write_world

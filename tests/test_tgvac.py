@@ -25,7 +25,7 @@ from unocclude.cli import main
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import around, following
-from unocclude.methods.samples import laid_back
+from unocclude.methods.postprocess import laid_back
 from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")

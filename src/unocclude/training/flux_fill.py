@@ -18,7 +18,7 @@ from unocclude.methods.ic_amodal.grid import Cell, Sheet
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
 from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
-from unocclude.methods.shown import WHITE, tensor
+from unocclude.methods.network_inputs import WHITE, tensor
 from unocclude.training import judge, recipe, views
 from unocclude.training.recipe import Batch
 from unocclude.training.views import Views

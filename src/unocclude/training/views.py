@@ -15,7 +15,7 @@ from unocclude.datasets import captions
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import Framing
-from unocclude.methods.shown import WHITE, Shown, object_framings, tensor, whole_box
+from unocclude.methods.network_inputs import WHITE, Shown, object_framings, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training.cache import cached

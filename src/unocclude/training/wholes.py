@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unocclude.methods.shown import off_white
+from unocclude.methods.network_inputs import off_white
 from unocclude.training import judge, views
 from unocclude.training.views import Views
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
+from unocclude.methods.checkpoint_method import MINI_SHIPS, Published
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.framing import Box
-from unocclude.methods.published import MINI_SHIPS, Published
 from unocclude.scene import Scene
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unocclude.methods.published import DrawnOptions
+from unocclude.methods.checkpoint_method import DrawnOptions
 
 THRESHOLD = 600
 THRESHOLD_SAYS = (

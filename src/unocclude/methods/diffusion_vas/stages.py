@@ -13,8 +13,8 @@ from unocclude.methods.diffusion_vas.conditioning import order
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
 from unocclude.methods.framing import Box, Framing, around, squeezed
-from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
-from unocclude.methods.shown import Shown, object_boxes, tensor, whole_box
+from unocclude.methods.network_inputs import Shown, object_boxes, tensor, whole_box
+from unocclude.methods.postprocess import Sample, composed, laid_back, limited, nothing
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene

@@ -7,7 +7,7 @@ import numpy as np
 
 from unocclude.completion import RECALLED, FrameResult
 from unocclude.methods.framing import Framing, around
-from unocclude.methods.shown import object_boxes
+from unocclude.methods.network_inputs import object_boxes
 from unocclude.scene import Scene
 
 GROUNDS = {"black": 0, "white": 255, "grey": 127}

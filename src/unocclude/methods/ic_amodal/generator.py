@@ -14,7 +14,7 @@ from unocclude.errors import InputError
 from unocclude.methods.ic_amodal.grid import Sheet
 from unocclude.methods.ic_amodal.modulation import Guide, Kept, Modulation, install
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.shown import tensor
+from unocclude.methods.network_inputs import tensor
 from unocclude.networks.loading import load_pretrained, reading
 
 GIB = 1 << 30

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
 from unocclude.methods.base import Setting
+from unocclude.methods.checkpoint_method import Published
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.published import Published
 from unocclude.scene import Scene
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from unocclude.methods.ic_amodal.cells import Ask, Cells
 from unocclude.methods.ic_amodal.generator import Generator, Job
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
+from unocclude.methods.postprocess import nothing
 from unocclude.methods.recall import Recall, RecallOptions
-from unocclude.methods.samples import nothing
 from unocclude.networks import device_for
 from unocclude.perception import caption
 from unocclude.scene import Scene

@@ -10,10 +10,10 @@ import torch
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
 from unocclude.methods.framing import Box, around, squeezed
+from unocclude.methods.network_inputs import Shown, object_boxes, tensor
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
-from unocclude.methods.samples import Sample, composed, laid_back, nothing
-from unocclude.methods.shown import Shown, object_boxes, tensor
+from unocclude.methods.postprocess import Sample, composed, laid_back, nothing
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
+from unocclude.methods.checkpoint_method import Published
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
-from unocclude.methods.published import Published
 from unocclude.scene import Scene
 
 

@@ -15,9 +15,9 @@ from pydantic import Field
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.ahead import ahead
 from unocclude.methods.base import Method, MethodOptions, Setting
 from unocclude.methods.compose import compose
+from unocclude.methods.parallel_map import ahead
 from unocclude.methods.recall.appearance import recall_pixels
 from unocclude.methods.recall.prior import ShapePrior
 from unocclude.methods.recall.silhouette import Silhouette, Voter

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
-from unocclude.methods.published import MINI_SHIPS, Published
+from unocclude.methods.checkpoint_method import MINI_SHIPS, Published
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.scene import Scene
 

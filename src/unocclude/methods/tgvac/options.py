@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from unocclude.methods.published import DrawnOptions
-from unocclude.methods.shown import NEARLY_WHITE
+from unocclude.methods.checkpoint_method import DrawnOptions
+from unocclude.methods.network_inputs import NEARLY_WHITE
 
 
 class TGVACOptions(DrawnOptions):

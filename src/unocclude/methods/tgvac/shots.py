@@ -9,8 +9,8 @@ import torch
 from unocclude.completion import FrameResult
 from unocclude.methods.base import Setting
 from unocclude.methods.framing import Framing
-from unocclude.methods.samples import Sample, composed, laid_back, limited, nothing
-from unocclude.methods.shown import Shown, object_framings, off_white
+from unocclude.methods.network_inputs import Shown, object_framings, off_white
+from unocclude.methods.postprocess import Sample, composed, laid_back, limited, nothing
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
