@@ -16,7 +16,7 @@ from unocclude.cli import main
 from unocclude.clip import Clip
 from unocclude.completion import GENERATED, SEEN, Completion
 from unocclude.masks import MaskTrack
-from unocclude.methods import find
+from unocclude.methods import get_method
 from unocclude.methods.base import Setting
 from unocclude.methods.ic_amodal import frames
 from unocclude.methods.ic_amodal.cells import Ask, Cells
@@ -268,7 +268,7 @@ def test_a_seed_decides_and_hypotheses_are_seeds(weights, world, whole):
 def test_starting_later_gives_the_same_tail(weights, world, whole, options):
     if options:
         whole = arrays(complete(weights, world.frames, world.visible, **options))
-    method = find("ic-amodal-plus")
+    method = get_method("ic-amodal-plus")
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
     tail = list(method(method.Options(**SMALL, **options), Setting(weights=str(weights))).complete(scene, 4))
     assert [result.index for result in tail] == [4, 5]
@@ -427,7 +427,7 @@ def test_the_prompt_is_the_users_or_a_caption(weights, world, monkeypatch, tmp_p
 
 
 def test_options_that_do_not_go_together():
-    method = find("ic-amodal")
+    method = get_method("ic-amodal")
     with pytest.raises(InputError, match="add --set recall=true"):
         method(method.Options(strength=0.5))
     with pytest.raises(InputError, match="ablation=a1"):

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_erosion
 import unocclude
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.methods import find
+from unocclude.methods import get_method
 from unocclude.methods import parallel_map as ahead_module
 from unocclude.methods.base import Setting
 from unocclude.scene import Scene
@@ -25,7 +25,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 def results(frames, masks, start=0, occluders=None, pad=0.0):
     """Recall's frames, (T, H, W, 5): RGBA and provenance."""
-    recall = find("recall")
+    recall = get_method("recall")
     scene = Scene(Clip.from_frames(list(frames)), MaskTrack.from_masks(list(masks)), occluders, pad)
     done = recall(recall.Options(), Setting(0, 1, "auto", None)).complete(scene, start)
     return [np.dstack([r.rgba, r.provenance]) for r in done]

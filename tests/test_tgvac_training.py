@@ -297,7 +297,7 @@ def eight(tmp_path_factory):
 
 def loaded(name, folder):
     """A recipe of a finished run, its data ready, and the network that it wrote."""
-    recipe = training.find(name)(training.read_config(folder / "config.toml", training.find(name))[0], 0)
+    recipe = training.get_recipe(name)(training.read_config(folder / "config.toml", training.get_recipe(name))[0], 0)
     recipe.prepare(1, quiet)
     recipe.network()
     pipe = TGVACPipeline.from_pretrained(folder / "out" / "pipeline")

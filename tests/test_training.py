@@ -196,4 +196,4 @@ def test_bad_configurations_are_one_line(tmp_path, monkeypatch, capsys, content,
 
 def test_an_unknown_recipe_names_those_there_are():
     with pytest.raises(InputError, match="there is no recipe shapes; there are shape-prior"):
-        training.find("shapes")
+        training.get_recipe("shapes")

@@ -72,7 +72,7 @@ def runs(tmp_path_factory):
     loop = {"batch": 4, "rate": 3e-3, "warmup": 2, "ema": 0.5, "workers": 0, "log_every": 5, "save_every": 100}
 
     def run(name, steps, **options):
-        kind = training.find(name)
+        kind = training.get_recipe(name)
         (folder / name).mkdir()
         settings = LoopOptions(**loop, steps=steps, evaluate_every=steps)
         return train(kind(kind.Options(**common, **options), 0), settings, folder / name, quiet)
@@ -89,7 +89,7 @@ def test_both_learn_a_batch(runs):
         ("vae", 40, 3e-3, {"widths": [32, 32], "temporal": False}),
         ("flux-fill", 60, 3e-3, {"vae": str(folder / "vae" / "vae"), "heads": 2, "double": 1, "single": 1}),
     ):
-        kind = training.find(name)
+        kind = training.get_recipe(name)
         recipe = kind(kind.Options(**common, **options), 0)
         recipe.prepare(0, quiet)
         torch.manual_seed(0)
@@ -125,7 +125,7 @@ def test_what_it_writes_runs(runs):
 
 
 def test_without_a_base_it_asks_for_a_vae():
-    kind = training.find("flux-fill")
+    kind = training.get_recipe("flux-fill")
     with pytest.raises(InputError, match="temporal = false"):
         kind(kind.Options(train=[SOURCE], validation=[SOURCE]), 0).network()
 
@@ -134,5 +134,5 @@ def test_without_a_base_it_asks_for_a_vae():
 def test_the_minis_configurations_are_read(name, file):
     from unocclude.methods import ic_amodal
 
-    options, loop = training.read_config(Path(ic_amodal.__file__).parent / file, training.find(name))
+    options, loop = training.read_config(Path(ic_amodal.__file__).parent / file, training.get_recipe(name))
     assert options.size == (64, 64) and loop.steps > 1000

@@ -26,7 +26,7 @@ def test_the_recipe_learns_and_states_its_scale(tmp_path):
     log = [json.loads(line)["error"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert np.mean(log[-20:]) < 0.7 * np.mean(log[:20]) and result["figures"]["frames/psnr"] > 3
     loaded = read_vae(tmp_path / "out" / "vae")
-    clips = views.Clips(training.read_config(file, training.find("vae"))[0], 1, quiet)
+    clips = views.Clips(training.read_config(file, training.get_recipe("vae"))[0], 1, quiet)
     kinds = ("frames", "objects", "wholes", "amodal", "depth")
     with torch.no_grad():
         latents = [loaded.encode(views.pictures(getattr(c, k))).latent_dist.mode() for c in clips.held for k in kinds]

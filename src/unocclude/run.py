@@ -14,7 +14,7 @@ from unocclude.clip import Clip
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.masks import MaskTrack, encode
-from unocclude.methods import find, read_options
+from unocclude.methods import get_method, read_options
 from unocclude.methods.base import Method, Setting
 from unocclude.output import TRACK_FILE, OutFolder, frame_figures
 from unocclude.perception.locate import locate
@@ -93,7 +93,7 @@ def complete(
 def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
     """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
     had here."""
-    cls = find(method)
+    cls = get_method(method)
     chosen = read_options(cls, options)
     if setting.hypotheses < 1:
         raise InputError(f"hypotheses is {setting.hypotheses}, expected 1 or more")

@@ -23,7 +23,7 @@ WHERE = {
 }
 
 
-def find(name: str) -> "type[Method]":
+def get_method(name: str) -> "type[Method]":
     """The class of a method; raises InputError naming the known ones, or the package that it lacks here."""
     if name not in WHERE:
         raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")

@@ -42,14 +42,14 @@ class Published(Method):
     def missing(cls, weights: str | None = None) -> str:
         try:
             device_for(cls.name, transformers=True, extra="diffusion")
-            checkpoints.find(weights or cls.checkpoint, cls.checkpoint)
+            checkpoints.resolve_checkpoint(weights or cls.checkpoint, cls.checkpoint)
         except InputError as error:
             return f"{error}{cls.advice}"
         return ""
 
     @classmethod
     def suited(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
-        file = checkpoints.find(weights or cls.checkpoint, cls.checkpoint) / SUITED
+        file = checkpoints.resolve_checkpoint(weights or cls.checkpoint, cls.checkpoint) / SUITED
         if not file.is_file():
             return options
         from unocclude.networks.loading import read_json
@@ -62,4 +62,4 @@ class Published(Method):
     @property
     def folder(self) -> Path:
         """Where the checkpoint of this run lies."""
-        return checkpoints.find(self.setting.weights or self.checkpoint, self.checkpoint)
+        return checkpoints.resolve_checkpoint(self.setting.weights or self.checkpoint, self.checkpoint)

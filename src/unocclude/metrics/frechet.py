@@ -59,7 +59,7 @@ class FVD(Metric[ClipPair]):
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         self.device = device_for("FVD", device)
-        self.model = _load(checkpoints.find(weights, DEFAULT), self.device)
+        self.model = _load(checkpoints.resolve_checkpoint(weights, DEFAULT), self.device)
         super().__init__()
 
     def reset(self) -> None:

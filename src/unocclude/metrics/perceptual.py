@@ -31,7 +31,7 @@ class LPIPS(MeanMetric[Frame]):
     def __init__(self, net: Literal["alex", "vgg"] = "alex", weights: str | Path | None = None, device: str = "auto"):
         self.device = device_for("LPIPS", device)
         own = f"lpips-{net}"
-        self.model = _load(checkpoints.find(weights or own, own), net, self.device)
+        self.model = _load(checkpoints.resolve_checkpoint(weights or own, own), net, self.device)
         super().__init__()
 
     def value(self, frame: Frame, /) -> float:

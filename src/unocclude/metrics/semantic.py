@@ -19,7 +19,7 @@ DEFAULT = "clip-vit-base-patch32"
 class _ClipMetric(MeanMetric[Frame]):
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         device = device_for("CLIP similarity", device, transformers=True)
-        self._clip = _load(checkpoints.find(weights, DEFAULT), device)
+        self._clip = _load(checkpoints.resolve_checkpoint(weights, DEFAULT), device)
         super().__init__()
 
 

@@ -20,7 +20,7 @@ class Captioner:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("captioning", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
 

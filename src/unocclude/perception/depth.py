@@ -66,7 +66,7 @@ class DepthAnything:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("depth", device, transformers=True, extra="diffusion")
         from transformers import DepthAnythingForDepthEstimation
 

@@ -41,7 +41,7 @@ class GroundingDino:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("Grounding DINO", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, GroundingDinoForObjectDetection
 

@@ -46,7 +46,7 @@ class InstaOrder:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("occlusion order", device, extra="diffusion")
         from unocclude.networks.instaorder import load
 

@@ -44,7 +44,7 @@ class Lisa:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("LISA", device, transformers=True, extra="diffusion")
         if not (folder / "tokenizer.json").is_file() and importlib.util.find_spec("sentencepiece") is None:
             raise InputError(f"{folder}/tokenizer.model needs sentencepiece; install it with pip install sentencepiece")

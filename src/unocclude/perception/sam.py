@@ -62,7 +62,7 @@ class _Prompted(ABC):
     kind: ClassVar[str]
 
     def __init__(self, weights: str | Path | None = None, device: str = "auto"):
-        folder = checkpoints.find(weights or self.default, self.default)
+        folder = checkpoints.resolve_checkpoint(weights or self.default, self.default)
         self.device = device_for(self.what, device, transformers=True, extra="diffusion")
         import transformers
 

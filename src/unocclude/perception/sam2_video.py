@@ -25,7 +25,7 @@ class Sam2Video:
     """
 
     def __init__(self, weights: str | Path = SAM2, device: str = "auto"):
-        folder = checkpoints.find(weights, SAM2)
+        folder = checkpoints.resolve_checkpoint(weights, SAM2)
         self.device = device_for("SAM 2", device, transformers=True, extra="diffusion")
         from transformers import Sam2VideoModel
 

@@ -24,7 +24,7 @@ class Tagger:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto", threshold: float | None = None):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("tagging", device, extra="diffusion")
         from unocclude.networks.ram_plus import load
 

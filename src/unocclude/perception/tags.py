@@ -24,7 +24,7 @@ class TagChoice:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("choosing tags", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, CLIPModel
 

@@ -50,7 +50,7 @@ class Sam3:
     """
 
     def __init__(self, weights: str | Path = SAM3, device: str = "auto", threshold: float = 0.3):
-        folder = checkpoints.find(weights, SAM3)
+        folder = checkpoints.resolve_checkpoint(weights, SAM3)
         self.device, self.threshold = device_for("SAM 3", device, transformers=True, extra="diffusion"), threshold
         from transformers import AutoTokenizer, Sam3Model
 

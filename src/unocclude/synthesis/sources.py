@@ -102,7 +102,7 @@ def caption(sources: Sequence[Source], weights: str | Path | None = None) -> lis
     """
     if weights is None:
         try:
-            checkpoints.find(DEFAULT)
+            checkpoints.resolve_checkpoint(DEFAULT)
         except InputError:
             return list(sources)
     captioner, captioned = Captioner(weights or DEFAULT), []

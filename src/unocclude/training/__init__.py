@@ -30,7 +30,7 @@ RECIPES = {
 """Every recipe by name, as module:class; none is imported before it is asked for."""
 
 
-def find(name: str) -> "type[Recipe]":
+def get_recipe(name: str) -> "type[Recipe]":
     """The recipe of a name; raises InputError where there is none, or torch and accelerate are not installed."""
     if name not in RECIPES:
         raise InputError(f"there is no recipe {name}; there are {', '.join(RECIPES)}")

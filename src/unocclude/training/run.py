@@ -6,7 +6,7 @@ from typing import Any
 
 from unocclude import __version__
 from unocclude.output import TRAIN_FILE, OutFolder
-from unocclude.training import find, read_config
+from unocclude.training import get_recipe, read_config
 from unocclude.training.recipe import Progress
 
 
@@ -14,7 +14,7 @@ def run_training(
     name: str, config: Path, out: Path, *, resume: bool, overwrite: bool, progress: Progress
 ) -> dict[str, Any]:
     """Train recipe `name` and return what train.json says. Raises InputError for a bad recipe, configuration or OUT."""
-    recipe = find(name)
+    recipe = get_recipe(name)
     options, loop = read_config(config, recipe)
     identity = {"recipe": name, "options": options.model_dump(), "loop": loop.model_dump()}
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=TRAIN_FILE)

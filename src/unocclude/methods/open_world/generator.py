@@ -73,7 +73,7 @@ class Generator:
 
 def checkpoint_folder(weights: str | Path | None) -> Path:
     """The folder of a checkpoint that holds a pipeline; raises InputError saying what is missing."""
-    folder = checkpoints.find(DEFAULT if weights is None else weights)
+    folder = checkpoints.resolve_checkpoint(DEFAULT if weights is None else weights)
     read_index(folder)
     return folder
 
