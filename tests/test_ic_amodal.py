@@ -17,7 +17,7 @@ from unocclude.clip import Clip
 from unocclude.completion import GENERATED, SEEN, Completion
 from unocclude.masks import MaskTrack
 from unocclude.methods import get_method
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.methods.ic_amodal import frames
 from unocclude.methods.ic_amodal.cells import Ask, Cells
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
@@ -212,9 +212,9 @@ def plain_version(weights, world, ablation):
             grid = Sheet([[Cell(first.frame), Cell(exemplar)], [Cell(ask.frame), Cell(ask.shown, ask.hole)]])
             answer = grid.cell(published(weights, grid, 0, beside), 4)
         silhouette = cells.object(answer, ask).astype(np.float32)
-        grown = (cells.framing.back(silhouette) > 0.5) & scene.completion_mask(k)
+        grown = (cells.framing.uncrop(silhouette) > 0.5) & scene.completion_mask(k)
         masks.append(grown | world.visible[k])
-        colours.append(cells.framing.back(answer))
+        colours.append(cells.framing.uncrop(answer))
     return masks, colours
 
 
@@ -270,7 +270,7 @@ def test_starting_later_gives_the_same_tail(weights, world, whole, options):
         whole = arrays(complete(weights, world.frames, world.visible, **options))
     method = get_method("ic-amodal-plus")
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    tail = list(method(method.Options(**SMALL, **options), Setting(weights=str(weights))).complete(scene, 4))
+    tail = list(method(method.Options(**SMALL, **options), RunSettings(weights=str(weights))).complete(scene, 4))
     assert [result.index for result in tail] == [4, 5]
     assert np.array_equal([result.rgba for result in tail], whole[1][4:])
     assert np.array_equal([result.provenance for result in tail], whole[2][4:])

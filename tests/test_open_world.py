@@ -15,7 +15,7 @@ import unocclude
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.media.images import read_png, write_png
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.methods.open_world import Generator, OpenWorld
 from unocclude.methods.open_world.sight import evident_occluders, in_the_pockets
 from unocclude.scene import Scene
@@ -267,7 +267,7 @@ def test_frames_that_are_not_hidden_go_through_without_the_generator(tmp_path, c
     monkeypatch.setattr(Generator, "__call__", draw)
     clip = unocclude.open(source / "frames")
     track = unocclude.read_masks(source / "visible_masks")
-    method = OpenWorld(OpenWorld.Options(steps=1), Setting(0, 1, "cpu", str(weights)))
+    method = OpenWorld(OpenWorld.Options(steps=1), RunSettings(0, 1, "cpu", str(weights)))
     frames = [clip[i] for i in range(len(clip))]
     scene = Scene(Clip.from_frames(frames), track)
     whole, hidden = [], []
@@ -287,7 +287,7 @@ def test_a_hidden_frame_and_a_run_that_is_taken_up_later(weights):
     masks, bars = np.zeros((2, 3, 60, 80), bool)
     masks[::2, 20:40, 30:50], bars[:, 15:45, 50:55] = True, True  # in frame 1 nothing is seen
     scene = Scene(Clip.from_frames(frames), MaskTrack.from_masks(masks), MaskTrack.from_masks(bars))
-    method = OpenWorld(OpenWorld.Options(steps=1), Setting(3, 2, "cpu", str(weights)))
+    method = OpenWorld(OpenWorld.Options(steps=1), RunSettings(3, 2, "cpu", str(weights)))
     results = list(method.complete(scene))
     assert not results[1].amodal.any() and len(results[1].hypotheses) == 2
     assert [np.array_equal(r.hypotheses[0].rgba, r.rgba) for r in results] == [True] * 3
@@ -381,14 +381,14 @@ def large(width, height):
 def test_a_hundred_megapixels_in_bounded_memory(weights):
     scene = large(12500, 8000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    method = OpenWorld(OpenWorld.Options(steps=1), Setting(0, 1, "cpu", str(weights)))
+    method = OpenWorld(OpenWorld.Options(steps=1), RunSettings(0, 1, "cpu", str(weights)))
     (result,) = method.complete(scene)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # MiB
     assert np.array_equal(result.rgba[scene.track[0]][:, :3], scene.clip[0][scene.track[0]])
     assert result.rgba.shape == (8000, 12500, 4)
     assert grown < 40 * 100, f"{grown:.0f} MiB"  # 40 bytes a pixel
     with pytest.raises(unocclude.InputError, match="cannot do images this large"):
-        published = OpenWorld(OpenWorld.Options(steps=1, rules="parity"), Setting(0, 1, "cpu", str(weights)))
+        published = OpenWorld(OpenWorld.Options(steps=1, rules="parity"), RunSettings(0, 1, "cpu", str(weights)))
         wide = np.zeros((2000, 12000), bool)
         wide[900:1100] = True
         scene = Scene(Clip.from_frames([np.zeros((2000, 12000, 3), np.uint8)]), MaskTrack.from_masks([wide]), pad=0.1)
@@ -410,7 +410,7 @@ def test_an_image_beyond_the_size_that_is_worked_at(weights, monkeypatch):
         return drawn
 
     monkeypatch.setattr(Generator, "__call__", draw)
-    (result,) = OpenWorld(OpenWorld.Options(), Setting(0, 1, "cpu", str(weights))).complete(scene)
+    (result,) = OpenWorld(OpenWorld.Options(), RunSettings(0, 1, "cpu", str(weights))).complete(scene)
     assert (result.amodal & disc).sum() / (result.amodal | disc).sum() > 0.98
     hidden = result.amodal & bar
     assert np.abs(result.rgba[hidden][:, :3].astype(int) - (200, 60, 40)).mean() < 3

@@ -11,7 +11,7 @@ from unocclude.clip import Clip
 from unocclude.completion import GENERATED, RECALLED, SEEN
 from unocclude.masks import MaskTrack
 from unocclude.methods import get_method, read_options
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.methods.recall import prior as priors
 from unocclude.methods.recall.prior import ShapePrior
 from unocclude.metrics import miou_occ
@@ -35,7 +35,7 @@ def scene_of(world):
 
 def complete(world, hypotheses=1, seed=0, **options):
     kind = get_method("recall")
-    method = kind(read_options(kind, options), Setting(seed=seed, hypotheses=hypotheses))
+    method = kind(read_options(kind, options), RunSettings(seed=seed, hypotheses=hypotheses))
     return list(method.complete(scene_of(world)))
 
 
@@ -128,7 +128,7 @@ def test_hypotheses_differ_where_something_is_hidden(world, results):
 def test_a_single_image_has_as_many_hypotheses_as_were_asked_for(world):
     clip = Clip.from_frames(world.frames[:1])
     kind = get_method("recall")
-    method = kind(read_options(kind, {}), Setting(hypotheses=3))
+    method = kind(read_options(kind, {}), RunSettings(hypotheses=3))
     [result] = method.complete(Scene(clip, MaskTrack.from_masks(world.visible[:1])))
     assert len(result.hypotheses) == 3 and not result.disagreement.any()
     assert all(np.array_equal(hypothesis.rgba, result.rgba) for hypothesis in result.hypotheses)

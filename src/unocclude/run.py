@@ -15,7 +15,7 @@ from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.masks import MaskTrack, encode
 from unocclude.methods import get_method, read_options
-from unocclude.methods.base import Method, Setting
+from unocclude.methods.base import Method, RunSettings
 from unocclude.output import TRACK_FILE, OutFolder, frame_figures
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
@@ -57,7 +57,7 @@ def complete(
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
-    setting = Setting(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
+    setting = RunSettings(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
     worker = prepare(method, options or {}, setting)
     check_pad(clip, pad)
     _check_prompt(clip, prompt)
@@ -90,7 +90,7 @@ def complete(
     return Completion(folder.path, keep)
 
 
-def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
+def prepare(method: str, options: dict[str, Any], setting: RunSettings) -> Method:
     """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
     had here."""
     cls = get_method(method)
@@ -107,7 +107,7 @@ def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
         raise InputError(f"method {method} takes no weights; leave out --weights")
     if lacking := cls.missing(setting.weights):
         raise InputError(f"method {method} cannot run here: {lacking}")
-    return cls(cls.suited(chosen, setting.weights), setting)
+    return cls(cls.resolve_options(chosen, setting.weights), setting)
 
 
 def _has_cuda() -> bool:

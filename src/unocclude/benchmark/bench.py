@@ -13,7 +13,7 @@ from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, write_json
 from unocclude.media.files import sweep, write_bytes
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.run import prepare
 
 STATE = "bench.json"
@@ -53,7 +53,7 @@ def bench(
         if unused := sorted(set(given) - set(methods)):
             raise InputError(f"{what} are given for {', '.join(unused)}, which is not among the methods")
     workers = {
-        method: prepare(method, dict(options.get(method, {})), Setting(seed=seed, weights=weights.get(method)))
+        method: prepare(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
     if not methods or not any(data.values()):

@@ -40,11 +40,11 @@ def run(
     import unocclude
     from unocclude.datasets import open_dataset
     from unocclude.errors import UnoccludeError
-    from unocclude.methods.base import Setting
+    from unocclude.methods.base import RunSettings
     from unocclude.perception.prompt import Prompt
     from unocclude.run import prepare
 
-    worker = prepare(method, pairs, Setting(seed, 1, device, weights))
+    worker = prepare(method, pairs, RunSettings(seed, 1, device, weights))
     samples = open_dataset(data, limit)
     failed = 0
     for sample in samples:

@@ -1,4 +1,4 @@
-"""A method that runs on a published checkpoint."""
+"""Base class of methods that run on a checkpoint."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,27 +11,28 @@ from unocclude.methods import read_options
 from unocclude.methods.base import Method, MethodOptions
 from unocclude.networks import device_for
 
-SUITED = "options.json"
-"""In a checkpoint's folder: the options that suit it, where they are not the defaults. A small network was trained on
-small pictures."""
+OPTIONS_FILE = "options.json"
+"""File in a checkpoint's folder with the options it was trained for, where they differ from the defaults."""
 
 
-MINI_SHIPS = "; or take --weights mini, a small one that ships, to try it"
-"""Advice of methods that have one."""
+MINI_ADVICE = "; or try it with --weights mini, a small checkpoint that comes with the package"
+"""`advice` of methods that have a mini."""
 
 
-class DrawnOptions(MethodOptions):
-    """Options of methods whose amodal masks are drawn, and may be too large for what is seen around them."""
+class SampledMaskOptions(MethodOptions):
+    """Options of methods that sample amodal masks, which may cover background that is in plain view."""
 
-    draws: int = Field(1, ge=1, le=64, description="an amodal mask is what so many draws agree on")
+    draws: int = Field(1, ge=1, le=64, description="samples per amodal mask; their majority or mean decides")
     within: Literal["anywhere", "completion"] = Field(
-        "anywhere", description="completion: nothing is added where the background behind the object is seen"
+        "anywhere", description="completion: keep amodal masks within the completion mask"
     )
 
 
-class Published(Method):
-    """`checkpoint` is the id of what it needs (see `unocclude.weights`); `advice` is added to what is said where that
-    is absent."""
+class CheckpointMethod(Method):
+    """A method that needs a checkpoint.
+
+    `checkpoint`: its id (see `unocclude.weights`). `advice`: appended to the error message when it is missing.
+    """
 
     samples = True
     takes_weights = True
@@ -48,8 +49,8 @@ class Published(Method):
         return ""
 
     @classmethod
-    def suited(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
-        file = checkpoints.resolve_checkpoint(weights or cls.checkpoint, cls.checkpoint) / SUITED
+    def resolve_options(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
+        file = checkpoints.resolve_checkpoint(weights or cls.checkpoint, cls.checkpoint) / OPTIONS_FILE
         if not file.is_file():
             return options
         from unocclude.networks.loading import read_json
@@ -61,5 +62,5 @@ class Published(Method):
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoint of this run lies."""
-        return checkpoints.resolve_checkpoint(self.setting.weights or self.checkpoint, self.checkpoint)
+        """Folder of this run's checkpoint."""
+        return checkpoints.resolve_checkpoint(self.settings.weights or self.checkpoint, self.checkpoint)

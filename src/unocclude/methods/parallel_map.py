@@ -1,4 +1,4 @@
-"""Frames worked out in parallel and given back in order."""
+"""A parallel map over frames that yields results in order."""
 
 import os
 from collections import deque
@@ -11,11 +11,12 @@ import cv2
 T = TypeVar("T")
 
 
-def ahead(function: Callable[[int], T], frames: range, workers: int | None = None) -> Iterator[T]:
-    """`function` of every frame, in order, worked out by `workers` threads (default: one for every core that this
-    process may use) at most one frame a thread ahead of who takes the results.
+def parallel_map(function: Callable[[int], T], frames: range, workers: int | None = None) -> Iterator[T]:
+    """Yield `function(i)` for each frame, in order, computed by a pool of threads.
 
-    OpenCV's own threads are off meanwhile: on pictures this small they cost more than they give.
+    workers: number of threads; by default one per core available to this process, at most 8. Threads run at most
+    `workers` frames ahead of the consumer, which bounds memory. OpenCV's own threading is switched off meanwhile: it
+    slows down work on images this small.
     """
     workers = workers or min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     threads = cv2.getNumThreads()

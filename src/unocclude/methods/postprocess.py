@@ -1,4 +1,4 @@
-"""What the generative methods share at the end: several draws of a shot become its frames' results."""
+"""Post-processing shared by the generative methods: from network outputs to frame results."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,42 +11,43 @@ from unocclude.methods.compose import compose
 from unocclude.methods.framing import Framing
 from unocclude.scene import Scene
 
-Sample = tuple[np.ndarray, np.ndarray]
-"""A frame of one draw: amodal mask (H, W) bool and appearance (H, W, 3) uint8."""
+SampledFrame = tuple[np.ndarray, np.ndarray]
+"""One frame of one sample: amodal mask (H, W) bool and appearance (H, W, 3) uint8."""
 
 
-def laid_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: bool = True) -> Sample:
-    """A network's amodal mask (h, w) bool and its picture of the object on white, (h, w, 3) uint8, on the canvas.
+def paste_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: bool = True) -> SampledFrame:
+    """Paste a network's output back onto the canvas.
 
-    clean: colours of the object's edge are taken from just inside it, and carried on beyond. What is decoded there is
-    half white, and enlarging mixes in more.
+    mask: (h, w) bool, the amodal mask. picture: (h, w, 3) uint8, the object on white. clean: replace colours at the
+    object's edge with those just inside it, and extend them outwards. Decoded edge pixels are mixed with white, and
+    scaling up would mix in more.
     """
     if clean:
         kernel = np.ones((3, 3), np.uint8)
         inner = cv2.erode(mask.astype(np.uint8), kernel)
-        thin = mask & (cv2.dilate(inner, kernel) == 0)  # all edge; there is nothing inside it to take
+        thin = mask & (cv2.dilate(inner, kernel) == 0)  # parts too thin to have an inside keep their own colours
         picture = bleed(picture, (inner > 0) | thin)
-    return framing.back(mask.astype(np.float32)) > 0.5, framing.back(picture)
+    return framing.uncrop(mask.astype(np.float32)) > 0.5, framing.uncrop(picture)
 
 
-def limited(scene: Scene, i: int, amodal: np.ndarray, within: str) -> np.ndarray:
-    """An amodal mask of frame i, (H, W) bool, as the option `within` has it."""
+def restrict(scene: Scene, i: int, amodal: np.ndarray, within: str) -> np.ndarray:
+    """Restrict the amodal mask (H, W) bool of frame i to its completion mask if the option `within` says so."""
     return amodal & scene.completion_mask(i) if within == "completion" else amodal
 
 
-def composed(scene: Scene, shot: range, samples: Sequence[Iterator[Sample]]) -> Iterator[FrameResult]:
-    """The shot's frames of K draws: all of them are hypotheses where there are several, the first is the result."""
-    for i, *drawn in zip(shot, *samples, strict=True):
+def compose_hypotheses(scene: Scene, shot: range, samples: Sequence[Iterator[SampledFrame]]) -> Iterator[FrameResult]:
+    """Frame results of a shot from K samples. The first sample is the result; with K > 1, all are its hypotheses."""
+    for i, *frames in zip(shot, *samples, strict=True):
         frame, visible = scene.frame(i), scene.visible(i)
         first, *others = (
-            compose(i, frame, visible, amodal, colour, np.zeros_like(visible)) for amodal, colour in drawn
+            compose(i, frame, visible, amodal, colour, np.zeros_like(visible)) for amodal, colour in frames
         )
         many = (first, *others) if others else ()
         yield FrameResult(first.index, first.amodal, first.rgba, first.provenance, many)
 
 
-def nothing(scene: Scene, shot: range) -> Iterator[FrameResult]:
-    """The frames of a shot in which the object is never seen."""
+def empty_results(scene: Scene, shot: range) -> Iterator[FrameResult]:
+    """Frame results of a shot in which the object is never visible."""
     for i in shot:
         blank = np.zeros((scene.height, scene.width), bool)
         yield compose(i, scene.frame(i), blank, blank, np.zeros_like(scene.frame(i)), blank)

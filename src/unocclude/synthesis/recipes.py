@@ -104,7 +104,7 @@ def _prepare_pseudo(
     sources: Path | None,
     weights: str | Path | None,
 ) -> Recipe:
-    from unocclude.methods.base import Setting
+    from unocclude.methods.base import RunSettings
     from unocclude.run import prepare
     from unocclude.synthesis.pseudo import METHOD, box_samples
 
@@ -113,7 +113,7 @@ def _prepare_pseudo(
     if frames is not None or size is not None:
         raise InputError("`synth pseudo` keeps the clips as they are; leave out --frames and --size")
     chosen = str(weights) if weights is not None else None
-    prepare(METHOD, {}, Setting(weights=chosen))
+    prepare(METHOD, {}, RunSettings(weights=chosen))
     box_samples(str(sources))
     return Recipe("pseudo", seed, data=str(sources), weights=chosen)
 

@@ -123,7 +123,7 @@ class ShapePrior(recipe.Recipe):
         return [write_onnx(network, example, ("planes", "numbers"), ("logits",), folder / FILE)]
 
 
-Shown = tuple[np.ndarray, np.ndarray, np.ndarray]
+PriorSample = tuple[np.ndarray, np.ndarray, np.ndarray]
 """planes and numbers as in `views.look`, target (1, S, S) float32."""
 
 
@@ -158,7 +158,7 @@ def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return planes, numbers, target, _weight(planes, target)
 
 
-def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> Shown | None:
+def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> PriorSample | None:
     box = views.whole_box(clip.sight, i)
     if not np.isfinite(box).all():
         return None

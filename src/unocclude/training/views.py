@@ -15,7 +15,7 @@ from unocclude.datasets import captions
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import Framing
-from unocclude.methods.network_inputs import WHITE, Shown, object_framings, tensor, whole_box
+from unocclude.methods.network_inputs import WHITE, NetworkInputs, object_framings, tensor, whole_box
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training.cache import cached
@@ -73,18 +73,18 @@ class View:
         clip = Clip.from_frames(world.frames)
         clip.__dict__["shots"] = [range(len(clip))]
         scene = Scene(clip, MaskTrack.from_masks(world.visible))
-        shown = Shown(scene, range(len(clip)), self._framings(scene, world))
-        depth = scene.depth(shown.shot, Path(self.depth_weights) if self.depth_weights else None)
+        inputs = NetworkInputs(scene, range(len(clip)), self._framings(scene, world))
+        depth = scene.depth(inputs.shot, Path(self.depth_weights) if self.depth_weights else None)
         amodal = [m | v for m, v in zip(world.amodal, world.visible, strict=True)]
         on_white = [np.where(m[..., None], rgb, WHITE) for m, rgb in zip(amodal, world.amodal_rgb, strict=True)]
-        framings, every = shown.framings, range(len(clip))
-        wholes = [f.cut(rgb.astype(np.uint8), WHITE) for f, rgb in zip(framings, on_white, strict=True)]
+        framings, every = inputs.framings, range(len(clip))
+        wholes = [f.crop(rgb.astype(np.uint8), WHITE) for f, rgb in zip(framings, on_white, strict=True)]
         return Views(
-            visible=np.stack([shown.mask(k) for k in every]),
-            amodal=np.stack([f.cut(m) for f, m in zip(framings, amodal, strict=True)]),
-            depth=np.stack([shown.depth(depth, k) for k in every]),
-            frames=np.stack([shown.frame(k) for k in every]),
-            objects=np.stack([shown.object(k) for k in every]),
+            visible=np.stack([inputs.visible_mask(k) for k in every]),
+            amodal=np.stack([f.crop(m) for f, m in zip(framings, amodal, strict=True)]),
+            depth=np.stack([inputs.depth(depth, k) for k in every]),
+            frames=np.stack([inputs.frame(k) for k in every]),
+            objects=np.stack([inputs.object_on_white(k) for k in every]),
             wholes=np.stack(wholes),
             caption=captions.caption(world.about, zip(world.amodal_rgb, world.amodal, strict=True)),
         )

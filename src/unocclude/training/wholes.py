@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unocclude.methods.network_inputs import off_white
+from unocclude.methods.network_inputs import foreground
 from unocclude.training import judge, views
 from unocclude.training.views import Views
 
@@ -32,4 +32,4 @@ class Wholes(views.OnClips):
 
 def figures(clip: Views, answer: np.ndarray) -> judge.Figures:
     """miou, miou_occ and psnr_hidden of every frame of an answer (F, H, W, 3)."""
-    return judge.mask_figures(clip, off_white(answer)) | judge.content_figures(clip, answer)
+    return judge.mask_figures(clip, foreground(answer)) | judge.content_figures(clip, answer)

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.checkpoint_method import MINI_SHIPS, Published
+from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.framing import Box
 from unocclude.scene import Scene
 
 
-class DiffusionVAS(Published):
+class DiffusionVAS(CheckpointMethod):
     name = "diffusion-vas"
     summary = "video diffusion: amodal masks from visible masks and depth, then their content (Chen et al. 2024)"
     checkpoint = "diffusion-vas"
     needs = "the diffusion extra and the published weights (diffusion-vas); a GPU with 12 GB for full size"
-    advice = MINI_SHIPS
+    advice = MINI_ADVICE
     Options = DiffusionVASOptions
     options: DiffusionVASOptions
 
@@ -24,7 +24,7 @@ class DiffusionVAS(Published):
         from unocclude.methods.diffusion_vas.stages import Stages
 
         boxes = self._boxes(scene)
-        stages = Stages(scene, self.folder, self.options, self.setting, boxes)
+        stages = Stages(scene, self.folder, self.options, self.settings, boxes)
         for shot in scene.shots:
             if shot.stop > start:
                 yield from (result for result in stages.complete(shot) if result.index >= start)

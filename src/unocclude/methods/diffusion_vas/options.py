@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unocclude.methods.checkpoint_method import DrawnOptions
+from unocclude.methods.checkpoint_method import SampledMaskOptions
 
 THRESHOLD = 600
 THRESHOLD_SAYS = (
@@ -14,7 +14,7 @@ THRESHOLD_SAYS = (
 )
 
 
-class DiffusionVASOptions(DrawnOptions):
+class DiffusionVASOptions(SampledMaskOptions):
     conditioning_order: Literal["aligned", "parity"] = Field(
         "aligned", description="parity: as the published code conditions its network, quirks and all"
     )

@@ -8,13 +8,13 @@ import torch
 
 from unocclude.completion import FrameResult, Frames
 from unocclude.errors import InputError
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.methods.diffusion_vas.conditioning import order
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
-from unocclude.methods.framing import Box, Framing, around, squeezed
-from unocclude.methods.network_inputs import Shown, object_boxes, tensor, whole_box
-from unocclude.methods.postprocess import Sample, composed, laid_back, limited, nothing
+from unocclude.methods.framing import Box, Framing, crop_around, whole_canvas
+from unocclude.methods.network_inputs import NetworkInputs, object_boxes, tensor, whole_box
+from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back, restrict
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
@@ -28,10 +28,10 @@ class Stages:
     """Both pipelines, and what they see of a scene."""
 
     def __init__(
-        self, scene: Scene, folder: Path, options: DiffusionVASOptions, setting: Setting, boxes: list[Box] | None
+        self, scene: Scene, folder: Path, options: DiffusionVASOptions, settings: RunSettings, boxes: list[Box] | None
     ):
-        self.scene, self.options, self.setting, self.boxes = scene, options, setting, boxes
-        self.device = device_for("diffusion-vas", setting.device)
+        self.scene, self.options, self.settings, self.boxes = scene, options, settings, boxes
+        self.device = device_for("diffusion-vas", settings.device)
         self.segmentation = self._pipeline(folder / SEGMENTATION)
         self.completion = self._pipeline(folder / COMPLETION)
         self.depth_weights = self._depth_weights(folder / DEPTH)
@@ -54,32 +54,32 @@ class Stages:
         """The shot's frames, in order."""
         scene = self.scene
         if not any(scene.track.areas[i] for i in shot):
-            yield from nothing(scene, shot)
+            yield from empty_results(scene, shot)
             return
-        frames = Shown(scene, shot, self._framings(shot))
-        depth = scene.depth(shot, self.depth_weights, self.setting.device)  # of all hypotheses: a network's is dear
-        samples = [self._sample(frames, depth, self.setting.seed + k) for k in range(self.setting.hypotheses)]
-        yield from composed(scene, shot, samples)
+        frames = NetworkInputs(scene, shot, self._framings(shot))
+        depth = scene.depth(shot, self.depth_weights, self.settings.device)  # of all hypotheses: a network's is dear
+        samples = [self._sample(frames, depth, self.settings.seed + k) for k in range(self.settings.hypotheses)]
+        yield from compose_hypotheses(scene, shot, samples)
 
-    def _sample(self, shown: Shown, depth: Callable[[int], np.ndarray], seed: int) -> Iterator[Sample]:
+    def _sample(self, inputs: NetworkInputs, depth: Callable[[int], np.ndarray], seed: int) -> Iterator[SampledFrame]:
         """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, `draws` of stage 1, one of stage 2."""
         generator = torch.Generator().manual_seed(seed)
-        seen = [shown.all(shown.mask), shown.all(lambda k: shown.depth(depth, k))]
+        seen = [inputs.tensors(inputs.visible_mask), inputs.tensors(lambda k: inputs.depth(depth, k))]
         draws = [self._denoise(self.segmentation, seen, generator) for _ in range(self.options.draws)]
         # kept packed: a bit a pixel
-        masks = [np.packbits(mask | (shown.mask(k) > 127)) for k, mask in enumerate(self._masks(draws))]
-        shape = shown.framings[0].size[::-1]
+        masks = [np.packbits(mask | (inputs.visible_mask(k) > 127)) for k, mask in enumerate(self._masks(draws))]
+        shape = inputs.framings[0].size[::-1]
 
         def mask(k: int) -> np.ndarray:
             return np.unpackbits(masks[k], count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
         whole = Frames(len(masks), lambda k: tensor(mask(k) * np.uint8(255)))
-        latents = self._denoise(self.completion, [shown.all(shown.object), whole], generator)
+        latents = self._denoise(self.completion, [inputs.tensors(inputs.object_on_white), whole], generator)
         colours = (frame for chunk in self.completion.decode(latents) for frame in chunk)
-        for k, (framing, colour) in enumerate(zip(shown.framings, colours, strict=True)):
+        for k, (framing, colour) in enumerate(zip(inputs.framings, colours, strict=True)):
             picture = (colour.numpy() * 255).round().astype(np.uint8)
-            amodal, picture = laid_back(framing, mask(k), picture, clean=self.options.conditioning_order != "parity")
-            yield limited(self.scene, shown.shot[k], amodal, self.options.within), picture
+            amodal, picture = paste_back(framing, mask(k), picture, clean=self.options.conditioning_order != "parity")
+            yield restrict(self.scene, inputs.shot[k], amodal, self.options.within), picture
 
     def _denoise(
         self, pipeline: DiffusionVASPipeline, conditions: Sequence[Pictures], generator: torch.Generator
@@ -101,12 +101,12 @@ class Stages:
         scene, canvas = self.scene, (self.scene.width, self.scene.height)
         multiple = max(self.segmentation.multiple, self.completion.multiple)
         if self.boxes is not None:
-            size = around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, multiple).size
+            size = crop_around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, multiple).size
             return [Framing(whole_box(self.boxes[i]), size, canvas) for i in shot]  # all stretched to the same size
         if self.options.framing == "squeeze":
             height = max(1, round((self.options.pixels / 2) ** 0.5 / multiple)) * multiple
-            return [squeezed(canvas, (2 * height, height))] * len(shot)
-        return [around(object_boxes(scene, shot), canvas, self.options.pixels, multiple=multiple)] * len(shot)
+            return [whole_canvas(canvas, (2 * height, height))] * len(shot)
+        return [crop_around(object_boxes(scene, shot), canvas, self.options.pixels, multiple=multiple)] * len(shot)
 
 
 def object_pixels(frames: np.ndarray, threshold: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from unocclude.completion import RECALLED, FrameResult
-from unocclude.methods.framing import Framing, around
+from unocclude.methods.framing import Framing, crop_around
 from unocclude.methods.network_inputs import object_boxes
 from unocclude.scene import Scene
 
@@ -51,7 +51,7 @@ class Cells:
     def ask(self, recalled: FrameResult, take: bool) -> Ask:
         """What is to be filled in a frame: what its completion mask leaves open, or, where recall's pixels are taken,
         what no frame shows of its silhouette."""
-        scene, cut, i = self.scene, self.framing.cut, recalled.index
+        scene, cut, i = self.scene, self.framing.crop, recalled.index
         image, visible = scene.frame(i), scene.visible(i)
         known, start, frame = visible, None, cut(image, self.ground)
         if take:
@@ -70,7 +70,7 @@ class Cells:
 
     def _on_ground(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """A canvas-sized object alone; its edge mixed with the ground where it was shrunk."""
-        return self.framing.cut(np.where(mask[..., None], image, self.ground).astype(np.uint8), self.ground)
+        return self.framing.crop(np.where(mask[..., None], image, self.ground).astype(np.uint8), self.ground)
 
     def _unlike(self, shot: range) -> int:
         """The ground that the object's visible colours are the farthest from, `UNLIKE` of them left out."""
@@ -107,7 +107,7 @@ def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:
     expected = [evidence.trajectory.boxes[i] / evidence.work.scale for i in shot]
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in expected if np.isfinite(a)]
     boxes += object_boxes(scene, shot)
-    return around(boxes, (scene.width, scene.height), max(side, token) ** 2, multiple=token)
+    return crop_around(boxes, (scene.width, scene.height), max(side, token) ** 2, multiple=token)
 
 
 def _few(scene: Scene, i: int, most: int = 2000) -> np.ndarray:

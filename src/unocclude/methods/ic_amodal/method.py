@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.base import Setting
-from unocclude.methods.checkpoint_method import Published
+from unocclude.methods.base import DEFAULT_SETTINGS, RunSettings
+from unocclude.methods.checkpoint_method import CheckpointMethod
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.scene import Scene
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 MEMORY = "a GPU with 24 GB (weights held in 8 bits) or with 32 GB and more"
 
 
-PLAIN = Setting()
-
-
-class ICAmodal(Published):
+class ICAmodal(CheckpointMethod):
     name = "ic-amodal"
     summary = "an inpainting model guided by an exemplar from the same clip, training-free (IC-Amodal, CVPR 2026)"
     checkpoint = "flux.1-fill-dev"
@@ -30,8 +27,8 @@ class ICAmodal(Published):
     blended: ClassVar[bool] = False
     """Whether visible pixels are the frame's own, or as the network gives them back."""
 
-    def __init__(self, options: ICAmodalOptions, setting: Setting = PLAIN):
-        super().__init__(options, setting)
+    def __init__(self, options: ICAmodalOptions, settings: RunSettings = DEFAULT_SETTINGS):
+        super().__init__(options, settings)
         if options.strength < 1 and not options.recall:
             raise InputError("strength below 1 begins from what recall fills in; add --set recall=true")
         if options.reuse and options.ablation == "a1":
@@ -41,7 +38,7 @@ class ICAmodal(Published):
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         from unocclude.methods.ic_amodal.stages import Stages
 
-        self._stages = Stages(scene, self.folder, self.options, self.setting, self.blended)
+        self._stages = Stages(scene, self.folder, self.options, self.settings, self.blended)
         for shot in scene.shots:
             if shot.stop > start:
                 yield from self._stages.complete(shot, start)

@@ -11,14 +11,14 @@ import numpy as np
 
 from unocclude import weights as checkpoints
 from unocclude.completion import RECALLED, FrameResult
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.methods.compose import compose
 from unocclude.methods.ic_amodal import frames
 from unocclude.methods.ic_amodal.cells import Ask, Cells
 from unocclude.methods.ic_amodal.generator import Generator, Job
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.postprocess import nothing
+from unocclude.methods.postprocess import empty_results
 from unocclude.methods.recall import Recall, RecallOptions
 from unocclude.networks import device_for
 from unocclude.perception import caption
@@ -51,10 +51,10 @@ class Exemplar:
 class Stages:
     """The generator, and what it is shown of a scene. `report` says what was done, for result.json."""
 
-    def __init__(self, scene: Scene, folder: Path, options: ICAmodalOptions, setting: Setting, blended: bool):
-        self.scene, self.options, self.setting, self.blended = scene, options, setting, blended
-        self.generator = Generator.from_folder(folder, options, device_for("ic-amodal", setting.device))
-        self.recall = Recall(RecallOptions.model_validate({}), Setting(seed=setting.seed))
+    def __init__(self, scene: Scene, folder: Path, options: ICAmodalOptions, settings: RunSettings, blended: bool):
+        self.scene, self.options, self.settings, self.blended = scene, options, settings, blended
+        self.generator = Generator.from_folder(folder, options, device_for("ic-amodal", settings.device))
+        self.recall = Recall(RecallOptions.model_validate({}), RunSettings(seed=settings.seed))
         self.by_frame: dict[int, int] = {}
         self.exemplars: list[dict[str, Any]] = []
         self.prompts: list[str] = []
@@ -72,10 +72,10 @@ class Stages:
         """The shot's frames from `start` on, in order; those before are not worked out."""
         wanted = range(max(shot.start, start), shot.stop)
         if not any(self.scene.track.areas[i] for i in shot):
-            yield from nothing(self.scene, wanted)
+            yield from empty_results(self.scene, wanted)
             return
         cells = Cells(self.scene, shot, self.options.cell, self.generator.side, self.options.ground)
-        seeds = range(self.setting.seed, self.setting.seed + self.setting.hypotheses)
+        seeds = range(self.settings.seed, self.settings.seed + self.settings.hypotheses)
         exemplar = self._exemplar_of(cells, shot)
         what = self._describe(exemplar[0])
         exemplars = [self._complete_exemplar(exemplar, what, seed) for seed in seeds]
@@ -162,7 +162,7 @@ class Stages:
             recalled, amodal, colour = own.provenance == RECALLED, own.amodal, own.rgba[..., :3]
         if completed is None:
             return compose(ask.index, image, visible, amodal, colour, recalled)
-        back = cells.framing.back
+        back = cells.framing.uncrop
         if not self.options.recall:
             grown = back(cells.object(completed, ask).astype(np.float32)) > 0.5
             amodal = visible | (grown & self.scene.completion_mask(ask.index))
@@ -182,4 +182,4 @@ class Stages:
     @cached_property
     def _captioner(self) -> caption.Captioner | None:
         """BLIP-2, where its weights are."""
-        return caption.Captioner(device=self.setting.device) if checkpoints.have(caption.DEFAULT) else None
+        return caption.Captioner(device=self.settings.device) if checkpoints.have(caption.DEFAULT) else None

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
 from unocclude.media.images import MAX_PIXELS, read_image
-from unocclude.methods.base import Method, MethodOptions, Setting
+from unocclude.methods.base import DEFAULT_SETTINGS, Method, MethodOptions, RunSettings
 from unocclude.methods.compose import compose
 from unocclude.methods.open_world.generator import Generator, checkpoint_folder
 from unocclude.methods.open_world.geometry import crop_region, put, resized
@@ -52,9 +52,6 @@ class OpenWorldOptions(MethodOptions):
         return " ".join("".join(c if c.isprintable() else " " for c in words).split())
 
 
-PLAIN = Setting()
-
-
 class OpenWorld(Method):
     name = "open-world"
     summary = "draws the hidden part with an inpainting diffusion model, frame by frame, from the object's name"
@@ -68,9 +65,11 @@ class OpenWorld(Method):
     Options = OpenWorldOptions
     options: OpenWorldOptions
 
-    def __init__(self, options: OpenWorldOptions, setting: Setting = PLAIN, perception: Perception | None = None):
-        super().__init__(options, setting)
-        self.perception = published(setting.device) if perception is None else perception
+    def __init__(
+        self, options: OpenWorldOptions, settings: RunSettings = DEFAULT_SETTINGS, perception: Perception | None = None
+    ):
+        super().__init__(options, settings)
+        self.perception = published(settings.device) if perception is None else perception
         self.rules = RULES[options.rules]()
         self.wallpaper = None if options.wallpaper is None else read_image(options.wallpaper)
 
@@ -88,7 +87,7 @@ class OpenWorld(Method):
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         for i in range(start, len(scene)):
             results = [on_canvas(scene, i, element) for element in self._elements(scene, i)]
-            wanted = self.setting.hypotheses
+            wanted = self.settings.hypotheses
             if wanted == 1:
                 yield results[0]
             else:
@@ -118,7 +117,7 @@ class OpenWorld(Method):
             raise InputError(f"rules={self.options.rules} cannot do images this large; use rules=repaired")
         times = (scene.clip.height / visible.shape[0], scene.clip.width / visible.shape[1])
         elements = []
-        for hypothesis in range(self.setting.hypotheses):
+        for hypothesis in range(self.settings.hypotheses):
             draw = partial(self._draw, hypothesis)
             element = complete_image(occluder, sight, draw, rules, self.wallpaper)
             elements.append(element and larger(element, times))
@@ -126,14 +125,14 @@ class OpenWorld(Method):
 
     @cached_property
     def _generator(self) -> Generator:
-        options, setting = self.options, self.setting
+        options, settings = self.options, self.settings
         return Generator(
-            setting.weights, setting.device, steps=options.steps, guidance=options.guidance, size=options.size
+            settings.weights, settings.device, steps=options.steps, guidance=options.guidance, size=options.size
         )
 
     def _draw(self, hypothesis: int, picture: np.ndarray, mask: np.ndarray, prompt: str, iteration: int) -> np.ndarray:
         # the same noise in every frame: a frame's result must not depend on where a run starts, and flickers less
-        entropy = [self.setting.seed % 2**64, hypothesis, iteration]
+        entropy = [self.settings.seed % 2**64, hypothesis, iteration]
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
         return self._generator(picture, mask, prompt, seed, self.rules.resample)
 

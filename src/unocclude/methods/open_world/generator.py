@@ -40,7 +40,7 @@ class Generator:
     ):
         folder = checkpoint_folder(weights)
         self.pipeline = load_pipeline(folder, device_for("open-world", device, transformers=True, extra="diffusion"))
-        self.settings = {"num_inference_steps": steps, "guidance_scale": guidance}
+        self.overrides = {"num_inference_steps": steps, "guidance_scale": guidance}
         self.size = size or own_size(self.pipeline)
 
     def __call__(
@@ -55,7 +55,7 @@ class Generator:
         import torch
 
         square = (self.size, self.size)
-        asked = {key: value for key, value in self.settings.items() if value is not None}
+        asked = {key: value for key, value in self.overrides.items() if value is not None}
         result = self.pipeline(
             prompt=prompt,
             image=Image.fromarray(picture).resize(square, Image.Resampling[resample]),

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from unocclude.completion import FrameResult
-from unocclude.methods.base import Setting
-from unocclude.methods.framing import Box, around, squeezed
-from unocclude.methods.network_inputs import Shown, object_boxes, tensor
+from unocclude.methods.base import RunSettings
+from unocclude.methods.framing import Box, crop_around, whole_canvas
+from unocclude.methods.network_inputs import NetworkInputs, object_boxes, tensor
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
-from unocclude.methods.postprocess import Sample, composed, laid_back, nothing
+from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
@@ -22,9 +22,9 @@ from unocclude.scene import Scene
 class Frames:
     """The pipeline, and what it sees of a scene."""
 
-    def __init__(self, scene: Scene, folder: Path, options: Pix2GestaltOptions, setting: Setting):
-        self.scene, self.options, self.setting = scene, options, setting
-        device = device_for("pix2gestalt", setting.device)
+    def __init__(self, scene: Scene, folder: Path, options: Pix2GestaltOptions, settings: RunSettings):
+        self.scene, self.options, self.settings = scene, options, settings
+        device = device_for("pix2gestalt", settings.device)
         self.pipeline: Pix2GestaltPipeline = placed(
             Pix2GestaltPipeline.from_pretrained(folder, precision_on(device)), device
         )
@@ -33,21 +33,23 @@ class Frames:
         """Frame i alone; where nothing of the object is seen, nothing is known of it."""
         frame = range(i, i + 1)
         if boxes := object_boxes(self.scene, frame):
-            seeds = range(self.setting.seed, self.setting.seed + self.setting.hypotheses)
-            yield from composed(self.scene, frame, [iter([self._sample(i, boxes, seed)]) for seed in seeds])
+            seeds = range(self.settings.seed, self.settings.seed + self.settings.hypotheses)
+            yield from compose_hypotheses(self.scene, frame, [iter([self._sample(i, boxes, seed)]) for seed in seeds])
         else:
-            yield from nothing(self.scene, frame)
+            yield from empty_results(self.scene, frame)
 
-    def _sample(self, i: int, boxes: list[Box], seed: int) -> Sample:
+    def _sample(self, i: int, boxes: list[Box], seed: int) -> SampledFrame:
         options, canvas = self.options, (self.scene.width, self.scene.height)
         size = (options.side, options.side)
-        framing = squeezed(canvas, size) if options.framing == "squeeze" else around(boxes, canvas, 0, size=size)
-        shown = Shown(self.scene, range(i, i + 1), [framing])
+        framing = (
+            whole_canvas(canvas, size) if options.framing == "squeeze" else crop_around(boxes, canvas, 0, size=size)
+        )
+        inputs = NetworkInputs(self.scene, range(i, i + 1), [framing])
         picture = self.pipeline(
-            tensor(shown.frame(0))[None], tensor(shown.mask(0))[None], num_inference_steps=options.steps,
+            tensor(inputs.frame(0))[None], tensor(inputs.visible_mask(0))[None], num_inference_steps=options.steps,
             guidance_scale=options.guidance, eta=options.eta,
             generator=torch.Generator().manual_seed(seed * 1_000_003 + i),  # a frame's noise is its own
         )[0]  # fmt: skip
         colour = (picture.numpy() * 255).round().astype(np.uint8)
         whole = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY) <= options.white
-        return laid_back(framing, whole, colour)
+        return paste_back(framing, whole, colour)

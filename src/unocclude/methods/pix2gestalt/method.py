@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
-from unocclude.methods.checkpoint_method import Published
+from unocclude.methods.checkpoint_method import CheckpointMethod
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.scene import Scene
 
 
-class Pix2Gestalt(Published):
+class Pix2Gestalt(CheckpointMethod):
     name = "pix2gestalt"
     summary = "image diffusion, every frame for itself: the whole object on white (Ozguroglu et al. 2024)"
     checkpoint = "pix2gestalt"
@@ -19,6 +19,6 @@ class Pix2Gestalt(Published):
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         from unocclude.methods.pix2gestalt.frames import Frames
 
-        frames = Frames(scene, self.folder, self.options, self.setting)
+        frames = Frames(scene, self.folder, self.options, self.settings)
         for i in range(start, len(scene)):
             yield from frames.complete(i)

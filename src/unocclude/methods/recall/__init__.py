@@ -15,9 +15,9 @@ from pydantic import Field
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.base import Method, MethodOptions, Setting
+from unocclude.methods.base import DEFAULT_SETTINGS, Method, MethodOptions, RunSettings
 from unocclude.methods.compose import compose
-from unocclude.methods.parallel_map import ahead
+from unocclude.methods.parallel_map import parallel_map
 from unocclude.methods.recall.appearance import recall_pixels
 from unocclude.methods.recall.prior import ShapePrior
 from unocclude.methods.recall.silhouette import Silhouette, Voter
@@ -30,9 +30,6 @@ class RecallOptions(MethodOptions):
     prior: bool = Field(True, description="use the trained shape prior as well")
 
 
-PLAIN = Setting()
-
-
 class Recall(Method):
     name = "recall"
     summary = "finds the hidden part in the frames that show it; no downloads, CPU"
@@ -40,16 +37,16 @@ class Recall(Method):
     Options = RecallOptions
     options: RecallOptions
 
-    def __init__(self, options: RecallOptions, setting: Setting = PLAIN):
-        super().__init__(options, setting)
-        if setting.hypotheses > 1 and not options.prior:
+    def __init__(self, options: RecallOptions, settings: RunSettings = DEFAULT_SETTINGS):
+        super().__init__(options, settings)
+        if settings.hypotheses > 1 and not options.prior:
             raise InputError("recall draws hypotheses from its prior; leave out --set prior=false or --hypotheses")
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         prior = ShapePrior(scene.evidence) if self.options.prior else None
-        draws = self.setting.hypotheses - 1
-        voter = Voter(scene.evidence, self.options.references, prior, draws, self.setting.seed)
-        return ahead(lambda i: self._frame(scene, voter, i), range(start, len(scene)))
+        draws = self.settings.hypotheses - 1
+        voter = Voter(scene.evidence, self.options.references, prior, draws, self.settings.seed)
+        return parallel_map(lambda i: self._frame(scene, voter, i), range(start, len(scene)))
 
     def _frame(self, scene: Scene, voter: Voter, i: int) -> FrameResult:
         frame, visible = scene.frame(i), scene.visible(i)
@@ -62,7 +59,7 @@ class Recall(Method):
                 amodal = upsample(scene, silhouette) | visible
                 colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
                 results.append(compose(i, frame, visible, amodal, colour, recalled))
-        wanted = self.setting.hypotheses
+        wanted = self.settings.hypotheses
         if wanted == 1:
             return results[0]
         # one silhouette: all hypotheses are the same

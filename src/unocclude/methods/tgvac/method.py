@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
-from unocclude.methods.checkpoint_method import MINI_SHIPS, Published
+from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.scene import Scene
 
 
-class TGVAC(Published):
+class TGVAC(CheckpointMethod):
     name = "tgvac"
     summary = "text-guided video diffusion: the whole object on white, clips of any length by temporal diffusion"
     checkpoint = "tgvac"
-    advice = MINI_SHIPS
+    advice = MINI_ADVICE
     words = "description"
     needs = (
         "the diffusion extra and weights of your own training (tgvac; none are published), or mini; a GPU for full size"
@@ -23,7 +23,7 @@ class TGVAC(Published):
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         from unocclude.methods.tgvac.shots import Shots
 
-        shots = Shots(scene, self.folder, self.options, self.setting)
+        shots = Shots(scene, self.folder, self.options, self.settings)
         for shot in scene.shots:
             if shot.stop > start:
                 yield from (result for result in shots.complete(shot) if result.index >= start)

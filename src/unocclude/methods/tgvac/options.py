@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from unocclude.methods.checkpoint_method import DrawnOptions
+from unocclude.methods.checkpoint_method import SampledMaskOptions
 from unocclude.methods.network_inputs import NEARLY_WHITE
 
 
-class TGVACOptions(DrawnOptions):
+class TGVACOptions(SampledMaskOptions):
     description: str = Field("", description="what the whole object is, in words, as in 'a red striped ball'")
     text: bool = Field(True, description="false: the description is left out (table 3)")
     motion: bool = Field(True, description="false: frame by frame, without the motion modules (table 3)")

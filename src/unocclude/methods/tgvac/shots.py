@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from unocclude.completion import FrameResult
-from unocclude.methods.base import Setting
+from unocclude.methods.base import RunSettings
 from unocclude.methods.framing import Framing
-from unocclude.methods.network_inputs import Shown, object_framings, off_white
-from unocclude.methods.postprocess import Sample, composed, laid_back, limited, nothing
+from unocclude.methods.network_inputs import NetworkInputs, foreground, object_framings
+from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back, restrict
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
@@ -21,38 +21,39 @@ from unocclude.scene import Scene
 class Shots:
     """The pipeline, and what it sees of a scene."""
 
-    def __init__(self, scene: Scene, folder: Path, options: TGVACOptions, setting: Setting):
-        self.scene, self.options, self.setting = scene, options, setting
-        device = device_for("tgvac", setting.device)
+    def __init__(self, scene: Scene, folder: Path, options: TGVACOptions, settings: RunSettings):
+        self.scene, self.options, self.settings = scene, options, settings
+        device = device_for("tgvac", settings.device)
         pipeline = TGVACPipeline.from_pretrained(folder, precision_on(device), options.motion)
         self.pipeline: TGVACPipeline = placed(pipeline, device)
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """The shot's frames, in order."""
         if not any(self.scene.track.areas[i] for i in shot):
-            yield from nothing(self.scene, shot)
+            yield from empty_results(self.scene, shot)
             return
-        shown = Shown(self.scene, shot, self._framings(shot))
-        samples = [self._sample(shown, self.setting.seed + k) for k in range(self.setting.hypotheses)]
-        yield from composed(self.scene, shot, samples)
+        inputs = NetworkInputs(self.scene, shot, self._framings(shot))
+        samples = [self._sample(inputs, self.settings.seed + k) for k in range(self.settings.hypotheses)]
+        yield from compose_hypotheses(self.scene, shot, samples)
 
     def _framings(self, shot: range) -> list[Framing]:
         side = self.options.side or self.pipeline.side
         return object_framings(self.scene, shot, (side, side), self.options.framing == "follow")
 
-    def _sample(self, shown: Shown, seed: int) -> Iterator[Sample]:
+    def _sample(self, inputs: NetworkInputs, seed: int) -> Iterator[SampledFrame]:
         """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, of `draws` draws."""
         options = self.options
         generator = torch.Generator().manual_seed(seed)
-        draws = [self._decoded(self._denoise(shown, generator)) for _ in range(options.draws)]
-        for i, framing, *pictures in zip(shown.shot, shown.framings, *draws, strict=True):
-            amodal, picture = laid_back(framing, *agreed(np.stack(pictures), options.white))
-            yield limited(self.scene, i, amodal, options.within), picture
+        draws = [self._decoded(self._denoise(inputs, generator)) for _ in range(options.draws)]
+        for i, framing, *pictures in zip(inputs.shot, inputs.framings, *draws, strict=True):
+            amodal, picture = paste_back(framing, *agreed(np.stack(pictures), options.white))
+            yield restrict(self.scene, i, amodal, options.within), picture
 
-    def _denoise(self, shown: Shown, generator: torch.Generator) -> torch.Tensor:
+    def _denoise(self, inputs: NetworkInputs, generator: torch.Generator) -> torch.Tensor:
         options = self.options
         return self.pipeline.denoise(
-            shown.all(shown.object), shown.all(shown.mask), options.description if options.text else "",
+            inputs.tensors(inputs.object_on_white), inputs.tensors(inputs.visible_mask),
+            options.description if options.text else "",
             num_inference_steps=options.steps, guidance_scale=options.guidance, window=options.window,
             stride=options.stride, together=options.together, generator=generator,
         )  # fmt: skip
@@ -63,8 +64,8 @@ class Shots:
 
 def agreed(pictures: np.ndarray, white: float) -> tuple[np.ndarray, np.ndarray]:
     """What K draws of a frame, (K, h, w, 3) float32 in [0, 1], the object on white, agree on: (h, w) bool where half of
-    them or more have it (see `off_white`); (h, w, 3) uint8, the mean of those that have it."""
-    found = off_white(pictures, white)
+    them or more have it (see `foreground`); (h, w, 3) uint8, the mean of those that have it."""
+    found = foreground(pictures, white)
     counted = found | ~found.any(0)
     mean = (pictures * counted[..., None]).sum(0) / counted.sum(0)[..., None]
     return found.mean(0) >= 0.5, (mean * 255).round().astype(np.uint8)
