@@ -24,7 +24,7 @@ from unocclude import training  # noqa: E402
 from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.parts import tokenizer  # noqa: E402
-from unocclude.training import tgvac, views  # noqa: E402
+from unocclude.training import tgvac, training_clips  # noqa: E402
 from unocclude.training.sources import Source  # noqa: E402
 
 torch.set_num_threads(1)
@@ -228,9 +228,9 @@ def test_captions_come_with_folders_and_shards(tmp_path):
         (found,) = Source(spec).make(0)
         assert found.about["caption"] == "a thing of mine"
         assert Source(spec, ("thing",)).make(0) == []
-        view = views.View(Source(spec), (32, 32)).of(found)
-        (tmp_path / "a.npz").write_bytes(views.packed(view.mirrored().part(slice(0, 1))))
-        assert views.load(tmp_path / "a.npz").caption == "a thing of mine"
+        view = training_clips.View(Source(spec), (32, 32)).of(found)
+        (tmp_path / "a.npz").write_bytes(training_clips.packed(view.mirrored().part(slice(0, 1))))
+        assert training_clips.load(tmp_path / "a.npz").caption == "a thing of mine"
 
 
 def test_what_synth_composite_makes_is_trained_on_as_it_is(vae, tmp_path, capsys):
@@ -288,7 +288,7 @@ def eight(tmp_path_factory):
     )  # fmt: skip
     with torch.no_grad():
         vae.quant_conv.weight[4:], vae.quant_conv.bias[4:] = 0, -20
-        latents = vae.encode(views.pictures(np.stack(wholes).astype(np.uint8))).latent_dist.mode()
+        latents = vae.encode(training_clips.pictures(np.stack(wholes).astype(np.uint8))).latent_dist.mode()
         vae.quant_conv.bias[:4] -= latents.mean((0, 2, 3))
         vae.register_to_config(scaling_factor=1 / float((latents - latents.mean((0, 2, 3), True)).std()))
     vae.save_pretrained(folder / "vae")
@@ -316,14 +316,14 @@ def error(recipe, network):
 def nearest(recipe, network):
     """The first clip completed with the words of every clip: whose whole object the result is nearest to."""
     clips = recipe.clips.held
-    truth = torch.stack([recipe._encode(views.pictures(clip.wholes)) for clip in clips]).flatten(1)
+    truth = torch.stack([recipe._encode(training_clips.pictures(clip.wholes)) for clip in clips]).flatten(1)
     pipe = TGVACPipeline(**recipe.parts | {"unet": network})
     pipe.set_progress_bar_config(disable=True)
     found = []
     for told in clips:
         out = pipe(
-            views.pictures(clips[0].objects)[None], views.pictures(clips[0].visible)[None], told.caption,
-            num_inference_steps=10, guidance_scale=2.0, generator=torch.Generator().manual_seed(0),
+            training_clips.pictures(clips[0].objects)[None], training_clips.pictures(clips[0].visible)[None],
+            told.caption, num_inference_steps=10, guidance_scale=2.0, generator=torch.Generator().manual_seed(0),
             output_type="latent",
         )  # fmt: skip
         found.append(int((truth - out.latents.flatten(1)).square().sum(1).argmin()))

@@ -19,7 +19,7 @@ from unocclude.masks import MaskTrack  # noqa: E402
 from unocclude.synthesis import rigid_world  # noqa: E402
 from unocclude.training.flux_fill import KINDS, asked, drawn  # noqa: E402
 from unocclude.training.loop import LoopOptions, train  # noqa: E402
-from unocclude.training.views import Views  # noqa: E402
+from unocclude.training.training_clips import Views  # noqa: E402
 
 torch.set_num_threads(1)
 SOURCE = "synth:worlds?count=2&seed=3&frames=4&size=64x48"

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from unocclude.training import shape_prior, studied  # noqa: E402
+from unocclude.training import evidence_clips, shape_prior  # noqa: E402
 from unocclude.training.onnx import write_onnx  # noqa: E402
 from unocclude.training.sources import Source  # noqa: E402
 
@@ -26,19 +26,19 @@ def world():
 
 @pytest.fixture(scope="module")
 def clip(world):
-    return studied.study_world(world)
+    return evidence_clips.study_world(world)
 
 
 def test_studied_clips_come_back(clip, tmp_path):
-    (tmp_path / "a.npz").write_bytes(studied.packed(clip))
-    back = studied.load(tmp_path / "a.npz")
+    (tmp_path / "a.npz").write_bytes(evidence_clips.packed(clip))
+    back = evidence_clips.load(tmp_path / "a.npz")
     for name in ("visible", "amodal", "labels"):
         assert np.array_equal(getattr(back, name), getattr(clip, name))
     assert back.offset == clip.offset and clip.visible.dtype == bool and not (clip.visible & ~clip.amodal).any()
 
 
 def test_a_cut_clip_knows_what_is_beyond_the_border(world):
-    cut = studied.study_world(world, cut=True)
+    cut = evidence_clips.study_world(world, cut=True)
     x, y = cut.offset
     inner = np.s_[:, y:-y, x:-x]
     beyond = np.ones(cut.visible.shape, bool)
@@ -89,7 +89,9 @@ def test_context_is_the_neighbours_and_the_best(clip):
 
 
 def test_an_image_alone_has_no_context(clip):
-    single = studied.Studied(clip.pictures[4:5], clip.visible[4:5], clip.amodal[4:5], clip.labels[4:5], clip.offset)
+    single = evidence_clips.Studied(
+        clip.pictures[4:5], clip.visible[4:5], clip.amodal[4:5], clip.labels[4:5], clip.offset
+    )
     planes, numbers = views.look(single.sight, 0, views.place(views.whole_box(single.sight, 0)))
     assert not planes[5:-3].any() and not numbers.any() and planes[0].any()
 

@@ -20,7 +20,7 @@ from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
 from unocclude.networks.widened import widened  # noqa: E402
-from unocclude.training import diffusion_vas, judge, views  # noqa: E402
+from unocclude.training import clip_metrics, diffusion_vas, training_clips  # noqa: E402
 from unocclude.training.loop import LoopOptions  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
@@ -173,7 +173,7 @@ def test_patches_come_back_where_they_were():
 
 def test_clips_as_networks_see_them():
     world = rigid_world(3, "affine", 5, 64, 48, occluders=["pole"])
-    clip = views.View(None, (32, 32)).of(world)
+    clip = training_clips.View(None, (32, 32)).of(world)
     assert clip.visible.shape == (5, 32, 32) and clip.wholes.shape == (5, 32, 32, 3) and clip.wholes.dtype == np.uint8
     assert (clip.amodal >= clip.visible).all() and (clip.amodal > clip.visible).any()
     outside = clip.amodal == 0
@@ -181,7 +181,7 @@ def test_clips_as_networks_see_them():
     seen = clip.visible == 255
     assert np.array_equal(clip.objects[seen], clip.frames[seen])
     assert (clip.objects[clip.visible == 0] == 255).all()
-    amodal = views.View(None, (32, 32), "amodal").of(world)
+    amodal = training_clips.View(None, (32, 32), "amodal").of(world)
     assert all(mask[0].max() > 100 and mask[-1].max() > 100 and mask[:, 0].max() > 100 for mask in amodal.amodal)
 
 
@@ -193,8 +193,8 @@ def test_figures_against_plain_counts():
     pred = rng.uniform(size=(3, 6, 6)) < 0.5
     whole, colour = rng.integers(0, 256, (3, 6, 6, 3), np.uint8), rng.uniform(size=(3, 6, 6, 3))
     as_bytes = lambda mask: mask.astype(np.uint8) * 255  # noqa: E731
-    clip = views.Views(as_bytes(visible), as_bytes(amodal), as_bytes(visible), whole, whole, whole)
-    found, content = judge.mask_figures(clip, pred), judge.content_figures(clip, colour)
+    clip = training_clips.Views(as_bytes(visible), as_bytes(amodal), as_bytes(visible), whole, whole, whole)
+    found, content = clip_metrics.mask_figures(clip, pred), clip_metrics.content_figures(clip, colour)
     ious, hidden_ious, psnrs = [], [], []
     for k in range(3):
         pixels = [(v, a, p or v) for v, a, p in zip(visible[k].flat, amodal[k].flat, pred[k].flat, strict=True)]
@@ -206,7 +206,7 @@ def test_figures_against_plain_counts():
             psnrs.append(10 * math.log10(1 / np.mean((colour[k][where] - whole[k][where] / 255) ** 2)))
     assert found["miou"] == pytest.approx(ious) and found["miou_occ"] == pytest.approx(hidden_ious)
     assert content["psnr_hidden"] == pytest.approx(psnrs)
-    assert judge.mean([found, content])["psnr_hidden"] == pytest.approx(np.mean(psnrs), abs=1e-4)
+    assert clip_metrics.mean([found, content])["psnr_hidden"] == pytest.approx(np.mean(psnrs), abs=1e-4)
 
 
 def test_bad_configurations_are_one_line(vae, tmp_path, capsys):

@@ -13,15 +13,15 @@ from transformers import AutoTokenizer, T5EncoderModel
 from unocclude.errors import InputError
 from unocclude.networks.loading import load_pretrained, quiet, reading
 from unocclude.networks.widened import wider
-from unocclude.training import recipe, views
+from unocclude.training import recipe, training_clips
+from unocclude.training.object_on_white import Wholes
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
-from unocclude.training.wholes import Wholes
+from unocclude.training.training_clips import Views
 
 FOLDER = "pipeline"
 
 
-class CogVideoXOptions(recipe.Options, views.ClipOptions):
+class CogVideoXOptions(recipe.Options, training_clips.ClipOptions):
     """[recipe]."""
 
     base: str = Field(description="folder of CogVideoX 2B or 5B in diffusers' format, or an earlier run's pipeline/")
@@ -60,7 +60,7 @@ class CogVideoX(Wholes):
         drawn = [self.clips.draw(rng) for _ in range(size)]
         told = [clip.caption if rng.uniform() >= self.options.dropout else "" for clip in drawn]
         kinds = ("frames", "visible", "wholes")
-        clips = {kind: torch.stack([views.pictures(getattr(clip, kind)) for clip in drawn]) for kind in kinds}
+        clips = {kind: torch.stack([training_clips.pictures(getattr(clip, kind)) for clip in drawn]) for kind in kinds}
         return {**clips, "tokens": self._tokens(told)}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -116,7 +116,9 @@ class CogVideoX(Wholes):
     def answer(self, network: torch.nn.Module, clip: Views, seed: int = 0) -> torch.Tensor:
         """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
         device = next(network.parameters()).device
-        told = self._told(*(views.pictures(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible")))
+        told = self._told(
+            *(training_clips.pictures(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible"))
+        )
         words = self._embed(self._tokens(["", clip.caption]).to(device))
         shape = (*told.shape[:2], told.shape[2] // 2, *told.shape[3:])
         latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)

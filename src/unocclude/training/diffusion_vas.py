@@ -17,15 +17,15 @@ from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeli
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
 from unocclude.networks.small import as_configured
 from unocclude.networks.widened import widened
-from unocclude.training import judge, recipe, views, wholes
+from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
+from unocclude.training.training_clips import Views
 
 FOLDER = "pipeline"
 TRAINED = ("temporal_transformer_block", "conv_in")
 
 
-class VASOptions(recipe.Options, views.ClipOptions):
+class VASOptions(recipe.Options, training_clips.ClipOptions):
     """[recipe] of all of them."""
 
     base: str = Field(
@@ -61,7 +61,7 @@ class RegressionOptions(MaskDepthOptions):
     regression: bool = True
 
 
-class VAS(views.OnClips):
+class VAS(training_clips.OnClips):
     """A denoiser of latents under EDM's preconditioning (Karras et al. 2022, table 1; equation 1)."""
 
     options: VASOptions
@@ -98,7 +98,7 @@ class VAS(views.OnClips):
 
     @staticmethod
     def _stack(clips: list[Views], field: str) -> torch.Tensor:
-        return torch.stack([views.pictures(getattr(clip, field)) for clip in clips])
+        return torch.stack([training_clips.pictures(getattr(clip, field)) for clip in clips])
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         with torch.no_grad():
@@ -180,10 +180,10 @@ class VAS(views.OnClips):
         return frames[0]
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        return judge.mean([self.judge(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
+        return clip_metrics.mean([self.judge(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
 
     @abstractmethod
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
+    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
         """Figures of every frame of an answer (F, H, W, 3)."""
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
@@ -191,7 +191,10 @@ class VAS(views.OnClips):
         rows = []
         for clip in self.clips.held[:6]:
             answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
-            rows += [views.sheet(views.pictures(getattr(clip, self.target))), views.sheet(answer)]
+            rows += [
+                training_clips.sheet(training_clips.pictures(getattr(clip, self.target))),
+                training_clips.sheet(answer),
+            ]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
@@ -230,8 +233,8 @@ class Mask(VAS):
     Options: ClassVar[type[recipe.Options]] = VASOptions
     first, target = "visible", "amodal"
 
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.mask_figures(clip, object_pixels(answer, self.options.threshold))
+    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
+        return clip_metrics.mask_figures(clip, object_pixels(answer, self.options.threshold))
 
 
 class MaskDepth(Mask):
@@ -258,8 +261,8 @@ class Content(VAS):
     Options: ClassVar[type[recipe.Options]] = ContentOptions
     first, target = "objects", "wholes"
 
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.content_figures(clip, answer)
+    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
+        return clip_metrics.content_figures(clip, answer)
 
 
 class OneStage(Content):
@@ -269,5 +272,5 @@ class OneStage(Content):
     summary = "Diffusion-VAS in one stage: the visible object and depth to the whole object"
     Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
 
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return wholes.figures(clip, answer)
+    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
+        return object_on_white.figures(clip, answer)

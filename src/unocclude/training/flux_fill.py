@@ -19,9 +19,9 @@ from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
 from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
 from unocclude.methods.network_inputs import WHITE, tensor
-from unocclude.training import judge, recipe, views
+from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
+from unocclude.training.training_clips import Views
 
 FOLDER = "pipeline"
 KINDS = {"beside": 0.6, "pair": 0.2, "alone": 0.2}
@@ -31,7 +31,7 @@ UNSURE = 0.4
 """How often all around the object may hide it, as in evidence from few frames."""
 
 
-class FluxFillOptions(recipe.Options, views.ClipOptions):
+class FluxFillOptions(recipe.Options, training_clips.ClipOptions):
     """[recipe]."""
 
     base: str = Field("", description="folder of a pipeline in FLUX.1-Fill's format to go on from")
@@ -43,7 +43,7 @@ class FluxFillOptions(recipe.Options, views.ClipOptions):
     sampled: int = Field(12, ge=1, description="denoising steps in evaluation")
 
 
-class FluxFill(views.OnClips):
+class FluxFill(training_clips.OnClips):
     """Learns from clips with truth what the method asks of the generator, on grounds of all kinds."""
 
     name = "flux-fill"
@@ -137,8 +137,10 @@ class FluxFill(views.OnClips):
             cell = sheet.rows[1][1]
             assert cell.hole is not None
             mask = silhouette(filled, truth.visible[0] > 127, cell.hole, GROUNDS["white"])
-            found.append(judge.mask_figures(truth, mask[None]) | judge.content_figures(truth, filled[None] / 255.0))
-        return judge.mean(found)
+            found.append(
+                clip_metrics.mask_figures(truth, mask[None]) | clip_metrics.content_figures(truth, filled[None] / 255.0)
+            )
+        return clip_metrics.mean(found)
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
         """A row a clip: the sheet, the sub-image as it was filled, and the truth."""

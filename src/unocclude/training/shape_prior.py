@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from unocclude.methods.recall import view as views
 from unocclude.networks.unet import UNet
-from unocclude.training import recipe, studied
+from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
+from unocclude.training.evidence_clips import Studied, Study
 from unocclude.training.onnx import write_onnx
 from unocclude.training.recipe import Batch, Progress
 from unocclude.training.sources import Source
-from unocclude.training.studied import Studied, Study
 
 FILE = "shape_prior.onnx"
 RANK = 6
@@ -70,7 +70,7 @@ class ShapePrior(recipe.Recipe):
         rng = np.random.default_rng([self.seed, number])
         samples: list[tuple[np.ndarray, ...]] = []
         while len(samples) < size:
-            clip = studied.load(self._clips[int(rng.integers(len(self._clips)))])
+            clip = evidence_clips.load(self._clips[int(rng.integers(len(self._clips)))])
             samples += [sample for _ in range(GROUP) if (sample := draw(clip, rng)) is not None]
         planes, numbers, target, weight = (np.stack(part) for part in zip(*samples[:size], strict=True))
         return {
@@ -101,7 +101,7 @@ class ShapePrior(recipe.Recipe):
         for spec, clips in self._held.items():
             found: dict[str, list[float]] = {"miou": [], "miou_occ": [], "false_area": []}
             for path in clips:
-                for name, value in _judge(network, studied.load(path)):
+                for name, value in _judge(network, evidence_clips.load(path)):
                     found[name].append(value)
             kind = spec.partition("?")[0].rpartition(":")[2]
             figures |= {f"{kind}/{name}": round(float(np.mean(v)), 4) if v else 0.0 for name, v in found.items()}
@@ -111,7 +111,7 @@ class ShapePrior(recipe.Recipe):
         """A row a clip: what is seen, evidence (red: may hide, blue: background), truth, answer, two draws."""
         rows = []
         for path in [path for clips in self._held.values() for path in clips[:6]]:
-            clip = studied.load(path)
+            clip = evidence_clips.load(path)
             rates = 1 - clip.visible.sum((1, 2)) / np.maximum(clip.amodal.sum((1, 2)), 1)
             for i in np.argsort(np.abs(rates - 0.5))[:1]:
                 if (sample := _at(clip, int(i))) is not None:

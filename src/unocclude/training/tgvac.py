@@ -15,15 +15,15 @@ from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
 from unocclude.methods.tgvac.parts import small_parts, without_signal_at_the_end
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
 from unocclude.networks.widened import widened
-from unocclude.training import recipe, views
+from unocclude.training import recipe, training_clips
+from unocclude.training.object_on_white import Wholes
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
-from unocclude.training.wholes import Wholes
+from unocclude.training.training_clips import Views
 
 FOLDER = "pipeline"
 
 
-class TGVACOptions(recipe.Options, views.ClipOptions):
+class TGVACOptions(recipe.Options, training_clips.ClipOptions):
     """[recipe] of both."""
 
     base: str = Field("", description="folder of a pipeline to begin with: Stable Diffusion 1.5, or an earlier run's")
@@ -96,14 +96,14 @@ class Frame(Wholes):
         stacked = {name: torch.stack([clip[name] for clip, _ in clips]) for name in clips[0][0]}
         return stacked | {"tokens": tokens(self.parts["tokenizer"], said)}
 
-    def _told(self, drawn: views.Drawn) -> tuple[Batch, str]:
+    def _told(self, drawn: training_clips.Drawn) -> tuple[Batch, str]:
         """(F, ...) what `_latents` makes latents of, or these; and the caption."""
         if not self.options.keep_latents:
-            clip = views.whole(drawn.file, drawn.mirrored).part(drawn.frames)
+            clip = training_clips.whole(drawn.file, drawn.mirrored).part(drawn.frames)
             return _pictures(clip), clip.caption
         key = drawn.file, drawn.mirrored
         if key not in self.kept:
-            clip = views.whole(*key)
+            clip = training_clips.whole(*key)
             with torch.no_grad():
                 whole, told = self._latents(_pictures(clip), sample=False)
             self.kept[key] = {"latents": whole.half(), "told": told.half()}, clip.caption
@@ -151,7 +151,8 @@ class Frame(Wholes):
         pipeline.set_progress_bar_config(disable=True)
         told = clip.caption if caption is None else caption
         frames = pipeline(
-            views.pictures(clip.objects)[None], views.pictures(clip.visible)[None], told if self.options.text else "",
+            training_clips.pictures(clip.objects)[None], training_clips.pictures(clip.visible)[None],
+            told if self.options.text else "",
             num_inference_steps=self.options.sampled, guidance_scale=self.options.guidance,
             generator=torch.Generator().manual_seed(seed),
         ).frames  # fmt: skip
@@ -166,7 +167,7 @@ class Frame(Wholes):
 def _pictures(clip: Views) -> Batch:
     """(F, 3, h, w) in [-1, 1] each."""
     shown = {"objects": clip.objects, "masks": clip.visible, "wholes": clip.wholes}
-    return {name: views.pictures(part) for name, part in shown.items()}
+    return {name: training_clips.pictures(part) for name, part in shown.items()}
 
 
 class Motion(Frame):

@@ -12,15 +12,15 @@ from torch.nn import functional
 from unocclude.errors import InputError
 from unocclude.networks.loading import check_names, read_json, read_weights
 from unocclude.networks.small import FEW, grouped
-from unocclude.training import recipe, views
+from unocclude.training import recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
+from unocclude.training.training_clips import Views
 
 FOLDER = "vae"
 Kind = Literal["frames", "objects", "wholes", "visible", "amodal", "depth"]
 
 
-class VAEOptions(recipe.Options, views.ClipOptions):
+class VAEOptions(recipe.Options, training_clips.ClipOptions):
     """[recipe] of the VAE."""
 
     widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
@@ -34,7 +34,7 @@ class VAEOptions(recipe.Options, views.ClipOptions):
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
-class VAE(views.OnClips):
+class VAE(training_clips.OnClips):
     """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
     objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one needs."""
 
@@ -76,7 +76,9 @@ class VAE(views.OnClips):
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        return {"clips": torch.stack([views.pictures(self._any(self.clips.draw(rng), rng)) for _ in range(size)])}
+        return {
+            "clips": torch.stack([training_clips.pictures(self._any(self.clips.draw(rng), rng)) for _ in range(size)])
+        }
 
     def _any(self, clip: Views, rng: np.random.Generator) -> np.ndarray:
         chosen: np.ndarray = getattr(clip, self.options.kinds[int(rng.integers(len(self.options.kinds)))])
@@ -116,7 +118,7 @@ class VAE(views.OnClips):
         for kind in self.options.kinds:
             errors = []
             for clip in self.clips.held[:24]:
-                pictures = views.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
+                pictures = training_clips.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1].clamp(-1, 1)
                 errors.append(float(functional.mse_loss(decoded, pictures)) / 4)
             figures[f"{kind}/psnr"] = round(-10 * float(np.log10(np.mean(errors))), 2)
@@ -127,9 +129,9 @@ class VAE(views.OnClips):
         rows = []
         for clip in self.clips.held[:4]:
             for kind in self.options.kinds:
-                pictures = views.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
+                pictures = training_clips.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1]
-                rows += [views.sheet(pictures[0]), views.sheet(decoded[0])]
+                rows += [training_clips.sheet(pictures[0]), training_clips.sheet(decoded[0])]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
@@ -138,7 +140,7 @@ class VAE(views.OnClips):
         with torch.no_grad():
             device = next(network.parameters()).device
             latents = [
-                vae.encode(views.pictures(getattr(clip, kind)).to(device)).latent_dist.mode()
+                vae.encode(training_clips.pictures(getattr(clip, kind)).to(device)).latent_dist.mode()
                 for clip in self.clips.held[:16]
                 for kind in self.options.kinds
             ]

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from unocclude.methods.network_inputs import foreground
-from unocclude.training import judge, views
-from unocclude.training.views import Views
+from unocclude.training import clip_metrics, training_clips
+from unocclude.training.training_clips import Views
 
 
-class Wholes(views.OnClips):
+class Wholes(training_clips.OnClips):
     """Judged by masks and by colours."""
 
     @abstractmethod
@@ -19,17 +19,20 @@ class Wholes(views.OnClips):
         """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
 
     def evaluate(self, network: Any) -> dict[str, float]:
-        return judge.mean([figures(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
+        return clip_metrics.mean([figures(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
 
     def picture(self, network: Any) -> np.ndarray:
         """Three rows a clip: what is seen, what is to be learnt, and the answer."""
         rows = []
         for clip in self.clips.held[:6]:
             answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
-            rows += [views.sheet(part) for part in (views.pictures(clip.objects), views.pictures(clip.wholes), answer)]
+            rows += [
+                training_clips.sheet(part)
+                for part in (training_clips.pictures(clip.objects), training_clips.pictures(clip.wholes), answer)
+            ]
         return np.vstack(rows)
 
 
-def figures(clip: Views, answer: np.ndarray) -> judge.Figures:
+def figures(clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
     """miou, miou_occ and psnr_hidden of every frame of an answer (F, H, W, 3)."""
-    return judge.mask_figures(clip, foreground(answer)) | judge.content_figures(clip, answer)
+    return clip_metrics.mask_figures(clip, foreground(answer)) | clip_metrics.content_figures(clip, answer)

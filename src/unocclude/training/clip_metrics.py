@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unocclude.training.views import Views
+from unocclude.training.training_clips import Views
 
 Figures = dict[str, list[float]]
 OCCLUDED = 0.01
