@@ -228,8 +228,8 @@ def test_captions_come_with_folders_and_shards(tmp_path):
         (found,) = Source(spec).make(0)
         assert found.about["caption"] == "a thing of mine"
         assert Source(spec, ("thing",)).make(0) == []
-        view = training_clips.View(Source(spec), (32, 32)).of(found)
-        (tmp_path / "a.npz").write_bytes(training_clips.packed(view.mirrored().part(slice(0, 1))))
+        view = training_clips.ClipMaker(Source(spec), (32, 32)).of(found)
+        (tmp_path / "a.npz").write_bytes(training_clips.serialise(view.mirrored().select(slice(0, 1))))
         assert training_clips.load(tmp_path / "a.npz").caption == "a thing of mine"
 
 
@@ -288,7 +288,7 @@ def eight(tmp_path_factory):
     )  # fmt: skip
     with torch.no_grad():
         vae.quant_conv.weight[4:], vae.quant_conv.bias[4:] = 0, -20
-        latents = vae.encode(training_clips.pictures(np.stack(wholes).astype(np.uint8))).latent_dist.mode()
+        latents = vae.encode(training_clips.to_tensor(np.stack(wholes).astype(np.uint8))).latent_dist.mode()
         vae.quant_conv.bias[:4] -= latents.mean((0, 2, 3))
         vae.register_to_config(scaling_factor=1 / float((latents - latents.mean((0, 2, 3), True)).std()))
     vae.save_pretrained(folder / "vae")
@@ -316,13 +316,13 @@ def error(recipe, network):
 def nearest(recipe, network):
     """The first clip completed with the words of every clip: whose whole object the result is nearest to."""
     clips = recipe.clips.held
-    truth = torch.stack([recipe._encode(training_clips.pictures(clip.wholes)) for clip in clips]).flatten(1)
+    truth = torch.stack([recipe._encode(training_clips.to_tensor(clip.wholes)) for clip in clips]).flatten(1)
     pipe = TGVACPipeline(**recipe.parts | {"unet": network})
     pipe.set_progress_bar_config(disable=True)
     found = []
     for told in clips:
         out = pipe(
-            training_clips.pictures(clips[0].objects)[None], training_clips.pictures(clips[0].visible)[None],
+            training_clips.to_tensor(clips[0].objects)[None], training_clips.to_tensor(clips[0].visible)[None],
             told.caption, num_inference_steps=10, guidance_scale=2.0, generator=torch.Generator().manual_seed(0),
             output_type="latent",
         )  # fmt: skip

@@ -19,7 +19,7 @@ from unocclude.masks import MaskTrack  # noqa: E402
 from unocclude.synthesis import rigid_world  # noqa: E402
 from unocclude.training.flux_fill import KINDS, asked, drawn  # noqa: E402
 from unocclude.training.loop import LoopOptions, train  # noqa: E402
-from unocclude.training.training_clips import Views  # noqa: E402
+from unocclude.training.training_clips import TrainingClip  # noqa: E402
 
 torch.set_num_threads(1)
 SOURCE = "synth:worlds?count=2&seed=3&frames=4&size=64x48"
@@ -38,7 +38,7 @@ def views(seed=0, frames=4, size=(32, 32)):
     visible = amodal & ~bar
     objects = np.where(visible[..., None], frames_, 255).astype(np.uint8)
     grey = lambda mask: mask.astype(np.uint8) * 255  # noqa: E731
-    return Views(grey(visible), grey(amodal), grey(bar), frames_, objects, wholes)
+    return TrainingClip(grey(visible), grey(amodal), grey(bar), frames_, objects, wholes)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

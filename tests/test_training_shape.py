@@ -26,11 +26,11 @@ def world():
 
 @pytest.fixture(scope="module")
 def clip(world):
-    return evidence_clips.study_world(world)
+    return evidence_clips.from_world(world)
 
 
 def test_studied_clips_come_back(clip, tmp_path):
-    (tmp_path / "a.npz").write_bytes(evidence_clips.packed(clip))
+    (tmp_path / "a.npz").write_bytes(evidence_clips.serialise(clip))
     back = evidence_clips.load(tmp_path / "a.npz")
     for name in ("visible", "amodal", "labels"):
         assert np.array_equal(getattr(back, name), getattr(clip, name))
@@ -38,7 +38,7 @@ def test_studied_clips_come_back(clip, tmp_path):
 
 
 def test_a_cut_clip_knows_what_is_beyond_the_border(world):
-    cut = evidence_clips.study_world(world, cut=True)
+    cut = evidence_clips.from_world(world, cut=True)
     x, y = cut.offset
     inner = np.s_[:, y:-y, x:-x]
     beyond = np.ones(cut.visible.shape, bool)
@@ -89,7 +89,7 @@ def test_context_is_the_neighbours_and_the_best(clip):
 
 
 def test_an_image_alone_has_no_context(clip):
-    single = evidence_clips.Studied(
+    single = evidence_clips.EvidenceClip(
         clip.pictures[4:5], clip.visible[4:5], clip.amodal[4:5], clip.labels[4:5], clip.offset
     )
     planes, numbers = views.look(single.sight, 0, views.place(views.whole_box(single.sight, 0)))

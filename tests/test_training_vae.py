@@ -26,11 +26,11 @@ def test_the_recipe_learns_and_states_its_scale(tmp_path):
     log = [json.loads(line)["error"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert np.mean(log[-20:]) < 0.7 * np.mean(log[:20]) and result["figures"]["frames/psnr"] > 3
     loaded = read_vae(tmp_path / "out" / "vae")
-    clips = training_clips.Clips(training.read_config(file, training.get_recipe("vae"))[0], 1, quiet)
+    clips = training_clips.ClipSet(training.read_config(file, training.get_recipe("vae"))[0], 1, quiet)
     kinds = ("frames", "objects", "wholes", "amodal", "depth")
     with torch.no_grad():
         latents = [
-            loaded.encode(training_clips.pictures(getattr(c, k))).latent_dist.mode() for c in clips.held for k in kinds
+            loaded.encode(training_clips.to_tensor(getattr(c, k))).latent_dist.mode() for c in clips.held for k in kinds
         ]
     assert float((torch.cat(latents) * loaded.config.scaling_factor).std()) == pytest.approx(1, abs=1e-3)
 
@@ -60,7 +60,7 @@ def test_a_decoder_is_learnt_for_the_latents_of_another_vae(tmp_path):
 def test_patches_are_parts_of_the_pictures():
     options = vae.VAEOptions(train=[SPRITES], validation=[SPRITES], kinds=["visible"], patch=5)
     picture = np.random.default_rng(0).integers(0, 256, (2, 9, 7), np.uint8)
-    clip = training_clips.Views(*[picture] * 3, *[np.stack([picture] * 3, -1)] * 3)
+    clip = training_clips.TrainingClip(*[picture] * 3, *[np.stack([picture] * 3, -1)] * 3)
     rng = np.random.default_rng(1)
     drawn = [vae.VAE(options, 0)._any(clip, rng) for _ in range(200)]
     places = {

@@ -173,7 +173,7 @@ def test_patches_come_back_where_they_were():
 
 def test_clips_as_networks_see_them():
     world = rigid_world(3, "affine", 5, 64, 48, occluders=["pole"])
-    clip = training_clips.View(None, (32, 32)).of(world)
+    clip = training_clips.ClipMaker(None, (32, 32)).of(world)
     assert clip.visible.shape == (5, 32, 32) and clip.wholes.shape == (5, 32, 32, 3) and clip.wholes.dtype == np.uint8
     assert (clip.amodal >= clip.visible).all() and (clip.amodal > clip.visible).any()
     outside = clip.amodal == 0
@@ -181,7 +181,7 @@ def test_clips_as_networks_see_them():
     seen = clip.visible == 255
     assert np.array_equal(clip.objects[seen], clip.frames[seen])
     assert (clip.objects[clip.visible == 0] == 255).all()
-    amodal = training_clips.View(None, (32, 32), "amodal").of(world)
+    amodal = training_clips.ClipMaker(None, (32, 32), "amodal").of(world)
     assert all(mask[0].max() > 100 and mask[-1].max() > 100 and mask[:, 0].max() > 100 for mask in amodal.amodal)
 
 
@@ -193,8 +193,8 @@ def test_figures_against_plain_counts():
     pred = rng.uniform(size=(3, 6, 6)) < 0.5
     whole, colour = rng.integers(0, 256, (3, 6, 6, 3), np.uint8), rng.uniform(size=(3, 6, 6, 3))
     as_bytes = lambda mask: mask.astype(np.uint8) * 255  # noqa: E731
-    clip = training_clips.Views(as_bytes(visible), as_bytes(amodal), as_bytes(visible), whole, whole, whole)
-    found, content = clip_metrics.mask_figures(clip, pred), clip_metrics.content_figures(clip, colour)
+    clip = training_clips.TrainingClip(as_bytes(visible), as_bytes(amodal), as_bytes(visible), whole, whole, whole)
+    found, content = clip_metrics.mask_metrics(clip, pred), clip_metrics.content_metrics(clip, colour)
     ious, hidden_ious, psnrs = [], [], []
     for k in range(3):
         pixels = [(v, a, p or v) for v, a, p in zip(visible[k].flat, amodal[k].flat, pred[k].flat, strict=True)]

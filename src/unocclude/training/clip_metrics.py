@@ -1,17 +1,17 @@
-"""Figures of a network's answer for a training clip, frame by frame."""
+"""FrameMetrics of a network's answer for a training clip, frame by frame."""
 
 import numpy as np
 
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
-Figures = dict[str, list[float]]
+FrameMetrics = dict[str, list[float]]
 OCCLUDED = 0.01
 """A frame counts as occluded when more of the object than this share is hidden."""
 
 
-def mask_figures(clip: Views, answer: np.ndarray) -> Figures:
+def mask_metrics(clip: TrainingClip, answer: np.ndarray) -> FrameMetrics:
     """miou, and miou_occ over occluded frames, of amodal masks (F, h, w) bool; visible pixels are kept."""
-    found: Figures = {"miou": [], "miou_occ": []}
+    found: FrameMetrics = {"miou": [], "miou_occ": []}
     for visible, amodal, pred in zip(clip.visible > 127, clip.amodal > 127, answer, strict=True):
         amodal, pred = amodal | visible, pred | visible
         if not amodal.any():
@@ -23,9 +23,9 @@ def mask_figures(clip: Views, answer: np.ndarray) -> Figures:
     return found
 
 
-def content_figures(clip: Views, answer: np.ndarray) -> Figures:
+def content_metrics(clip: TrainingClip, answer: np.ndarray) -> FrameMetrics:
     """psnr_hidden (dB) over occluded frames, of colours (F, h, w, 3) in [0, 1]."""
-    found: Figures = {"psnr_hidden": []}
+    found: FrameMetrics = {"psnr_hidden": []}
     for visible, amodal, whole, pred in zip(clip.visible > 127, clip.amodal > 127, clip.wholes, answer, strict=True):
         hidden = amodal & ~visible
         if hidden.sum() > OCCLUDED * amodal.sum():
@@ -34,7 +34,7 @@ def content_figures(clip: Views, answer: np.ndarray) -> Figures:
     return found
 
 
-def mean(every: list[Figures]) -> dict[str, float]:
+def mean(every: list[FrameMetrics]) -> dict[str, float]:
     """Mean of each figure over all frames of all clips."""
     names = {name: None for figures in every for name in figures}
     pooled = {name: [value for figures in every for value in figures.get(name, [])] for name in names}

@@ -14,9 +14,9 @@ from unocclude.errors import InputError
 from unocclude.networks.loading import load_pretrained, quiet, reading
 from unocclude.networks.widened import wider
 from unocclude.training import recipe, training_clips
-from unocclude.training.object_on_white import Wholes
+from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 
@@ -31,7 +31,7 @@ class CogVideoXOptions(recipe.Options, training_clips.ClipOptions):
     guidance: float = Field(6.0, ge=0, description="scale of guidance by the caption in evaluation")
 
 
-class CogVideoX(Wholes):
+class CogVideoX(ObjectOnWhiteRecipe):
     """Latents of the frames and of the visible masks stand beside the noisy ones; the new inputs begin at zero."""
 
     name = "cogvideox"
@@ -60,7 +60,7 @@ class CogVideoX(Wholes):
         drawn = [self.clips.draw(rng) for _ in range(size)]
         told = [clip.caption if rng.uniform() >= self.options.dropout else "" for clip in drawn]
         kinds = ("frames", "visible", "wholes")
-        clips = {kind: torch.stack([training_clips.pictures(getattr(clip, kind)) for clip in drawn]) for kind in kinds}
+        clips = {kind: torch.stack([training_clips.to_tensor(getattr(clip, kind)) for clip in drawn]) for kind in kinds}
         return {**clips, "tokens": self._tokens(told)}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -113,11 +113,11 @@ class CogVideoX(Wholes):
         return embedded
 
     @torch.no_grad()
-    def answer(self, network: torch.nn.Module, clip: Views, seed: int = 0) -> torch.Tensor:
+    def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
         """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
         device = next(network.parameters()).device
         told = self._told(
-            *(training_clips.pictures(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible"))
+            *(training_clips.to_tensor(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible"))
         )
         words = self._embed(self._tokens(["", clip.caption]).to(device))
         shape = (*told.shape[:2], told.shape[2] // 2, *told.shape[3:])

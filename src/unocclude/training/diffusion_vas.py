@@ -19,7 +19,7 @@ from unocclude.networks.small import as_configured
 from unocclude.networks.widened import widened
 from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 TRAINED = ("temporal_transformer_block", "conv_in")
@@ -61,12 +61,12 @@ class RegressionOptions(MaskDepthOptions):
     regression: bool = True
 
 
-class VAS(training_clips.OnClips):
+class VAS(training_clips.ClipRecipe):
     """A denoiser of latents under EDM's preconditioning (Karras et al. 2022, table 1; equation 1)."""
 
     options: VASOptions
     first: str
-    """The first condition and what it is that is learnt, fields of `Views`."""
+    """The first condition and what it is that is learnt, fields of `TrainingClip`."""
     target: str
 
     def network(self) -> torch.nn.Module:
@@ -97,8 +97,8 @@ class VAS(training_clips.OnClips):
         return batch
 
     @staticmethod
-    def _stack(clips: list[Views], field: str) -> torch.Tensor:
-        return torch.stack([training_clips.pictures(getattr(clip, field)) for clip in clips])
+    def _stack(clips: list[TrainingClip], field: str) -> torch.Tensor:
+        return torch.stack([training_clips.to_tensor(getattr(clip, field)) for clip in clips])
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         with torch.no_grad():
@@ -161,7 +161,7 @@ class VAS(training_clips.OnClips):
         return pipeline
 
     @torch.no_grad()
-    def answer(self, network: torch.nn.Module, clip: Views, seed: int = 0) -> torch.Tensor:
+    def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
         """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
         pipeline = self._pipeline(network).to(next(network.parameters()).device)
         batch = {"first": self._stack([clip], self.first)}
@@ -180,11 +180,13 @@ class VAS(training_clips.OnClips):
         return frames[0]
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        return clip_metrics.mean([self.judge(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
+        return clip_metrics.mean(
+            [self.frame_metrics(clip, self.answer(network, clip).numpy()) for clip in self.clips.held]
+        )
 
     @abstractmethod
-    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
-        """Figures of every frame of an answer (F, H, W, 3)."""
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        """FrameMetrics of every frame of an answer (F, H, W, 3)."""
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
         """Two rows a clip: what is to be learnt, and the answer."""
@@ -192,8 +194,8 @@ class VAS(training_clips.OnClips):
         for clip in self.clips.held[:6]:
             answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
             rows += [
-                training_clips.sheet(training_clips.pictures(getattr(clip, self.target))),
-                training_clips.sheet(answer),
+                training_clips.side_by_side(training_clips.to_tensor(getattr(clip, self.target))),
+                training_clips.side_by_side(answer),
             ]
         return np.vstack(rows)
 
@@ -233,8 +235,8 @@ class Mask(VAS):
     Options: ClassVar[type[recipe.Options]] = VASOptions
     first, target = "visible", "amodal"
 
-    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
-        return clip_metrics.mask_figures(clip, object_pixels(answer, self.options.threshold))
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        return clip_metrics.mask_metrics(clip, object_pixels(answer, self.options.threshold))
 
 
 class MaskDepth(Mask):
@@ -261,8 +263,8 @@ class Content(VAS):
     Options: ClassVar[type[recipe.Options]] = ContentOptions
     first, target = "objects", "wholes"
 
-    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
-        return clip_metrics.content_figures(clip, answer)
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        return clip_metrics.content_metrics(clip, answer)
 
 
 class OneStage(Content):
@@ -272,5 +274,5 @@ class OneStage(Content):
     summary = "Diffusion-VAS in one stage: the visible object and depth to the whole object"
     Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
 
-    def judge(self, clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
-        return object_on_white.figures(clip, answer)
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        return object_on_white.clip_metrics_of(clip, answer)

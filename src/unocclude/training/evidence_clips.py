@@ -26,7 +26,7 @@ PAD = 0.25
 
 
 @dataclass(frozen=True)
-class Studied:
+class EvidenceClip:
     """pictures: T JPEG files (read with `picture`); visible, amodal (T, H, W) bool; labels (T, H, W) uint8, unknown
     outside the window; offset (x, y) of the frame on the canvas. All at working resolution."""
 
@@ -39,10 +39,10 @@ class Studied:
     def __len__(self) -> int:
         return len(self.visible)
 
-    def every(self, step: int, start: int = 0) -> "Studied":
+    def subsample(self, step: int, start: int = 0) -> "EvidenceClip":
         """Every so many frames of it: the same object, faster."""
         part = slice(start, None, step)
-        return Studied(self.pictures[part], self.visible[part], self.amodal[part], self.labels[part], self.offset)
+        return EvidenceClip(self.pictures[part], self.visible[part], self.amodal[part], self.labels[part], self.offset)
 
     def picture(self, i: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
@@ -75,10 +75,10 @@ def _box(mask: np.ndarray) -> list[int]:
     return [int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1] if len(ys) else [0, 0, 0, 0]
 
 
-def study(
+def make_evidence_clip(
     frames: Sequence[np.ndarray], visible: Sequence[np.ndarray], amodal: Sequence[np.ndarray], cut: bool = False
-) -> Studied | None:
-    """Study a clip; frames (H, W, 3) uint8, masks (H, W) bool. cut: cut the frame down and leave the canvas, so that
+) -> EvidenceClip | None:
+    """EvidenceClipMaker a clip; frames (H, W, 3) uint8, masks (H, W) bool. cut: cut the frame down and leave the canvas, so that
     the object goes on beyond the border. None where nothing of the object is visible."""
     pad = 0.0
     if cut:
@@ -102,19 +102,19 @@ def study(
     seen = np.array([work.visible[i] for i in range(len(frames))])
     whole = np.array([work.shrink(np.asarray(mask)) for mask in amodal]) | seen
     pictures = [_jpeg(evidence.picture(i)) for i in range(len(frames))]
-    return Studied(pictures, seen, whole, labels, offset)
+    return EvidenceClip(pictures, seen, whole, labels, offset)
 
 
 def _jpeg(picture: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
-def study_world(world: World, cut: bool = False) -> Studied | None:
+def from_world(world: World, cut: bool = False) -> EvidenceClip | None:
     """`study` of a generated world."""
-    return study(world.frames, world.visible, world.amodal, cut)
+    return make_evidence_clip(world.frames, world.visible, world.amodal, cut)
 
 
-def packed(studied: Studied) -> bytes:
+def serialise(studied: EvidenceClip) -> bytes:
     """It as the content of a file."""
     buffer = io.BytesIO()
     visible, amodal = np.packbits(studied.visible), np.packbits(studied.amodal)
@@ -127,7 +127,7 @@ def packed(studied: Studied) -> bytes:
     return buffer.getvalue()
 
 
-def load(path: Path) -> Studied:
+def load(path: Path) -> EvidenceClip:
     """What `packed` made of a clip."""
     with np.load(path) as data:
         shape = tuple(data["shape"])
@@ -137,15 +137,15 @@ def load(path: Path) -> Studied:
         x, y = data["offset"].tolist()
         content, ends = data["pictures"].tobytes(), data["ends"].tolist()
         pictures = [content[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-        return Studied(pictures, visible, amodal, labels[..., 0] + 2 * labels[..., 1], (x, y))
+        return EvidenceClip(pictures, visible, amodal, labels[..., 0] + 2 * labels[..., 1], (x, y))
 
 
 @dataclass(frozen=True)
-class Study:
+class EvidenceClipMaker:
     """Studies the clips of scene i of a source; a part of them is cut (see `study`)."""
 
     source: Source
 
     def __call__(self, i: int) -> list[bytes]:
-        clips = [study_world(world, cut=(i + k) % 4 == 3) for k, world in enumerate(self.source.make(i))]
-        return [packed(clip) for clip in clips if clip is not None]
+        clips = [from_world(world, cut=(i + k) % 4 == 3) for k, world in enumerate(self.source.make(i))]
+        return [serialise(clip) for clip in clips if clip is not None]

@@ -21,7 +21,7 @@ from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
 from unocclude.methods.network_inputs import WHITE, tensor
 from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 KINDS = {"beside": 0.6, "pair": 0.2, "alone": 0.2}
@@ -43,7 +43,7 @@ class FluxFillOptions(recipe.Options, training_clips.ClipOptions):
     sampled: int = Field(12, ge=1, description="denoising steps in evaluation")
 
 
-class FluxFill(training_clips.OnClips):
+class FluxFill(training_clips.ClipRecipe):
     """Learns from clips with truth what the method asks of the generator, on grounds of all kinds."""
 
     name = "flux-fill"
@@ -114,7 +114,9 @@ class FluxFill(training_clips.OnClips):
         rows, pooled, ids = (part.to(device) for part in self.texts[kind])
         return rows.expand(count, -1, -1), pooled.expand(count, -1), ids
 
-    def _answers(self, network: torch.nn.Module, clip: Views, number: int) -> tuple[Sheet, np.ndarray, Views]:
+    def _answers(
+        self, network: torch.nn.Module, clip: TrainingClip, number: int
+    ) -> tuple[Sheet, np.ndarray, TrainingClip]:
         """A held-out clip's sheet, the last sub-image filled, (h, w, 3) uint8, and the frame's truth."""
         rng = np.random.default_rng([HELD_SEED, number])
         chosen, other = two(clip, rng)
@@ -127,10 +129,10 @@ class FluxFill(training_clips.OnClips):
         settings = ICAmodalOptions.model_validate({"steps": self.options.sampled})
         filled = Generator(pipeline, settings).fill([Job(sheet, number)], BESIDE.format("object"))[0]
         transformer.set_attn_processor(stock)
-        return sheet, sheet.cell(filled, 4), clip.part(np.array([other]))
+        return sheet, sheet.cell(filled, 4), clip.select(np.array([other]))
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        """Figures of frames that are filled beside a whole exemplar; visible pixels count as they are."""
+        """FrameMetrics of frames that are filled beside a whole exemplar; visible pixels count as they are."""
         found = []
         for number, clip in enumerate(self.clips.held):
             sheet, filled, truth = self._answers(network, clip, number)
@@ -138,7 +140,7 @@ class FluxFill(training_clips.OnClips):
             assert cell.hole is not None
             mask = silhouette(filled, truth.visible[0] > 127, cell.hole, GROUNDS["white"])
             found.append(
-                clip_metrics.mask_figures(truth, mask[None]) | clip_metrics.content_figures(truth, filled[None] / 255.0)
+                clip_metrics.mask_metrics(truth, mask[None]) | clip_metrics.content_metrics(truth, filled[None] / 255.0)
             )
         return clip_metrics.mean(found)
 
@@ -157,13 +159,13 @@ class FluxFill(training_clips.OnClips):
         return [folder / FOLDER]
 
 
-def drawn(clip: Views, kind: str, rng: np.random.Generator) -> tuple[Sheet, Sheet]:
+def drawn(clip: TrainingClip, kind: str, rng: np.random.Generator) -> tuple[Sheet, Sheet]:
     """A sheet as the method asks it and the same with nothing hidden, on some ground."""
     chosen, other = two(clip, rng)
     return asked(clip, chosen, other, kind, rng, str(rng.choice(list(GROUNDS))), carve=bool(rng.uniform() < 0.5))
 
 
-def two(clip: Views, rng: np.random.Generator) -> tuple[int, int]:
+def two(clip: TrainingClip, rng: np.random.Generator) -> tuple[int, int]:
     """The frame that shows most of the object, and any other, the same where there is none."""
     chosen = int((clip.visible > 127).sum((1, 2)).argmax())
     others = [k for k in range(len(clip)) if k != chosen and (clip.amodal[k] > 127).any()]
@@ -171,7 +173,7 @@ def two(clip: Views, rng: np.random.Generator) -> tuple[int, int]:
 
 
 def asked(
-    clip: Views, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
+    clip: TrainingClip, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
 ) -> tuple[Sheet, Sheet]:
     """What the method asks of frame `other` beside `chosen`, of both at once ("pair"), or of `other` alone; and the
     truth. carve: some of the visible part is hidden by a bar of one colour."""
@@ -183,7 +185,7 @@ def asked(
     return Sheet([[exemplar[0], left], [target[0], target[1]]]), whole
 
 
-def _cells(clip: Views, k: int, rng: np.random.Generator, ground: int, carve: bool) -> tuple[Cell, Cell, Cell]:
+def _cells(clip: TrainingClip, k: int, rng: np.random.Generator, ground: int, carve: bool) -> tuple[Cell, Cell, Cell]:
     """X, I with its hole, and A of frame k."""
     frame, visible, amodal = clip.frames[k], clip.visible[k] > 127, clip.amodal[k] > 127
     bar = np.zeros_like(visible)

@@ -8,18 +8,20 @@ import torch
 
 from unocclude.methods.network_inputs import foreground
 from unocclude.training import clip_metrics, training_clips
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
 
-class Wholes(training_clips.OnClips):
+class ObjectOnWhiteRecipe(training_clips.ClipRecipe):
     """Judged by masks and by colours."""
 
     @abstractmethod
-    def answer(self, network: Any, clip: Views) -> torch.Tensor:
+    def answer(self, network: Any, clip: TrainingClip) -> torch.Tensor:
         """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
 
     def evaluate(self, network: Any) -> dict[str, float]:
-        return clip_metrics.mean([figures(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
+        return clip_metrics.mean(
+            [clip_metrics_of(clip, self.answer(network, clip).numpy()) for clip in self.clips.held]
+        )
 
     def picture(self, network: Any) -> np.ndarray:
         """Three rows a clip: what is seen, what is to be learnt, and the answer."""
@@ -27,12 +29,12 @@ class Wholes(training_clips.OnClips):
         for clip in self.clips.held[:6]:
             answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
             rows += [
-                training_clips.sheet(part)
-                for part in (training_clips.pictures(clip.objects), training_clips.pictures(clip.wholes), answer)
+                training_clips.side_by_side(part)
+                for part in (training_clips.to_tensor(clip.objects), training_clips.to_tensor(clip.wholes), answer)
             ]
         return np.vstack(rows)
 
 
-def figures(clip: Views, answer: np.ndarray) -> clip_metrics.Figures:
+def clip_metrics_of(clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
     """miou, miou_occ and psnr_hidden of every frame of an answer (F, H, W, 3)."""
-    return clip_metrics.mask_figures(clip, foreground(answer)) | clip_metrics.content_figures(clip, answer)
+    return clip_metrics.mask_metrics(clip, foreground(answer)) | clip_metrics.content_metrics(clip, answer)

@@ -47,7 +47,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        """Figures of the network on held-out data."""
+        """FrameMetrics of the network on held-out data."""
 
     @abstractmethod
     def picture(self, network: torch.nn.Module) -> np.ndarray:

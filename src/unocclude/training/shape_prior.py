@@ -14,7 +14,7 @@ from unocclude.methods.recall import view as views
 from unocclude.networks.unet import UNet
 from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
-from unocclude.training.evidence_clips import Studied, Study
+from unocclude.training.evidence_clips import EvidenceClip, EvidenceClipMaker
 from unocclude.training.onnx import write_onnx
 from unocclude.training.recipe import Batch, Progress
 from unocclude.training.sources import Source
@@ -52,9 +52,11 @@ class ShapePrior(recipe.Recipe):
         self._clips: list[Path] = []
         for spec in self.options.train:
             source = Source(spec, tuple(self.options.without))
-            self._clips += cached(source, cache, "studied", Study(source), workers, progress)
+            self._clips += cached(source, cache, "studied", EvidenceClipMaker(source), workers, progress)
         self._held = {
-            spec: cached(Source(spec), cache, "studied", Study(Source(spec)), workers, progress)[: self.options.limit]
+            spec: cached(Source(spec), cache, "studied", EvidenceClipMaker(Source(spec)), workers, progress)[
+                : self.options.limit
+            ]
             for spec in self.options.validation
         }
 
@@ -127,11 +129,11 @@ PriorSample = tuple[np.ndarray, np.ndarray, np.ndarray]
 """planes and numbers as in `views.look`, target (1, S, S) float32."""
 
 
-def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+def draw(clip: EvidenceClip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """A disturbed sample: (planes, numbers, target, weight) as in `views.look`, target and weight (1, S, S) float32.
     None where the clip expects nothing in the frame that was drawn."""
     step = int(rng.choice([1, 1, 1, 2, 3]))
-    clip = clip.every(step, int(rng.integers(step))) if step > 1 else clip
+    clip = clip.subsample(step, int(rng.integers(step))) if step > 1 else clip
     rates = 1 - clip.visible.sum((1, 2)) / np.maximum(clip.amodal.sum((1, 2)), 1)
     # two of three samples are of frames that hide something
     odds = np.where(rates > 0.01, 2.0 / max(1, (rates > 0.01).sum()), 1.0 / max(1, (rates <= 0.01).sum()))
@@ -158,7 +160,7 @@ def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return planes, numbers, target, _weight(planes, target)
 
 
-def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> PriorSample | None:
+def _at(clip: EvidenceClip, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> PriorSample | None:
     box = views.whole_box(clip.sight, i)
     if not np.isfinite(box).all():
         return None
@@ -239,7 +241,7 @@ def _answer(network: Any, planes: np.ndarray, numbers: np.ndarray) -> np.ndarray
     return np.asarray(answer.float().cpu().numpy())
 
 
-def _judge(network: torch.nn.Module, clip: Studied) -> list[tuple[str, float]]:
+def _judge(network: torch.nn.Module, clip: EvidenceClip) -> list[tuple[str, float]]:
     samples = [sample for i in range(0, len(clip), 3) if (sample := _at(clip, i)) is not None]
     if not samples:
         return []

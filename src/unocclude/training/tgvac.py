@@ -16,9 +16,9 @@ from unocclude.methods.tgvac.parts import small_parts, without_signal_at_the_end
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
 from unocclude.networks.widened import widened
 from unocclude.training import recipe, training_clips
-from unocclude.training.object_on_white import Wholes
+from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 
@@ -57,7 +57,7 @@ class MotionOptions(TGVACOptions):
     heads: int = Field(8, ge=1, description="heads of the motion modules")
 
 
-class Frame(Wholes):
+class Frame(ObjectOnWhiteRecipe):
     """Phase 1 (equation 2): every frame is a sample of its own, with a time of its own."""
 
     name = "tgvac-frame"
@@ -90,20 +90,20 @@ class Frame(Wholes):
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        drawn = [self.clips.drawn(rng) for _ in range(size)]
+        drawn = [self.clips.draw_segment(rng) for _ in range(size)]
         clips = [self._told(part) for part in drawn]
         said = [caption if self.options.text and rng.uniform() >= self.options.dropout else "" for _, caption in clips]
         stacked = {name: torch.stack([clip[name] for clip, _ in clips]) for name in clips[0][0]}
         return stacked | {"tokens": tokens(self.parts["tokenizer"], said)}
 
-    def _told(self, drawn: training_clips.Drawn) -> tuple[Batch, str]:
+    def _told(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
         """(F, ...) what `_latents` makes latents of, or these; and the caption."""
         if not self.options.keep_latents:
-            clip = training_clips.whole(drawn.file, drawn.mirrored).part(drawn.frames)
+            clip = training_clips.load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
             return _pictures(clip), clip.caption
         key = drawn.file, drawn.mirrored
         if key not in self.kept:
-            clip = training_clips.whole(*key)
+            clip = training_clips.load_maybe_mirrored(*key)
             with torch.no_grad():
                 whole, told = self._latents(_pictures(clip), sample=False)
             self.kept[key] = {"latents": whole.half(), "told": told.half()}, clip.caption
@@ -145,13 +145,13 @@ class Frame(Wholes):
         return scaled
 
     @torch.no_grad()
-    def answer(self, network: Network, clip: Views, seed: int = 0, caption: str | None = None) -> torch.Tensor:
+    def answer(self, network: Network, clip: TrainingClip, seed: int = 0, caption: str | None = None) -> torch.Tensor:
         """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip; caption: instead of its own."""
         pipeline = TGVACPipeline(**self.parts | {"unet": network}).to(next(network.parameters()).device)
         pipeline.set_progress_bar_config(disable=True)
         told = clip.caption if caption is None else caption
         frames = pipeline(
-            training_clips.pictures(clip.objects)[None], training_clips.pictures(clip.visible)[None],
+            training_clips.to_tensor(clip.objects)[None], training_clips.to_tensor(clip.visible)[None],
             told if self.options.text else "",
             num_inference_steps=self.options.sampled, guidance_scale=self.options.guidance,
             generator=torch.Generator().manual_seed(seed),
@@ -164,10 +164,10 @@ class Frame(Wholes):
         return [folder / FOLDER]
 
 
-def _pictures(clip: Views) -> Batch:
+def _pictures(clip: TrainingClip) -> Batch:
     """(F, 3, h, w) in [-1, 1] each."""
     shown = {"objects": clip.objects, "masks": clip.visible, "wholes": clip.wholes}
-    return {name: training_clips.pictures(part) for name, part in shown.items()}
+    return {name: training_clips.to_tensor(part) for name, part in shown.items()}
 
 
 class Motion(Frame):

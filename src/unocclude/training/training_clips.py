@@ -24,7 +24,7 @@ from unocclude.training.sources import Source
 
 
 @dataclass(frozen=True)
-class Views:
+class TrainingClip:
     """T pictures each, uint8: visible, amodal masks and depth (T, h, w), 0 to 255; frames, objects (the visible object
     on white) and wholes (the whole object on white) (T, h, w, 3). caption: what the object is, in words."""
 
@@ -39,21 +39,21 @@ class Views:
     def __len__(self) -> int:
         return len(self.visible)
 
-    def part(self, frames: slice | np.ndarray) -> "Views":
+    def select(self, frames: slice | np.ndarray) -> "TrainingClip":
         """Some of its frames."""
-        return replace(self, **{name: getattr(self, name)[frames] for name in PICTURES})
+        return replace(self, **{name: getattr(self, name)[frames] for name in IMAGE_FIELDS})
 
-    def mirrored(self) -> "Views":
+    def mirrored(self) -> "TrainingClip":
         """Left is right."""
-        return replace(self, **{name: getattr(self, name)[:, :, ::-1] for name in PICTURES})
+        return replace(self, **{name: getattr(self, name)[:, :, ::-1] for name in IMAGE_FIELDS})
 
 
-PICTURES = tuple(field.name for field in fields(Views) if field.name != "caption")
+IMAGE_FIELDS = tuple(field.name for field in fields(TrainingClip) if field.name != "caption")
 
 
 @dataclass(frozen=True)
-class View:
-    """Views of the clips of scene i of a source, at `size` (width, height). crop: "object", around all that is visible
+class ClipMaker:
+    """TrainingClip of the clips of scene i of a source, at `size` (width, height). crop: "object", around all that is visible
     of it in the clip, as methods frame it; "follow", going along with it; "amodal", every frame to its amodal box.
     depth_weights: a folder of Depth Anything V2, else the layers' order is the depth."""
 
@@ -64,9 +64,9 @@ class View:
 
     def __call__(self, i: int) -> list[bytes]:
         views = [self.of(world) for world in self.source.make(i)]
-        return [packed(view) for view in views if view is not None]
+        return [serialise(view) for view in views if view is not None]
 
-    def of(self, world: World) -> Views | None:
+    def of(self, world: World) -> TrainingClip | None:
         """None where nothing of the object is ever visible."""
         if not any(mask.any() for mask in world.visible):
             return None
@@ -79,7 +79,7 @@ class View:
         on_white = [np.where(m[..., None], rgb, WHITE) for m, rgb in zip(amodal, world.amodal_rgb, strict=True)]
         framings, every = inputs.framings, range(len(clip))
         wholes = [f.crop(rgb.astype(np.uint8), WHITE) for f, rgb in zip(framings, on_white, strict=True)]
-        return Views(
+        return TrainingClip(
             visible=np.stack([inputs.visible_mask(k) for k in every]),
             amodal=np.stack([f.crop(m) for f, m in zip(framings, amodal, strict=True)]),
             depth=np.stack([inputs.depth(depth, k) for k in every]),
@@ -115,7 +115,7 @@ class ClipOptions(BaseModel):
     held: int = Field(16, ge=1, description="validation clips, of `frames` frames, that are looked at")
 
 
-class Clips:
+class ClipSet:
     """Training clips, drawn, and `held`, the validation clips."""
 
     def __init__(self, options: ClipOptions, workers: int, progress: Progress):
@@ -126,12 +126,12 @@ class Clips:
 
         def made(spec: str, without: tuple[str, ...]) -> list[Path]:
             source = Source(spec, without)
-            work = View(source, options.size, options.crop, options.depth_weights)
+            work = ClipMaker(source, options.size, options.crop, options.depth_weights)
             return cached(source, cache, kind, work, workers, progress)
 
         self.files = [path for spec in options.train for path in made(spec, tuple(options.without))]
         held = [load(path) for spec in options.validation for path in made(spec, ())[: options.held]]
-        self.held = [clip.part(slice(0, options.frames)) for clip in held]
+        self.held = [clip.select(slice(0, options.frames)) for clip in held]
         if not self.files or not self.held:
             raise InputError("no clip of the sources shows its object; give others, or more of them")
 
@@ -144,22 +144,22 @@ class Clips:
                 said.add(str(data["caption"]))
         return sorted(said)
 
-    def draw(self, rng: np.random.Generator) -> Views:
+    def draw(self, rng: np.random.Generator) -> TrainingClip:
         """A part of a training clip, now and then mirrored, or faster than it was."""
-        drawn = self.drawn(rng)
-        return whole(drawn.file, drawn.mirrored).part(drawn.frames)
+        drawn = self.draw_segment(rng)
+        return load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
 
-    def drawn(self, rng: np.random.Generator) -> "Drawn":
+    def draw_segment(self, rng: np.random.Generator) -> "ClipSegment":
         """Which part `draw` gives."""
         file, count = self.files[int(rng.integers(len(self.files)))], self.options.frames
         length = _length(file)
         step = int(rng.integers(1, max(2, min(3, length // count + 1))))
         start = int(rng.integers(max(1, length - step * (count - 1))))
         chosen = np.minimum(start + step * np.arange(count), length - 1)
-        return Drawn(file, chosen, mirrored=rng.uniform() < 0.5)
+        return ClipSegment(file, chosen, mirrored=rng.uniform() < 0.5)
 
 
-class Drawn(NamedTuple):
+class ClipSegment(NamedTuple):
     """Some frames of a file's clip, or of its mirror image."""
 
     file: Path
@@ -167,33 +167,33 @@ class Drawn(NamedTuple):
     mirrored: bool
 
 
-class OnClips(Recipe):
+class ClipRecipe(Recipe):
     """A recipe whose data is clips with truth."""
 
     def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = Clips(self.options, workers, progress)
+        self.clips = ClipSet(self.options, workers, progress)
 
 
-def pictures(clip: np.ndarray) -> torch.Tensor:
+def to_tensor(clip: np.ndarray) -> torch.Tensor:
     """(F, 3, h, w) float32 in [-1, 1] of (F, h, w[, 3]) uint8."""
     return torch.stack([tensor(picture) for picture in clip])
 
 
-def sheet(clip: torch.Tensor) -> np.ndarray:
+def side_by_side(clip: torch.Tensor) -> np.ndarray:
     """(F, 3, h, w) in [-1, 1] side by side, (h, F w, 3) uint8."""
     frames = ((clip.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.hstack(list(frames.permute(0, 2, 3, 1).numpy()))
 
 
-def packed(views: Views) -> bytes:
+def serialise(views: TrainingClip) -> bytes:
     """Them as the content of a file."""
     buffer = io.BytesIO()
-    arrays = {name: getattr(views, name) for name in PICTURES}
+    arrays = {name: getattr(views, name) for name in IMAGE_FIELDS}
     np.savez_compressed(buffer, **arrays, caption=np.array(views.caption))
     return buffer.getvalue()
 
 
-def whole(path: Path, mirrored: bool) -> Views:
+def load_maybe_mirrored(path: Path, mirrored: bool) -> TrainingClip:
     """All of a file's clip, or of its mirror image."""
     clip = load(path)
     return clip.mirrored() if mirrored else clip
@@ -205,7 +205,7 @@ def _length(path: Path) -> int:
         return len(data["visible"])
 
 
-def load(path: Path) -> Views:
+def load(path: Path) -> TrainingClip:
     """What `packed` made of them."""
     with np.load(path) as data:
-        return Views(**{name: data[name] for name in PICTURES}, caption=str(data["caption"]))
+        return TrainingClip(**{name: data[name] for name in IMAGE_FIELDS}, caption=str(data["caption"]))

@@ -14,7 +14,7 @@ from unocclude.networks.loading import check_names, read_json, read_weights
 from unocclude.networks.small import FEW, grouped
 from unocclude.training import recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.training_clips import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "vae"
 Kind = Literal["frames", "objects", "wholes", "visible", "amodal", "depth"]
@@ -34,7 +34,7 @@ class VAEOptions(recipe.Options, training_clips.ClipOptions):
     divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
 
 
-class VAE(training_clips.OnClips):
+class VAE(training_clips.ClipRecipe):
     """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
     objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one needs."""
 
@@ -77,10 +77,10 @@ class VAE(training_clips.OnClips):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         return {
-            "clips": torch.stack([training_clips.pictures(self._any(self.clips.draw(rng), rng)) for _ in range(size)])
+            "clips": torch.stack([training_clips.to_tensor(self._any(self.clips.draw(rng), rng)) for _ in range(size)])
         }
 
-    def _any(self, clip: Views, rng: np.random.Generator) -> np.ndarray:
+    def _any(self, clip: TrainingClip, rng: np.random.Generator) -> np.ndarray:
         chosen: np.ndarray = getattr(clip, self.options.kinds[int(rng.integers(len(self.options.kinds)))])
         if chosen.ndim == 4 and rng.uniform() < 0.5:
             chosen = recoloured(chosen, rng)
@@ -118,7 +118,7 @@ class VAE(training_clips.OnClips):
         for kind in self.options.kinds:
             errors = []
             for clip in self.clips.held[:24]:
-                pictures = training_clips.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
+                pictures = training_clips.to_tensor(getattr(clip, kind))[None].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1].clamp(-1, 1)
                 errors.append(float(functional.mse_loss(decoded, pictures)) / 4)
             figures[f"{kind}/psnr"] = round(-10 * float(np.log10(np.mean(errors))), 2)
@@ -129,9 +129,9 @@ class VAE(training_clips.OnClips):
         rows = []
         for clip in self.clips.held[:4]:
             for kind in self.options.kinds:
-                pictures = training_clips.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
+                pictures = training_clips.to_tensor(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1]
-                rows += [training_clips.sheet(pictures[0]), training_clips.sheet(decoded[0])]
+                rows += [training_clips.side_by_side(pictures[0]), training_clips.side_by_side(decoded[0])]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
@@ -140,7 +140,7 @@ class VAE(training_clips.OnClips):
         with torch.no_grad():
             device = next(network.parameters()).device
             latents = [
-                vae.encode(training_clips.pictures(getattr(clip, kind)).to(device)).latent_dist.mode()
+                vae.encode(training_clips.to_tensor(getattr(clip, kind)).to(device)).latent_dist.mode()
                 for clip in self.clips.held[:16]
                 for kind in self.options.kinds
             ]

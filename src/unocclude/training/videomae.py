@@ -25,7 +25,7 @@ class VideoMAEOptions(recipe.Options, training_clips.ClipOptions):
     layers: int = Field(4, ge=1, description="layers of the encoder, where there is no base")
 
 
-class VideoMAE(training_clips.OnClips):
+class VideoMAE(training_clips.ClipRecipe):
     name = "videomae"
     summary = "VideoMAE, supervised: visible masks to amodal masks in one step (baseline of Diffusion-VAS)"
     Options = VideoMAEOptions
@@ -55,7 +55,7 @@ class VideoMAE(training_clips.OnClips):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         drawn = [self.clips.draw(rng) for _ in range(size)]
-        stack = lambda field: torch.stack([training_clips.pictures(getattr(clip, field)) for clip in drawn])  # noqa: E731
+        stack = lambda field: torch.stack([training_clips.to_tensor(getattr(clip, field)) for clip in drawn])  # noqa: E731
         return {"visible": stack("visible"), "amodal": stack("amodal")}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -65,14 +65,14 @@ class VideoMAE(training_clips.OnClips):
         return loss, {"entropy": float(loss.detach())}
 
     @torch.no_grad()
-    def _answer(self, network: torch.nn.Module, clip: training_clips.Views) -> np.ndarray:
+    def _answer(self, network: torch.nn.Module, clip: training_clips.TrainingClip) -> np.ndarray:
         device = next(network.parameters()).device
-        found: np.ndarray = (network(training_clips.pictures(clip.visible)[None].to(device))[0] > 0).cpu().numpy()
+        found: np.ndarray = (network(training_clips.to_tensor(clip.visible)[None].to(device))[0] > 0).cpu().numpy()
         return found
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
         return clip_metrics.mean(
-            [clip_metrics.mask_figures(clip, self._answer(network, clip)) for clip in self.clips.held]
+            [clip_metrics.mask_metrics(clip, self._answer(network, clip)) for clip in self.clips.held]
         )
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
@@ -80,7 +80,7 @@ class VideoMAE(training_clips.OnClips):
         rows = []
         for clip in self.clips.held[:6]:
             answer = (255 * self._answer(network, clip)).astype(np.uint8)
-            rows += [training_clips.sheet(training_clips.pictures(part)) for part in (clip.amodal, answer)]
+            rows += [training_clips.side_by_side(training_clips.to_tensor(part)) for part in (clip.amodal, answer)]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
