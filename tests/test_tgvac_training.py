@@ -334,7 +334,7 @@ def nearest(recipe, network):
 def test_eight_clips_are_learnt_in_both_phases_and_words_tell_them_apart(eight, tmp_path):
     source = f"gt:{eight / 'set'}"
     data = {"train": [source], "validation": [source], "held": 8, "size": [16, 16], "sampled": 1}
-    loop = {"batch": 8, "rate": 0.003, "warmup": 20, "ema": 0.9, "save_every": 1000, "evaluate_every": 1000}
+    loop = {"batch": 8, "learning_rate": 0.003, "warmup": 20, "ema": 0.9, "save_every": 1000, "evaluate_every": 1000}
     small = {"vae": str(eight / "vae"), "widths": [32, 32], "prediction": "v_prediction", "frames": 4}
     train("tgvac-frame", tmp_path / "1", data | small, loop | {"steps": 300, "batch": 4})
     log = [json.loads(line)["loss"] for line in (tmp_path / "1/out/log.jsonl").read_text().splitlines()]

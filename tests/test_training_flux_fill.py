@@ -69,7 +69,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     common = {"train": [SOURCE], "validation": [SOURCE], "cache": str(folder / "cache"), "size": (32, 32), "frames": 3,
               "held": 2}  # fmt: skip
-    loop = {"batch": 4, "rate": 3e-3, "warmup": 2, "ema": 0.5, "workers": 0, "log_every": 5, "save_every": 100}
+    loop = {"batch": 4, "learning_rate": 3e-3, "warmup": 2, "ema": 0.5, "workers": 0, "log_every": 5, "save_every": 100}
 
     def run(name, steps, **options):
         kind = training.get_recipe(name)

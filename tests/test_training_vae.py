@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 
 def test_the_recipe_learns_and_states_its_scale(tmp_path):
-    loop = {"steps": 100, "rate": 0.003, "batch": 8, "evaluate_every": 100}
+    loop = {"steps": 100, "learning_rate": 0.003, "batch": 8, "evaluate_every": 100}
     file = config(tmp_path, {"widths": [32, 32], "frames": 1, "patch": 16}, loop)
     result = run_training("vae", file, tmp_path / "out", resume=False, overwrite=False, progress=quiet)
     log = [json.loads(line)["error"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]

@@ -141,7 +141,7 @@ def test_stages_begin_with_each_other_and_with_published_folders(vae, tmp_path):
 
 
 def test_videomae_learns_to_give_back_a_mask(tmp_path):
-    loop = {"steps": 60, "rate": 0.003, "batch": 4, "evaluate_every": 60, "ema": 0.0}
+    loop = {"steps": 60, "learning_rate": 0.003, "batch": 4, "evaluate_every": 60, "ema": 0.0}
     file = config(tmp_path, {"width": 32, "layers": 1}, loop)
     result = run_training("videomae", file, tmp_path / "out", resume=False, overwrite=False, progress=quiet)
     log = [json.loads(line)["entropy"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""FrameMetrics of a network's answer for a training clip, frame by frame."""
+"""Per-frame metrics of a network's output for a training clip."""
 
 import numpy as np
 
@@ -6,11 +6,14 @@ from unocclude.training.training_clips import TrainingClip
 
 FrameMetrics = dict[str, list[float]]
 OCCLUDED = 0.01
-"""A frame counts as occluded when more of the object than this share is hidden."""
+"""A frame counts as occluded when more than this fraction of the object is hidden."""
 
 
 def mask_metrics(clip: TrainingClip, answer: np.ndarray) -> FrameMetrics:
-    """miou, and miou_occ over occluded frames, of amodal masks (F, h, w) bool; visible pixels are kept."""
+    """`miou`, and `miou_occ` over occluded frames, of predicted amodal masks `answer` (F, h, w) bool.
+
+    Visible pixels always count as predicted.
+    """
     found: FrameMetrics = {"miou": [], "miou_occ": []}
     for visible, amodal, pred in zip(clip.visible > 127, clip.amodal > 127, answer, strict=True):
         amodal, pred = amodal | visible, pred | visible
@@ -24,7 +27,7 @@ def mask_metrics(clip: TrainingClip, answer: np.ndarray) -> FrameMetrics:
 
 
 def content_metrics(clip: TrainingClip, answer: np.ndarray) -> FrameMetrics:
-    """psnr_hidden (dB) over occluded frames, of colours (F, h, w, 3) in [0, 1]."""
+    """`psnr_hidden` (dB) over occluded frames, of predicted colours `answer` (F, h, w, 3) in [0, 1]."""
     found: FrameMetrics = {"psnr_hidden": []}
     for visible, amodal, whole, pred in zip(clip.visible > 127, clip.amodal > 127, clip.wholes, answer, strict=True):
         hidden = amodal & ~visible
@@ -34,8 +37,8 @@ def content_metrics(clip: TrainingClip, answer: np.ndarray) -> FrameMetrics:
     return found
 
 
-def mean(every: list[FrameMetrics]) -> dict[str, float]:
-    """Mean of each figure over all frames of all clips."""
-    names = {name: None for figures in every for name in figures}
-    pooled = {name: [value for figures in every for value in figures.get(name, [])] for name in names}
+def mean(clips: list[FrameMetrics]) -> dict[str, float]:
+    """Mean of each metric over all frames of all clips."""
+    names = {name: None for metrics in clips for name in metrics}
+    pooled = {name: [value for metrics in clips for value in metrics.get(name, [])] for name in names}
     return {name: round(float(np.mean(values)), 4) for name, values in pooled.items() if values}

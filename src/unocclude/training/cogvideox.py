@@ -1,4 +1,4 @@
-"""The baseline CogVideoX-Amodal (TGVAC, section A and table 6): CogVideoX told of the clip and its visible masks."""
+"""The baseline CogVideoX-Amodal (TGVAC, section A and table 6): CogVideoX conditioned on a clip and its masks."""
 
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,20 @@ from unocclude.training.training_clips import TrainingClip
 FOLDER = "pipeline"
 
 
-class CogVideoXOptions(recipe.Options, training_clips.ClipOptions):
-    """[recipe]."""
+class CogVideoXOptions(recipe.RecipeOptions, training_clips.ClipOptions):
+    """[recipe] of `cogvideox`."""
 
-    base: str = Field(description="folder of CogVideoX 2B or 5B in diffusers' format, or an earlier run's pipeline/")
-    frames: int = Field(13, ge=1, description="frames of a training clip, one more than a multiple of the VAE's four")
-    dropout: float = Field(0.1, ge=0, le=1, description="share of samples whose caption is left out, for guidance")
+    base: str = Field(description="folder of CogVideoX 2B or 5B in diffusers' format, or pipeline/ of an earlier run")
+    frames: int = Field(13, ge=1, description="frames per training clip: a multiple of 4, plus 1")
+    dropout: float = Field(
+        0.1, ge=0, le=1, description="probability of dropping a caption, for classifier-free guidance"
+    )
     sampled: int = Field(30, ge=1, description="denoising steps in evaluation")
-    guidance: float = Field(6.0, ge=0, description="scale of guidance by the caption in evaluation")
+    guidance: float = Field(6.0, ge=0, description="guidance scale in evaluation")
 
 
 class CogVideoX(ObjectOnWhiteRecipe):
-    """Latents of the frames and of the visible masks stand beside the noisy ones; the new inputs begin at zero."""
+    """Concatenates latents of frames and visible masks to the noisy ones; new input channels start at zero."""
 
     name = "cogvideox"
     summary = "CogVideoX-Amodal, a baseline of TGVAC: the clip, its visible masks and words to the whole object"
@@ -44,7 +46,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
         self.pipeline.set_progress_bar_config(disable=True)
         factor = self.pipeline.vae_scale_factor_temporal
         if self.options.frames % factor != 1 % factor:
-            raise InputError(f"frames = {self.options.frames}; the VAE takes one more than a multiple of {factor}")
+            raise InputError(f"frames = {self.options.frames}; the VAE takes a multiple of {factor}, plus 1")
         self.schedule = self.pipeline.scheduler
         for part in (self.pipeline.vae, self.pipeline.text_encoder):
             part.requires_grad_(False)
@@ -64,7 +66,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
         return {**clips, "tokens": self._tokens(told)}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean squared error of v (Salimans and Ho 2022), which CogVideoX predicts."""
+        """Mean squared error of v (Salimans and Ho 2022), CogVideoX's training target."""
         with torch.no_grad():
             whole = self._encode(batch["wholes"], sample=True)
             told = self._told(batch["frames"], batch["visible"])
@@ -78,7 +80,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
     def _run(
         self, network: Any, noisy: torch.Tensor, told: torch.Tensor, words: torch.Tensor, time: torch.Tensor
     ) -> torch.Tensor:
-        """What the network says of (N, f, C, h, w) noisy latents, float32."""
+        """The network's output for noisy latents (N, f, C, h, w), float32."""
         config = self.pipeline.transformer.config
         positions = None
         if config.use_rotary_positional_embeddings:
@@ -92,7 +94,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
         return answer.float()
 
     def _encode(self, clips: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(N, F, 3, H, W) in [-1, 1] to (N, f, C, h, w) latents, scaled."""
+        """Encode (N, F, 3, H, W) in [-1, 1] to scaled latents (N, f, C, h, w)."""
         vae = self.pipeline.vae.to(clips.device)
         latents = vae.encode(clips.transpose(1, 2)).latent_dist
         scaled: torch.Tensor = (latents.sample() if sample else latents.mode()) * vae.config.scaling_factor
@@ -114,7 +116,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
 
     @torch.no_grad()
     def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
-        """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
+        """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]."""
         device = next(network.parameters()).device
         told = self._told(
             *(training_clips.to_tensor(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible"))
@@ -140,14 +142,14 @@ class CogVideoX(ObjectOnWhiteRecipe):
 
 
 def read_pipeline(folder: Path) -> CogVideoXPipeline:
-    """CogVideoX from a folder in diffusers' format; raises InputError where a part is absent or is another's."""
+    """Load CogVideoX from a folder in diffusers' format; raises InputError if a part is missing or does not fit."""
     with reading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = CogVideoXDDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     with reading(folder / "tokenizer", "T5 tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     transformer = load_pretrained(CogVideoXTransformer3DModel, folder / "transformer", "CogVideoX transformer")
     if transformer.config.patch_size_t is not None:
-        raise InputError(f"{folder} is CogVideoX 1.5, which joins frames to one token; give CogVideoX 2B or 5B")
+        raise InputError(f"{folder} is CogVideoX 1.5, which patchifies in time; give CogVideoX 2B or 5B")
     return CogVideoXPipeline(
         tokenizer=tokenizer,
         text_encoder=load_pretrained(T5EncoderModel, folder / "text_encoder", "T5 encoder"),

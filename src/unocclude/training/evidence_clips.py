@@ -1,5 +1,7 @@
-"""Clips with truth, studied once: pictures, visible and amodal masks and occlusion labels at working resolution, kept
-on disk, so that training draws many samples from each."""
+"""Training clips of the shape prior: frames, masks and occlusion labels at working resolution.
+
+Occlusion evidence is slow to compute, so it is computed once per clip and cached on disk.
+"""
 
 import io
 from collections.abc import Sequence
@@ -22,13 +24,16 @@ from unocclude.synthesis.world import World
 from unocclude.training.sources import Source
 
 PAD = 0.25
-"""Share of a cut clip's frame by which its canvas goes beyond it; the truth is known there."""
+"""Canvas margin of a cut clip, as a fraction of its frame; the truth is known there."""
 
 
 @dataclass(frozen=True)
 class EvidenceClip:
-    """pictures: T JPEG files (read with `picture`); visible, amodal (T, H, W) bool; labels (T, H, W) uint8, unknown
-    outside the window; offset (x, y) of the frame on the canvas. All at working resolution."""
+    """One object's clip with its occlusion evidence, all at working resolution.
+
+    pictures: T JPEG files, decoded by `picture`. visible, amodal: (T, H, W) bool. labels: (T, H, W) uint8, occlusion
+    labels (see `motion.evidence`), 0 (unknown) outside each frame's window. offset: (x, y) of the frame on the canvas.
+    """
 
     pictures: list[bytes]
     visible: np.ndarray
@@ -40,12 +45,12 @@ class EvidenceClip:
         return len(self.visible)
 
     def subsample(self, step: int, start: int = 0) -> "EvidenceClip":
-        """Every so many frames of it: the same object, faster."""
+        """Every `step`-th frame from `start` on: the same object at a higher speed."""
         part = slice(start, None, step)
         return EvidenceClip(self.pictures[part], self.visible[part], self.amodal[part], self.labels[part], self.offset)
 
     def picture(self, i: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
+        """Frame i, (H, W, 3) uint8 RGB."""
         read = cv2.imdecode(np.frombuffer(self.pictures[i], np.uint8), cv2.IMREAD_COLOR)
         return cv2.cvtColor(cast(np.ndarray, read), cv2.COLOR_BGR2RGB)
 
@@ -78,8 +83,11 @@ def _box(mask: np.ndarray) -> list[int]:
 def make_evidence_clip(
     frames: Sequence[np.ndarray], visible: Sequence[np.ndarray], amodal: Sequence[np.ndarray], cut: bool = False
 ) -> EvidenceClip | None:
-    """EvidenceClipMaker a clip; frames (H, W, 3) uint8, masks (H, W) bool. cut: cut the frame down and leave the canvas, so that
-    the object goes on beyond the border. None where nothing of the object is visible."""
+    """Compute the evidence of a clip. Returns None if the object is never visible.
+
+    frames: (H, W, 3) uint8 each. visible, amodal: (H, W) bool each. cut: crop the frames but keep the canvas, so that
+    the object extends beyond the frame's border.
+    """
     pad = 0.0
     if cut:
         height, width = (int(side / (1 + 2 * PAD)) for side in frames[0].shape[:2])
@@ -110,25 +118,25 @@ def _jpeg(picture: np.ndarray) -> bytes:
 
 
 def from_world(world: World, cut: bool = False) -> EvidenceClip | None:
-    """`study` of a generated world."""
+    """`make_evidence_clip` for a generated world."""
     return make_evidence_clip(world.frames, world.visible, world.amodal, cut)
 
 
-def serialise(studied: EvidenceClip) -> bytes:
-    """It as the content of a file."""
+def serialise(clip: EvidenceClip) -> bytes:
+    """The clip as the content of an .npz file."""
     buffer = io.BytesIO()
-    visible, amodal = np.packbits(studied.visible), np.packbits(studied.amodal)
-    labels = np.packbits(np.unpackbits(studied.labels[..., None], axis=-1, bitorder="little", count=2))
+    visible, amodal = np.packbits(clip.visible), np.packbits(clip.amodal)
+    labels = np.packbits(np.unpackbits(clip.labels[..., None], axis=-1, bitorder="little", count=2))
     np.savez(
-        buffer, shape=studied.visible.shape, offset=studied.offset, visible=visible, amodal=amodal, labels=labels,
-        pictures=np.frombuffer(b"".join(studied.pictures), np.uint8),
-        ends=np.cumsum([len(picture) for picture in studied.pictures]),
+        buffer, shape=clip.visible.shape, offset=clip.offset, visible=visible, amodal=amodal, labels=labels,
+        pictures=np.frombuffer(b"".join(clip.pictures), np.uint8),
+        ends=np.cumsum([len(picture) for picture in clip.pictures]),
     )  # fmt: skip
     return buffer.getvalue()
 
 
 def load(path: Path) -> EvidenceClip:
-    """What `packed` made of a clip."""
+    """Read a file written with `serialise`."""
     with np.load(path) as data:
         shape = tuple(data["shape"])
         count = int(np.prod(shape))
@@ -142,7 +150,7 @@ def load(path: Path) -> EvidenceClip:
 
 @dataclass(frozen=True)
 class EvidenceClipMaker:
-    """Studies the clips of scene i of a source; a part of them is cut (see `study`)."""
+    """Makes the evidence clips of scene i of a source; every fourth one is cut (see `make_evidence_clip`)."""
 
     source: Source
 

@@ -1,4 +1,4 @@
-"""Recipes whose network draws the whole object on white, its mask being where it is not white."""
+"""Base of recipes whose network generates the whole object on white; its mask is where the output is not white."""
 
 from abc import abstractmethod
 from typing import Any
@@ -12,11 +12,11 @@ from unocclude.training.training_clips import TrainingClip
 
 
 class ObjectOnWhiteRecipe(training_clips.ClipRecipe):
-    """Judged by masks and by colours."""
+    """Evaluates both the masks and the colours of the generated object."""
 
     @abstractmethod
     def answer(self, network: Any, clip: TrainingClip) -> torch.Tensor:
-        """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
+        """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]."""
 
     def evaluate(self, network: Any) -> dict[str, float]:
         return clip_metrics.mean(
@@ -24,7 +24,7 @@ class ObjectOnWhiteRecipe(training_clips.ClipRecipe):
         )
 
     def picture(self, network: Any) -> np.ndarray:
-        """Three rows a clip: what is seen, what is to be learnt, and the answer."""
+        """Three rows per clip: the visible object, the truth and the network's output."""
         rows = []
         for clip in self.clips.held[:6]:
             answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
@@ -36,5 +36,5 @@ class ObjectOnWhiteRecipe(training_clips.ClipRecipe):
 
 
 def clip_metrics_of(clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
-    """miou, miou_occ and psnr_hidden of every frame of an answer (F, H, W, 3)."""
+    """miou, miou_occ and psnr_hidden per frame of an output (F, H, W, 3) in [0, 1]."""
     return clip_metrics.mask_metrics(clip, foreground(answer)) | clip_metrics.content_metrics(clip, answer)

@@ -1,4 +1,4 @@
-"""A training run from its configuration to its OUT folder."""
+"""Run a training from its configuration to its OUT folder."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,10 @@ from unocclude.training.recipe import Progress
 def run_training(
     name: str, config: Path, out: Path, *, resume: bool, overwrite: bool, progress: Progress
 ) -> dict[str, Any]:
-    """Train recipe `name` and return what train.json says. Raises InputError for a bad recipe, configuration or OUT."""
+    """Train recipe `name` and return the content of train.json.
+
+    Raises InputError for a bad recipe, configuration or OUT.
+    """
     recipe = get_recipe(name)
     options, loop = read_config(config, recipe)
     identity = {"recipe": name, "options": options.model_dump(), "loop": loop.model_dump()}

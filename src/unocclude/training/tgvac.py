@@ -1,4 +1,4 @@
-"""The recipes of TGVAC (section 3.3 and 4.1): the frame layers, then the motion modules on top of them, frozen."""
+"""Recipes of TGVAC (sections 3.3 and 4.1): first the frame network, then motion modules on its frozen layers."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -23,46 +23,48 @@ from unocclude.training.training_clips import TrainingClip
 FOLDER = "pipeline"
 
 
-class TGVACOptions(recipe.Options, training_clips.ClipOptions):
-    """[recipe] of both."""
+class TGVACOptions(recipe.RecipeOptions, training_clips.ClipOptions):
+    """[recipe] options that both phases share."""
 
-    base: str = Field("", description="folder of a pipeline to begin with: Stable Diffusion 1.5, or an earlier run's")
-    text: bool = Field(True, description="false: captions are left out (table 3)")
-    keep_latents: bool = Field(
-        False, description="work out a clip's latents once, where batches are made, and keep them in memory"
+    base: str = Field(
+        "", description="pipeline folder to start from: Stable Diffusion 1.5, or pipeline/ of an earlier run"
     )
-    dropout: float = Field(0.1, ge=0, le=1, description="share of samples whose caption is left out, for guidance")
+    text: bool = Field(True, description="false: train without captions (table 3)")
+    keep_latents: bool = Field(
+        False, description="encode each clip once, in the worker that loads it, and keep its latents in memory"
+    )
+    dropout: float = Field(
+        0.1, ge=0, le=1, description="probability of dropping a caption, for classifier-free guidance"
+    )
     sampled: int = Field(30, ge=1, description="denoising steps in evaluation")
-    guidance: float = Field(7.5, ge=0, description="scale of guidance by the caption in evaluation")
+    guidance: float = Field(7.5, ge=0, description="guidance scale in evaluation")
 
 
 class FrameOptions(TGVACOptions):
-    vae: str = Field(
-        "", description="folder of a VAE of our own (recipe vae, temporal = false), where there is no base"
-    )
-    widths: list[int] = Field([32, 64], description="channels of the network's levels, where there is no base")
+    vae: str = Field("", description="without base: folder of a VAE trained with recipe vae, temporal = false")
+    widths: list[int] = Field([32, 64], description="without base: channels per level of the network")
     conditioning: Literal["visible", "mask-latent"] = Field(
         "visible",
-        description="visible: latents of the visible object, and its mask; mask-latent: as equation 2 says",
+        description="visible: latents of the visible object, and its mask; mask-latent: as in equation 2",
     )
     prediction: Literal["epsilon", "v_prediction"] = Field(
         "epsilon",
-        description="what the network predicts; epsilon: the noise, as published; v_prediction (Salimans and Ho 2022), "
-        "on a schedule that ends in noise alone, minds the words sooner, since early steps weigh more",
+        description="training target; epsilon: the noise, as published; v_prediction (Salimans and Ho 2022), with a "
+        "zero-terminal-SNR schedule, learns to follow the caption sooner",
     )
 
 
 class MotionOptions(TGVACOptions):
-    frames: int = Field(LENGTH, ge=1, description="frames of a training clip")
-    heads: int = Field(8, ge=1, description="heads of the motion modules")
+    frames: int = Field(LENGTH, ge=1, description="frames per training clip")
+    heads: int = Field(8, ge=1, description="attention heads of the motion modules")
 
 
 class Frame(ObjectOnWhiteRecipe):
-    """Phase 1 (equation 2): every frame is a sample of its own, with a time of its own."""
+    """Phase 1 (equation 2): every frame is a separate sample with its own timestep."""
 
     name = "tgvac-frame"
     summary = "TGVAC, phase 1: the visible object and words to the whole object, frame by frame"
-    Options: ClassVar[type[recipe.Options]] = FrameOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = FrameOptions
     options: Any
 
     def __init__(self, options: Any, seed: int):
@@ -76,7 +78,7 @@ class Frame(ObjectOnWhiteRecipe):
         elif options.vae:
             self.parts = small_parts(Path(options.vae), options.widths, options.size[1], self.clips.captions)
         else:
-            raise InputError(f"recipe {self.name} needs base, a pipeline to begin with, or vae, a VAE of its own")
+            raise InputError(f"recipe {self.name} needs base, a pipeline to start from, or vae, the VAE of a new one")
         for name in ("vae", "text_encoder"):
             self.parts[name].requires_grad_(False)
         self.conditioning = KINDS[options.conditioning]
@@ -97,7 +99,7 @@ class Frame(ObjectOnWhiteRecipe):
         return stacked | {"tokens": tokens(self.parts["tokenizer"], said)}
 
     def _told(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
-        """(F, ...) what `_latents` makes latents of, or these; and the caption."""
+        """Images of a segment, or their cached latents, (F, ...) each; and its caption."""
         if not self.options.keep_latents:
             clip = training_clips.load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
             return _pictures(clip), clip.caption
@@ -111,14 +113,14 @@ class Frame(ObjectOnWhiteRecipe):
         return {name: part[drawn.frames].float() for name, part in latents.items()}, caption
 
     def _latents(self, clip: Batch, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """(n, C, h, w) of n frames: the whole object's latents, and what the network is told."""
+        """Latents of the whole object and the conditioning channels of n frames, (n, C, h, w) each."""
         if "latents" in clip:
             return clip["latents"], clip["told"]
         told = self.conditioning(self._encode, clip["objects"], clip["masks"])
         return self._encode(clip["wholes"], sample=sample), told
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean squared error of the predicted noise (equations 2 and 4), or of v."""
+        """Mean squared error of the predicted noise (equations 2 and 4) or of v."""
         clips = {name: part for name, part in batch.items() if name != "tokens"}
         count, frames = next(iter(clips.values())).shape[:2]
         with torch.no_grad():
@@ -138,7 +140,7 @@ class Frame(ObjectOnWhiteRecipe):
         return torch.randint(steps, (count * frames,))
 
     def _encode(self, pictures: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(n, 4, h, w) latents, scaled."""
+        """Scaled latents (n, 4, h, w)."""
         vae = self.parts["vae"].to(pictures.device)
         latents = vae.encode(pictures).latent_dist
         scaled: torch.Tensor = (latents.sample() if sample else latents.mode()) * vae.config.scaling_factor
@@ -146,7 +148,7 @@ class Frame(ObjectOnWhiteRecipe):
 
     @torch.no_grad()
     def answer(self, network: Network, clip: TrainingClip, seed: int = 0, caption: str | None = None) -> torch.Tensor:
-        """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip; caption: instead of its own."""
+        """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]. caption: replaces the clip's own."""
         pipeline = TGVACPipeline(**self.parts | {"unet": network}).to(next(network.parameters()).device)
         pipeline.set_progress_bar_config(disable=True)
         told = clip.caption if caption is None else caption
@@ -165,21 +167,21 @@ class Frame(ObjectOnWhiteRecipe):
 
 
 def _pictures(clip: TrainingClip) -> Batch:
-    """(F, 3, h, w) in [-1, 1] each."""
+    """Images of a clip, (F, 3, h, w) in [-1, 1] each."""
     shown = {"objects": clip.objects, "masks": clip.visible, "wholes": clip.wholes}
     return {name: training_clips.to_tensor(part) for name, part in shown.items()}
 
 
 class Motion(Frame):
-    """Phase 2 (equation 4): the frame layers, frozen, between motion modules; a clip has one time."""
+    """Phase 2 (equation 4): motion modules on the frozen frame layers; one timestep per clip."""
 
     name = "tgvac-motion"
     summary = "TGVAC, phase 2: the motion modules, on the frozen layers of phase 1"
-    Options: ClassVar[type[recipe.Options]] = MotionOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = MotionOptions
 
     def network(self) -> torch.nn.Module:
         if not self.options.base:
-            raise InputError(f"recipe {self.name} needs base, the {FOLDER}/ that recipe {Frame.name} wrote")
+            raise InputError(f"recipe {self.name} needs base, the {FOLDER}/ written by recipe {Frame.name}")
         self.parts = read_parts(Path(self.options.base), torch.float32)
         for name in ("vae", "text_encoder"):
             self.parts[name].requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Clips with truth as the networks of the diffusion methods see them: made once, kept on disk."""
+"""Training clips of the diffusion recipes: cropped and scaled like the methods' inputs, cached on disk."""
 
 import io
 from dataclasses import dataclass, fields, replace
@@ -25,8 +25,12 @@ from unocclude.training.sources import Source
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """T pictures each, uint8: visible, amodal masks and depth (T, h, w), 0 to 255; frames, objects (the visible object
-    on white) and wholes (the whole object on white) (T, h, w, 3). caption: what the object is, in words."""
+    """T frames of one object, all uint8 and of one size.
+
+    visible, amodal: masks (T, h, w), 0 to 255. depth: (T, h, w), 255 nearest. frames: (T, h, w, 3) RGB. objects: the
+    visible object on white, (T, h, w, 3). wholes: the whole object on white, (T, h, w, 3). caption: a description of
+    the object.
+    """
 
     visible: np.ndarray
     amodal: np.ndarray
@@ -40,11 +44,11 @@ class TrainingClip:
         return len(self.visible)
 
     def select(self, frames: slice | np.ndarray) -> "TrainingClip":
-        """Some of its frames."""
+        """The clip restricted to some of its frames."""
         return replace(self, **{name: getattr(self, name)[frames] for name in IMAGE_FIELDS})
 
     def mirrored(self) -> "TrainingClip":
-        """Left is right."""
+        """The clip flipped horizontally."""
         return replace(self, **{name: getattr(self, name)[:, :, ::-1] for name in IMAGE_FIELDS})
 
 
@@ -53,9 +57,12 @@ IMAGE_FIELDS = tuple(field.name for field in fields(TrainingClip) if field.name 
 
 @dataclass(frozen=True)
 class ClipMaker:
-    """TrainingClip of the clips of scene i of a source, at `size` (width, height). crop: "object", around all that is visible
-    of it in the clip, as methods frame it; "follow", going along with it; "amodal", every frame to its amodal box.
-    depth_weights: a folder of Depth Anything V2, else the layers' order is the depth."""
+    """Makes the training clips of scene i of a source.
+
+    size: (width, height). crop: "object", one crop around the visible object in all frames, as the methods do;
+    "follow", a crop that follows the object; "amodal", each frame cropped to its amodal box. depth_weights: folder of
+    Depth Anything V2; without it the depth is the layers' order.
+    """
 
     source: Source
     size: tuple[int, int]
@@ -63,11 +70,11 @@ class ClipMaker:
     depth_weights: str = ""
 
     def __call__(self, i: int) -> list[bytes]:
-        views = [self.of(world) for world in self.source.make(i)]
-        return [serialise(view) for view in views if view is not None]
+        clips = [self.of(world) for world in self.source.make(i)]
+        return [serialise(clip) for clip in clips if clip is not None]
 
     def of(self, world: World) -> TrainingClip | None:
-        """None where nothing of the object is ever visible."""
+        """The training clip of one object; None if the object is never visible."""
         if not any(mask.any() for mask in world.visible):
             return None
         clip = Clip.from_frames(world.frames)
@@ -100,23 +107,24 @@ class ClipMaker:
 
 
 class ClipOptions(BaseModel):
-    """What every recipe on clips has in [recipe]."""
+    """[recipe] options that all recipes on clips share."""
 
-    train: list[str] = Field(description="sources of clips with truth (see training.sources)")
-    validation: list[str] = Field(description="the same, for evaluation")
-    without: list[str] = Field([], description="classes that training never sees")
-    cache: str = Field("cache", description="folder of the clips as networks see them")
-    size: tuple[int, int] = Field((64, 64), description="width and height of a picture")
-    frames: int = Field(8, ge=1, description="frames of a training clip")
+    train: list[str] = Field(description="sources of training clips (see training.sources)")
+    validation: list[str] = Field(description="sources of validation clips")
+    without: list[str] = Field([], description="object classes left out of training")
+    cache: str = Field("cache", description="folder for preprocessed clips")
+    size: tuple[int, int] = Field((64, 64), description="width and height of the network input")
+    frames: int = Field(8, ge=1, description="frames per training clip")
     crop: Literal["object", "follow", "amodal"] = Field(
-        "object", description="follow: going along with the object; amodal: every frame cropped to its amodal box"
+        "object",
+        description="object: one crop around it in all frames; follow: a crop that follows it; amodal: its amodal box",
     )
-    depth_weights: str = Field("", description="folder of Depth Anything V2; without it what lies in front is nearer")
-    held: int = Field(16, ge=1, description="validation clips, of `frames` frames, that are looked at")
+    depth_weights: str = Field("", description="folder of Depth Anything V2; without it depth is the layers' order")
+    held: int = Field(16, ge=1, description="number of validation clips, of `frames` frames each")
 
 
 class ClipSet:
-    """Training clips, drawn, and `held`, the validation clips."""
+    """Training clips to sample from, and `held`, the validation clips."""
 
     def __init__(self, options: ClipOptions, workers: int, progress: Progress):
         self.options = options
@@ -133,24 +141,24 @@ class ClipSet:
         held = [load(path) for spec in options.validation for path in made(spec, ())[: options.held]]
         self.held = [clip.select(slice(0, options.frames)) for clip in held]
         if not self.files or not self.held:
-            raise InputError("no clip of the sources shows its object; give others, or more of them")
+            raise InputError("no clip of the sources shows its object; give other sources, or more clips")
 
     @property
     def captions(self) -> list[str]:
-        """What is said of the objects of all training clips, each once, sorted."""
-        said = set()
+        """The distinct captions of all training clips, sorted."""
+        captions = set()
         for path in self.files:
             with np.load(path) as data:
-                said.add(str(data["caption"]))
-        return sorted(said)
+                captions.add(str(data["caption"]))
+        return sorted(captions)
 
     def draw(self, rng: np.random.Generator) -> TrainingClip:
-        """A part of a training clip, now and then mirrored, or faster than it was."""
+        """A random part of a random training clip, sometimes mirrored or sped up."""
         drawn = self.draw_segment(rng)
         return load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
 
     def draw_segment(self, rng: np.random.Generator) -> "ClipSegment":
-        """Which part `draw` gives."""
+        """The random choice behind `draw`."""
         file, count = self.files[int(rng.integers(len(self.files)))], self.options.frames
         length = _length(file)
         step = int(rng.integers(1, max(2, min(3, length // count + 1))))
@@ -160,7 +168,7 @@ class ClipSet:
 
 
 class ClipSegment(NamedTuple):
-    """Some frames of a file's clip, or of its mirror image."""
+    """Frames of a file's clip, possibly mirrored."""
 
     file: Path
     frames: np.ndarray
@@ -168,33 +176,33 @@ class ClipSegment(NamedTuple):
 
 
 class ClipRecipe(Recipe):
-    """A recipe whose data is clips with truth."""
+    """A recipe that trains on `TrainingClip`s."""
 
     def prepare(self, workers: int, progress: Progress) -> None:
         self.clips = ClipSet(self.options, workers, progress)
 
 
 def to_tensor(clip: np.ndarray) -> torch.Tensor:
-    """(F, 3, h, w) float32 in [-1, 1] of (F, h, w[, 3]) uint8."""
+    """Convert (F, h, w) or (F, h, w, 3) uint8 to (F, 3, h, w) float32 in [-1, 1]."""
     return torch.stack([tensor(picture) for picture in clip])
 
 
 def side_by_side(clip: torch.Tensor) -> np.ndarray:
-    """(F, 3, h, w) in [-1, 1] side by side, (h, F w, 3) uint8."""
+    """The frames of (F, 3, h, w) in [-1, 1] side by side: (h, F w, 3) uint8."""
     frames = ((clip.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.hstack(list(frames.permute(0, 2, 3, 1).numpy()))
 
 
-def serialise(views: TrainingClip) -> bytes:
-    """Them as the content of a file."""
+def serialise(clip: TrainingClip) -> bytes:
+    """The clip as the content of an .npz file."""
     buffer = io.BytesIO()
-    arrays = {name: getattr(views, name) for name in IMAGE_FIELDS}
-    np.savez_compressed(buffer, **arrays, caption=np.array(views.caption))
+    arrays = {name: getattr(clip, name) for name in IMAGE_FIELDS}
+    np.savez_compressed(buffer, **arrays, caption=np.array(clip.caption))
     return buffer.getvalue()
 
 
 def load_maybe_mirrored(path: Path, mirrored: bool) -> TrainingClip:
-    """All of a file's clip, or of its mirror image."""
+    """Load a file's clip and mirror it if asked."""
     clip = load(path)
     return clip.mirrored() if mirrored else clip
 
@@ -206,6 +214,6 @@ def _length(path: Path) -> int:
 
 
 def load(path: Path) -> TrainingClip:
-    """What `packed` made of them."""
+    """Read a file written with `serialise`."""
     with np.load(path) as data:
         return TrainingClip(**{name: data[name] for name in IMAGE_FIELDS}, caption=str(data["caption"]))

@@ -1,4 +1,4 @@
-"""Small VAEs of pictures and masks, such as diffusion methods work in the latents of."""
+"""Small VAEs of images and masks, whose latents the diffusion methods work in."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -20,23 +20,29 @@ FOLDER = "vae"
 Kind = Literal["frames", "objects", "wholes", "visible", "amodal", "depth"]
 
 
-class VAEOptions(recipe.Options, training_clips.ClipOptions):
-    """[recipe] of the VAE."""
+class VAEOptions(recipe.RecipeOptions, training_clips.ClipOptions):
+    """[recipe] of `vae`."""
 
-    widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
-    temporal: bool = Field(True, description="decodes clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)")
-    layers: int = Field(1, ge=1, description="residual blocks a level")
-    encoder: str = Field("", description="folder of a VAE whose encoder is taken over, frozen: a decoder is learnt")
-    kinds: list[Kind] = Field(
-        ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="the pictures that it learns"
+    widths: list[int] = Field(
+        [32, 64, 96], description="channels per level; each level but the last halves the resolution"
     )
-    patch: int = Field(0, ge=0, description="side of the squares that it learns from, drawn of the pictures; 0: whole")
-    divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
+    temporal: bool = Field(
+        True, description="temporal decoder for clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)"
+    )
+    layers: int = Field(1, ge=1, description="residual blocks per level")
+    encoder: str = Field("", description="folder of a VAE whose encoder is reused, frozen; only the decoder is trained")
+    kinds: list[Kind] = Field(
+        ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="kinds of images to train on"
+    )
+    patch: int = Field(0, ge=0, description="side of random training crops in pixels; 0: whole images")
+    divergence: float = Field(1e-6, ge=0, description="weight of the KL divergence of the latents")
 
 
 class VAE(training_clips.ClipRecipe):
-    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
-    objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one needs."""
+    """A VAE that encodes frames and decodes clips (Stable Video Diffusion's temporal decoder) or frames.
+
+    Trained on frames, objects on white, masks and depth, because the methods encode all of these; `kinds` selects.
+    """
 
     name = "vae"
     summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
@@ -54,7 +60,7 @@ class VAE(training_clips.ClipRecipe):
         else:
             network = AutoencoderKL(up_block_types=("UpDecoderBlock2D",) * levels, shift_factor=0.0, **form)
         grouped(network)
-        with torch.no_grad():  # little noise at first: pictures are learnt sooner
+        with torch.no_grad():  # little noise at first speeds up training
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
         if self.options.encoder:
@@ -66,7 +72,7 @@ class VAE(training_clips.ClipRecipe):
         state = read_weights(folder, "diffusion_pytorch_model")
         groups = read_json(folder / "config.json").get("norm_num_groups")
         if groups != FEW:
-            raise InputError(f"{folder}: its norms have {groups} groups; give a VAE that recipe {self.name} made")
+            raise InputError(f"{folder}: its norms have {groups} groups; give a VAE trained with recipe {self.name}")
         for name in ("encoder", "quant_conv"):
             part, prefix = getattr(network, name), f"{name}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -91,15 +97,14 @@ class VAE(training_clips.ClipRecipe):
         return chosen
 
     def through(self, network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
-        """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
+        """Encode and decode (N, F, 3, h, w): the posterior of the latents and the reconstruction."""
         posterior = network.encode(clips.flatten(0, 1)).latent_dist
         latents = posterior.sample() if sample else posterior.mode()
         length = {"num_frames": clips.shape[1]} if self.options.temporal else {}
         return posterior, network.decode(latents, **length).sample.view(clips.shape)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean absolute error of the pictures, of their differences in space and of what is no grey in them, this as a
-        share of what there is; and the divergence."""
+        """L1 errors of pixels, spatial gradients and chroma (relative to the chroma present), and KL divergence."""
         clips = batch["clips"]
         posterior, decoded = self.through(network, clips, sample=True)
         wrong = decoded - clips
@@ -113,7 +118,7 @@ class VAE(training_clips.ClipRecipe):
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        """PSNR (dB) of each kind of picture through the VAE and back."""
+        """Reconstruction PSNR (dB) of each kind of image."""
         figures = {}
         for kind in self.options.kinds:
             errors = []
@@ -135,7 +140,7 @@ class VAE(training_clips.ClipRecipe):
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        """diffusers' folder; `scaling_factor` is one over the latents' deviation."""
+        """Save in diffusers' format; `scaling_factor` is 1 / standard deviation of the latents."""
         vae: Any = network
         with torch.no_grad():
             device = next(network.parameters()).device
@@ -150,8 +155,10 @@ class VAE(training_clips.ClipRecipe):
 
 
 def recoloured(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(F, h, w, 3) uint8 with its channels in a drawn order, up to four times as far from grey, and some inverted.
-    Objects are mostly dull and small on white: on those alone, a small VAE learns brightness and never colour."""
+    """Colour augmentation of (F, h, w, 3) uint8: shuffle channels, raise saturation up to 4 times, invert some.
+
+    Without it a small VAE learns brightness but not colour, because most objects are small and dull on white.
+    """
     shuffled = pictures[..., rng.permutation(3)].astype(np.float32)
     grey = shuffled.mean(-1, keepdims=True)
     vivid: np.ndarray = (grey + rng.uniform(1, 4) * (shuffled - grey)).clip(0, 255).round().astype(np.uint8)
@@ -159,4 +166,5 @@ def recoloured(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def chroma(clips: torch.Tensor) -> torch.Tensor:
+    """Difference of each channel of (N, F, 3, h, w) from the pixel's grey level."""
     return clips - clips.mean(2, keepdim=True)

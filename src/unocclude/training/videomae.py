@@ -16,13 +16,13 @@ from unocclude.training.recipe import Batch
 FOLDER = "videomae"
 
 
-class VideoMAEOptions(recipe.Options, training_clips.ClipOptions):
+class VideoMAEOptions(recipe.RecipeOptions, training_clips.ClipOptions):
     """[recipe] of `videomae`."""
 
-    base: str = Field("", description="folder of a published VideoMAEForPreTraining; without it a small one is drawn")
-    patch: int = Field(8, ge=1, description="pixels of a patch's side, where there is no base")
-    width: int = Field(128, ge=8, description="channels of the encoder, where there is no base")
-    layers: int = Field(4, ge=1, description="layers of the encoder, where there is no base")
+    base: str = Field("", description="folder of a published VideoMAEForPreTraining; without it a small one is created")
+    patch: int = Field(8, ge=1, description="without base: patch size in pixels")
+    width: int = Field(128, ge=8, description="without base: channels of the encoder")
+    layers: int = Field(4, ge=1, description="without base: layers of the encoder")
 
 
 class VideoMAE(training_clips.ClipRecipe):
@@ -59,7 +59,7 @@ class VideoMAE(training_clips.ClipRecipe):
         return {"visible": stack("visible"), "amodal": stack("amodal")}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Cross entropy of the amodal masks."""
+        """Binary cross entropy of the amodal masks."""
         logits = network(batch["visible"]).float()
         loss = functional.binary_cross_entropy_with_logits(logits, (batch["amodal"][:, :, 0] > 0).float())
         return loss, {"entropy": float(loss.detach())}
@@ -76,7 +76,7 @@ class VideoMAE(training_clips.ClipRecipe):
         )
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
-        """Two rows a clip: what is to be learnt, and the answer."""
+        """Two rows per clip: the target and the network's output."""
         rows = []
         for clip in self.clips.held[:6]:
             answer = (255 * self._answer(network, clip)).astype(np.uint8)
@@ -84,14 +84,14 @@ class VideoMAE(training_clips.ClipRecipe):
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        """transformers' folder of a VideoMAEForPreTraining."""
+        """Save as a VideoMAEForPreTraining in transformers' format."""
         assert isinstance(network, _Regressor)
         network.model.save_pretrained(folder / FOLDER)
         return [folder / FOLDER]
 
 
 class _Regressor(torch.nn.Module):
-    """(N, F, 3, H, W) in [-1, 1] to logits (N, F, H, W); no patch is masked, so the decoder speaks of all of them."""
+    """(N, F, 3, H, W) in [-1, 1] to logits (N, F, H, W). No patch is masked, so the decoder predicts all of them."""
 
     def __init__(self, model: VideoMAEForPreTraining):
         super().__init__()
@@ -104,5 +104,5 @@ class _Regressor(torch.nn.Module):
         count, frames, _, height, width = clips.shape
         deep, side = config.tubelet_size, int(config.patch_size)  # type: ignore[arg-type]
         shape = (count, frames // deep, height // side, width // side, deep, side, side, config.num_channels)
-        video = patches.view(shape).mean(-1)  # a mask's channels are the same
+        video = patches.view(shape).mean(-1)  # all channels of a mask are equal
         return video.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, frames, height, width)
