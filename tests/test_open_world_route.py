@@ -12,7 +12,7 @@ import tiny_models
 import unocclude
 from unocclude.completion import Completion
 from unocclude.methods.open_world import networks
-from unocclude.perception import ground
+from unocclude.perception import grounding_dino
 
 pytest.importorskip("diffusers")
 import tiny_ports
@@ -36,9 +36,9 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "weights"))
     for name, write in WRITERS.items():
         write(tmp_path / "weights" / name)
-    monkeypatch.setattr(ground, "SHORTEST", 66)
-    monkeypatch.setattr(ground, "LONGEST", 111)
-    monkeypatch.setattr(ground, "BOX_THRESHOLD", 0.0)  # a network that knows nothing is never sure
+    monkeypatch.setattr(grounding_dino, "SHORTEST", 66)
+    monkeypatch.setattr(grounding_dino, "LONGEST", 111)
+    monkeypatch.setattr(grounding_dino, "BOX_THRESHOLD", 0.0)  # a network that knows nothing is never sure
     networks._network.cache_clear()
     asked = []
     plain = networks._network

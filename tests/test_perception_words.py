@@ -12,24 +12,24 @@ from tiny_models import torch
 import unocclude
 from unocclude import InputError
 from unocclude.masks import read_masks
-from unocclude.perception import ground
-from unocclude.perception.ground import GroundingDino, caption
+from unocclude.perception import grounding_dino
+from unocclude.perception.clip_classifier import TagChoice
+from unocclude.perception.grounding_dino import GroundingDino, caption
 from unocclude.perception.prepare import HALF, normalised, resized, shortest_side
 from unocclude.perception.sam import Cue, Sam, Sam2
-from unocclude.perception.tags import TagChoice
 from unocclude.perception.text import Sam3, TextToMask
 
 IMAGE = np.asarray(Image.fromarray(np.random.default_rng(5).integers(0, 256, (5, 8, 3), np.uint8)).resize((60, 40)))
 
 
-PUBLISHED = ground.SHORTEST, ground.LONGEST, ground.BOX_THRESHOLD, ground.TEXT_THRESHOLD
+PUBLISHED = grounding_dino.SHORTEST, grounding_dino.LONGEST, grounding_dino.BOX_THRESHOLD, grounding_dino.TEXT_THRESHOLD
 
 
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
     """Grounding DINO's rule of resizing at a twelfth of its size."""
-    monkeypatch.setattr(ground, "SHORTEST", 66)
-    monkeypatch.setattr(ground, "LONGEST", 111)
+    monkeypatch.setattr(grounding_dino, "SHORTEST", 66)
+    monkeypatch.setattr(grounding_dino, "LONGEST", 111)
 
 
 def test_the_published_sizes_and_thresholds():

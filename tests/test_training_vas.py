@@ -19,7 +19,7 @@ from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
-from unocclude.networks.widened import widened  # noqa: E402
+from unocclude.networks.expand_conv_in import widened  # noqa: E402
 from unocclude.training import clip_metrics, diffusion_vas, training_clips  # noqa: E402
 from unocclude.training.loop import LoopOptions  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402

@@ -8,8 +8,8 @@ from unocclude import weights as checkpoints
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
+from unocclude.perception.text_prompt import SAM2
 from unocclude.perception.track import Progress, track_prompt
-from unocclude.perception.words import SAM2
 
 
 def track(

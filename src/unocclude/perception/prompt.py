@@ -7,7 +7,7 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.perception.words import check_text, check_weights
+from unocclude.perception.text_prompt import check_text, check_weights
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]

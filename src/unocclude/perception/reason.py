@@ -21,8 +21,8 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.images import encode_png
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
-from unocclude.perception.words import LISA as DEFAULT
-from unocclude.perception.words import check_text
+from unocclude.perception.text_prompt import LISA as DEFAULT
+from unocclude.perception.text_prompt import check_text
 
 LONGEST = 512
 """Tokens of an answer at most, as published."""

@@ -14,7 +14,7 @@ from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
 from unocclude.perception.prompt import Box, Point
-from unocclude.perception.words import SAM, SAM2
+from unocclude.perception.text_prompt import SAM, SAM2
 
 TOGETHER = 16
 """Prompts that are decoded at once."""

@@ -10,10 +10,10 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.networks import device_for
-from unocclude.perception.ground import GroundingDino
+from unocclude.perception.grounding_dino import GroundingDino
 from unocclude.perception.prepare import HALF, normalised, resized
 from unocclude.perception.sam import Cue, Sam, Sam2
-from unocclude.perception.words import SAM, SAM2, SAM3, SERVER, asks, check_text, check_weights
+from unocclude.perception.text_prompt import SAM, SAM2, SAM3, SERVER, asks, check_text, check_weights
 
 Finder = Callable[[np.ndarray, str], np.ndarray]
 """An image, (H, W, 3) uint8, and a text, to the mask of what the text names best, (H, W) bool; empty where nothing

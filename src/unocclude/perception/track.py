@@ -5,7 +5,7 @@ trusted only where forward and backward flow agree; a localised colour model of 
 the same flow; and long-term colours of the object, anywhere in it and at their place in it. Where flow has no
 answer (something was uncovered) colour decides, but only inside the object's expected extent: its last
 well-visible silhouette, carried along by its own motion, or by its last known motion against the camera's
-while it is hidden. When little of the object is left it is looked for elsewhere by its looks (`find.py`).
+while it is hidden. When little of the object is left it is looked for elsewhere by its looks (`reidentification`).
 
 After Video SnapCut (Bai et al., SIGGRAPH 2009), Dynamic Color Flow (Bai et al., ECCV 2010) and ObjectFlow
 (Tsai et al., CVPR 2016); the code is ours.
@@ -20,10 +20,10 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack, encode
 from unocclude.perception.colours import ColourGrid, colour_bins
-from unocclude.perception.find import Looks, Place
 from unocclude.perception.flow import dense_flow, pixels, places, sample, similarity
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.prompt import Prompt
+from unocclude.perception.reidentification import Looks, Place
 from unocclude.perception.segment import NEVER, segment, tidy
 from unocclude.perception.window import Window
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from unocclude.synthesis.backdrops import Backdrop, Camera, Grain
-from unocclude.synthesis.bystanders import poser, rider
 from unocclude.synthesis.figures import Figure, animal, bird, person
 from unocclude.synthesis.paint import Patch, Sprite, cloth, over, plate, scaled, shifted, turned
+from unocclude.synthesis.people import poser, rider
 from unocclude.synthesis.plates import SILHOUETTES, silhouette
 from unocclude.synthesis.world import World
 

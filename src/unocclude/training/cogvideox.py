@@ -11,8 +11,8 @@ from torch.nn import functional
 from transformers import AutoTokenizer, T5EncoderModel
 
 from unocclude.errors import InputError
+from unocclude.networks.expand_conv_in import wider
 from unocclude.networks.loading import load_pretrained, quiet, reading
-from unocclude.networks.widened import wider
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch

@@ -17,8 +17,8 @@ from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
 from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
-from unocclude.networks.small import as_configured
-from unocclude.networks.widened import widened
+from unocclude.networks.expand_conv_in import widened
+from unocclude.networks.group_norm import as_configured
 from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
 from unocclude.training.recipe import Batch
 from unocclude.training.training_clips import TrainingClip

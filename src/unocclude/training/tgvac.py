@@ -14,7 +14,7 @@ from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
 from unocclude.methods.tgvac.parts import small_parts, without_signal_at_the_end
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
-from unocclude.networks.widened import widened
+from unocclude.networks.expand_conv_in import widened
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
+from unocclude.networks.group_norm import FEW, grouped
 from unocclude.networks.loading import check_names, read_json, read_weights
-from unocclude.networks.small import FEW, grouped
 from unocclude.training import recipe, training_clips
 from unocclude.training.recipe import Batch
 from unocclude.training.training_clips import TrainingClip

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from unocclude.errors import InputError
+from unocclude.networks.group_norm import KEY, as_configured, grouped
 from unocclude.networks.loading import check_names, load_pretrained, read_json, read_weights, reading
-from unocclude.networks.small import KEY, as_configured, grouped
 
 DEAD, USED = "conv_in.", "conv_in2."
 """The published network keeps Stable Video Diffusion's first layer, which nothing calls, beside the one it uses."""

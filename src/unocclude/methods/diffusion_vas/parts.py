@@ -9,7 +9,7 @@ from diffusers import UNetSpatioTemporalConditionModel as UNet
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from unocclude.methods.diffusion_vas.checkpoint import read_vae
-from unocclude.networks.small import attending, grouped
+from unocclude.networks.group_norm import attending, grouped
 
 EMBEDDED = 64
 

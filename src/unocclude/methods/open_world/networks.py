@@ -12,9 +12,9 @@ from unocclude.weights import have
 
 WHERE: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
     "tags": (("ram-plus",), "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
-    "ground": (("grounding-dino-tiny",), "unocclude.perception.ground:GroundingDino", {}),
+    "ground": (("grounding-dino-tiny",), "unocclude.perception.grounding_dino:GroundingDino", {}),
     "segment": (("sam-vit-huge",), "unocclude.perception.sam:Sam", {}),
-    "choose": (("clip-vit-base-patch32",), "unocclude.perception.tags:TagChoice", {}),
+    "choose": (("clip-vit-base-patch32",), "unocclude.perception.clip_classifier:TagChoice", {}),
     "order": (("instaorder-od", "depth-anything-v2-large"), "unocclude.perception.order:best", {}),
 }
 """For each question its checkpoints, of which one is enough, its class, and how the published code sets it. Without

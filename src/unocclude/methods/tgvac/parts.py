@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from unocclude.methods.tgvac.conditioning import LATENTS
+from unocclude.networks.group_norm import FEW, attending
 from unocclude.networks.loading import load_pretrained
-from unocclude.networks.small import FEW, attending
 
 EMBEDDED = 64
 LONGEST = 24

@@ -10,7 +10,7 @@ from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised, resized, shortest_side
-from unocclude.perception.words import GROUNDING_DINO as DEFAULT
+from unocclude.perception.text_prompt import GROUNDING_DINO as DEFAULT
 
 SHORTEST, LONGEST = 800, 1333
 BOX_THRESHOLD = TEXT_THRESHOLD = 0.35
