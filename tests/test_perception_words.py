@@ -13,7 +13,7 @@ import unocclude
 from unocclude import InputError
 from unocclude.masks import read_masks
 from unocclude.perception import grounding_dino
-from unocclude.perception.clip_classifier import TagChoice
+from unocclude.perception.clip_classifier import ClipClassifier
 from unocclude.perception.grounding_dino import GroundingDino, caption
 from unocclude.perception.prepare import HALF, normalised, resized, shortest_side
 from unocclude.perception.sam import Cue, Sam, Sam2
@@ -73,7 +73,7 @@ def test_boxes_phrases_and_scores(dino):
 
 def test_tags_are_chosen_by_cosine(tmp_path):
     folder = tiny_models.write_clip(tmp_path / "clip")
-    choose = TagChoice(folder, "cpu")
+    choose = ClipClassifier(folder, "cpu")
     given = choose(IMAGE, ["cat", "dog", "background"])
     scaled = Image.fromarray(IMAGE).resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
     pixels = (np.asarray(scaled) / 255 - [0.48145466, 0.4578275, 0.40821073]) / [0.26862954, 0.26130258, 0.27577711]
@@ -137,7 +137,9 @@ def test_text_to_mask_is_the_best_box_masked(home):
 def test_odd_images_do_not_crash(size, dino, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     assert np.isfinite(dino(image, ["cat"], 0.0).boxes).all()
-    assert TagChoice(tiny_models.write_clip(tmp_path / "clip"), "cpu")(image, ["cat", "dog"]).sum() == pytest.approx(1)
+    assert ClipClassifier(tiny_models.write_clip(tmp_path / "clip"), "cpu")(
+        image, ["cat", "dog"]
+    ).sum() == pytest.approx(1)
     cues = [Cue(box=(0, 0, 1, 1)), Cue(points=[(0, 0)]), Cue(mask=np.ones(size))]
     for write, kind in ((tiny_models.write_sam, Sam), (tiny_models.write_sam2, Sam2)):
         masks, scores = kind(write(tmp_path / kind.__name__), "cpu")(image, cues)

@@ -126,7 +126,7 @@ def test_phase_1_writes_a_pipeline_of_frames(phase1):
 
 
 def test_phase_2_trains_the_motion_modules_alone(phase1, tmp_path):
-    train("tgvac-motion", tmp_path, {"base": str(phase1), "sampled": 1, "heads": 4}, {"steps": 3, "decay": 0.1})
+    train("tgvac-motion", tmp_path, {"base": str(phase1), "sampled": 1, "heads": 4}, {"steps": 3, "weight_decay": 0.1})
     after = tmp_path / "out" / "pipeline"
     assert (after / "unet" / STATE).read_bytes() == (phase1 / "unet" / STATE).read_bytes()
     state = load_file(after / "motion" / STATE)

@@ -11,7 +11,7 @@ diffusers = pytest.importorskip("diffusers")
 
 from unocclude import InputError, training  # noqa: E402
 from unocclude.methods.diffusion_vas.checkpoint import read_vae  # noqa: E402
-from unocclude.networks.group_norm import attending, grouped  # noqa: E402
+from unocclude.networks.group_norm import attention_levels, set_num_groups  # noqa: E402
 from unocclude.networks.loading import read_weights  # noqa: E402
 from unocclude.training import training_clips, vae  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
@@ -44,7 +44,7 @@ def test_a_decoder_is_learnt_for_the_latents_of_another_vae(tmp_path):
     train("vae", tmp_path / "clips", {"widths": [32, 32]}, {})
     its = tmp_path / "clips" / "out" / "vae"
     frames = {"widths": [32, 32], "temporal": False, "encoder": str(its)}
-    train("vae", tmp_path / "frames", frames, {"decay": 0.1, "seed": 5})
+    train("vae", tmp_path / "frames", frames, {"weight_decay": 0.1, "seed": 5})
     own = tmp_path / "frames" / "out" / "vae"
     before, after = (read_weights(folder, "diffusion_pytorch_model") for folder in (its, own))
     kept = [name for name in before if name.startswith(("encoder.", "quant_conv."))]
@@ -96,7 +96,7 @@ def test_the_number_of_groups_reads_back(groups, tmp_path):
     clip = torch.rand(2, 3, 16, 16) * 2 - 1
     with torch.no_grad():
         published = network.encode(clip).latent_dist.mean
-        latents = grouped(network, groups).encode(clip).latent_dist.mean
+        latents = set_num_groups(network, groups).encode(clip).latent_dist.mean
         network.save_pretrained(tmp_path)
         again = read_vae(tmp_path).encode(clip).latent_dist.mean
     assert torch.equal(latents, again)
@@ -117,4 +117,4 @@ def test_few_groups_keep_how_bright_a_picture_is():
     [(16, 2, [True, False]), (32, 3, [False, True, False]), (16, 1, [False]), (64, 4, [False, False, True, False])],
 )
 def test_small_networks_attend_below_their_highest_levels(height, levels, attend):
-    assert attending(height, levels) == attend
+    assert attention_levels(height, levels) == attend

@@ -19,7 +19,7 @@ from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
-from unocclude.networks.expand_conv_in import widened  # noqa: E402
+from unocclude.networks.expand_conv_in import expand_conv_in  # noqa: E402
 from unocclude.training import clip_metrics, diffusion_vas, training_clips  # noqa: E402
 from unocclude.training.loop import LoopOptions  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
@@ -85,10 +85,12 @@ def test_new_input_channels_change_nothing_at_first():
     inputs, rows, ids = torch.randn(1, 2, 12, 8, 8), PerFrame(torch.randn(2, 1, 32)), torch.tensor([[7.0, 127, 0.02]])
     with torch.no_grad():
         before = unet(inputs[:, :, :8], torch.tensor(0.3), rows, added_time_ids=ids).sample
-        wide = widened(unet, 12)
+        wide = expand_conv_in(unet, 12)
         assert wide.config.in_channels == 12 and (wide.conv_in.weight[:, 8:] == 0).all()
         torch.testing.assert_close(wide(inputs, torch.tensor(0.3), rows, added_time_ids=ids).sample, before)
-        assert (widened(UNetSpatioTemporalConditionModel(**UNET), 12, zero=False).conv_in.weight[:, 8:] != 0).any()
+        assert (
+            expand_conv_in(UNetSpatioTemporalConditionModel(**UNET), 12, zero=False).conv_in.weight[:, 8:] != 0
+        ).any()
 
 
 def test_only_what_the_paper_trains_is_trained(vae):

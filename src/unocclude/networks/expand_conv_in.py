@@ -1,20 +1,22 @@
-"""A network of diffusers with more inputs than it was trained with."""
+"""Adding input channels to a trained network of diffusers."""
 
 from typing import Any
 
 import torch
 
 
-def widened(unet: Any, channels: int, zero: bool = True) -> Any:
-    """The U-Net with a first layer of `channels` inputs."""
-    unet.conv_in = wider(unet.conv_in, channels, zero)
+def expand_conv_in(unet: Any, channels: int, zero: bool = True) -> Any:
+    """Expand the first layer of a U-Net to `channels` input channels, in place; see `expand_conv`."""
+    unet.conv_in = expand_conv(unet.conv_in, channels, zero)
     unet.register_to_config(in_channels=channels)
     return unet
 
 
-def wider(old: torch.nn.Conv2d, channels: int, zero: bool = True) -> torch.nn.Conv2d:
-    """A layer of `channels` inputs: those that it has keep their weights, the others begin at zero (Diffusion-VAS,
-    section 3.3), or as drawn."""
+def expand_conv(old: torch.nn.Conv2d, channels: int, zero: bool = True) -> torch.nn.Conv2d:
+    """A copy of a convolution with `channels` input channels.
+
+    Existing channels keep their weights. New ones are zero (Diffusion-VAS, section 3.3), or random if not `zero`.
+    """
     if old.in_channels == channels:
         return old
     form: Any = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}

@@ -1,36 +1,40 @@
-"""What the networks that we draw anew have otherwise than the published ones, being small."""
+"""Group normalisation and attention levels of small networks."""
 
 from typing import Any
 
 import torch
 
-FEW = 4
-"""Groups of a small network. With 32, groups of one or two channels are left, a norm takes their mean out, and with it
-absolute brightness and colour: a VAE of 32 channels learns grey."""
-KEY = "norm_num_groups"
-"""What other classes of diffusers call it in their configuration."""
+SMALL_GROUPS = 4
+"""Number of groups in small networks. With 32 groups of one or two channels, normalisation removes absolute brightness
+and colour: a VAE with 32 channels then learns grey images."""
+CONFIG_KEY = "norm_num_groups"
+"""Name of the number of groups in configurations of diffusers."""
 
 
-def grouped(network: Any, groups: int = FEW) -> Any:
-    """The network with `groups` groups in all its norms; its configuration says so, which diffusers' video classes,
-    made for 32, do not do themselves."""
+def set_num_groups(network: Any, groups: int = SMALL_GROUPS) -> Any:
+    """Set the number of groups of all GroupNorm layers, in place, and store it in the configuration.
+
+    The video classes of diffusers always use 32 groups and have no such option.
+    """
     for module in network.modules():
         if isinstance(module, torch.nn.GroupNorm):
             module.num_groups = groups
-    network.register_to_config(**{KEY: groups})
+    network.register_to_config(**{CONFIG_KEY: groups})
     return network
 
 
-def as_configured(network: Any) -> Any:
-    """A network just built from a configuration that `grouped` may have written."""
-    return grouped(network, network.config[KEY]) if KEY in network.config else network
+def apply_config_groups(network: Any) -> Any:
+    """Apply the number of groups in a network's configuration, if `set_num_groups` stored one there."""
+    return set_num_groups(network, network.config[CONFIG_KEY]) if CONFIG_KEY in network.config else network
 
 
-SIDE = 16
-"""Attention is worth its time on pictures of at most so many rows."""
+MAX_ATTENTION_ROWS = 16
+"""Levels with more rows than this have no attention; it would be too slow."""
 
 
-def attending(height: int, levels: int) -> list[bool]:
-    """For every level of a U-Net whether it attends, the highest first; the last does not, as in the published ones.
-    height: rows of the latents."""
-    return [height >> level <= SIDE for level in range(levels - 1)] + [False]
+def attention_levels(height: int, levels: int) -> list[bool]:
+    """Which levels of a small U-Net have attention, from the highest resolution down; the last never has, as published.
+
+    height: rows of the latents.
+    """
+    return [height >> level <= MAX_ATTENTION_ROWS for level in range(levels - 1)] + [False]

@@ -1,4 +1,4 @@
-"""CLIP's choice among words: which of them names a picture."""
+"""Zero-shot classification of images with CLIP."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,19 +13,19 @@ from unocclude.perception.prepare import CLIP, centre_crop, normalised
 DEFAULT = "clip-vit-base-patch32"
 PROMPT = "a photo of a {}"
 SHARPNESS = 100.0
-"""What the cosine is multiplied with before the softmax: CLIP's own temperature."""
+"""Scale of cosine similarities before the softmax, as learned by CLIP (its inverse temperature)."""
 
 
-class TagChoice:
+class ClipClassifier:
     """CLIP ViT-B/32 (Radford et al. 2021) as a zero-shot classifier.
 
     weights: the checkpoint's id, or a folder that holds any CLIPModel of transformers with its tokenizer. Raises
-    InputError where it is absent.
+    InputError if it is missing.
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
-        self.device = device_for("choosing tags", device, transformers=True, extra="diffusion")
+        self.device = device_for("CLIP", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, CLIPModel
 
         from unocclude.networks.loading import load_pretrained, reading
@@ -35,10 +35,9 @@ class TagChoice:
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
     def __call__(self, image: np.ndarray, tags: Sequence[str]) -> np.ndarray:
-        """How likely each tag names the image, (N,) float64 that sum to 1.
+        """Probability of each tag, (N,) float64, summing to 1: softmax(100 cos(image, "a photo of a {tag}")).
 
-        image: (H, W, 3) uint8 RGB; its middle square is looked at. softmax(100 cos(image, "a photo of a {tag}")).
-        Raises InputError where there is no tag.
+        image: (H, W, 3) uint8 RGB; only its central square is used. Raises InputError if there are no tags.
         """
         import torch
 
@@ -54,7 +53,7 @@ class TagChoice:
             return_tensors="pt",
         ).to(self.device)
         with torch.inference_mode():
-            seen = self.model.get_image_features(pixel_values=pixels).pooler_output.double()
-            said = self.model.get_text_features(**tokens).pooler_output.double()
-            cosines = torch.nn.functional.cosine_similarity(seen, said)
+            image_features = self.model.get_image_features(pixel_values=pixels).pooler_output.double()
+            text_features = self.model.get_text_features(**tokens).pooler_output.double()
+            cosines = torch.nn.functional.cosine_similarity(image_features, text_features)
             return np.asarray(torch.softmax(SHARPNESS * cosines, dim=0).cpu().numpy())

@@ -1,4 +1,4 @@
-"""Grounding DINO: boxes of what words name."""
+"""Grounding DINO: boxes of objects named in a text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,12 @@ BOX_THRESHOLD = TEXT_THRESHOLD = 0.35
 """As Open-World Amodal Appearance Completion uses it."""
 
 
-class Grounded(NamedTuple):
-    """What was found: boxes (N, 4) float32 as x0, y0, x1, y1 in pixels, in no order; phrases, the words of the caption
-    that each answers to (possibly none, ""); scores (N,) float32 in 0..1."""
+class Detections(NamedTuple):
+    """Detections in an image.
+
+    boxes: (N, 4) float32, x0, y0, x1, y1 in pixels, unordered. phrases: the words of the caption that each box matches,
+    possibly "". scores: (N,) float32 in 0..1.
+    """
 
     boxes: np.ndarray
     phrases: list[str]
@@ -27,8 +30,10 @@ class Grounded(NamedTuple):
 
 
 def caption(words: str | Sequence[str]) -> str:
-    """Words as the network was trained to read them: lower-case, separated by dots, a dot at the end. A caption that
-    is already joined may come as one string."""
+    """Format names as a caption for the network: lower-case, separated by dots, with a dot at the end.
+
+    words: a sequence of names, or one string that is already joined.
+    """
     text = ". ".join(word.strip() for word in ([words] if isinstance(words, str) else words)).lower().strip()
     return text if text.endswith(".") else text + "."
 
@@ -37,7 +42,7 @@ class GroundingDino:
     """Grounding DINO (Liu et al. 2023), SwinT-OGC by default, with the resizing of its own repository.
 
     weights: the checkpoint's id, or a folder that holds any GroundingDinoForObjectDetection of transformers with its
-    tokenizer. Raises InputError where it is absent.
+    tokenizer. Raises InputError if it is missing.
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
@@ -57,16 +62,16 @@ class GroundingDino:
         words: str | Sequence[str],
         box_threshold: float = BOX_THRESHOLD,
         text_threshold: float = TEXT_THRESHOLD,
-    ) -> Grounded:
-        """All of an image, (H, W, 3) uint8 RGB, that the words name.
+    ) -> Detections:
+        """Detect everything in an image, (H, W, 3) uint8 RGB, that the words name.
 
-        A box is kept where its likeliest token exceeds `box_threshold`; its phrase is all tokens over `text_threshold`.
-        No suppression of boxes that overlap. Raises InputError where there are no words.
+        A box is kept if its most probable token exceeds `box_threshold`; its phrase is all tokens above
+        `text_threshold`. There is no non-maximum suppression. Raises InputError if there are no words.
         """
         import torch
 
         if not any(word.strip() for word in words):
-            raise InputError("nothing to look for: give words that name something")
+            raise InputError("the text is empty; name the object in words")
         height, width = image.shape[:2]
         small = normalised(resized(image, shortest_side(height, width, SHORTEST, LONGEST)))
         tokens = self.tokenizer(
@@ -79,11 +84,11 @@ class GroundingDino:
         kept = scores > box_threshold
         x, y, w, h = (out.pred_boxes[0].float().cpu().numpy()[kept] * [width, height, width, height]).T
         boxes = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=1).astype(np.float32)
-        named = chances[kept, 1:] > text_threshold  # the first token is the sentence's mark
+        named = chances[kept, 1:] > text_threshold  # without the start token
         ids = tokens["input_ids"][0].tolist()[1:]
         phrases = (
             self.tokenizer.decode([ids[k] for k in np.flatnonzero(row[: len(ids)])], skip_special_tokens=True)
             for row in named
         )
         words_only = [" ".join(str(phrase).replace(".", " ").split()) for phrase in phrases]
-        return Grounded(boxes, words_only, scores[kept])
+        return Detections(boxes, words_only, scores[kept])

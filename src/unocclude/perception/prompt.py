@@ -1,4 +1,4 @@
-"""What the user points at: one object, by box, point, mask or words, in one frame."""
+"""Prompts: one object marked in one frame by box, points, mask or text."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,11 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Prompt:
-    """One object in frame `frame`, given in exactly one way.
+    """One object in frame `frame`, marked in exactly one way.
 
-    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several are
-    parts of the one object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero is the
-    object. `text`: the object in words.
+    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several boxes mark parts
+    of the same object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero on the object. `text`: a
+    description of the object.
     """
 
     frame: int = 0
@@ -37,7 +37,7 @@ class Prompt:
         frame: int = 0,
         text: str | None = None,
     ) -> "Prompt":
-        """From what a caller of `track` writes: one box (or point), or a list of them, or a mask, or words.
+        """A prompt from the arguments of `track`: one box or point or a list of them, a mask, or a text.
 
         Raises InputError when a box is not four numbers or a point not two.
         """
@@ -45,7 +45,7 @@ class Prompt:
         return cls(int(frame), boxes, _rows(point, 2, "a point", "x, y"), mask, text)
 
     def check(self, clip: Clip) -> None:
-        """Raise InputError unless this prompt names something in `clip`, or, a text, can be understood here."""
+        """Raise InputError unless this prompt marks something in `clip`; a text needs its weights."""
         given = sum((bool(self.boxes), bool(self.points), self.mask is not None, self.text is not None))
         if given != 1:
             raise InputError(f"give exactly one kind of prompt: a box, a point, a mask or a text; got {given}")

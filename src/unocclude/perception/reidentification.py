@@ -1,17 +1,17 @@
-"""Find an object again by its looks, after it was hidden or the scene was cut."""
+"""Re-identification: find an object again by appearance after an occlusion or a cut."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-_LONG_SIDE = 28  # templates are this many pixels long
+_LONG_SIDE = 28  # pixels along the longer side of a template
 _SCALES = (0.7, 0.85, 1.0, 1.2, 1.4)
 
 
 @dataclass(frozen=True)
-class Look:
-    """The object as seen in one frame: a Lab thumbnail, its mask, and its frame pixels per pixel."""
+class Template:
+    """A Lab thumbnail of the object in one frame, its mask, and the frame pixels per thumbnail pixel."""
 
     lab: np.ndarray  # (h, w, 3) float32
     mask: np.ndarray  # (h, w) float32, 0 or 1
@@ -19,15 +19,15 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a look was found: a box in frame pixels, its silhouette there, and the rms colour difference."""
+class Match:
+    """A match of a template: its box in frame pixels, its mask and the RMS colour difference."""
 
     box: tuple[float, float, float, float]
     mask: np.ndarray
     difference: float
 
     def silhouette(self, shape: tuple[int, int]) -> np.ndarray:
-        """The silhouette in a frame of `shape` (height, width), (H, W) float32, 0 or 1."""
+        """The match's mask in a frame of `shape` (height, width): (H, W) float32, 0 or 1."""
         x, y, x1, y1 = (round(v) for v in self.box)
         patch = cv2.resize(self.mask, (max(1, x1 - x), max(1, y1 - y)), interpolation=cv2.INTER_NEAREST)
         canvas = np.zeros(shape, np.float32)
@@ -37,15 +37,18 @@ class Place:
         return canvas
 
 
-class Looks:
-    """A few looks of the object from frames where it was well visible: the first, and some of the latest."""
+class TemplateMemory:
+    """Templates of the object from frames that show it well: the first and the most recent ones.
+
+    most: number of templates kept. every: use every n-th frame offered.
+    """
 
     def __init__(self, most: int = 4, every: int = 5):
-        self._looks: list[Look] = []
+        self._templates: list[Template] = []
         self._most, self._every, self._seen = most, every, 0
 
-    def see(self, frame: np.ndarray, mask: np.ndarray) -> None:
-        """Remember how the object looks in (H, W, 3) RGB `frame` where its (H, W) bool `mask` is."""
+    def add(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Offer a frame (H, W, 3) RGB and the object's mask (H, W) bool as a new template."""
         self._seen += 1
         if self._seen % self._every != 1 and self._every > 1:
             return
@@ -58,38 +61,38 @@ class Looks:
         inside = cv2.resize(mask[y : y + h, x : x + w].astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.6
         if inside.sum() < 8:
             return
-        self._looks.append(Look(_features(rgb), inside.astype(np.float32), zoom))
-        if len(self._looks) > self._most:
-            del self._looks[1]
+        self._templates.append(Template(_features(rgb), inside.astype(np.float32), zoom))
+        if len(self._templates) > self._most:
+            del self._templates[1]
 
-    def find(self, frame: np.ndarray, near: tuple[float, float], reach: float, most: int = 3) -> list[Place]:
-        """The places of (H, W, 3) RGB `frame` that look most like the object, best first.
+    def search(self, frame: np.ndarray, near: tuple[float, float], reach: float, most: int = 3) -> list[Match]:
+        """The best matches in (H, W, 3) RGB `frame`, at most `most` of them, best first.
 
-        Masked template matching over looks and scales; a place `reach` pixels away from `near` must look
-        twice as good as one at `near`.
+        Masked template matching over templates and scales. At `reach` pixels from `near` the colour difference must be
+        half of that at `near` to rank equally.
         """
-        places: list[tuple[float, Place]] = []
-        for look in self._looks:
+        matches: list[tuple[float, Match]] = []
+        for template in self._templates:
             for scale in _SCALES:
-                zoom = look.zoom * scale
+                zoom = template.zoom * scale
                 size = (round(frame.shape[1] / zoom), round(frame.shape[0] / zoom))
-                h, w = look.mask.shape
+                h, w = template.mask.shape
                 if size[0] < w or size[1] < h or max(size) > 1600:
                     continue
                 image = _features(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
-                mask = np.repeat(look.mask[..., None], 3, 2)
-                error = cv2.matchTemplate(image, look.lab, cv2.TM_SQDIFF, mask=mask)
-                rms = np.sqrt(np.maximum(error, 0) / look.mask.sum())
+                mask = np.repeat(template.mask[..., None], 3, 2)
+                error = cv2.matchTemplate(image, template.lab, cv2.TM_SQDIFF, mask=mask)
+                rms = np.sqrt(np.maximum(error, 0) / template.mask.sum())
                 x = (np.arange(rms.shape[1]) + w / 2) * zoom - near[0]
                 y = (np.arange(rms.shape[0]) + h / 2) * zoom - near[1]
                 cost = rms * (1.0 + np.hypot(x[None], y[:, None]) / max(reach, 1.0)) * (1 + 0.1 * abs(np.log(scale)))
                 _, _, at, _ = cv2.minMaxLoc(cost)
                 box = (at[0] * zoom, at[1] * zoom, (at[0] + w) * zoom, (at[1] + h) * zoom)
-                places.append((float(cost[at[1], at[0]]), Place(box, look.mask, float(rms[at[1], at[0]]))))
-        chosen: list[Place] = []
-        for _, place in sorted(places, key=lambda item: item[0]):
-            if all(_overlap(place.box, other.box) < 0.5 for other in chosen):
-                chosen.append(place)
+                matches.append((float(cost[at[1], at[0]]), Match(box, template.mask, float(rms[at[1], at[0]]))))
+        chosen: list[Match] = []
+        for _, match in sorted(matches, key=lambda item: item[0]):
+            if all(_overlap(match.box, other.box) < 0.5 for other in chosen):
+                chosen.append(match)
             if len(chosen) == most:
                 break
         return chosen
@@ -97,7 +100,7 @@ class Looks:
 
 def _features(rgb: np.ndarray) -> np.ndarray:
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
-    lab[..., 0] *= 0.6  # light changes more than colour
+    lab[..., 0] *= 0.6  # lightness varies more than colour
     return cv2.GaussianBlur(lab, (3, 3), 0)
 
 

@@ -23,7 +23,7 @@ from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, sample, similarity
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.prompt import Prompt
-from unocclude.perception.reidentification import Looks, Place
+from unocclude.perception.reidentification import Match, TemplateMemory
 from unocclude.perception.segment import NEVER, segment, tidy
 from unocclude.perception.window import Window
 
@@ -121,7 +121,7 @@ class Follower:
         self._extent = mask.astype(np.float32)  # 0..1: where the object is expected, hidden parts included
         self._drift = np.zeros(2)  # of the object against the camera, frame pixels a frame
         self._colours = _Colours()
-        self._looks = Looks()
+        self._templates = TemplateMemory()
         self._poor = 0  # frames since the object was last seen well enough
         window = Window.around(_box_of(mask), mask.shape)
         inside = window.take(self._extent)
@@ -129,7 +129,7 @@ class Follower:
         self._colours.learn(bins, inside, 1.0)
         evidence = self._colours.evidence(bins, inside, 1.0 - inside)
         self._usual = _Usual(float(mask.sum()), _worth(evidence, inside > 0.5, window))
-        self._looks.see(frame, mask)
+        self._templates.add(frame, mask)
 
     def step(self, before: np.ndarray, now: np.ndarray) -> None:
         """Go from frame `before`, whose mask is known, to the next one, `now`; both (H, W, 3) uint8 RGB."""
@@ -169,7 +169,7 @@ class Follower:
         if not hidden:
             self._usual.learn(float(mask.sum()), worth)
             self._colours.learn(bins_b, cut.astype(np.float32), LEARN)
-            self._looks.see(now, mask)
+            self._templates.add(now, mask)
         self._poor = self._poor + 1 if hidden and worth < POOR * self._usual.worth else 0
         if self._poor and self._poor % 2 == 0:
             self._search(now, worth)
@@ -208,7 +208,7 @@ class Follower:
         near = _centre(self._extent)
         needed = max(FOUND * self._usual.worth, 1.5 * worth)
         best: np.ndarray | None = None
-        for place in self._looks.find(now, near, size * (reach + 0.25 * self._poor)):
+        for place in self._templates.search(now, near, size * (reach + 0.25 * self._poor)):
             if place.difference < UNLIKE:
                 mask, value = self._cut_at(now, place)
                 if value > needed and mask.any():
@@ -218,7 +218,7 @@ class Follower:
             self._drift[:] = 0
             self._poor = 0
 
-    def _cut_at(self, now: np.ndarray, place: Place) -> tuple[np.ndarray, float]:
+    def _cut_at(self, now: np.ndarray, place: Match) -> tuple[np.ndarray, float]:
         """Segment the object where it was found; its (H, W) bool mask and worth."""
         window = Window.around(place.box, now.shape[:2])
         lab = cv2.cvtColor(window.take(now), cv2.COLOR_RGB2LAB)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import AutoTokenizer, T5EncoderModel
 
 from unocclude.errors import InputError
-from unocclude.networks.expand_conv_in import wider
+from unocclude.networks.expand_conv_in import expand_conv
 from unocclude.networks.loading import load_pretrained, quiet, reading
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
@@ -52,7 +52,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
             part.requires_grad_(False)
         transformer = self.pipeline.transformer
         channels = 3 * transformer.config.out_channels
-        transformer.patch_embed.proj = wider(transformer.patch_embed.proj, channels)
+        transformer.patch_embed.proj = expand_conv(transformer.patch_embed.proj, channels)
         transformer.register_to_config(in_channels=channels)
         network: torch.nn.Module = transformer
         return network

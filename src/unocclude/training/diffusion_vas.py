@@ -17,8 +17,8 @@ from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
 from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
 from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
-from unocclude.networks.expand_conv_in import widened
-from unocclude.networks.group_norm import as_configured
+from unocclude.networks.expand_conv_in import expand_conv_in
+from unocclude.networks.group_norm import apply_config_groups
 from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
 from unocclude.training.recipe import Batch
 from unocclude.training.training_clips import TrainingClip
@@ -82,14 +82,16 @@ class VAS(training_clips.ClipRecipe):
         if options.base:
             self.parts = read_parts(Path(options.base), torch.float32)
             if not options.pretrained:
-                self.parts["unet"] = as_configured(type(self.parts["unet"]).from_config(self.parts["unet"].config))
+                self.parts["unet"] = apply_config_groups(
+                    type(self.parts["unet"]).from_config(self.parts["unet"].config)
+                )
         elif options.vae:
             self.parts = small_parts(Path(options.vae), options.widths, LATENTS * 2, options.size)
         else:
             raise InputError(f"recipe {self.name} needs base, a pipeline to start from, or vae, the VAE of a new one")
         for name in ("vae", "image_encoder"):
             self.parts[name].requires_grad_(False)
-        network: torch.nn.Module = widened(self.parts["unet"], LATENTS * (1 + clips), zero=options.zero)
+        network: torch.nn.Module = expand_conv_in(self.parts["unet"], LATENTS * (1 + clips), zero=options.zero)
         if options.trained == "published":
             for name, value in network.named_parameters():
                 value.requires_grad_(any(part in name for part in TRAINED))

@@ -14,7 +14,7 @@ from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
 from unocclude.methods.tgvac.parts import small_parts, without_signal_at_the_end
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
-from unocclude.networks.expand_conv_in import widened
+from unocclude.networks.expand_conv_in import expand_conv_in
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch
@@ -85,7 +85,7 @@ class Frame(ObjectOnWhiteRecipe):
         self.parts["scheduler"].register_to_config(prediction_type=options.prediction)
         if options.prediction == "v_prediction":
             self.parts["scheduler"] = without_signal_at_the_end(self.parts["scheduler"])
-        network: torch.nn.Module = widened(self.parts["unet"], LATENTS + self.conditioning.channels)
+        network: torch.nn.Module = expand_conv_in(self.parts["unet"], LATENTS + self.conditioning.channels)
         factor = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         self.parts["unet"].register_to_config(sample_size=options.size[1] // factor)
         return network

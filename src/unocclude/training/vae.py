@@ -10,7 +10,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
-from unocclude.networks.group_norm import FEW, grouped
+from unocclude.networks.group_norm import SMALL_GROUPS, set_num_groups
 from unocclude.networks.loading import check_names, read_json, read_weights
 from unocclude.training import recipe, training_clips
 from unocclude.training.recipe import Batch
@@ -59,7 +59,7 @@ class VAE(training_clips.ClipRecipe):
             network = AutoencoderKLTemporalDecoder(**form)
         else:
             network = AutoencoderKL(up_block_types=("UpDecoderBlock2D",) * levels, shift_factor=0.0, **form)
-        grouped(network)
+        set_num_groups(network)
         with torch.no_grad():  # little noise at first speeds up training
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
@@ -71,7 +71,7 @@ class VAE(training_clips.ClipRecipe):
     def _take_over(self, network: Any, folder: Path) -> None:
         state = read_weights(folder, "diffusion_pytorch_model")
         groups = read_json(folder / "config.json").get("norm_num_groups")
-        if groups != FEW:
+        if groups != SMALL_GROUPS:
             raise InputError(f"{folder}: its norms have {groups} groups; give a VAE trained with recipe {self.name}")
         for name in ("encoder", "quant_conv"):
             part, prefix = getattr(network, name), f"{name}."

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from unocclude.errors import InputError
-from unocclude.networks.group_norm import KEY, as_configured, grouped
+from unocclude.networks.group_norm import CONFIG_KEY, apply_config_groups, set_num_groups
 from unocclude.networks.loading import check_names, load_pretrained, read_json, read_weights, reading
 
 DEAD, USED = "conv_in.", "conv_in2."
@@ -42,7 +42,7 @@ def read_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
     from diffusers import AutoencoderKLTemporalDecoder
 
     vae = load_pretrained(AutoencoderKLTemporalDecoder, folder, "video VAE of diffusers", torch_dtype=dtype)
-    return as_configured(vae)
+    return apply_config_groups(vae)
 
 
 def read_unet(folder: Path, dtype: torch.dtype) -> Any:
@@ -58,11 +58,11 @@ def read_unet(folder: Path, dtype: torch.dtype) -> Any:
     config["in_channels"] = (
         state[f"{DEAD}weight"].shape[1] if f"{DEAD}weight" in state else config.get("in_channels", 8)
     )
-    groups = config.pop(KEY, None)
+    groups = config.pop(CONFIG_KEY, None)
     with init_empty_weights():
         unet = UNet(**config)
     if groups:
-        grouped(unet, groups)
+        set_num_groups(unet, groups)
     check_names(folder, state, {name: value.shape for name, value in unet.state_dict().items()})
     unet.load_state_dict({name: value.to(dtype) for name, value in state.items()}, assign=True)
     return unet.eval()

@@ -9,7 +9,7 @@ from diffusers import UNetSpatioTemporalConditionModel as UNet
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from unocclude.methods.diffusion_vas.checkpoint import read_vae
-from unocclude.networks.group_norm import attending, grouped
+from unocclude.networks.group_norm import attention_levels, set_num_groups
 
 EMBEDDED = 64
 
@@ -29,7 +29,7 @@ def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int
     encoder = read_vae(vae)
     factor = 2 ** (len(encoder.config.block_out_channels) - 1)
     kinds = ["CrossAttn{}BlockSpatioTemporal" if yes else "{}BlockSpatioTemporal"
-             for yes in attending(size[1] // factor, len(widths))]  # fmt: skip
+             for yes in attention_levels(size[1] // factor, len(widths))]  # fmt: skip
     unet = UNet(
         sample_size=size[1] // factor, in_channels=channels, block_out_channels=tuple(widths), layers_per_block=1,
         down_block_types=tuple(kind.format("Down") for kind in kinds),
@@ -44,7 +44,7 @@ def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int
     return {
         "vae": encoder,
         "image_encoder": CLIPVisionModelWithProjection(config).eval(),
-        "unet": grouped(unet),
+        "unet": set_num_groups(unet),
         "scheduler": scheduler(),
         "feature_extractor": CLIPImageProcessorPil(),
     }

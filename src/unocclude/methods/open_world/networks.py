@@ -14,7 +14,7 @@ WHERE: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
     "tags": (("ram-plus",), "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
     "ground": (("grounding-dino-tiny",), "unocclude.perception.grounding_dino:GroundingDino", {}),
     "segment": (("sam-vit-huge",), "unocclude.perception.sam:Sam", {}),
-    "choose": (("clip-vit-base-patch32",), "unocclude.perception.clip_classifier:TagChoice", {}),
+    "choose": (("clip-vit-base-patch32",), "unocclude.perception.clip_classifier:ClipClassifier", {}),
     "order": (("instaorder-od", "depth-anything-v2-large"), "unocclude.perception.order:best", {}),
 }
 """For each question its checkpoints, of which one is enough, its class, and how the published code sets it. Without

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from unocclude.methods.tgvac.conditioning import LATENTS
-from unocclude.networks.group_norm import FEW, attending
+from unocclude.networks.group_norm import SMALL_GROUPS, attention_levels
 from unocclude.networks.loading import load_pretrained
 
 EMBEDDED = 64
@@ -41,13 +41,13 @@ def small_parts(vae: Path, widths: Sequence[int], height: int, captions: Iterabl
     of 32), for pictures of `height`. The text encoder knows the captions' words; it stays as it is drawn."""
     encoder = load_pretrained(AutoencoderKL, vae, "VAE of diffusers (recipe vae with temporal = false)")
     factor = 2 ** (len(encoder.config.block_out_channels) - 1)
-    attends = attending(height // factor, len(widths))
+    attends = attention_levels(height // factor, len(widths))
     unet = UNet2DConditionModel(
         sample_size=height // factor, in_channels=LATENTS, block_out_channels=tuple(widths), layers_per_block=1,
         down_block_types=tuple("CrossAttnDownBlock2D" if yes else "DownBlock2D" for yes in attends),
         up_block_types=tuple("CrossAttnUpBlock2D" if yes else "UpBlock2D" for yes in attends[::-1]),
         cross_attention_dim=EMBEDDED, attention_head_dim=tuple(max(1, width // 32) for width in widths),
-        norm_num_groups=FEW,
+        norm_num_groups=SMALL_GROUPS,
     )  # fmt: skip
     words = tokenizer(captions)
     config = CLIPTextConfig(
