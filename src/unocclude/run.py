@@ -22,8 +22,8 @@ from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.scene import Scene, check_fit, check_pad
+from unocclude.types import Progress
 
-Progress = Callable[[str, int, int], None]
 """Told of every step: what is being done, how many frames are done, of how many."""
 
 DEVICES = ("auto", "cpu", "cuda")

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ from unocclude.evaluation import evaluate, write_json
 from unocclude.media.files import sweep, write_bytes
 from unocclude.methods.base import RunSettings
 from unocclude.run import prepare
+from unocclude.types import Progress
 
 STATE = "bench.json"
 """Written first with what was asked for; the figures are added when all are there."""
 
 DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
-
-Progress = Callable[[str, int, int], None]
 
 
 def bench(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from unocclude.completion import Completion
-    from unocclude.run import Progress
+    from unocclude.types import Progress
 
 FORMATS = {
     ".mov": "ProRes 4444 with alpha",

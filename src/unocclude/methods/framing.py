@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 on the canvas, ends exclusive."""
+from unocclude.types import Box, PixelBox
+
 WIDEST = 2.0
 """Largest aspect ratio of a network input."""
 
@@ -21,7 +21,7 @@ class Framing:
     canvas: (width, height).
     """
 
-    box: tuple[int, int, int, int]
+    box: PixelBox
     size: tuple[int, int]
     canvas: tuple[int, int]
 

@@ -1,14 +1,14 @@
 """The network inputs of a shot: masks, frames and depth, cropped to one size."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unocclude.completion import Frames
-from unocclude.methods.framing import Box, Framing, crop_around, crop_following
+from unocclude.completion import LazySequence
+from unocclude.methods.framing import Framing, crop_around, crop_following
 from unocclude.scene import Scene
+from unocclude.types import Box
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +40,9 @@ class NetworkInputs:
         """Pseudo-depth, 255 nearest. Outside the canvas it is 255, because anything might be in front there."""
         return self.framings[k].crop(depth(self.shot[k]), 255)
 
-    def tensors(self, make: Callable[[int], np.ndarray]) -> "Frames[torch.Tensor]":
+    def tensors(self, make: Callable[[int], np.ndarray]) -> "LazySequence[torch.Tensor]":
         """One of the inputs above for all frames, as tensors (see `tensor`) that are computed on access."""
-        return Frames(len(self.shot), lambda k: tensor(make(k)))
+        return LazySequence(len(self.shot), lambda k: tensor(make(k)))
 
 
 def object_boxes(scene: Scene, shot: range) -> list[Box]:
@@ -73,11 +73,6 @@ def foreground(picture: np.ndarray, white: float = NEARLY_WHITE) -> np.ndarray:
     """Mask of an object on white: (...) bool from (..., 3) in [0, 1]. `white`: see `NEARLY_WHITE`."""
     found: np.ndarray = picture.min(-1) < white
     return found
-
-
-def whole_box(box: Sequence[float]) -> tuple[int, int, int, int]:
-    """The smallest box with integer corners that contains `box`."""
-    return math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
 
 
 def tensor(picture: np.ndarray) -> "torch.Tensor":

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unocclude.geometry import bounding_box
 from unocclude.metrics.base import MeanMetric, Metric
 
 
@@ -18,10 +19,8 @@ def box_of(mask: np.ndarray) -> np.ndarray:
     The prediction for a frame of TAO-Amodal is `box_of(pred | visible)`: the box round the prediction's and the
     visible mask's boxes, and the visible one's where nothing was predicted (Diffusion-VAS, commit bbea113).
     """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return np.zeros(4, int)
-    return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
+    x0, y0, x1, y1 = bounding_box(mask)
+    return np.array([x0, y0, x1 - x0, y1 - y0])
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -5,16 +5,11 @@ from typing import Literal
 
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.metrics.base import Frame, MeanMetric, over
 
 Variant = Literal["plain", "published"]
 _PUBLISHED_EPS = 1e-6
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """|a ∩ b| / |a ∪ b| of two masks, (H, W) bool; NaN where both are empty."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else math.nan
 
 
 class MeanIoU(MeanMetric[Frame]):
@@ -27,7 +22,7 @@ class MeanIoU(MeanMetric[Frame]):
     name = "miou"
 
     def value(self, frame: Frame, /) -> float:
-        return iou(frame.pred, frame.truth)
+        return mask_iou(frame.pred, frame.truth)
 
 
 class OccludedMeanIoU(MeanMetric[Frame]):
@@ -36,7 +31,7 @@ class OccludedMeanIoU(MeanMetric[Frame]):
     name = "miou_occluded_frames"
 
     def value(self, frame: Frame, /) -> float:
-        return iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
+        return mask_iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
 
 
 class HiddenIoU(MeanMetric[Frame]):
@@ -50,7 +45,7 @@ class HiddenIoU(MeanMetric[Frame]):
     def value(self, frame: Frame, /) -> float:
         if not frame.is_occluded:
             return math.nan
-        return iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
+        return mask_iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
 
 
 class PublishedMeanIoU(MeanMetric[Frame]):

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.metrics.base import Frame, MeanMetric, over
-from unocclude.metrics.iou import iou
 
 
 class TemporalStability(MeanMetric[Frame]):
@@ -36,8 +36,7 @@ class TemporalStability(MeanMetric[Frame]):
 
 
 def _sameness(a: np.ndarray, b: np.ndarray) -> float:
-    value = iou(a, b)
-    return 1.0 if math.isnan(value) else value
+    return mask_iou(a, b, empty=1.0)
 
 
 def temporal_stability(pred: np.ndarray, truth: np.ndarray) -> float:

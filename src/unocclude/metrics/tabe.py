@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.metrics.base import Frame
 
 NAMES = ("tabe_miou", "tabe_miou_ffo", "tabe_miou_fo", "tabe_miou_occ")
@@ -23,13 +24,13 @@ class TabeIoU:
 
     def update(self, frame: Frame, occluded: bool) -> dict[str, float]:
         """Take in one frame; its own values, NaN where it does not count."""
-        whole = _iou(frame.pred, frame.truth)
+        whole = mask_iou(frame.pred, frame.truth, empty=0.0)
         hidden = frame.truth != frame.visible
         values = {
             "tabe_miou": whole,
             "tabe_miou_ffo": math.nan if frame.visible.any() else whole,
             "tabe_miou_fo": whole if occluded else math.nan,
-            "tabe_miou_occ": _iou(frame.pred != frame.visible, hidden) if hidden.any() else math.nan,
+            "tabe_miou_occ": mask_iou(frame.pred != frame.visible, hidden, empty=0.0) if hidden.any() else math.nan,
         }
         for name, value in values.items():
             if not math.isnan(value):
@@ -43,8 +44,3 @@ class TabeIoU:
     def reset(self) -> None:
         """Forget all frames."""
         self.__init__()  # type: ignore[misc]
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 0.0

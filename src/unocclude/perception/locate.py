@@ -9,7 +9,8 @@ from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.text_prompt import SAM2
-from unocclude.perception.track import Progress, track_prompt
+from unocclude.perception.track import track_prompt
+from unocclude.types import FrameProgress
 
 
 def track(
@@ -21,7 +22,7 @@ def track(
     text: str | None = None,
     frame: int = 0,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> MaskTrack:
     """Track the object that `box`, `point`, `mask` or `text` marks in frame `frame`; returns its visible masks.
 
@@ -35,7 +36,7 @@ def track(
     return locate(clip, Prompt.of(box, point, mask, frame, text), progress, device)
 
 
-def locate(clip: Clip, prompt: Prompt, progress: Progress | None = None, device: str = "auto") -> MaskTrack:
+def locate(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None, device: str = "auto") -> MaskTrack:
     """`track` for a `Prompt`. An object named by a text is tracked by SAM 2 if its weights are present, else by our own
     tracker, like all others.
 

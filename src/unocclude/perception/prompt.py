@@ -7,10 +7,9 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
+from unocclude.geometry import clip_box
 from unocclude.perception.text_prompt import check_text, check_weights
-
-Box = tuple[float, float, float, float]
-Point = tuple[float, float]
+from unocclude.types import Box, Point
 
 
 @dataclass(frozen=True)
@@ -72,13 +71,6 @@ class Prompt:
         if self.text is not None:
             check_text(self.text)
             check_weights(self.text)
-
-
-def clip_box(box: Box, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """A box as whole pixels inside a frame of `shape` (height, width); empty when it lies outside."""
-    x = np.clip([np.floor(box[0]), np.ceil(box[2])], 0, shape[1])
-    y = np.clip([np.floor(box[1]), np.ceil(box[3])], 0, shape[0])
-    return int(x[0]), int(y[0]), int(x[1]), int(y[1])
 
 
 def _rows(given: Any, length: int, name: str, form: str) -> tuple[Any, ...]:

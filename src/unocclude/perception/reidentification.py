@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from unocclude.geometry import box_iou
+from unocclude.types import Box
+
 _LONG_SIDE = 28  # pixels along the longer side of a template
 _SCALES = (0.7, 0.85, 1.0, 1.2, 1.4)
 
@@ -22,7 +25,7 @@ class Template:
 class Match:
     """A match of a template: its box in frame pixels, its mask and the RMS colour difference."""
 
-    box: tuple[float, float, float, float]
+    box: Box
     mask: np.ndarray
     difference: float
 
@@ -91,7 +94,7 @@ class TemplateMemory:
                 matches.append((float(cost[at[1], at[0]]), Match(box, template.mask, float(rms[at[1], at[0]]))))
         chosen: list[Match] = []
         for _, match in sorted(matches, key=lambda item: item[0]):
-            if all(_overlap(match.box, other.box) < 0.5 for other in chosen):
+            if all(box_iou(match.box, other.box) < 0.5 for other in chosen):
                 chosen.append(match)
             if len(chosen) == most:
                 break
@@ -102,10 +105,3 @@ def _features(rgb: np.ndarray) -> np.ndarray:
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
     lab[..., 0] *= 0.6  # lightness varies more than colour
     return cv2.GaussianBlur(lab, (3, 3), 0)
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)

@@ -13,8 +13,8 @@ from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
-from unocclude.perception.prompt import Box, Point
 from unocclude.perception.text_prompt import SAM, SAM2
+from unocclude.types import Box, Point
 
 TOGETHER = 16
 """Prompts decoded per batch."""
@@ -46,7 +46,7 @@ class Cue:
         return [int(label) for label in self.labels] or [1] * len(self.points)
 
     @property
-    def whole_box(self) -> Box | None:
+    def box_or_mask_box(self) -> Box | None:
         """The box, by default the bounding box of the mask."""
         if self.box is not None or self.mask is None:
             return self.box
@@ -110,7 +110,7 @@ class _Prompted(ABC):
     @staticmethod
     def _shape(cue: Cue) -> tuple[int, bool, bool]:
         """Cues in a batch must agree in this, because padding would change their masks."""
-        return len(cue.points), cue.whole_box is not None, cue.mask is not None
+        return len(cue.points), cue.box_or_mask_box is not None, cue.mask is not None
 
     def _pixels(self, image: np.ndarray, size: tuple[int, int]) -> Any:
         import torch
@@ -130,7 +130,7 @@ class _Prompted(ABC):
             inputs["input_points"] = torch.from_numpy(coordinates).to(self.device)
             inputs["input_labels"] = torch.tensor([[cue.signs] for cue in cues], device=self.device)
         if boxed:
-            corners = np.array([cue.whole_box for cue in cues], np.float32)[:, None] * np.tile(scale, 2)
+            corners = np.array([cue.box_or_mask_box for cue in cues], np.float32)[:, None] * np.tile(scale, 2)
             inputs["input_boxes"] = torch.from_numpy(corners).to(self.device)
         if masked:
             inputs["input_masks"] = torch.stack([self._logits(cue.mask, size) for cue in cues]).to(self.device)

@@ -1,6 +1,6 @@
 """SAM 2 on video: masks of several objects in all frames, from cues in any frame."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from unocclude.masks import MaskTrack, encode
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised, resized
 from unocclude.perception.sam import SAM2, Cue
+from unocclude.types import FrameProgress
 
 ORIGIN = "sam2"
 
@@ -37,14 +38,14 @@ class Sam2Video:
         self,
         clip: Clip,
         objects: Sequence[Mapping[int, Cue]],
-        progress: Callable[[int, int], None] | None = None,
+        progress: FrameProgress | None = None,
     ) -> list[MaskTrack]:
         """Visible masks of each object in all frames.
 
         objects: for each object one or more cues by frame number. A mask or a box defines the object in its frame.
-        Points after the first cue correct the mask that the network predicts from memory. Frames are processed forward from
-        the first cue, then backward from it; each is decoded on demand, and states outside the memory's range are
-        freed. `progress(done, total)` is called after each frame.
+        Points after the first cue correct the mask that the network predicts from memory. Frames are processed forward
+        from the first cue, then backward from it; each is decoded on demand, and states outside the memory's range
+        are freed. `progress(done, total)` is called after each frame.
 
         Raises InputError for an object without cues, a mask combined with other cues, or a frame not in the clip.
         """

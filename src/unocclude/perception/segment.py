@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.geometry import clip_box, mask_iou
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, similarity
 from unocclude.perception.graphcut import min_cut
-from unocclude.perception.prompt import Box, Prompt, clip_box
+from unocclude.perception.prompt import Prompt
 from unocclude.perception.window import Window
+from unocclude.types import Box, PixelBox
 
 NEVER = -10.0  # log-odds of a pixel that cannot be the object's
 MOTION = 1.0  # weight of motion evidence
@@ -33,7 +35,7 @@ def segment(clip: Clip, prompt: Prompt) -> np.ndarray:
     return _from_boxes(clip, prompt.frame, boxes)
 
 
-def _from_boxes(clip: Clip, frame: int, boxes: list[tuple[int, int, int, int]]) -> np.ndarray:
+def _from_boxes(clip: Clip, frame: int, boxes: list[PixelBox]) -> np.ndarray:
     shape = (clip.height, clip.width)
     allowed = np.zeros(shape, np.float32)
     for x0, y0, x1, y1 in boxes:
@@ -114,7 +116,7 @@ def _motion_evidence(flow: np.ndarray, cut: np.ndarray, inside: np.ndarray) -> n
     return np.clip(evidence * np.clip(gap - 0.5, 0, 1), -2, 2)
 
 
-def _bounds(boxes: list[tuple[int, int, int, int]]) -> Box:
+def _bounds(boxes: list[PixelBox]) -> Box:
     rows = np.array(boxes)
     return (*rows[:, :2].min(0).tolist(), *rows[:, 2:].max(0).tolist())
 
@@ -155,7 +157,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         return np.ones(shape, bool)
     agreement = [1.0] * len(masks)
     if len(masks) > 1:
-        pairs = [iou(a, b) for a, b in pairwise(masks)]
+        pairs = [mask_iou(a, b, empty=0.0) for a, b in pairwise(masks)]
         agreement = [max(p) for p in zip([0, *pairs], [*pairs, 0], strict=True)]
     best = masks[int(np.argmax([s * (0.3 + a) for s, a in zip(scores, agreement, strict=True)]))]
     for x, y in points:
@@ -181,10 +183,6 @@ def _parts_with(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     at = np.clip(np.rint(points).astype(int), 0, np.array(mask.shape[::-1]) - 1)
     wanted = {int(labels[y, x]) for x, y in at} - {0}
     return np.isin(labels, list(wanted)) if wanted else mask
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum()) / max(float((a | b).sum()), 1.0)
 
 
 def tidy(mask: np.ndarray, smallest: float = 0.03, hole: float = 0.01) -> np.ndarray:

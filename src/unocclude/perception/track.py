@@ -11,13 +11,13 @@ After Video SnapCut (Bai et al., SIGGRAPH 2009), Dynamic Color Flow (Bai et al.,
 (Tsai et al., CVPR 2016); the code is ours.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.geometry import bounding_box
 from unocclude.masks import MaskTrack, encode
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, sample, similarity
@@ -26,9 +26,9 @@ from unocclude.perception.prompt import Prompt
 from unocclude.perception.reidentification import Match, TemplateMemory
 from unocclude.perception.segment import NEVER, segment, tidy
 from unocclude.perception.window import Window
+from unocclude.types import FrameProgress, PixelBox
 
 ORIGIN = "flow+cut"
-Progress = Callable[[int, int], None]
 
 # Weights of the evidence (log-odds) and of the cut's smoothness; set by hand on ten clips.
 PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 1.1, 1.5
@@ -43,7 +43,7 @@ FOUND = 0.35  # of the usual worth: what must be found there
 UNLIKE = 30.0  # rms colour difference (Lab) at which a found place is not the object
 
 
-def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None) -> MaskTrack:
+def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None) -> MaskTrack:
     """Visible masks of what boxes, points or a mask name: propagated from the prompt's frame forward, then backward.
 
     The same input gives the same masks, bit for bit. Memory does not grow with the clip's length.
@@ -123,7 +123,7 @@ class Follower:
         self._colours = _Colours()
         self._templates = TemplateMemory()
         self._poor = 0  # frames since the object was last seen well enough
-        window = Window.around(_box_of(mask), mask.shape)
+        window = Window.around(_box_or_frame(mask), mask.shape)
         inside = window.take(self._extent)
         bins = colour_bins(cv2.cvtColor(window.take(frame), cv2.COLOR_RGB2LAB))
         self._colours.learn(bins, inside, 1.0)
@@ -133,7 +133,7 @@ class Follower:
 
     def step(self, before: np.ndarray, now: np.ndarray) -> None:
         """Go from frame `before`, whose mask is known, to the next one, `now`; both (H, W, 3) uint8 RGB."""
-        window = Window.around(_box_of(self._extent > 0.3), self.mask.shape)
+        window = Window.around(_box_or_frame(self._extent > 0.3), self.mask.shape)
         a, b = window.take(before), window.take(now)
         inside, extent = window.take(self.mask.astype(np.float32)), window.take(self._extent)
         lab_a, lab_b = cv2.cvtColor(a, cv2.COLOR_RGB2LAB), cv2.cvtColor(b, cv2.COLOR_RGB2LAB)
@@ -269,7 +269,7 @@ def _log_odds(chance: np.ndarray) -> np.ndarray:
 
 def _placed(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each pixel's x and y as parts of the extent's box, widened by a fifth, both (h, w), 0..1 inside it."""
-    x0, y0, x1, y1 = _box_of(extent > 0.3)
+    x0, y0, x1, y1 = _box_or_frame(extent > 0.3)
     grid = pixels(extent.shape)
     width, height = max(x1 - x0, 1) * 1.2, max(y1 - y0, 1) * 1.2
     return (grid[..., 0] - (x0 + x1) / 2) / width + 0.5, (grid[..., 1] - (y0 + y1) / 2) / height + 0.5
@@ -284,7 +284,7 @@ def _centre(weight: np.ndarray) -> tuple[float, float]:
     return float(weight.sum(0) @ columns) / total, float(weight.sum(1) @ rows) / total
 
 
-def _box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of a mask, ends exclusive; the whole frame when it is empty."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return (x, y, x + width, y + height) if width else (0, 0, mask.shape[1], mask.shape[0])
+def _box_or_frame(mask: np.ndarray) -> PixelBox:
+    """The bounding box of a mask; the whole frame if it is empty."""
+    box = bounding_box(mask)
+    return box if box[2] else (0, 0, mask.shape[1], mask.shape[0])

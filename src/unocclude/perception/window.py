@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from unocclude.types import Box
+
 
 @dataclass(frozen=True)
 class Window:
@@ -18,9 +20,7 @@ class Window:
     height: int
 
     @classmethod
-    def around(
-        cls, box: tuple[float, float, float, float], shape: tuple[int, int], pad: float = 0.4, side: int = 320
-    ) -> "Window":
+    def around(cls, box: Box, shape: tuple[int, int], pad: float = 0.4, side: int = 320) -> "Window":
         """The window around `box`, padded by `pad` of its longer side (at least 16 px).
 
         Its longer side is scaled to at most `side` px. `shape` is the frame's (height, width). A box outside the

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,12 @@ from unocclude.synthesis.recipes import Recipe
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import write_world
+from unocclude.types import Progress
 
 SHARD = 100
 """Clips in a shard."""
 WAITING = ".clips"
 """Where clips wait for their shard to be full; gone when the data set is finished."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def make_dataset(

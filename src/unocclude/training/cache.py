@@ -8,8 +8,8 @@ from pathlib import Path
 
 from unocclude.media.files import write_bytes
 from unocclude.synthesis.parallel import unordered
-from unocclude.training.recipe import Progress
 from unocclude.training.sources import Source
+from unocclude.types import Progress
 
 Work = Callable[[int], list[bytes]]
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.geometry import bounding_box
 from unocclude.masks import MaskTrack
 from unocclude.methods.recall.view import Sight
 from unocclude.motion.evidence import MARGIN
@@ -61,7 +62,7 @@ class EvidenceClip:
         scene = SimpleNamespace(shots=[shot], offset=self.offset, width=width, height=height)
         work: Any = SimpleNamespace(
             scene=scene, scale=1.0, width=width, height=height, areas=self.visible.sum((1, 2), dtype=float),
-            boxes=np.array([_box(mask) for mask in self.visible], float),
+            boxes=np.array([bounding_box(mask) for mask in self.visible], float),
             whole_shot=lambda i: shot, shot=lambda i: shot,
         )  # fmt: skip
         trajectory = Trajectory(cast(Any, work))
@@ -73,11 +74,6 @@ class EvidenceClip:
             lambda i: cast(np.ndarray, self.labels[i][windows[i]]),
             lambda i: windows[i],
         )
-
-
-def _box(mask: np.ndarray) -> list[int]:
-    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return [int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1] if len(ys) else [0, 0, 0, 0]
 
 
 def make_evidence_clip(

@@ -20,7 +20,8 @@ from unocclude.errors import InputError
 from unocclude.media.files import write_bytes
 from unocclude.media.images import write_png
 from unocclude.networks.loading import check_names
-from unocclude.training.recipe import Batch, Progress, Recipe
+from unocclude.training.recipe import Batch, Recipe
+from unocclude.types import Progress
 
 LOG = "log.jsonl"
 AVERAGE = "custom_checkpoint_1.pkl"

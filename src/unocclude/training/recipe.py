@@ -1,7 +1,6 @@
 """The interface of a recipe: data, a network and a loss for the training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +8,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-Progress = Callable[[str, int, int], None]
+from unocclude.types import Progress
+
 Batch = dict[str, torch.Tensor]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from unocclude import __version__
 from unocclude.output import TRAIN_FILE, OutFolder
 from unocclude.training import get_recipe, read_config
-from unocclude.training.recipe import Progress
+from unocclude.types import Progress
 
 
 def run_training(

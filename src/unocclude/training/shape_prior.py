@@ -15,8 +15,9 @@ from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
 from unocclude.training.evidence_clips import EvidenceClip, EvidenceClipMaker
 from unocclude.training.onnx import write_onnx
-from unocclude.training.recipe import Batch, Progress
+from unocclude.training.recipe import Batch
 from unocclude.training.sources import Source
+from unocclude.types import Progress
 
 FILE = "shape_prior.onnx"
 RANK = 6

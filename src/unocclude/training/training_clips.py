@@ -13,14 +13,16 @@ from pydantic import BaseModel, Field
 from unocclude.clip import Clip
 from unocclude.datasets import captions
 from unocclude.errors import InputError
+from unocclude.geometry import round_out
 from unocclude.masks import MaskTrack
 from unocclude.methods.framing import Framing
-from unocclude.methods.network_inputs import WHITE, NetworkInputs, object_framings, tensor, whole_box
+from unocclude.methods.network_inputs import WHITE, NetworkInputs, object_framings, tensor
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training.cache import cached
-from unocclude.training.recipe import Progress, Recipe
+from unocclude.training.recipe import Recipe
 from unocclude.training.sources import Source
+from unocclude.types import Progress
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class ClipMaker:
         if self.crop == "amodal":
             canvas, track = (scene.width, scene.height), MaskTrack.from_masks(world.amodal)
             return [
-                Framing(whole_box(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
+                Framing(round_out(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
                 for i in range(len(world))
             ]
         return object_framings(scene, range(len(world)), self.size, self.crop == "follow")

@@ -7,8 +7,8 @@ from unocclude.completion import FrameResult
 from unocclude.errors import InputError
 from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
-from unocclude.methods.framing import Box
 from unocclude.scene import Scene
+from unocclude.types import Box
 
 
 class DiffusionVAS(CheckpointMethod):

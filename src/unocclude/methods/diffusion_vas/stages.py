@@ -6,18 +6,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unocclude.completion import FrameResult, Frames
+from unocclude.completion import FrameResult, LazySequence
 from unocclude.errors import InputError
+from unocclude.geometry import round_out
 from unocclude.methods.base import RunSettings
 from unocclude.methods.diffusion_vas.conditioning import order
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
-from unocclude.methods.framing import Box, Framing, crop_around, whole_canvas
-from unocclude.methods.network_inputs import NetworkInputs, object_boxes, tensor, whole_box
+from unocclude.methods.framing import Framing, crop_around, whole_canvas
+from unocclude.methods.network_inputs import NetworkInputs, object_boxes, tensor
 from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back, restrict
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
+from unocclude.types import Box
 
 SEGMENTATION, COMPLETION, DEPTH = "amodal-segmentation", "content-completion", "depth"
 FPS, MOTION, NOISE = 8, 127, 0.02
@@ -73,7 +75,7 @@ class Stages:
         def mask(k: int) -> np.ndarray:
             return np.unpackbits(masks[k], count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
-        whole = Frames(len(masks), lambda k: tensor(mask(k) * np.uint8(255)))
+        whole = LazySequence(len(masks), lambda k: tensor(mask(k) * np.uint8(255)))
         latents = self._denoise(self.completion, [inputs.tensors(inputs.object_on_white), whole], generator)
         colours = (frame for chunk in self.completion.decode(latents) for frame in chunk)
         for k, (framing, colour) in enumerate(zip(inputs.framings, colours, strict=True)):
@@ -102,7 +104,7 @@ class Stages:
         multiple = max(self.segmentation.multiple, self.completion.multiple)
         if self.boxes is not None:
             size = crop_around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, multiple).size
-            return [Framing(whole_box(self.boxes[i]), size, canvas) for i in shot]  # all stretched to the same size
+            return [Framing(round_out(self.boxes[i]), size, canvas) for i in shot]  # all stretched to the same size
         if self.options.framing == "squeeze":
             height = max(1, round((self.options.pixels / 2) ** 0.5 / multiple)) * multiple
             return [whole_canvas(canvas, (2 * height, height))] * len(shot)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.methods.open_world import blend, segments
 from unocclude.methods.open_world.geometry import GAP, SIDES, touched_sides
-from unocclude.perception.segment import iou
 
 BACKGROUND = "background"
 """The tag that the published code adds to those of the image."""
@@ -94,7 +94,7 @@ class Parity:
         """
         if not len(candidates):
             return None
-        overlaps = [iou(query, candidate) for candidate in candidates]
+        overlaps = [mask_iou(query, candidate, empty=0.0) for candidate in candidates]
         best = int(np.argmax(overlaps))
         return best, candidates[best] if overlaps[best] > 0 else query
 

@@ -9,7 +9,7 @@ import torch
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import RunSettings
-from unocclude.methods.framing import Box, crop_around, whole_canvas
+from unocclude.methods.framing import crop_around, whole_canvas
 from unocclude.methods.network_inputs import NetworkInputs, object_boxes, tensor
 from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
@@ -17,6 +17,7 @@ from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empt
 from unocclude.networks import device_for
 from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
+from unocclude.types import Box
 
 
 class Frames:
