@@ -18,8 +18,8 @@ from unocclude.completion import GENERATED, SEEN, Completion
 from unocclude.masks import MaskTrack
 from unocclude.methods import get_method
 from unocclude.methods.base import RunSettings
-from unocclude.methods.ic_amodal import frames
-from unocclude.methods.ic_amodal.cells import Ask, Cells
+from unocclude.methods.ic_amodal.frame_selection import choose_collaborator, choose_exemplar
+from unocclude.methods.ic_amodal.inputs import Ask, Cells
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.recall import Recall, RecallOptions
 from unocclude.scene import Scene
@@ -29,9 +29,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 from tiny_flux_fill import write_flux_fill  # noqa: E402
 
-from unocclude.methods.ic_amodal.generator import Generator, Job, plan  # noqa: E402
+from unocclude.methods.ic_amodal.completer import ALONE, BESIDE  # noqa: E402
 from unocclude.methods.ic_amodal.grid import Cell, Sheet  # noqa: E402
-from unocclude.methods.ic_amodal.stages import ALONE, BESIDE  # noqa: E402
+from unocclude.methods.ic_amodal.pipeline import Generator, Job, plan  # noqa: E402
 
 torch.set_num_threads(1)
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -145,14 +145,14 @@ def test_jobs_do_not_depend_on_each_other(weights, reuse):
 
 
 def test_the_exemplar_is_the_best_frame_and_its_collaborator_the_next_far_enough():
-    assert frames.exemplar([3, 9, 9, 1]) == 1 and frames.exemplar([0, 0]) is None
+    assert choose_exemplar([3, 9, 9, 1]) == 1 and choose_exemplar([0, 0]) is None
     areas = [5, 6, 10, 9, 8, 0, 0, 4, 3, 7]
-    assert frames.collaborator(areas, 2, 0.0) == 3
-    assert frames.collaborator(areas, 2, 0.2) == 4
-    assert frames.collaborator(areas, 2, 0.3) == 9
-    assert frames.collaborator(areas, 2, 1.0) == 9  # no frame is as far: the farthest
-    assert frames.collaborator([0, 4, 3, 0, 0, 0], 1, 0.9) == 2
-    assert frames.collaborator([0, 4, 0], 1) is None and frames.collaborator([4], 0) is None
+    assert choose_collaborator(areas, 2, 0.0) == 3
+    assert choose_collaborator(areas, 2, 0.2) == 4
+    assert choose_collaborator(areas, 2, 0.3) == 9
+    assert choose_collaborator(areas, 2, 1.0) == 9  # no frame is as far: the farthest
+    assert choose_collaborator([0, 4, 3, 0, 0, 0], 1, 0.9) == 2
+    assert choose_collaborator([0, 4, 0], 1) is None and choose_collaborator([4], 0) is None
 
 
 def test_the_silhouette_hangs_together_with_what_is_known(world, weights):
@@ -281,7 +281,7 @@ def test_an_interrupted_run_goes_on(weights, tmp_path, monkeypatch, capsys):
     args = ["complete", clip / "frames", "--masks", clip / "visible_masks", "--method", "ic-amodal-plus",
             "--weights", weights, *(f"--set={key}={value}" for key, value in SMALL.items()), "--quiet"]  # fmt: skip
     assert run(capsys, *args, "-o", tmp_path / "whole")[0] == 0
-    from unocclude.methods.ic_amodal.stages import Stages
+    from unocclude.methods.ic_amodal.completer import Stages
 
     result = Stages._result
 

@@ -16,8 +16,9 @@ from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.media.images import read_png, write_png
 from unocclude.methods.base import RunSettings
-from unocclude.methods.open_world import Generator, OpenWorld
-from unocclude.methods.open_world.sight import evident_occluders, in_the_pockets
+from unocclude.methods.open_world import OpenWorld
+from unocclude.methods.open_world.perception import evident_occluders, in_the_pockets
+from unocclude.methods.open_world.pipeline import Generator
 from unocclude.scene import Scene
 
 torch = pytest.importorskip("torch")

@@ -9,7 +9,7 @@ from small_clip import assert_one_line, run
 
 from unocclude import InputError
 from unocclude.errors import UnoccludeError
-from unocclude.methods.open_world.generator import Generator, load_pipeline
+from unocclude.methods.open_world.pipeline import Generator, load_pipeline
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")

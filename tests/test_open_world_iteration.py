@@ -7,10 +7,9 @@ from test_open_world_steps import canvas, plain_crop, plain_touched
 
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.methods.open_world.geometry import crop_region, take
+from unocclude.methods.open_world.crop import crop_region, take
 from unocclude.methods.open_world.iteration import complete_image
-from unocclude.methods.open_world.rules import RULES, Parity, Progressive, Repaired
-from unocclude.methods.open_world.sight import (
+from unocclude.methods.open_world.perception import (
     NAMELESS,
     Perception,
     Sight,
@@ -18,6 +17,7 @@ from unocclude.methods.open_world.sight import (
     evident_occluders,
     in_the_pockets,
 )
+from unocclude.methods.open_world.rules import RULES, Parity, Progressive, Repaired
 from unocclude.scene import Scene
 
 SHAPE = (40, 56)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.morphology import disk, erosion
 
-from unocclude.methods.open_world import blend, geometry, segments
+from unocclude.methods.open_world import blend, crop, segments
 from unocclude.methods.open_world.rules import Parity, Progressive, Repaired
 
 RNG = np.random.default_rng
@@ -87,16 +87,16 @@ def test_the_crop_is_that_of_the_full_canvas(border, anchored):
     for height, width, top, bottom, left, right in boxes():
         mask = np.zeros((height, width), bool)
         mask[top:bottom, left:right] = True
-        sides = geometry.touched_sides(mask)
+        sides = crop.touched_sides(mask)
         assert sides == set(plain_touched(mask))
         seen.add(sides)
-        region = geometry.crop_region(mask, sides, border, anchored)
+        region = crop.crop_region(mask, sides, border, anchored)
         t, b, le, r = plain_crop(mask, sides, border, anchored)
         row, column = (6 * height) // 2 - height // 2, (6 * width) // 2 - width // 2
         assert region == (t - row, b - row, le - column, r - column)
-        assert np.array_equal(geometry.take(mask, region, 0), canvas(mask, False)[t:b, le:r])
+        assert np.array_equal(crop.take(mask, region, 0), canvas(mask, False)[t:b, le:r])
         image = RNG(1).integers(0, 256, (height, width, 3)).astype(np.uint8)
-        assert np.array_equal(geometry.take(image, region, 255), canvas(image, np.uint8(255))[t:b, le:r])
+        assert np.array_equal(crop.take(image, region, 255), canvas(image, np.uint8(255))[t:b, le:r])
     assert len(seen) == 16  # every set of sides
 
 
@@ -105,9 +105,9 @@ def test_a_crop_put_back_lies_where_it_was_taken():
     for _ in range(50):
         image = rng.integers(0, 256, (*rng.integers(1, 60, 2), 3)).astype(np.uint8)
         top, left = rng.integers(-30, 60, 2)
-        region = geometry.Region(top, top + rng.integers(1, 80), left, left + rng.integers(1, 80))
+        region = crop.Region(top, top + rng.integers(1, 80), left, left + rng.integers(1, 80))
         again = np.zeros_like(image)
-        geometry.put(again, geometry.take(image, region, 7), region.top, region.left)
+        crop.put(again, crop.take(image, region, 7), region.top, region.left)
         rows, columns = np.indices(image.shape[:2])
         inside = (rows >= region.top) & (rows < region.bottom) & (columns >= region.left) & (columns < region.right)
         assert np.array_equal(again, np.where(inside[..., None], image, 0))

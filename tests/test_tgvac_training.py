@@ -23,7 +23,7 @@ from training_cases import SPRITES, check_resumed, config, quiet, train  # noqa:
 from unocclude import training  # noqa: E402
 from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
-from unocclude.methods.tgvac.parts import tokenizer  # noqa: E402
+from unocclude.methods.tgvac.small_pipeline import tokenizer  # noqa: E402
 from unocclude.training import tgvac, training_clips  # noqa: E402
 from unocclude.training.sources import Source  # noqa: E402
 

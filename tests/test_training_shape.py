@@ -5,7 +5,7 @@ import pytest
 
 from unocclude import InputError
 from unocclude.cli import main
-from unocclude.methods.recall import view as views
+from unocclude.methods.recall import prior_inputs as views
 from unocclude.synthesis import sprite_world, write_world
 
 torch = pytest.importorskip("torch")

@@ -10,13 +10,13 @@ if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
     from unocclude.methods.base import Method, MethodOptions
 
 WHERE = {
-    "recall": "unocclude.methods.recall:Recall",
+    "recall": "unocclude.methods.recall.method:Recall",
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
     "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
     "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
     "tgvac": "unocclude.methods.tgvac.method:TGVAC",
     "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
-    "open-world": "unocclude.methods.open_world:OpenWorld",
+    "open-world": "unocclude.methods.open_world.method:OpenWorld",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",
     "convex-r": "unocclude.methods.baselines:ConvexR",

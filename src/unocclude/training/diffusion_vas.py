@@ -13,10 +13,10 @@ from pydantic import Field
 
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas.checkpoint import read_parts
+from unocclude.methods.diffusion_vas.completer import FPS, MOTION, NOISE, object_pixels
 from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
-from unocclude.methods.diffusion_vas.parts import small_parts
 from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
-from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
+from unocclude.methods.diffusion_vas.small_pipeline import small_parts
 from unocclude.networks.expand_conv_in import expand_conv_in
 from unocclude.networks.group_norm import apply_config_groups
 from unocclude.training import clip_metrics, object_on_white, recipe, training_clips

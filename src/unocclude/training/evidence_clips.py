@@ -17,7 +17,7 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.geometry import bounding_box
 from unocclude.masks import MaskTrack
-from unocclude.methods.recall.view import Sight
+from unocclude.methods.recall.prior_inputs import Sight
 from unocclude.motion.evidence import MARGIN
 from unocclude.motion.trajectory import Trajectory
 from unocclude.scene import Scene

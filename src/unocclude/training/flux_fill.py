@@ -12,12 +12,12 @@ import torch
 from pydantic import Field
 
 from unocclude.errors import InputError
-from unocclude.methods.ic_amodal.cells import GROUNDS, silhouette
-from unocclude.methods.ic_amodal.generator import Generator, Job, encode, read_pipeline
+from unocclude.methods.ic_amodal.completer import ALONE, BESIDE
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
+from unocclude.methods.ic_amodal.inputs import GROUNDS, silhouette
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
-from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
+from unocclude.methods.ic_amodal.pipeline import Generator, Job, encode, read_pipeline
+from unocclude.methods.ic_amodal.small_pipeline import small_pipeline, tokens
 from unocclude.methods.network_inputs import WHITE, tensor
 from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch

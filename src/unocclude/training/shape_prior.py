@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from unocclude.methods.recall import view as views
+from unocclude.methods.recall import prior_inputs as views
 from unocclude.networks.unet import UNet
 from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
@@ -39,7 +39,7 @@ class ShapeOptions(recipe.RecipeOptions):
 
 
 class ShapePrior(recipe.Recipe):
-    """Inputs as in `methods.recall.view`; outputs are logits of the amodal mask and a low-rank factor of their
+    """Inputs as in `methods.recall.prior_inputs`; outputs are logits of the amodal mask and a low-rank factor of their
     covariance (stochastic segmentation networks, Monteiro et al. 2020)."""
 
     name = "shape-prior"

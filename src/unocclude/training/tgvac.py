@@ -12,8 +12,8 @@ from unocclude.errors import InputError
 from unocclude.methods.tgvac.checkpoint import read_parts, write_parts
 from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
-from unocclude.methods.tgvac.parts import small_parts, without_signal_at_the_end
 from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
+from unocclude.methods.tgvac.small_pipeline import small_parts, without_signal_at_the_end
 from unocclude.networks.expand_conv_in import expand_conv_in
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe

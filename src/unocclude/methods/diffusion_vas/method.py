@@ -21,7 +21,7 @@ class DiffusionVAS(CheckpointMethod):
     options: DiffusionVASOptions
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.diffusion_vas.stages import Stages
+        from unocclude.methods.diffusion_vas.completer import Stages
 
         boxes = self._boxes(scene)
         stages = Stages(scene, self.folder, self.options, self.settings, boxes)

@@ -11,7 +11,7 @@ from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.scene import Scene
 
 if TYPE_CHECKING:
-    from unocclude.methods.ic_amodal.stages import Stages
+    from unocclude.methods.ic_amodal.completer import Stages
 
 MEMORY = "a GPU with 24 GB (weights held in 8 bits) or with 32 GB and more"
 
@@ -36,7 +36,7 @@ class ICAmodal(CheckpointMethod):
         self._stages: Stages | None = None
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.ic_amodal.stages import Stages
+        from unocclude.methods.ic_amodal.completer import Stages
 
         self._stages = Stages(scene, self.folder, self.options, self.settings, self.blended)
         for shot in scene.shots:

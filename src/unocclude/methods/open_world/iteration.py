@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unocclude.methods.open_world.geometry import crop_region, take
+from unocclude.methods.open_world.crop import crop_region, take
+from unocclude.methods.open_world.perception import Sight
 from unocclude.methods.open_world.rules import Parity
-from unocclude.methods.open_world.sight import Sight
 
 Draw = Callable[[np.ndarray, np.ndarray, str, int], np.ndarray]
 """Given a picture (h, w, 3) uint8, what to draw anew in it (h, w) bool, a prompt and the iteration: the picture drawn,

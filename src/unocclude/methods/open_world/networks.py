@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unocclude.methods.open_world.sight import Perception
+from unocclude.methods.open_world.perception import Perception
 from unocclude.weights import have
 
 WHERE: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {

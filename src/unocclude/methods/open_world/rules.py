@@ -10,7 +10,7 @@ import numpy as np
 
 from unocclude.geometry import mask_iou
 from unocclude.methods.open_world import blend, segments
-from unocclude.methods.open_world.geometry import GAP, SIDES, touched_sides
+from unocclude.methods.open_world.crop import GAP, SIDES, touched_sides
 
 BACKGROUND = "background"
 """The tag that the published code adds to those of the image."""

@@ -17,7 +17,7 @@ class Pix2Gestalt(CheckpointMethod):
     options: Pix2GestaltOptions
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.pix2gestalt.frames import Frames
+        from unocclude.methods.pix2gestalt.completer import Frames
 
         frames = Frames(scene, self.folder, self.options, self.settings)
         for i in range(start, len(scene)):

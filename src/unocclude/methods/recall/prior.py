@@ -4,7 +4,7 @@ of the picture."""
 import cv2
 import numpy as np
 
-from unocclude.methods.recall import view as views
+from unocclude.methods.recall import prior_inputs as views
 from unocclude.methods.recall.weights import session
 from unocclude.motion.camera import shift
 from unocclude.motion.evidence import Evidence

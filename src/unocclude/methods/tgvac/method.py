@@ -21,7 +21,7 @@ class TGVAC(CheckpointMethod):
     options: TGVACOptions
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.tgvac.shots import Shots
+        from unocclude.methods.tgvac.completer import Shots
 
         shots = Shots(scene, self.folder, self.options, self.settings)
         for shot in scene.shots:

@@ -13,11 +13,11 @@ from unocclude import weights as checkpoints
 from unocclude.completion import RECALLED, FrameResult
 from unocclude.methods.base import RunSettings
 from unocclude.methods.compose import compose
-from unocclude.methods.ic_amodal import frames
-from unocclude.methods.ic_amodal.cells import Ask, Cells
-from unocclude.methods.ic_amodal.generator import Generator, Job
+from unocclude.methods.ic_amodal.frame_selection import choose_collaborator, choose_exemplar, is_occluded
 from unocclude.methods.ic_amodal.grid import Cell, Sheet
+from unocclude.methods.ic_amodal.inputs import Ask, Cells
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
+from unocclude.methods.ic_amodal.pipeline import Generator, Job
 from unocclude.methods.postprocess import empty_results
 from unocclude.methods.recall import Recall, RecallOptions
 from unocclude.networks import device_for
@@ -94,19 +94,19 @@ class Stages:
         """Whether there is anything to generate in a frame."""
         if self.options.recall:
             return bool(ask.hole.sum() > LEAST * (ask.hole | ask.known).sum())
-        return bool(ask.hole.any()) and frames.occluded(self.scene, ask.recalled)
+        return bool(ask.hole.any()) and is_occluded(self.scene, ask.recalled)
 
     def _exemplar_of(self, cells: Cells, shot: range) -> list[Ask]:
         """The frame that shows most of the object, and, for rectification, its collaborator where there is one."""
         areas = [int(self.scene.track.areas[i]) for i in shot]
-        chosen = frames.exemplar(areas)
+        chosen = choose_exemplar(areas)
         assert chosen is not None
         asks = list(self._asks(cells, range(shot[chosen], shot[chosen] + 1)))
         if self.options.ablation == "a1":
             return asks
         told: dict[str, Any] = {"frame": shot[chosen], "collaborator": None, "generated": self._needed(asks[0])}
         if told["generated"] and self.options.ablation != "a2":
-            partner = frames.collaborator(areas, chosen, self.options.apart)
+            partner = choose_collaborator(areas, chosen, self.options.apart)
             if partner is None:
                 told["note"] = "no other frame shows the object, so the exemplar was completed by itself"
             else:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.methods.open_world.geometry import put, resized
+from unocclude.methods.open_world.crop import put, resized
 from unocclude.methods.open_world.rules import BACKGROUND, Parity
 from unocclude.methods.open_world.segments import in_front
 from unocclude.motion.hull import bites, hull

@@ -12,7 +12,7 @@ from unocclude.scene import Scene
 HIDDEN = 0.01
 
 
-def exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
+def choose_exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
     """The frame with the largest visible area, the first of several; None where the object is never visible.
 
     areas: (T,) visible areas of a shot's frames.
@@ -21,7 +21,7 @@ def exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
     return best if areas[best] else None
 
 
-def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 0.2) -> int | None:
+def choose_collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 0.2) -> int | None:
     """The frame with the largest visible area of those at least `apart` of the shot away from the exemplar; where none
     of these shows the object, of those as far away as any that does. None where no other frame shows it."""
     others = [k for k, area in enumerate(areas) if area and k != chosen]
@@ -32,7 +32,7 @@ def collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 
     return max((k for k in others if abs(k - chosen) >= least), key=lambda k: (areas[k], -k))
 
 
-def occluded(scene: Scene, seen: FrameResult) -> bool:
+def is_occluded(scene: Scene, seen: FrameResult) -> bool:
     """Whether something hides more than 1 % of the object in a frame, as recall sees it. A shot of one frame has no
     other that could tell: there it is whether anything that may lie in front touches it."""
     if len(scene.clip.shot_of(seen.index)) > 1:
