@@ -67,7 +67,7 @@ def test_boxes_phrases_and_scores(dino):
     assert len(set(found.phrases)) > 1
     assert len(dino(IMAGE, ["cat"], 1.0).scores) == 0
     assert len(dino(IMAGE, ["cat"] * 400).scores) >= 0  # more than fits is cut off
-    with pytest.raises(InputError, match="give words"):
+    with pytest.raises(InputError, match="name the object in words"):
         dino(IMAGE, [" "])
 
 

@@ -1,4 +1,4 @@
-"""The recipes of the mini Fill model: what its sheets hold, that it learns, and that what it writes runs."""
+"""The recipes of the mini Fill model: what its grids hold, that it learns, and that what it writes runs."""
 
 from pathlib import Path
 
@@ -45,22 +45,22 @@ def views(seed=0, frames=4, size=(32, 32)):
 def test_a_sheet_hides_what_is_to_be_learnt_and_nothing_else(kind):
     clip = views()
     for seed in range(6):
-        sheet, whole = drawn(clip, kind, np.random.default_rng(seed))
-        assert sheet.shape == whole.shape == ((1, 1) if kind == "alone" else (2, 2))
+        grid, whole = drawn(clip, kind, np.random.default_rng(seed))
+        assert grid.shape == whole.shape == ((1, 1) if kind == "alone" else (2, 2))
         assert whole.hole.sum() == 0
-        last, truth = sheet.rows[-1][-1], whole.rows[-1][-1]
+        last, truth = grid.rows[-1][-1], whole.rows[-1][-1]
         ground = truth.picture[0, 0]
         assert (ground == ground[0]).all() and ground[0] in (0, 127, 255)
         outside = ~last.hole
         assert np.array_equal(last.picture[outside], truth.picture[outside])
         assert (last.picture[last.hole] == ground).all() and (truth.picture[last.hole] != ground).any()
         if kind != "alone":
-            assert np.array_equal(sheet.rows[1][0].picture, whole.rows[1][0].picture)
-            assert (sheet.rows[0][1].hole is not None) == (kind == "pair")
-            assert np.array_equal(whole.rows[0][0].picture, sheet.rows[0][0].picture)
-    sheet, whole = asked(clip, 0, 1, "beside", np.random.default_rng(0), "white", carve=False)
+            assert np.array_equal(grid.rows[1][0].picture, whole.rows[1][0].picture)
+            assert (grid.rows[0][1].hole is not None) == (kind == "pair")
+            assert np.array_equal(whole.rows[0][0].picture, grid.rows[0][0].picture)
+    grid, whole = asked(clip, 0, 1, "beside", np.random.default_rng(0), "white", carve=False)
     assert np.array_equal(whole.rows[1][1].picture, clip.wholes[1])
-    assert np.array_equal(sheet.rows[1][0].picture, clip.frames[1])
+    assert np.array_equal(grid.rows[1][0].picture, clip.frames[1])
 
 
 @pytest.fixture(scope="module")

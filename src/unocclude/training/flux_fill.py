@@ -13,10 +13,10 @@ from pydantic import Field
 
 from unocclude.errors import InputError
 from unocclude.methods.ic_amodal.completer import ALONE, BESIDE
-from unocclude.methods.ic_amodal.grid import Cell, Sheet
-from unocclude.methods.ic_amodal.inputs import GROUNDS, silhouette
+from unocclude.methods.ic_amodal.grid import Grid, SubImage
+from unocclude.methods.ic_amodal.inputs import BACKGROUNDS, silhouette
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.ic_amodal.pipeline import Generator, Job, encode, read_pipeline
+from unocclude.methods.ic_amodal.pipeline import FillJob, GridFiller, encode, read_pipeline
 from unocclude.methods.ic_amodal.small_pipeline import small_pipeline, tokens
 from unocclude.methods.network_inputs import WHITE, tensor
 from unocclude.training import clip_metrics, recipe, training_clips
@@ -73,8 +73,8 @@ class FluxFill(training_clips.ClipRecipe):
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         pairs = [drawn(self.clips.draw(rng), kind, rng) for _ in range(size)]
         return {
-            "asked": torch.stack([tensor(sheet.picture) for sheet, _ in pairs]),
-            "holes": torch.from_numpy(np.stack([sheet.hole for sheet, _ in pairs])),
+            "asked": torch.stack([tensor(grid.picture) for grid, _ in pairs]),
+            "holes": torch.from_numpy(np.stack([grid.hole for grid, _ in pairs])),
             "wholes": torch.stack([tensor(whole.picture) for _, whole in pairs]),
         }
 
@@ -116,29 +116,29 @@ class FluxFill(training_clips.ClipRecipe):
 
     def _answers(
         self, network: torch.nn.Module, clip: TrainingClip, number: int
-    ) -> tuple[Sheet, np.ndarray, TrainingClip]:
+    ) -> tuple[Grid, np.ndarray, TrainingClip]:
         """Grid of a validation clip, its filled last sub-image (h, w, 3) uint8, and the truth of that frame."""
         rng = np.random.default_rng([HELD_SEED, number])
         chosen, other = two(clip, rng)
-        sheet, _ = asked(clip, chosen, other, "beside", rng, "white", carve=False)
+        grid, _ = asked(clip, chosen, other, "beside", rng, "white", carve=False)
         pipeline = self.pipeline
         pipeline.register_modules(transformer=network)
         pipeline.to(next(network.parameters()).device)
         transformer: Any = network
         stock = transformer.attn_processors
         settings = ICAmodalOptions.model_validate({"steps": self.options.sampled})
-        filled = Generator(pipeline, settings).fill([Job(sheet, number)], BESIDE.format("object"))[0]
+        filled = GridFiller(pipeline, settings).fill([FillJob(grid, number)], BESIDE.format("object"))[0]
         transformer.set_attn_processor(stock)
-        return sheet, sheet.cell(filled, 4), clip.select(np.array([other]))
+        return grid, grid.sub_image(filled, 4), clip.select(np.array([other]))
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
         """Metrics of frames filled beside a complete exemplar; visible pixels are kept."""
         found = []
         for number, clip in enumerate(self.clips.held):
-            sheet, filled, truth = self._answers(network, clip, number)
-            cell = sheet.rows[1][1]
+            grid, filled, truth = self._answers(network, clip, number)
+            cell = grid.rows[1][1]
             assert cell.hole is not None
-            mask = silhouette(filled, truth.visible[0] > 127, cell.hole, GROUNDS["white"])
+            mask = silhouette(filled, truth.visible[0] > 127, cell.hole, BACKGROUNDS["white"])
             found.append(
                 clip_metrics.mask_metrics(truth, mask[None]) | clip_metrics.content_metrics(truth, filled[None] / 255.0)
             )
@@ -148,9 +148,9 @@ class FluxFill(training_clips.ClipRecipe):
         """One row per clip: the grid, the filled sub-image and the truth."""
         rows = []
         for number, clip in enumerate(self.clips.held[:6]):
-            sheet, filled, truth = self._answers(network, clip, number)
+            grid, filled, truth = self._answers(network, clip, number)
             lower = np.hstack([filled, truth.wholes[0]])
-            rows.append(np.hstack([sheet.picture, np.vstack([np.full_like(lower, WHITE), lower])]))
+            rows.append(np.hstack([grid.picture, np.vstack([np.full_like(lower, WHITE), lower])]))
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
@@ -159,10 +159,10 @@ class FluxFill(training_clips.ClipRecipe):
         return [folder / FOLDER]
 
 
-def drawn(clip: TrainingClip, kind: str, rng: np.random.Generator) -> tuple[Sheet, Sheet]:
+def drawn(clip: TrainingClip, kind: str, rng: np.random.Generator) -> tuple[Grid, Grid]:
     """A random grid with holes, and the same grid complete, on a random background."""
     chosen, other = two(clip, rng)
-    return asked(clip, chosen, other, kind, rng, str(rng.choice(list(GROUNDS))), carve=bool(rng.uniform() < 0.5))
+    return asked(clip, chosen, other, kind, rng, str(rng.choice(list(BACKGROUNDS))), carve=bool(rng.uniform() < 0.5))
 
 
 def two(clip: TrainingClip, rng: np.random.Generator) -> tuple[int, int]:
@@ -174,21 +174,23 @@ def two(clip: TrainingClip, rng: np.random.Generator) -> tuple[int, int]:
 
 def asked(
     clip: TrainingClip, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
-) -> tuple[Sheet, Sheet]:
+) -> tuple[Grid, Grid]:
     """A grid with holes, and the same grid complete.
 
     kind: "beside", frame `other` beside the complete frame `chosen`; "pair", both with holes; "alone", `other` only.
     carve: hide some of the visible part behind a bar of one colour.
     """
-    exemplar, target = (_cells(clip, k, rng, GROUNDS[ground], carve) for k in (chosen, other))
+    exemplar, target = (_sub_images(clip, k, rng, BACKGROUNDS[ground], carve) for k in (chosen, other))
     if kind == "alone":
-        return Sheet([[target[1]]]), Sheet([[target[2]]])
+        return Grid([[target[1]]]), Grid([[target[2]]])
     left = exemplar[1] if kind == "pair" else exemplar[2]
-    whole = Sheet([[exemplar[0], exemplar[2]], [target[0], target[2]]])
-    return Sheet([[exemplar[0], left], [target[0], target[1]]]), whole
+    whole = Grid([[exemplar[0], exemplar[2]], [target[0], target[2]]])
+    return Grid([[exemplar[0], left], [target[0], target[1]]]), whole
 
 
-def _cells(clip: TrainingClip, k: int, rng: np.random.Generator, ground: int, carve: bool) -> tuple[Cell, Cell, Cell]:
+def _sub_images(
+    clip: TrainingClip, k: int, rng: np.random.Generator, ground: int, carve: bool
+) -> tuple[SubImage, SubImage, SubImage]:
     """The frame X, the visible part I with its hole, and the complete object A of frame k."""
     frame, visible, amodal = clip.frames[k], clip.visible[k] > 127, clip.amodal[k] > 127
     bar = np.zeros_like(visible)
@@ -199,7 +201,7 @@ def _cells(clip: TrainingClip, k: int, rng: np.random.Generator, ground: int, ca
     whole = np.clip(np.rint(clip.wholes[k] + (1 - share) * (ground - WHITE)), 0, 255).astype(np.uint8)
     seen = visible & ~bar
     shown = np.where(seen[..., None], frame, ground).astype(np.uint8)
-    return Cell(frame), Cell(shown, opened(seen, amodal, bar, rng)), Cell(whole)
+    return SubImage(frame), SubImage(shown, opened(seen, amodal, bar, rng)), SubImage(whole)
 
 
 def opened(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which frames teach the others (section 3.2), and which need nothing."""
+"""Selection of the exemplar and its collaborator (section 3.2), and of the frames that need no completion."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,11 @@ from unocclude.completion import SEEN, FrameResult
 from unocclude.scene import Scene
 
 HIDDEN = 0.01
+"""Occlusion rate above which a frame counts as occluded."""
 
 
 def choose_exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
-    """The frame with the largest visible area, the first of several; None where the object is never visible.
+    """The frame with the largest visible area, the first if there are several; None if the object is never visible.
 
     areas: (T,) visible areas of a shot's frames.
     """
@@ -22,8 +23,10 @@ def choose_exemplar(areas: Sequence[int] | np.ndarray) -> int | None:
 
 
 def choose_collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: float = 0.2) -> int | None:
-    """The frame with the largest visible area of those at least `apart` of the shot away from the exemplar; where none
-    of these shows the object, of those as far away as any that does. None where no other frame shows it."""
+    """The frame with the largest visible area among those at least `apart` (fraction of the shot) from the exemplar.
+
+    If none of these shows the object, the farthest frame that does. None if no other frame shows it.
+    """
     others = [k for k, area in enumerate(areas) if area and k != chosen]
     if not others:
         return None
@@ -33,8 +36,10 @@ def choose_collaborator(areas: Sequence[int] | np.ndarray, chosen: int, apart: f
 
 
 def is_occluded(scene: Scene, seen: FrameResult) -> bool:
-    """Whether something hides more than 1 % of the object in a frame, as recall sees it. A shot of one frame has no
-    other that could tell: there it is whether anything that may lie in front touches it."""
+    """Whether more than 1 % of the object is occluded in a frame, according to recall.
+
+    In a shot of one frame, recall cannot tell; there it is whether a possible occluder touches the object.
+    """
     if len(scene.clip.shot_of(seen.index)) > 1:
         return bool((seen.provenance > SEEN).sum() > HIDDEN * seen.amodal.sum())
     visible = scene.visible(seen.index)

@@ -1,4 +1,4 @@
-"""What the generator sees of a frame in a sub-image, and what its answer means."""
+"""Sub-images as inputs of the network, and the object's mask in its output."""
 
 from dataclasses import dataclass
 
@@ -10,28 +10,28 @@ from unocclude.methods.framing import Framing, crop_around
 from unocclude.methods.network_inputs import object_boxes
 from unocclude.scene import Scene
 
-GROUNDS = {"black": 0, "white": 255, "grey": 127}
+BACKGROUNDS = {"black": 0, "white": 255, "grey": 127}
 UNLIKE = 0.05
-"""Share of the object's pixels that may be as like the ground as the ground's likeness says."""
+"""Quantile of the object's colour distances that measures how similar it is to a background."""
 LOOKED_AT = 64
-"""Frames, spread over the shot, whose colours are looked at."""
+"""Number of frames, spread over the shot, whose colours are sampled."""
 DIFFERENT = 24
-"""Grey levels (largest of the three channels, after a slight blur) by which a completed pixel differs from the ground
-to be object."""
+"""A completed pixel belongs to the object if any channel, slightly blurred, differs from the background by more."""
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A frame as the generator is asked about it; (h, w[, 3]) uint8 or bool, a sub-image's size.
+class FrameInput:
+    """One frame as input of the network; arrays have a sub-image's size, (h, w) bool or (h, w, 3) uint8.
 
-    frame: X_k. known: what is known of the object; shown: it alone on the ground, I_m,k. hole: what is to be filled.
-    recalled: what recall says of the frame; start: that, on the ground, where its pixels count as known.
+    recalled: recall's result for the frame. frame: X_k. known: mask of the known part of the object. object_image:
+    I_m,k, the known part alone on the background. hole: the region to fill. start: recall's completion on the
+    background, if its pixels count as known.
     """
 
     recalled: FrameResult
     frame: np.ndarray
     known: np.ndarray
-    shown: np.ndarray
+    object_image: np.ndarray
     hole: np.ndarray
     start: np.ndarray | None = None
 
@@ -40,17 +40,20 @@ class Ask:
         return self.recalled.index
 
 
-class Cells:
-    """Cuts a shot's frames to sub-images; all of the same part of the canvas, so that they line up."""
+class ShotInputs:
+    """Makes the inputs for the frames of a shot, all with the same crop of the canvas, so that they align."""
 
     def __init__(self, scene: Scene, shot: range, side: int, token: int, ground: str):
         self.scene = scene
         self.framing = frame_shot(scene, shot, side, token)
-        self.ground = GROUNDS[ground] if ground in GROUNDS else self._unlike(shot)
+        self.ground = BACKGROUNDS[ground] if ground in BACKGROUNDS else self._unlike(shot)
 
-    def ask(self, recalled: FrameResult, take: bool) -> Ask:
-        """What is to be filled in a frame: what its completion mask leaves open, or, where recall's pixels are taken,
-        what no frame shows of its silhouette."""
+    def frame_input(self, recalled: FrameResult, take: bool) -> FrameInput:
+        """The input for one frame.
+
+        The hole is the frame's completion mask; if `take`, recall's pixels count as known and the hole is the rest of
+        its silhouette, which no frame shows.
+        """
         scene, cut, i = self.scene, self.framing.crop, recalled.index
         image, visible = scene.frame(i), scene.visible(i)
         known, start, frame = visible, None, cut(image, self.ground)
@@ -62,30 +65,33 @@ class Cells:
         else:
             hole = scene.completion_mask(i) & ~visible
         small = cut(known) > 127
-        return Ask(recalled, frame, small, self._on_ground(image, known), (cut(hole) > 127) & ~small, start)
+        return FrameInput(recalled, frame, small, self._on_ground(image, known), (cut(hole) > 127) & ~small, start)
 
-    def object(self, completed: np.ndarray, ask: Ask) -> np.ndarray:
-        """The object's silhouette in a completed sub-image, (h, w) bool."""
-        return silhouette(completed, ask.known, ask.hole, self.ground)
+    def object_mask(self, completed: np.ndarray, frame: FrameInput) -> np.ndarray:
+        """The object's mask in a completed sub-image, (h, w) bool."""
+        return silhouette(completed, frame.known, frame.hole, self.ground)
 
     def _on_ground(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """A canvas-sized object alone; its edge mixed with the ground where it was shrunk."""
+        """Crop of a canvas-sized object alone on the background; scaling mixes its edge with the background."""
         return self.framing.crop(np.where(mask[..., None], image, self.ground).astype(np.uint8), self.ground)
 
     def _unlike(self, shot: range) -> int:
-        """The ground that the object's visible colours are the farthest from, `UNLIKE` of them left out."""
+        """The background least similar to the object's visible colours, by their `UNLIKE` quantile."""
         showing = [i for i in shot if self.scene.track.areas[i]]
         pixels = np.concatenate([_few(self.scene, i) for i in showing[:: len(showing) // LOOKED_AT + 1]])
         likeness = {
             ground: float(np.quantile(np.abs(pixels.astype(np.int16) - ground).max(-1), UNLIKE))
-            for ground in GROUNDS.values()
+            for ground in BACKGROUNDS.values()
         }
         return max(likeness, key=lambda ground: likeness[ground])
 
 
 def silhouette(completed: np.ndarray, known: np.ndarray, hole: np.ndarray, ground: int) -> np.ndarray:
-    """(h, w) bool of a completed sub-image (h, w, 3) uint8: what is known of the object, and what was filled, differs
-    from the ground and hangs together with the known part, or, where there is none, the largest piece."""
+    """The object's mask (h, w) bool in a completed sub-image (h, w, 3) uint8.
+
+    The known part, and filled pixels that differ from the background and are connected to it; if nothing is known, the
+    largest connected component.
+    """
     soft = cv2.GaussianBlur(completed, (0, 0), 1.0).astype(np.int16)
     found = known | (hole & (np.abs(soft - ground).max(-1) > DIFFERENT))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
@@ -101,8 +107,10 @@ def silhouette(completed: np.ndarray, known: np.ndarray, hole: np.ndarray, groun
 
 
 def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:
-    """The part of the canvas that holds the object in all frames of the shot, visible or expected; as many pixels as a
-    square of `side`, sides multiples of `token`."""
+    """A crop of the canvas that contains the object, visible or expected, in all frames of the shot.
+
+    It has about as many pixels as a square of `side`; its sides are multiples of `token`.
+    """
     evidence = scene.evidence
     expected = [evidence.trajectory.boxes[i] / evidence.work.scale for i in shot]
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in expected if np.isfinite(a)]
@@ -111,7 +119,7 @@ def frame_shot(scene: Scene, shot: range, side: int, token: int) -> Framing:
 
 
 def _few(scene: Scene, i: int, most: int = 2000) -> np.ndarray:
-    """Up to `most` of a frame's visible pixels, (N, 3) uint8, evenly spread."""
+    """Up to `most` of the object's visible pixels in a frame, (N, 3) uint8, evenly spaced."""
     pixels = scene.frame(i)[scene.visible(i)]
     few: np.ndarray = pixels[:: len(pixels) // most + 1]
     return few

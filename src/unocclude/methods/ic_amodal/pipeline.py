@@ -1,4 +1,4 @@
-"""FLUX.1-Fill at work on sheets: loading, memory, and the denoising of several frames beside one exemplar."""
+"""FLUX.1-Fill on grids: loading, memory management, and denoising of several frames beside one exemplar."""
 
 import logging
 from collections.abc import Sequence
@@ -11,31 +11,37 @@ import torch
 from diffusers.pipelines.flux.pipeline_flux_fill import FluxFillPipeline, calculate_shift, retrieve_timesteps
 
 from unocclude.errors import InputError
-from unocclude.methods.ic_amodal.grid import Sheet
-from unocclude.methods.ic_amodal.modulation import Guide, Kept, Modulation, install
+from unocclude.methods.ic_amodal.grid import Grid
+from unocclude.methods.ic_amodal.modulation import AttentionGuide, KeyValue, Modulation, install
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.network_inputs import tensor
 from unocclude.networks.loading import load_pretrained, reading
 
 GIB = 1 << 30
 ROOMY, LARGE = 28, 40
-"""GiB of GPU memory from which on the transformer's weights (11.9 billion: 22 GiB in 16 bits) stay as they are, and
-from which on all parts (31 GiB) stay on the GPU. By the count of parameters; nobody measured it yet."""
+"""GiB of GPU memory from which the transformer's weights (11.9 billion, 22 GiB in 16 bits) are not compressed, and
+from which all components (31 GiB) stay on the GPU. Estimated from parameter counts, not measured."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A sheet to fill. modulated: whether the last sub-image's attention is (section 3.3), which takes a 2x2 sheet."""
+class FillJob:
+    """A grid to fill.
 
-    sheet: Sheet
+    modulated: modulate the attention of the last sub-image (section 3.3); needs a 2x2 grid.
+    """
+
+    grid: Grid
     seed: int
     modulated: bool = False
 
 
 @dataclass(frozen=True)
 class _Ready:
-    """A job's tokens in the order of `Sheet.order`: latents (1, N, C), what is known (1, N, K) and positions (N, 3);
-    of the tokens the last `queries` are modulated."""
+    """A job's tokens in the order of `Grid.token_order`.
+
+    latents: (1, N, C). known: (1, N, K), mask and masked image. ids: (N, 3) positions. order: (N,) raster indices.
+    queries: how many of the last tokens are modulated.
+    """
 
     latents: torch.Tensor
     known: torch.Tensor
@@ -44,8 +50,8 @@ class _Ready:
     queries: int
 
 
-class Generator:
-    """A FluxFillPipeline that counts its calls."""
+class GridFiller:
+    """Fills grids with a FluxFillPipeline. `calls` counts the grids filled."""
 
     def __init__(self, pipeline: Any, options: ICAmodalOptions):
         self.pipeline, self.options = pipeline, options
@@ -55,8 +61,8 @@ class Generator:
         self._texts: dict[str, tuple[torch.Tensor, ...]] = {}
 
     @classmethod
-    def from_folder(cls, folder: Path, options: ICAmodalOptions, device: str) -> "Generator":
-        """With the published pipeline, or one in its format, on a device that may be too small to hold all of it."""
+    def from_folder(cls, folder: Path, options: ICAmodalOptions, device: str) -> "GridFiller":
+        """Load a pipeline in the published format; compresses and offloads its parts if the GPU is too small."""
         gpu = device.startswith("cuda")
         pipeline = read_pipeline(folder, torch.bfloat16 if gpu else torch.float32)
         memory = torch.cuda.get_device_properties(device).total_memory if gpu else 1 << 62
@@ -74,14 +80,14 @@ class Generator:
         return cls(pipeline, options)
 
     @torch.no_grad()
-    def fill(self, jobs: Sequence[Job], prompt: str, exemplar: Job | None = None) -> list[np.ndarray]:
-        """The jobs' pictures, (H, W, 3) uint8 each, none depending on the others.
+    def fill(self, jobs: Sequence[FillJob], prompt: str, exemplar: FillJob | None = None) -> list[np.ndarray]:
+        """Fill the grids of `jobs`: (H, W, 3) uint8 each, independent of each other.
 
-        exemplar: where it is given, a job whose upper row all jobs have in common: it is denoised by itself, once, and
-        the others' lower rows beside it.
+        exemplar: a job whose upper row all jobs share. It is denoised once, on its own, and the lower rows of the jobs
+        attend to its keys and values.
         """
         pipeline = self.pipeline
-        height, width = jobs[0].sheet.hole.shape
+        height, width = jobs[0].grid.hole.shape
         text = self._text(prompt)
         timesteps = self._timesteps((height // self.side) * (width // self.side))
         ready = [self._prepare(job, timesteps) for job in (*([exemplar] if exemplar else []), *jobs)]
@@ -93,10 +99,10 @@ class Generator:
         length = text[0].shape[1]
         for t in timesteps:
             answers: list[torch.Tensor] = []
-            kept: dict[str, Kept] = {}
+            kept: dict[str, KeyValue] = {}
             for k, (job, part) in enumerate(zip(ready, parts, strict=True)):
                 keeping = exemplar is not None and k == 0
-                guide = Guide(length, None if keeping else self._modulation(job, length), kept, keeping)
+                guide = AttentionGuide(length, None if keeping else self._modulation(job, length), kept, keeping)
                 inputs = torch.cat([latents[k : k + 1], job.known[:, part]], 2)
                 answers.append(self._velocity(inputs, job.ids[part], t, text, guide))
             latents = pipeline.scheduler.step(torch.cat(answers), t, latents, return_dict=False)[0]
@@ -111,7 +117,12 @@ class Generator:
         return pictures
 
     def _velocity(
-        self, inputs: torch.Tensor, ids: torch.Tensor, t: torch.Tensor, text: tuple[torch.Tensor, ...], guide: Guide
+        self,
+        inputs: torch.Tensor,
+        ids: torch.Tensor,
+        t: torch.Tensor,
+        text: tuple[torch.Tensor, ...],
+        guide: AttentionGuide,
     ) -> torch.Tensor:
         transformer = self.pipeline.transformer
         guidance = None
@@ -125,7 +136,8 @@ class Generator:
         return answer
 
     def _timesteps(self, tokens: int) -> torch.Tensor:
-        """As the published pipeline spaces them for so many image tokens; `strength` leaves out the first."""
+        """Timesteps as in the published pipeline for this number of image tokens; `strength` < 1 skips the first
+        ones."""
         pipeline, steps = self.pipeline, self.options.steps
         asked = [pipeline.scheduler.config.get(*pair) for pair in SHIFT]
         sigmas = np.linspace(1.0, 1 / steps, steps)
@@ -137,34 +149,34 @@ class Generator:
             raise InputError(f"strength {self.options.strength:g} of {steps} steps leaves none; raise one of them")
         return left
 
-    def _prepare(self, job: Job, timesteps: torch.Tensor) -> _Ready:
-        """Random numbers come in the order of the published pipeline."""
+    def _prepare(self, job: FillJob, timesteps: torch.Tensor) -> _Ready:
+        """Encode a job; random numbers are drawn in the order of the published pipeline."""
         pipeline = self.pipeline
         device, dtype = pipeline._execution_device, pipeline.transformer.dtype
         generator = torch.Generator().manual_seed(job.seed)
-        picture, hole = job.sheet.picture, job.sheet.hole
+        picture, hole = job.grid.picture, job.grid.hole
         image = tensor(picture)[None]
         channels, (height, width) = pipeline.vae.config.latent_channels, hole.shape
         latents, ids = pipeline.prepare_latents(
-            tensor(job.sheet.start)[None], timesteps[:1], 1, channels, height, width, dtype, device, generator
+            tensor(job.grid.start)[None], timesteps[:1], 1, channels, height, width, dtype, device, generator
         )
         mask = torch.from_numpy(hole[None, None].astype(np.float32))
         masked = (image * (1 - mask)).to(device, dtype)
         known = pipeline.prepare_mask_latents(mask, masked, 1, channels, 1, height, width, dtype, device, generator)
-        tokens, wanted = job.sheet.order(self.side)
+        tokens, wanted = job.grid.token_order(self.side)
         order = torch.from_numpy(tokens).to(device)
-        last = len(tokens) // (job.sheet.shape[0] * job.sheet.shape[1])
+        last = len(tokens) // (job.grid.shape[0] * job.grid.shape[1])
         queries = 0 if not job.modulated else wanted if self.options.queries == "hole" else last
         return _Ready(latents[:, order], torch.cat([known[1], known[0]], 2)[:, order], ids[order], order, queries)
 
     def _modulation(self, job: _Ready, text: int) -> Modulation | None:
-        """lambda of every key: up on A_ex, down on X_ex and X_k."""
+        """Factors of all keys: `lambda_up` on A_ex, `lambda_down` on X_ex and X_k."""
         if not job.queries:
             return None
         tokens = job.latents.shape[1]
         factors = torch.ones(text + tokens, device=job.latents.device)
-        cells = factors[text:].view(4, tokens // 4)
-        cells[[0, 2]], cells[1] = self.options.lambda_down, self.options.lambda_up
+        sub_images = factors[text:].view(4, tokens // 4)
+        sub_images[[0, 2]], sub_images[1] = self.options.lambda_down, self.options.lambda_up
         return Modulation(job.queries, factors, self.options.mode)
 
     def _text(self, prompt: str) -> tuple[torch.Tensor, ...]:
@@ -187,8 +199,10 @@ SHIFT = (("base_image_seq_len", 256), ("max_image_seq_len", 4096), ("base_shift"
 
 
 def encode(pipeline: Any, prompt: str, most: int = 512) -> tuple[torch.Tensor, ...]:
-    """A prompt's embeddings (1, L, D) and (1, P), and its positions (L, 3); L is `most` or what the tokenizer takes.
-    What is longer is cut off, quietly."""
+    """Prompt embeddings (1, L, D) and (1, P), and text positions (L, 3); L is `most` or the tokenizer's limit.
+
+    Longer prompts are truncated without a warning.
+    """
     length = min(most, pipeline.tokenizer_2.model_max_length)
     logging.disable(logging.WARNING)
     try:
@@ -200,7 +214,7 @@ def encode(pipeline: Any, prompt: str, most: int = 512) -> tuple[torch.Tensor, .
 
 
 def plan(memory: int, storage: str, offload: str) -> tuple[str, str]:
-    """Storage and offload for a GPU with `memory` bytes, where the options leave it open."""
+    """Resolve "auto" in `storage` and `offload` for a GPU with `memory` bytes."""
     if storage == "auto":
         storage = "full" if memory >= ROOMY * GIB else "float8"
     if offload == "auto":
@@ -209,9 +223,9 @@ def plan(memory: int, storage: str, offload: str) -> tuple[str, str]:
 
 
 def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
-    """The pipeline from a folder in the published format, part by part, so that a part that lacks weights is told.
+    """Load a pipeline in the published format, component by component.
 
-    Raises InputError where a part is absent or is another network's.
+    Raises InputError, naming the component, if one is missing or does not fit.
     """
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
     from diffusers.utils.logging import disable_progress_bar, enable_progress_bar

@@ -1,4 +1,4 @@
-"""A small pipeline in FLUX.1-Fill's form."""
+"""A small, randomly initialised pipeline with the architecture of FLUX.1-Fill, for training."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,17 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config,
 from unocclude.networks.loading import load_pretrained
 
 TEXT = 8
-"""Tokens of a prompt."""
+"""Number of tokens of a prompt."""
 EMBEDDED = 32
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 
 
 def small_pipeline(vae: Path, heads: int, double: int, single: int) -> Any:
-    """A pipeline around a VAE's folder, freshly drawn from torch's seed: `heads` of 32 channels, as many blocks of each
-    kind. Its text encoders read letters, are small and stay as they are drawn; it is not distilled for guidance."""
+    """A small pipeline around the VAE in folder `vae`, initialised from torch's global seed.
+
+    heads: attention heads of 32 channels. double, single: number of blocks of each kind. The text encoders work on
+    letters and stay random; there is no guidance embedding.
+    """
     encoder = load_pretrained(AutoencoderKL, vae, "VAE of diffusers")
     latents, factor = encoder.config.latent_channels, 2 ** (len(encoder.config.block_out_channels) - 1)
     transformer = FluxTransformer2DModel(
@@ -53,6 +56,6 @@ def small_pipeline(vae: Path, heads: int, double: int, single: int) -> Any:
 
 
 def tokens(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
-    """(N, C, h, w) to the transformer's (N, h w / 4, 4 C)."""
+    """Pack latents (N, C, h, w) into the transformer's tokens (N, h w / 4, 4 C)."""
     packed: torch.Tensor = pipeline._pack_latents(latents, *latents.shape)
     return packed
