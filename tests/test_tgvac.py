@@ -139,7 +139,7 @@ def test_on_the_command_line(tmp_path, weights, capsys):
     assert main([*args, "-o", str(tmp_path / "out"), "--resume"]) == 0
     assert len(Completion(tmp_path / "out")) == len(list((clip / "frames").iterdir()))
     assert main([*args, "-o", str(tmp_path / "bad"), "--set", "window=15"]) == 2
-    assert "motion modules know 14 frames" in capsys.readouterr().err
+    assert "motion modules take at most 14 frames" in capsys.readouterr().err
 
 
 def test_bench_tells_it_what_each_object_is(tmp_path, weights):

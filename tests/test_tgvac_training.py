@@ -23,7 +23,7 @@ from training_cases import SPRITES, check_resumed, config, quiet, train  # noqa:
 from unocclude import training  # noqa: E402
 from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
-from unocclude.methods.tgvac.small_pipeline import tokenizer  # noqa: E402
+from unocclude.methods.tgvac.small_pipeline import make_tokenizer  # noqa: E402
 from unocclude.training import tgvac, training_clips  # noqa: E402
 from unocclude.training.sources import Source  # noqa: E402
 
@@ -184,7 +184,7 @@ def test_captions_are_left_out_for_guidance(vae, tmp_path):
 
 
 def test_the_tokenizer_knows_the_captions_words():
-    words = tokenizer(["a red ball", "A man's hat, blue"])
+    words = make_tokenizer(["a red ball", "A man's hat, blue"])
     assert words("Red hat").input_ids == [words.bos_token_id, *(words.get_vocab()[w] for w in ("red", "hat")),
                                           words.eos_token_id]  # fmt: skip
     assert words("green").input_ids[1] == words.unk_token_id and words("").input_ids == [0, 1]

@@ -18,7 +18,7 @@ from tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
 from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
-from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
+from unocclude.methods.diffusion_vas.pipeline import PerFrameEmbeddings  # noqa: E402
 from unocclude.networks.expand_conv_in import expand_conv_in  # noqa: E402
 from unocclude.training import clip_metrics, diffusion_vas, training_clips  # noqa: E402
 from unocclude.training.loop import LoopOptions  # noqa: E402
@@ -82,7 +82,11 @@ def test_conditions_are_left_out_as_published():
 def test_new_input_channels_change_nothing_at_first():
     torch.manual_seed(1)
     unet = UNetSpatioTemporalConditionModel(**UNET).eval()
-    inputs, rows, ids = torch.randn(1, 2, 12, 8, 8), PerFrame(torch.randn(2, 1, 32)), torch.tensor([[7.0, 127, 0.02]])
+    inputs, rows, ids = (
+        torch.randn(1, 2, 12, 8, 8),
+        PerFrameEmbeddings(torch.randn(2, 1, 32)),
+        torch.tensor([[7.0, 127, 0.02]]),
+    )
     with torch.no_grad():
         before = unet(inputs[:, :, :8], torch.tensor(0.3), rows, added_time_ids=ids).sample
         wide = expand_conv_in(unet, 12)

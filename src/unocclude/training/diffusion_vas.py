@@ -12,11 +12,11 @@ import torch
 from pydantic import Field
 
 from unocclude.errors import InputError
-from unocclude.methods.diffusion_vas.checkpoint import read_parts
+from unocclude.methods.diffusion_vas.checkpoint import load_components
 from unocclude.methods.diffusion_vas.completer import FPS, MOTION, NOISE, object_pixels
-from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
-from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
-from unocclude.methods.diffusion_vas.small_pipeline import small_parts
+from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_DESCRIPTION
+from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrameEmbeddings, clip_embeddings
+from unocclude.methods.diffusion_vas.small_pipeline import small_components
 from unocclude.networks.expand_conv_in import expand_conv_in
 from unocclude.networks.group_norm import apply_config_groups
 from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
@@ -52,7 +52,7 @@ class VASOptions(recipe.RecipeOptions, training_clips.ClipOptions):
     )
     regression: bool = Field(False, description="predict in one step without noise (baseline 3D-UNet)")
     sampled: int = Field(10, ge=1, description="denoising steps in evaluation")
-    threshold: int = Field(THRESHOLD, ge=0, lt=765, description="in evaluation: " + THRESHOLD_SAYS)
+    threshold: int = Field(THRESHOLD, ge=0, lt=765, description="in evaluation: " + THRESHOLD_DESCRIPTION)
 
 
 class MaskDepthOptions(VASOptions):
@@ -80,13 +80,13 @@ class VAS(training_clips.ClipRecipe):
         options = self.options
         clips = 1 if options.second == "none" else 2
         if options.base:
-            self.parts = read_parts(Path(options.base), torch.float32)
+            self.parts = load_components(Path(options.base), torch.float32)
             if not options.pretrained:
                 self.parts["unet"] = apply_config_groups(
                     type(self.parts["unet"]).from_config(self.parts["unet"].config)
                 )
         elif options.vae:
-            self.parts = small_parts(Path(options.vae), options.widths, LATENTS * 2, options.size)
+            self.parts = small_components(Path(options.vae), options.widths, LATENTS * 2, options.size)
         else:
             raise InputError(f"recipe {self.name} needs base, a pipeline to start from, or vae, the VAE of a new one")
         for name in ("vae", "image_encoder"):
@@ -149,7 +149,9 @@ class VAS(training_clips.ClipRecipe):
         else:
             rows = rows.view(count * frames, 1, -1)
         inputs = torch.cat([noisy / (wide**2 + 1).sqrt(), conditions], 2)
-        answer: torch.Tensor = network(inputs, 0.25 * sigma.to(noisy).log(), PerFrame(rows), added_time_ids=ids).sample
+        answer: torch.Tensor = network(
+            inputs, 0.25 * sigma.to(noisy).log(), PerFrameEmbeddings(rows), added_time_ids=ids
+        ).sample
         return answer.float()
 
     def _encode(self, clips: torch.Tensor, sample: bool) -> torch.Tensor:
@@ -161,7 +163,7 @@ class VAS(training_clips.ClipRecipe):
     def _embed(self, clips: torch.Tensor) -> torch.Tensor:
         """(N, F, D) CLIP embeddings of the frames."""
         encoder = self.parts["image_encoder"].to(clips.device)
-        found = embedded(encoder, self.parts["feature_extractor"], clips.flatten(0, 1), clips.device)
+        found = clip_embeddings(encoder, self.parts["feature_extractor"], clips.flatten(0, 1), clips.device)
         return found.to(clips.device).unflatten(0, clips.shape[:2])
 
     def _pipeline(self, network: torch.nn.Module) -> DiffusionVASPipeline:

@@ -9,11 +9,11 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
-from unocclude.methods.tgvac.checkpoint import read_parts, write_parts
-from unocclude.methods.tgvac.conditioning import KINDS, LATENTS, of_inputs
-from unocclude.methods.tgvac.motion import LENGTH, Network, inflated, run
-from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokens
-from unocclude.methods.tgvac.small_pipeline import small_parts, without_signal_at_the_end
+from unocclude.methods.tgvac.checkpoint import load_components, save_components
+from unocclude.methods.tgvac.conditioning import CONDITIONINGS, LATENTS, conditioning_for_channels
+from unocclude.methods.tgvac.motion import LENGTH, Network, inflate, run
+from unocclude.methods.tgvac.pipeline import TGVACPipeline, tokenize
+from unocclude.methods.tgvac.small_pipeline import small_components, zero_terminal_snr
 from unocclude.networks.expand_conv_in import expand_conv_in
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
@@ -74,17 +74,17 @@ class Frame(ObjectOnWhiteRecipe):
     def network(self) -> torch.nn.Module:
         options = self.options
         if options.base:
-            self.parts = read_parts(Path(options.base), torch.float32)
+            self.parts = load_components(Path(options.base), torch.float32)
         elif options.vae:
-            self.parts = small_parts(Path(options.vae), options.widths, options.size[1], self.clips.captions)
+            self.parts = small_components(Path(options.vae), options.widths, options.size[1], self.clips.captions)
         else:
             raise InputError(f"recipe {self.name} needs base, a pipeline to start from, or vae, the VAE of a new one")
         for name in ("vae", "text_encoder"):
             self.parts[name].requires_grad_(False)
-        self.conditioning = KINDS[options.conditioning]
+        self.conditioning = CONDITIONINGS[options.conditioning]
         self.parts["scheduler"].register_to_config(prediction_type=options.prediction)
         if options.prediction == "v_prediction":
-            self.parts["scheduler"] = without_signal_at_the_end(self.parts["scheduler"])
+            self.parts["scheduler"] = zero_terminal_snr(self.parts["scheduler"])
         network: torch.nn.Module = expand_conv_in(self.parts["unet"], LATENTS + self.conditioning.channels)
         factor = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         self.parts["unet"].register_to_config(sample_size=options.size[1] // factor)
@@ -96,7 +96,7 @@ class Frame(ObjectOnWhiteRecipe):
         clips = [self._told(part) for part in drawn]
         said = [caption if self.options.text and rng.uniform() >= self.options.dropout else "" for _, caption in clips]
         stacked = {name: torch.stack([clip[name] for clip, _ in clips]) for name in clips[0][0]}
-        return stacked | {"tokens": tokens(self.parts["tokenizer"], said)}
+        return stacked | {"tokens": tokenize(self.parts["tokenizer"], said)}
 
     def _told(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
         """Images of a segment, or their cached latents, (F, ...) each; and its caption."""
@@ -162,7 +162,7 @@ class Frame(ObjectOnWhiteRecipe):
         return frames[0]
 
     def export(self, network: Any, folder: Path) -> list[Path]:
-        write_parts(folder / FOLDER, self.parts | {"unet": network})
+        save_components(folder / FOLDER, self.parts | {"unet": network})
         return [folder / FOLDER]
 
 
@@ -182,11 +182,11 @@ class Motion(Frame):
     def network(self) -> torch.nn.Module:
         if not self.options.base:
             raise InputError(f"recipe {self.name} needs base, the {FOLDER}/ written by recipe {Frame.name}")
-        self.parts = read_parts(Path(self.options.base), torch.float32)
+        self.parts = load_components(Path(self.options.base), torch.float32)
         for name in ("vae", "text_encoder"):
             self.parts[name].requires_grad_(False)
-        self.conditioning = of_inputs(self.parts["unet"].config.in_channels)
-        network = inflated(self.parts["unet"], self.options.frames, self.options.heads)
+        self.conditioning = conditioning_for_channels(self.parts["unet"].config.in_channels)
+        network = inflate(self.parts["unet"], self.options.frames, self.options.heads)
         network.freeze_unet2d_params()
         whole: torch.nn.Module = network
         return whole
@@ -195,5 +195,5 @@ class Motion(Frame):
         return torch.randint(steps, (count,))
 
     def export(self, network: Any, folder: Path) -> list[Path]:
-        write_parts(folder / FOLDER, self.parts, network)
+        save_components(folder / FOLDER, self.parts, network)
         return [folder / FOLDER]

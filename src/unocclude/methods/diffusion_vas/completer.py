@@ -1,4 +1,4 @@
-"""The two stages on a shot of any length and size: amodal masks (section 3.2, 3.3), then content (section 3.4)."""
+"""Completion of a shot in two stages: amodal masks (sections 3.2, 3.3), then content (section 3.4)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from unocclude.completion import FrameResult, LazySequence
 from unocclude.errors import InputError
 from unocclude.geometry import round_out
 from unocclude.methods.base import RunSettings
-from unocclude.methods.diffusion_vas.conditioning import order
+from unocclude.methods.diffusion_vas.conditioning import get_conditioning_order
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.pipeline import DiffusionVASPipeline, Pictures
 from unocclude.methods.framing import Framing, crop_around, whole_canvas
@@ -26,8 +26,8 @@ FPS, MOTION, NOISE = 8, 127, 0.02
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Stages:
-    """Both pipelines, and what they see of a scene."""
+class DiffusionVASCompleter:
+    """Completes the shots of a scene with both pipelines."""
 
     def __init__(
         self, scene: Scene, folder: Path, options: DiffusionVASOptions, settings: RunSettings, boxes: list[Box] | None
@@ -53,22 +53,22 @@ class Stages:
         return folder if there and self.options.depth != "layers" else None
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
-        """The shot's frames, in order."""
+        """Yield the results of a shot's frames, in order."""
         scene = self.scene
         if not any(scene.track.areas[i] for i in shot):
             yield from empty_results(scene, shot)
             return
         frames = NetworkInputs(scene, shot, self._framings(shot))
-        depth = scene.depth(shot, self.depth_weights, self.settings.device)  # of all hypotheses: a network's is dear
+        depth = scene.depth(shot, self.depth_weights, self.settings.device)  # shared by all hypotheses, as it is slow
         samples = [self._sample(frames, depth, self.settings.seed + k) for k in range(self.settings.hypotheses)]
         yield from compose_hypotheses(scene, shot, samples)
 
     def _sample(self, inputs: NetworkInputs, depth: Callable[[int], np.ndarray], seed: int) -> Iterator[SampledFrame]:
-        """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, `draws` of stage 1, one of stage 2."""
+        """One sample of every frame: the mean of `draws` runs of stage 1, then one run of stage 2."""
         generator = torch.Generator().manual_seed(seed)
         seen = [inputs.tensors(inputs.visible_mask), inputs.tensors(lambda k: inputs.depth(depth, k))]
         draws = [self._denoise(self.segmentation, seen, generator) for _ in range(self.options.draws)]
-        # kept packed: a bit a pixel
+        # kept as one bit per pixel
         masks = [np.packbits(mask | (inputs.visible_mask(k) > 127)) for k, mask in enumerate(self._masks(draws))]
         shape = inputs.framings[0].size[::-1]
 
@@ -89,12 +89,12 @@ class Stages:
         options = self.options
         return pipeline.denoise(
             conditions, num_inference_steps=options.steps, guidance=(options.guidance, options.guidance), fps=FPS,
-            motion_bucket_id=MOTION, noise_aug_strength=NOISE, how=order(options.conditioning_order),
+            motion_bucket_id=MOTION, noise_aug_strength=NOISE, how=get_conditioning_order(options.conditioning_order),
             generator=generator, window=options.window, overlap=min(options.overlap, options.window - 1),
         )  # fmt: skip
 
     def _masks(self, draws: Sequence[torch.Tensor]) -> Iterator[np.ndarray]:
-        """(h, w) bool, a frame each, of the mean of what all draws decode to."""
+        """Masks (h, w) bool per frame, from the mean of all decoded draws."""
         for chunks in zip(*map(self.segmentation.decode, draws), strict=True):
             mean = sum(chunk.numpy() for chunk in chunks) / len(chunks)
             yield from object_pixels(mean, self.options.threshold)
@@ -104,7 +104,9 @@ class Stages:
         multiple = max(self.segmentation.multiple, self.completion.multiple)
         if self.boxes is not None:
             size = crop_around([self.boxes[i] for i in shot], canvas, self.options.pixels, 0.0, multiple).size
-            return [Framing(round_out(self.boxes[i]), size, canvas) for i in shot]  # all stretched to the same size
+            return [
+                Framing(round_out(self.boxes[i]), size, canvas) for i in shot
+            ]  # boxes are stretched to the same size
         if self.options.framing == "squeeze":
             height = max(1, round((self.options.pixels / 2) ** 0.5 / multiple)) * multiple
             return [whole_canvas(canvas, (2 * height, height))] * len(shot)
@@ -112,6 +114,6 @@ class Stages:
 
 
 def object_pixels(frames: np.ndarray, threshold: int) -> np.ndarray:
-    """(F, h, w) bool of decoded masks (F, h, w, 3) in [0, 1]."""
+    """Binarise decoded masks (F, h, w, 3) in [0, 1] to (F, h, w) bool; see the option `threshold`."""
     found: np.ndarray = (255 * frames).round().sum(-1) > threshold
     return found

@@ -1,4 +1,4 @@
-"""Parts of a pipeline of our own: a small network, drawn anew."""
+"""Components of a small, randomly initialised pipeline, for training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +23,12 @@ def scheduler() -> EulerDiscreteScheduler:
     )  # fmt: skip
 
 
-def small_parts(vae: Path, widths: Sequence[int], channels: int, size: tuple[int, int]) -> dict[str, Any]:
-    """A pipeline's parts around a VAE's folder, freshly drawn from torch's seed: `channels` inputs, levels of `widths`
-    channels, for pictures of `size` (width, height). The CLIP encoder is small and stays as it is drawn."""
+def small_components(vae: Path, widths: Sequence[int], channels: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Components of a pipeline around the VAE in folder `vae`, initialised from torch's global seed.
+
+    widths: channels per level of the U-Net. channels: its input channels. size: (width, height) of the images. The
+    CLIP encoder is small and stays random.
+    """
     encoder = read_vae(vae)
     factor = 2 ** (len(encoder.config.block_out_channels) - 1)
     kinds = ["CrossAttn{}BlockSpatioTemporal" if yes else "{}BlockSpatioTemporal"

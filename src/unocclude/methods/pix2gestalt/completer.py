@@ -1,4 +1,4 @@
-"""pix2gestalt on the frames of a scene."""
+"""Completion of single frames with pix2gestalt."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +20,8 @@ from unocclude.scene import Scene
 from unocclude.types import Box
 
 
-class Frames:
-    """The pipeline, and what it sees of a scene."""
+class Pix2GestaltCompleter:
+    """Completes the frames of a scene."""
 
     def __init__(self, scene: Scene, folder: Path, options: Pix2GestaltOptions, settings: RunSettings):
         self.scene, self.options, self.settings = scene, options, settings
@@ -31,7 +31,7 @@ class Frames:
         )
 
     def complete(self, i: int) -> Iterator[FrameResult]:
-        """Frame i alone; where nothing of the object is seen, nothing is known of it."""
+        """Yield the result of frame i; it is empty if the object is not visible in it."""
         frame = range(i, i + 1)
         if boxes := object_boxes(self.scene, frame):
             seeds = range(self.settings.seed, self.settings.seed + self.settings.hypotheses)
@@ -49,7 +49,7 @@ class Frames:
         picture = self.pipeline(
             tensor(inputs.frame(0))[None], tensor(inputs.visible_mask(0))[None], num_inference_steps=options.steps,
             guidance_scale=options.guidance, eta=options.eta,
-            generator=torch.Generator().manual_seed(seed * 1_000_003 + i),  # a frame's noise is its own
+            generator=torch.Generator().manual_seed(seed * 1_000_003 + i),  # independent noise in each frame
         )[0]  # fmt: skip
         colour = (picture.numpy() * 255).round().astype(np.uint8)
         whole = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY) <= options.white

@@ -1,4 +1,4 @@
-"""pix2gestalt behind the contract: frame by frame."""
+"""The method pix2gestalt, frame by frame."""
 
 from collections.abc import Iterator
 
@@ -10,15 +10,15 @@ from unocclude.scene import Scene
 
 class Pix2Gestalt(CheckpointMethod):
     name = "pix2gestalt"
-    summary = "image diffusion, every frame for itself: the whole object on white (Ozguroglu et al. 2024)"
+    summary = "image diffusion, frame by frame: the whole object on white (Ozguroglu et al. 2024)"
     checkpoint = "pix2gestalt"
     needs = "the diffusion extra and the published weights (pix2gestalt); a GPU, as it takes 200 steps a frame"
     Options = Pix2GestaltOptions
     options: Pix2GestaltOptions
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.pix2gestalt.completer import Frames
+        from unocclude.methods.pix2gestalt.completer import Pix2GestaltCompleter
 
-        frames = Frames(scene, self.folder, self.options, self.settings)
+        completer = Pix2GestaltCompleter(scene, self.folder, self.options, self.settings)
         for i in range(start, len(scene)):
-            yield from frames.complete(i)
+            yield from completer.complete(i)

@@ -1,4 +1,4 @@
-"""TGVAC on a shot of any length and size."""
+"""Completion of a shot with TGVAC."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +18,8 @@ from unocclude.networks.loading import placed, precision_on
 from unocclude.scene import Scene
 
 
-class Shots:
-    """The pipeline, and what it sees of a scene."""
+class TGVACCompleter:
+    """Completes the shots of a scene."""
 
     def __init__(self, scene: Scene, folder: Path, options: TGVACOptions, settings: RunSettings):
         self.scene, self.options, self.settings = scene, options, settings
@@ -28,7 +28,7 @@ class Shots:
         self.pipeline: TGVACPipeline = placed(pipeline, device)
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
-        """The shot's frames, in order."""
+        """Yield the results of a shot's frames, in order."""
         if not any(self.scene.track.areas[i] for i in shot):
             yield from empty_results(self.scene, shot)
             return
@@ -41,12 +41,12 @@ class Shots:
         return object_framings(self.scene, shot, (side, side), self.options.framing == "follow")
 
     def _sample(self, inputs: NetworkInputs, seed: int) -> Iterator[SampledFrame]:
-        """Amodal mask (H, W) bool and appearance (H, W, 3) uint8 of every frame, of `draws` draws."""
+        """One sample of every frame: the majority of `draws` runs."""
         options = self.options
         generator = torch.Generator().manual_seed(seed)
         draws = [self._decoded(self._denoise(inputs, generator)) for _ in range(options.draws)]
         for i, framing, *pictures in zip(inputs.shot, inputs.framings, *draws, strict=True):
-            amodal, picture = paste_back(framing, *agreed(np.stack(pictures), options.white))
+            amodal, picture = paste_back(framing, *majority(np.stack(pictures), options.white))
             yield restrict(self.scene, i, amodal, options.within), picture
 
     def _denoise(self, inputs: NetworkInputs, generator: torch.Generator) -> torch.Tensor:
@@ -62,9 +62,12 @@ class Shots:
         return (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
 
 
-def agreed(pictures: np.ndarray, white: float) -> tuple[np.ndarray, np.ndarray]:
-    """What K draws of a frame, (K, h, w, 3) float32 in [0, 1], the object on white, agree on: (h, w) bool where half of
-    them or more have it (see `foreground`); (h, w, 3) uint8, the mean of those that have it."""
+def majority(pictures: np.ndarray, white: float) -> tuple[np.ndarray, np.ndarray]:
+    """Combine K draws of a frame, (K, h, w, 3) float32 in [0, 1], each showing the object on white.
+
+    Returns the mask (h, w) bool where at least half of the draws have the object (see `foreground`), and the mean
+    colour (h, w, 3) uint8 of the draws that do.
+    """
     found = foreground(pictures, white)
     counted = found | ~found.any(0)
     mean = (pictures * counted[..., None]).sum(0) / counted.sum(0)[..., None]

@@ -1,4 +1,4 @@
-"""TGVAC behind the contract."""
+"""The method TGVAC."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from unocclude.scene import Scene
 
 class TGVAC(CheckpointMethod):
     name = "tgvac"
-    summary = "text-guided video diffusion: the whole object on white, clips of any length by temporal diffusion"
+    summary = "text-guided video diffusion: the whole object on white; clips of any length by temporal diffusion"
     checkpoint = "tgvac"
     advice = MINI_ADVICE
     words = "description"
@@ -21,9 +21,9 @@ class TGVAC(CheckpointMethod):
     options: TGVACOptions
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.tgvac.completer import Shots
+        from unocclude.methods.tgvac.completer import TGVACCompleter
 
-        shots = Shots(scene, self.folder, self.options, self.settings)
+        completer = TGVACCompleter(scene, self.folder, self.options, self.settings)
         for shot in scene.shots:
             if shot.stop > start:
-                yield from (result for result in shots.complete(shot) if result.index >= start)
+                yield from (result for result in completer.complete(shot) if result.index >= start)
