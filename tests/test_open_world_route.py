@@ -62,14 +62,14 @@ def test_without_instaorder_depth_orders(home, tmp_path, monkeypatch):
 
     from unocclude.perception.order import DepthOrder, InstaOrder, best
 
-    assert networks.published("cpu").order and isinstance(best("cpu"), InstaOrder)
+    assert networks.load_published("cpu").order and isinstance(best("cpu"), InstaOrder)
     shutil.rmtree(tmp_path / "weights" / "instaorder-od")
-    assert networks.published("cpu").order is None
+    assert networks.load_published("cpu").order is None
     monkeypatch.setattr("unocclude.perception.order.DepthAnything", lambda device: np.zeros_like)
     (tmp_path / "weights" / "depth-anything-v2-large").mkdir()
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "weights" / "depth-anything-v2-large" / name).touch()
-    assert networks.published("cpu").order and isinstance(best("cpu"), DepthOrder)
+    assert networks.load_published("cpu").order and isinstance(best("cpu"), DepthOrder)
 
 
 @pytest.mark.skipif(not IMAGES.is_dir(), reason=f"{IMAGES} is absent")

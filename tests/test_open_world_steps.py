@@ -123,7 +123,7 @@ def test_progressive_takes_the_first_row_for_the_last():
         expected = {side for side in plain_touched(mask) if side in ("left", "right")}
         expected |= {"bottom"} if rows.min() >= mask.shape[0] - 10 else set()
         expected |= {"top"} if rows.max() <= 10 else set()
-        assert Progressive().touched(mask) == expected
+        assert Progressive().touched_sides(mask) == expected
 
 
 def scattered(seed, shape=(80, 110), count=5):
@@ -178,9 +178,9 @@ def test_repaired_background_segments_keep_their_holes(seed):
 def test_what_surrounds_an_object_covers_it_only_as_published():
     mask = np.zeros((60, 60), bool)
     mask[20:40, 20:40] = True
-    assert Parity().background([mask])[0].all()
-    assert not (Repaired().background([mask])[0] & mask).any()
-    assert Progressive().background([mask]) == []
+    assert Parity().background_segments([mask])[0].all()
+    assert not (Repaired().background_segments([mask])[0] & mask).any()
+    assert Progressive().background_segments([mask]) == []
 
 
 def test_what_is_in_front_is_read_from_the_order():
@@ -239,7 +239,7 @@ def test_the_published_blend(seed):
     expected = plain_published_blend(cut, completion)
     assert (expected[..., :3] == original).all(2).any()
     assert np.array_equal(blend.published_blend(cut, completion), expected)
-    assert np.array_equal(Parity().element(drawn, amodal, original, visible), expected)
+    assert np.array_equal(Parity().compose(drawn, amodal, original, visible), expected)
 
 
 def test_the_repaired_blend_leaves_no_step_and_no_visible_pixel_changed():
@@ -270,8 +270,10 @@ def test_the_inpainting_mask_runs_over_visible_pixels_only_as_published():
     for rules, iteration, reach in ((Parity(), 0, 6), (Parity(), 2, 1), (Progressive(), 2, 6)):
         grown = np.zeros_like(mask)
         grown[20 - reach : 40 + reach, 20 - reach : 40 + reach] = True
-        assert np.array_equal(rules.dilated(mask, iteration, visible), grown)
-    assert np.array_equal(Repaired().dilated(mask, 0, visible), Parity().dilated(mask, 0, visible) & ~visible)
+        assert np.array_equal(rules.inpainting_mask(mask, iteration, visible), grown)
+    assert np.array_equal(
+        Repaired().inpainting_mask(mask, 0, visible), Parity().inpainting_mask(mask, 0, visible) & ~visible
+    )
 
 
 def test_the_wallpaper():

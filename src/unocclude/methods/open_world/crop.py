@@ -1,7 +1,7 @@
-"""Where the generator looks: sides that cut the object, the square around it, and the canvas beyond the image.
+"""The crop that is inpainted: sides that cut the object, a square around it, and the canvas around the image.
 
-The published canvas is six times the image's height and width. Only one crop of it is ever looked at, the same in all
-iterations, so the canvas itself is not made: a `Region` says where on it the crop lies.
+The published canvas is six times the image's height and width, but only one crop of it is used, the same in all
+iterations. So the canvas itself is never allocated; a `Region` is the crop's position on it.
 """
 
 from typing import NamedTuple
@@ -10,19 +10,19 @@ import cv2
 import numpy as np
 
 CANVAS = 6
-"""The canvas' height and width, in those of the image."""
+"""Size of the canvas relative to the image."""
 
 GAP = 10
-"""Pixels from a side within which an object counts as cut by it."""
+"""An object within this many pixels of an image side counts as cut by it."""
 
 MARGIN = 60
-"""Pixels around the object's box."""
+"""Margin around the object's box in pixels."""
 
 SIDES = ("top", "bottom", "left", "right")
 
 
 class Region(NamedTuple):
-    """Rows and columns of the image; ends exclusive; may reach beyond the image."""
+    """Rows and columns relative to the image, ends exclusive; may reach beyond the image."""
 
     top: int
     bottom: int
@@ -35,13 +35,13 @@ class Region(NamedTuple):
 
 
 def extent(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last row, first and last column of an (H, W) mask that is not empty; ends inclusive."""
+    """First and last row, first and last column (inclusive) of a non-empty (H, W) mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
 def touched_sides(mask: np.ndarray, gap: int = GAP) -> frozenset[str]:
-    """Sides of the picture, of `SIDES`, that an (H, W) mask comes within `gap` pixels of; none where it is empty."""
+    """The image sides (of `SIDES`) that an (H, W) mask comes within `gap` pixels of."""
     if not mask.any():
         return frozenset()
     height, width = mask.shape
@@ -51,17 +51,17 @@ def touched_sides(mask: np.ndarray, gap: int = GAP) -> frozenset[str]:
 
 
 def canvas_start(height: int, width: int) -> tuple[int, int]:
-    """Row and column of the canvas at which the image's first pixel lies."""
+    """Row and column of the image's first pixel on the canvas."""
     return CANVAS * height // 2 - height // 2, CANVAS * width // 2 - width // 2
 
 
 def crop_region(mask: np.ndarray, sides: frozenset[str], border: int, anchored: bool) -> Region:
-    """The part of the canvas that the generator is shown, about a square around the object.
+    """The part of the canvas that is inpainted, roughly a square around the object.
 
-    mask: (H, W) bool, not empty. sides: those that cut the object; `border` pixels are added there. What a square
-    lacks is added on such a side where `anchored` (the first of left, right and of top, bottom), else on both. The
-    canvas ends it, so it may be no square. The last row and column count as exclusive ends before the margin is added,
-    as published.
+    mask: (H, W) bool, not empty. sides: image sides that cut the object; `border` pixels are added there. The shorter
+    axis is extended to a square: if `anchored`, at a side that cuts the object (left before right, top before bottom),
+    else at both ends. The crop is clipped to the canvas, so it may not be square. As published, the last row and column
+    of the mask count as exclusive ends.
     """
     height, width = mask.shape
     row, column = canvas_start(height, width)
@@ -89,14 +89,14 @@ def _squared(span: tuple[int, int], size: int, limit: int, before: bool, after: 
 
 
 def take(image: np.ndarray, region: Region, fill: int) -> np.ndarray:
-    """What lies in `region` of an (H, W, ...) image, (h, w, ...) of its dtype; `fill` beyond the image."""
+    """Crop `region` from an (H, W, ...) image; `fill` outside the image."""
     crop = np.full((*region.shape, *image.shape[2:]), fill, image.dtype)
     put(crop, image, -region.top, -region.left)
     return crop
 
 
 def put(target: np.ndarray, source: np.ndarray, row: int, column: int) -> None:
-    """Lay `source` into `target` with its first pixel at `row`, `column`; what falls outside is left out."""
+    """Paste `source` into `target` with its first pixel at `row`, `column`; clipped to `target`."""
     (height, width), (h, w) = target.shape[:2], source.shape[:2]
     top, left = max(row, 0), max(column, 0)
     bottom, right = min(row + h, height), min(column + w, width)
@@ -105,7 +105,7 @@ def put(target: np.ndarray, source: np.ndarray, row: int, column: int) -> None:
 
 
 def resized(array: np.ndarray, scale: float) -> np.ndarray:
-    """An image (H, W, 3) uint8 or a mask (H, W) bool at a smaller scale, at least one pixel wide and high."""
+    """Scale an image (H, W, 3) uint8 or a mask (H, W) bool down by `scale`, to at least one pixel."""
     if scale == 1:
         return array
     size = (max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale)))

@@ -13,17 +13,21 @@ LONGEST_WORDS = 300
 
 class OpenWorldOptions(MethodOptions):
     rules: Literal["repaired", "parity", "progressive"] = Field(
-        "repaired", description="repaired; parity: as published; progressive: as its ancestor k8xu/amodal"
+        "repaired", description="rules of the iteration: repaired; parity: as published; progressive: as in k8xu/amodal"
     )
     words: str = Field(
-        "", max_length=LONGEST_WORDS, description="what the object is, for the generator; by default the text prompt's"
+        "", max_length=LONGEST_WORDS, description="description of the object; by default the text prompt"
     )
-    steps: int | None = Field(None, ge=1, le=1000, description="denoising steps; the pipeline's own by default")
-    guidance: float | None = Field(None, ge=0, le=100, description="guidance scale; the pipeline's own by default")
+    steps: int | None = Field(None, ge=1, le=1000, description="denoising steps; by default the pipeline's own")
+    guidance: float | None = Field(None, ge=0, le=100, description="guidance scale; by default the pipeline's own")
     size: int | None = Field(
-        None, ge=64, le=2048, multiple_of=8, description="pixels of the square it draws on; the model's own by default"
+        None,
+        ge=64,
+        le=2048,
+        multiple_of=8,
+        description="side of the square network input in pixels; by default the model's own",
     )
-    wallpaper: Path | None = Field(None, description="picture behind the object at first; plain grey by default")
+    wallpaper: Path | None = Field(None, description="first background of the object; plain grey by default")
 
     @field_validator("words")
     @classmethod

@@ -1,7 +1,7 @@
-"""What the iteration asks of perception: the object's name, what is in front of it, and its mask when it was drawn.
+"""Perception of one object: its name, its occluders, and its mask in an inpainted picture.
 
-The published networks answer where they are given (`Perception`); elsewhere what the user says is in front, our own
-evidence, and a cut by colours do.
+The published networks (`PerceptionNetworks`) are used if present. Otherwise occluders are given by the user or come
+from our own evidence, and masks from a segmentation by colour.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,31 +23,31 @@ from unocclude.perception.segment import segment
 from unocclude.scene import Scene
 
 NAMELESS = "single object"
-"""What is asked for where nobody says what the object is."""
+"""Name in the prompt for an object without a description."""
 
 CUT_SIZE = 480
-"""Pixels of the longer side at which the drawn object is cut out by colours."""
+"""Longer side in pixels at which an inpainted object is segmented by colour."""
 
 RARE = 1e-3
-"""Share of an area below which a colour says little of it."""
+"""Relative frequency below which a colour is weak evidence."""
 
 HULL, BEYOND = 1.0, 0.5
-"""Log-odds of a pixel inside and beyond the visible part's hull: what is neither's colour was drawn as the object's, on
-a backdrop that is known."""
+"""Prior log-odds of a pixel inside and outside the convex hull of the visible part. Both are positive: a pixel with an
+unknown colour was inpainted as part of the object, because the backdrop is known."""
 
 TOUCHED, DIMINISHED = 0.1, 0.75
-"""A frame of a clip is held to hide its object where at least this share of the outline has something foreign beside
-it, or less than this share of the area nearby is seen."""
+"""An object in a clip counts as occluded if at least this fraction of its outline touches something foreign, or if less
+than this fraction of its area in nearby frames is visible."""
 
 
 @dataclass(frozen=True)
-class Perception:
-    """The published networks, as far as they are at hand. Images are (H, W, 3) uint8 RGB, masks (H, W) bool.
+class PerceptionNetworks:
+    """The published networks; None for those whose weights are missing.
 
-    tags: an image's tags (RAM++). ground: boxes (N, 4), phrases and scores of what a caption names in an image
-    (Grounding DINO, which lower-cases the caption and ends it with a dot). segment: masks (N, H, W) of boxes (SAM).
-    choose: which of some names fits an image's masked part best (CLIP). order: (N, N), true at [i, j] where mask i lies
-    over mask j; only the pairs with one mask, the third argument, are needed (InstaOrder).
+    Images are (H, W, 3) uint8 RGB, masks (H, W) bool. tags: tags of an image (RAM++). ground: boxes (N, 4), phrases and
+    scores of what a caption names in an image (Grounding DINO). segment: masks (N, H, W) of boxes (SAM). choose: the
+    name that best fits the masked part of an image (CLIP). order: (N, N), true at [i, j] if mask i occludes mask j, for
+    pairs with one mask, the third argument (InstaOrder).
     """
 
     tags: Callable[[np.ndarray], list[str]] | None = None
@@ -57,35 +57,37 @@ class Perception:
     order: Callable[[np.ndarray, Sequence[np.ndarray], int], np.ndarray] | None = None
 
     @property
-    def finds(self) -> bool:
-        """Whether objects can be found and put in order."""
+    def can_detect(self) -> bool:
+        """Whether objects can be detected, segmented and ordered."""
         return None not in (self.ground, self.segment, self.order)
 
 
-class Sight:
-    """Perception of one image and the object in it.
+class ObjectPerception:
+    """PerceptionNetworks of one image and the object in it.
 
-    words: what the user calls the object, "" where nothing was said.
+    words: the user's description of the object, or "".
     """
 
-    def __init__(self, perception: Perception, rules: Parity, image: np.ndarray, visible: np.ndarray, words: str):
+    def __init__(
+        self, perception: PerceptionNetworks, rules: Parity, image: np.ndarray, visible: np.ndarray, words: str
+    ):
         self.perception, self.rules, self.image, self.visible, self.words = perception, rules, image, visible, words
 
     @cached_property
     def tags(self) -> list[str]:
-        """What is in the image, `BACKGROUND` among it; nothing where no network says so."""
+        """Tags of the image, with `BACKGROUND` added; none without a tagger."""
         return [*self.perception.tags(self.image), BACKGROUND] if self.perception.tags else []
 
     @cached_property
     def name(self) -> str:
-        """What the object is called: the tag, or the user's words, that fits it best."""
-        names = self.rules.names(self.tags) + [self.words] * bool(self.words)
+        """The object's name: the tag or the user's words, whichever fits it best."""
+        names = self.rules.candidate_names(self.tags) + [self.words] * bool(self.words)
         if self.perception.choose and names:
             return self.perception.choose(self.image, self.visible, names)
         return self.words or NAMELESS
 
-    def find(self, image: np.ndarray) -> list[np.ndarray]:
-        """Masks of all that the tags name in an image, and of what has the object's name where none of them has."""
+    def detect(self, image: np.ndarray) -> list[np.ndarray]:
+        """Masks of everything in an image that the tags name, and of objects with the object's name if none has it."""
         assert self.perception.ground and self.perception.segment
         boxes: list[np.ndarray] = []
         phrases: list[str] = []
@@ -97,24 +99,26 @@ class Sight:
         return list(self.perception.segment(image, np.array(boxes, np.float32))) if boxes else []
 
     def in_front(self) -> np.ndarray | None:
-        """What lies over the object, by the networks: (H, W) bool. None where the rules give up as nothing was
-        found."""
+        """Occluders of the object according to the networks, (H, W) bool; None if the rules need detections and there
+        are none."""
         assert self.perception.order
-        masks = self.find(self.image)
+        masks = self.detect(self.image)
         if not masks and self.rules.needs_detections:
             return None
         masks.append(self.visible)
         query = len(masks) - 1
-        masks += self.rules.background(masks)
+        masks += self.rules.background_segments(masks)
         return in_front(masks, self.perception.order(self.image, masks, query), query) & ~self.visible
 
-    def again(
+    def perceive_completion(
         self, drawn: np.ndarray, query: np.ndarray, visible: np.ndarray, allowed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """The completed object in the generator's picture and what still lies over it, (h, w) bool both; None where it
-        is given up. allowed: where it may be, besides `visible`."""
-        candidates = self.find(drawn) if self.perception.finds else [cut_by_colours(drawn, visible, allowed)]
-        found = self.rules.amodal(candidates, query, visible, allowed)
+        """The completed object in an inpainted picture and its remaining occluders, (h, w) bool both.
+
+        None if the rules discard the completion. allowed: where the object may be, besides `visible`.
+        """
+        candidates = self.detect(drawn) if self.perception.can_detect else [segment_by_colour(drawn, visible, allowed)]
+        found = self.rules.select_mask(candidates, query, visible, allowed)
         if found is None:
             return None
         index, amodal = found
@@ -124,16 +128,16 @@ class Sight:
         return amodal, in_front(candidates, self.perception.order(drawn, candidates, index), index) & ~amodal
 
 
-def evident_occluders(scene: Scene, i: int, scale: float) -> np.ndarray:
-    """What may hide the object of frame i where no network says so, (h, w) bool of the frame's size times `scale`.
+def occluders_from_evidence(scene: Scene, i: int, scale: float) -> np.ndarray:
+    """Possible occluders of the object in frame i without networks, (h, w) bool, the frame's size times `scale`.
 
-    What the user gave; else, in a clip, the completion mask of a frame in which something seems to touch or to have
-    diminished the object; else, in a still, what lies in the pockets of its outline.
+    Occluders given by the user; otherwise, in a clip, the completion mask if the object seems occluded (see `TOUCHED`);
+    otherwise, in a single image, what lies in the concavities of its outline.
     """
     if scene.given_occluders is not None:
         return resized(scene.given_occluders[i], scale)
     if len(scene.clip.shot_of(i)) == 1:
-        return in_the_pockets(resized(scene.clip[i], scale), resized(scene.track[i], scale))
+        return occluders_in_concavities(resized(scene.clip[i], scale), resized(scene.track[i], scale))
     evidence = scene.evidence
     if evidence.contact[i] < TOUCHED and evidence.trajectory.ratio[i] >= DIMINISHED:
         return resized(np.zeros_like(scene.track[i]), scale)
@@ -142,11 +146,11 @@ def evident_occluders(scene: Scene, i: int, scale: float) -> np.ndarray:
     return resized(open_, scale)
 
 
-def in_the_pockets(image: np.ndarray, visible: np.ndarray, size: int = 480) -> np.ndarray:
-    """What lies in the deep and wide pockets of an object's outline, as an occluder cuts them: (H, W) bool.
+def occluders_in_concavities(image: np.ndarray, visible: np.ndarray, size: int = 480) -> np.ndarray:
+    """Possible occluders in the deep, wide concavities of an object's outline, (H, W) bool.
 
-    Each pocket, and the segment around its deepest point, wherever that reaches. image: (H, W, 3) uint8 RGB. Pockets
-    are looked for on at most `size` pixels of the object's box.
+    Each concavity, and the image segment around its deepest point. image: (H, W, 3) uint8 RGB. size: maximum size in
+    pixels at which concavities are searched.
     """
     found = np.zeros_like(visible)
     x, y, w, h = cv2.boundingRect(visible.astype(np.uint8))
@@ -166,12 +170,12 @@ def in_the_pockets(image: np.ndarray, visible: np.ndarray, size: int = 480) -> n
     return found & ~visible
 
 
-def cut_by_colours(drawn: np.ndarray, visible: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """The completed object in the generator's picture, (h, w) bool: the visible part, and what of the `allowed` part
-    goes with it by its colours.
+def segment_by_colour(drawn: np.ndarray, visible: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Segment the completed object in an inpainted picture, (h, w) bool: the visible part and similar pixels in
+    `allowed`.
 
-    A minimum cut: colours of the visible part against those of everything that is neither visible nor allowed. Only
-    what is connected with the visible part counts.
+    A minimum cut on the colours of the visible part against those of everything neither visible nor allowed. Only
+    components connected to the visible part are kept.
     """
     scale = min(1.0, CUT_SIZE / max(visible.shape))
     seen, open_ = resized(visible, scale), resized(allowed & ~visible, scale)

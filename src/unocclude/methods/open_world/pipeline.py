@@ -1,4 +1,4 @@
-"""The generator: any inpainting pipeline of diffusers, from a folder in its format."""
+"""Inpainting with any inpainting pipeline of diffusers."""
 
 import inspect
 import json
@@ -18,15 +18,15 @@ DEFAULT = "stable-diffusion-2-inpainting"
 INDEX = "model_index.json"
 
 
-class Generator:
-    """Draws a masked part of a picture anew, from words and the rest of the picture.
+class Inpainter:
+    """Inpaints the masked part of a picture from a prompt.
 
-    weights: the id of a checkpoint, or a folder that holds an inpainting pipeline of diffusers: StableDiffusion(XL)
+    weights: a checkpoint's id, or a folder with an inpainting pipeline of diffusers: StableDiffusion(XL)
     InpaintPipeline, FluxFillPipeline or any other that takes `image`, `mask_image` and `prompt`. Only that folder is
-    read. steps, guidance: None for the pipeline's own. size: pixels of the square that it draws on, None for the size
-    it was trained at. On CUDA it works in half precision, and in parts where its weights do not fit.
+    read. steps, guidance: None for the pipeline's defaults. size: side in pixels of the square network input, None for
+    the size in training. On CUDA it runs in half precision, and offloads components if its weights do not fit.
 
-    Raises InputError where the folder holds no such pipeline, or lacks some of its weights.
+    Raises InputError if the folder holds no such pipeline or some of its weights are missing.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Generator:
     def __call__(
         self, picture: np.ndarray, mask: np.ndarray, prompt: str, seed: int, resample: str = "LANCZOS"
     ) -> np.ndarray:
-        """The picture with `mask` drawn anew, (h, w, 3) uint8, not pasted back: the whole of it may change.
+        """Inpaint `mask`; returns the pipeline's output (h, w, 3) uint8, which may differ everywhere.
 
-        picture: (h, w, 3) uint8 RGB. mask: (h, w) bool. resample: how the picture is brought to the pipeline's square,
-        as Pillow calls it; the mask is by nearest neighbours, the result comes back bicubic. The aspect is not kept.
-        Raises UnoccludeError where the pipeline's own safety checker withholds the result.
+        picture: (h, w, 3) uint8 RGB. mask: (h, w) bool. resample: Pillow filter that resizes the picture to the
+        pipeline's square; masks use nearest neighbour, results bicubic. The aspect ratio is not kept. Raises
+        UnoccludeError if the pipeline's safety checker withholds the result.
         """
         import torch
 
@@ -72,21 +72,21 @@ class Generator:
 
 
 def checkpoint_folder(weights: str | Path | None) -> Path:
-    """The folder of a checkpoint that holds a pipeline; raises InputError saying what is missing."""
+    """The folder of a checkpoint with a pipeline; raises InputError saying what is missing."""
     folder = checkpoints.resolve_checkpoint(DEFAULT if weights is None else weights)
     read_index(folder)
     return folder
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """A pipeline's model_index.json, checked to name a class that inpaints."""
+    """Read a pipeline's model_index.json and check that its class can inpaint."""
     try:
         index = json.loads((folder / INDEX).read_text())
         name = index["_class_name"]
     except FileNotFoundError:
         raise InputError(f"{folder} holds no {INDEX}; give the folder of an inpainting pipeline of diffusers") from None
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{folder / INDEX} is no index of a diffusers pipeline; fetch it again") from None
+        raise InputError(f"{folder / INDEX} is not an index of a diffusers pipeline; fetch it again") from None
     if not isinstance(name, str) or not ("Inpaint" in name or "Fill" in name):
         raise InputError(f"{folder} holds a {name}, which does not inpaint; give an inpainting pipeline of diffusers")
     return dict(index)
@@ -133,7 +133,7 @@ def _pipeline_class(folder: Path, name: str) -> Any:
 
     from unocclude.networks.loading import reading
 
-    with reading(folder, name):  # transformers warns of torchvision when a pipeline is imported
+    with reading(folder, name):  # transformers warns about torchvision when a pipeline is imported
         kind = getattr(diffusers, name, None)
     if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
         raise InputError(f"{folder} needs {name}, with which this diffusers does not inpaint")
@@ -141,10 +141,10 @@ def _pipeline_class(folder: Path, name: str) -> Any:
 
 
 def _check_part(folder: Path) -> None:
-    """Raise InputError where a part has no files, or a tokenizer no words: the libraries would make an empty one."""
+    """Raise InputError if a component's files are missing; the libraries would create an empty tokenizer."""
     words = ("tokenizer.json", "vocab.json", "spiece.model")
     if not folder.is_dir() or (folder.name.startswith("tokenizer") and not any((folder / w).is_file() for w in words)):
-        raise InputError(f"{folder} is missing or not whole; fetch the pipeline again")
+        raise InputError(f"{folder} is missing or incomplete; fetch the pipeline again")
 
 
 def _is_library(where: Any) -> bool:
@@ -152,6 +152,6 @@ def _is_library(where: Any) -> bool:
 
 
 def own_size(pipeline: Any) -> int:
-    """Pixels of the square that a pipeline draws on by itself."""
+    """Side in pixels of a pipeline's default square input."""
     latents = getattr(pipeline, "default_sample_size", None) or pipeline.unet.config.sample_size
     return int(latents * pipeline.vae_scale_factor)
