@@ -17,7 +17,7 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.geometry import bounding_box
 from unocclude.masks import MaskTrack
-from unocclude.methods.recall.prior_inputs import Sight
+from unocclude.methods.recall.prior_inputs import ObjectFrames
 from unocclude.motion.evidence import MARGIN
 from unocclude.motion.trajectory import Trajectory
 from unocclude.scene import Scene
@@ -56,7 +56,7 @@ class EvidenceClip:
         return cv2.cvtColor(cast(np.ndarray, read), cv2.COLOR_BGR2RGB)
 
     @cached_property
-    def sight(self) -> Sight:
+    def object_frames(self) -> ObjectFrames:
         count, height, width = self.visible.shape
         shot = range(count)
         scene = SimpleNamespace(shots=[shot], offset=self.offset, width=width, height=height)
@@ -67,7 +67,7 @@ class EvidenceClip:
         )  # fmt: skip
         trajectory = Trajectory(cast(Any, work))
         windows = [trajectory.window(i, MARGIN) for i in shot]
-        return Sight(
+        return ObjectFrames(
             trajectory,
             self.picture,
             lambda i: cast(np.ndarray, self.visible[i]),

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from unocclude.methods.recall import prior_inputs as views
+from unocclude.methods.recall import prior_inputs
 from unocclude.networks.unet import UNet
 from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
@@ -63,10 +63,10 @@ class ShapePrior(recipe.Recipe):
     @property
     def planes(self) -> int:
         """Number of input planes; the image planes are the last ones."""
-        return views.PLANES if self.options.picture else views.PLANES - views.PICTURE
+        return prior_inputs.PLANES if self.options.picture else prior_inputs.PLANES - prior_inputs.PICTURE
 
     def network(self) -> torch.nn.Module:
-        return UNet(self.planes, 1 + RANK, views.NUMBERS)
+        return UNet(self.planes, 1 + RANK, prior_inputs.NUMBERS)
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
@@ -122,18 +122,21 @@ class ShapePrior(recipe.Recipe):
         return np.vstack(rows) if rows else np.zeros((1, 1, 3), np.uint8)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        example = (torch.zeros(1, self.planes, views.SIDE, views.SIDE), torch.zeros(1, views.NUMBERS))
+        example = (
+            torch.zeros(1, self.planes, prior_inputs.SIDE, prior_inputs.SIDE),
+            torch.zeros(1, prior_inputs.NUMBERS),
+        )
         return [write_onnx(network, example, ("planes", "numbers"), ("logits",), folder / FILE)]
 
 
 PriorSample = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""planes and numbers as in `views.look`; target (1, S, S) float32."""
+"""planes and numbers as in `prior_inputs.look`; target (1, S, S) float32."""
 
 
 def draw(clip: EvidenceClip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """An augmented sample of a random frame; None if no object is expected in it.
 
-    Returns planes and numbers as in `views.look`, target and weight (1, S, S) float32.
+    Returns planes and numbers as in `prior_inputs.look`, target and weight (1, S, S) float32.
     """
     step = int(rng.choice([1, 1, 1, 2, 3]))
     clip = clip.subsample(step, int(rng.integers(step))) if step > 1 else clip
@@ -145,31 +148,31 @@ def draw(clip: EvidenceClip, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     if sample is None:
         return None
     planes, numbers, target = sample
-    said = planes[5 : -views.PICTURE]
+    said = planes[5 : -prior_inputs.PICTURE]
     fate = rng.uniform(size=4)
     if fate[0] < 0.05:  # no context: a single image, or an object hidden in all other frames
         said[:], numbers[:] = 0, 0
     elif fate[0] < 0.3:
-        away = rng.uniform(size=views.CONTEXT) < rng.uniform(0.1, 0.8)
+        away = rng.uniform(size=prior_inputs.CONTEXT) < rng.uniform(0.1, 0.8)
         said[away], numbers[np.concatenate([away, away])] = 0, 0
     if fate[1] < 0.1:  # nothing is known about occluders
         planes[1:4] = 0
         np.maximum(said, 0, out=said)
     if fate[2] < 0.3:
         planes[0] = _mistaken(planes[0], rng)
-    planes[-views.PICTURE :] = _recoloured(planes[-views.PICTURE :], rng)
+    planes[-prior_inputs.PICTURE :] = _recoloured(planes[-prior_inputs.PICTURE :], rng)
     if fate[3] < 0.5:
         planes, target = planes[..., ::-1].copy(), target[..., ::-1].copy()
     return planes, numbers, target, _weight(planes, target)
 
 
 def _at(clip: EvidenceClip, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> PriorSample | None:
-    box = views.whole_box(clip.sight, i)
+    box = prior_inputs.object_box(clip.object_frames, i)
     if not np.isfinite(box).all():
         return None
-    view = views.place(box, zoom, move)
-    planes, numbers = views.look(clip.sight, i, view)
-    side = (views.SIDE, views.SIDE)
+    view = prior_inputs.view_matrix(box, zoom, move)
+    planes, numbers = prior_inputs.make_inputs(clip.object_frames, i, view)
+    side = (prior_inputs.SIDE, prior_inputs.SIDE)
     target = cv2.warpAffine(clip.amodal[i].astype(np.float32), view[:2], side, flags=cv2.INTER_LINEAR)[None]
     target = (target > 0.5).astype(np.float32)
     return planes, numbers, target

@@ -15,7 +15,7 @@ from unocclude.clip import Clip
 from unocclude.methods.open_world.crop import put, resized
 from unocclude.methods.open_world.rules import BACKGROUND, Parity
 from unocclude.methods.open_world.segments import in_front
-from unocclude.motion.hull import bites, hull
+from unocclude.motion.hull import hull, occlusion_concavities
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.graphcut import CERTAIN, min_cut
 from unocclude.perception.prompt import Prompt
@@ -158,7 +158,7 @@ def occluders_in_concavities(image: np.ndarray, visible: np.ndarray, size: int =
         return found
     scale = min(1.0, size / max(w, h))
     part = resized(visible[y : y + h, x : x + w], scale)
-    pockets = bites(np.pad(part, 1))[1:-1, 1:-1].astype(np.uint8)
+    pockets = occlusion_concavities(np.pad(part, 1))[1:-1, 1:-1].astype(np.uint8)
     put(found, cv2.resize(pockets, (w, h), interpolation=cv2.INTER_NEAREST) > 0, y, x)
     clip = Clip.from_frames([image])
     count, labels = cv2.connectedComponents(pockets)

@@ -55,7 +55,7 @@ def recall_pixels(
         take = clean & wanted & (weight < (MOST_BLENDED if aligned.trusted else 1))
         if not take.any():
             continue
-        moved = cv2.warpPerspective(part.look, motion, size, flags=cv2.INTER_CUBIC)
+        moved = cv2.warpPerspective(part.image, motion, size, flags=cv2.INTER_CUBIC)
         moved = _meet(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
         old = weight[take][:, None]
         copied[take] = (copied[take] * old + moved[take]) / (old + 1)

@@ -4,12 +4,15 @@ of the picture."""
 import cv2
 import numpy as np
 
-from unocclude.methods.recall import prior_inputs as views
+from unocclude.methods.recall import prior_inputs
 from unocclude.methods.recall.weights import session
 from unocclude.motion.camera import shift
 from unocclude.motion.evidence import Evidence
 
-NETWORKS = {"shape_prior.onnx": views.PLANES, "shape_prior_masks.onnx": views.PLANES - views.PICTURE}
+NETWORKS = {
+    "shape_prior.onnx": prior_inputs.PLANES,
+    "shape_prior_masks.onnx": prior_inputs.PLANES - prior_inputs.PICTURE,
+}
 """Files, and how many of the planes each sees: all, or all but the picture."""
 NOWHERE = -6.0
 """Logit beyond the view."""
@@ -18,13 +21,13 @@ NOWHERE = -6.0
 class ShapePrior:
     """Runs the networks in `weights/` on frames of a scene; see the model card there.
 
-    Each gives, in a view of the frame (`views.place`), logits of the whole silhouette and the factors of their
+    Each gives, in a view of the frame (`prior_inputs.place`), logits of the whole silhouette and the factors of their
     covariance: logits + factors . z, z normal, is a draw of the silhouette.
     """
 
     def __init__(self, evidence: Evidence):
         work = evidence.work
-        self.sight = views.Sight(
+        self.frames = prior_inputs.ObjectFrames(
             evidence.trajectory,
             evidence.picture,
             lambda i: work.visible[i],
@@ -37,13 +40,13 @@ class ShapePrior:
 
         A draw of a number is the same way of being different in all frames. None where nothing is expected.
         """
-        box = views.whole_box(self.sight, i)
-        window = self.sight.window(i)
+        box = prior_inputs.object_box(self.frames, i)
+        window = self.frames.window(i)
         size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
         if not np.isfinite(box).all() or not min(size):
             return None
-        view = views.place(box)
-        planes, numbers = views.look(self.sight, i, view)
+        view = prior_inputs.view_matrix(box)
+        planes, numbers = prior_inputs.make_inputs(self.frames, i, view)
         # in a mirror as well; one network is better on real clips, the other on generated ones, their mean near both
         both, numbers = np.stack([planes, planes[..., ::-1]]), np.stack([numbers, numbers])
         answers = [

@@ -34,7 +34,7 @@ SAYS[[BACKGROUND, STILL]] = -1.0, -0.5
 
 
 @dataclass(frozen=True)
-class Sight:
+class ObjectFrames:
     """What there is to look at, at working resolution: `visible(i)` (H, W) bool, `labels(i)` (h, w) uint8 of
     `window(i)`, `picture(i)` (H, W, 3) uint8, and the object's trajectory."""
 
@@ -45,15 +45,15 @@ class Sight:
     window: Callable[[int], tuple[slice, slice]]
 
 
-def whole_box(sight: Sight, i: int) -> np.ndarray:
+def object_box(frames: ObjectFrames, i: int) -> np.ndarray:
     """x0, y0, x1, y1 of the expected box and the visible part together; NaN where nothing is expected."""
-    box, seen = sight.trajectory.boxes[i], sight.trajectory.work.boxes[i]
-    if sight.trajectory.work.areas[i] and np.isfinite(box).all():
+    box, seen = frames.trajectory.boxes[i], frames.trajectory.work.boxes[i]
+    if frames.trajectory.work.areas[i] and np.isfinite(box).all():
         return np.concatenate([np.minimum(box[:2], seen[:2]), np.maximum(box[2:], seen[2:])])
     return box
 
 
-def place(box: np.ndarray, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+def view_matrix(box: np.ndarray, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
     """3x3 map from working pixels into the view around a box; `zoom` and `move` (in box sizes) disturb it."""
     size = max(8.0, float((box[2:] - box[:2]).max()))
     scale = zoom * SIDE / (size * (1 + 2 * MARGIN))
@@ -61,7 +61,7 @@ def place(box: np.ndarray, zoom: float = 1.0, move: tuple[float, float] = (0.0, 
     return shift((SIDE - 1) / 2, (SIDE - 1) / 2) @ np.diag([scale, scale, 1.0]) @ shift(-middle[0], -middle[1])
 
 
-def others(trajectory: Trajectory, i: int) -> list[int | None]:
+def context_frames(trajectory: Trajectory, i: int) -> list[int | None]:
     """Frames whose masks are laid into frame i's view: the neighbours, then the best before and the best after, nearest
     first; None where there is none."""
     shot = trajectory.work.whole_shot(i)
@@ -73,12 +73,12 @@ def others(trajectory: Trajectory, i: int) -> list[int | None]:
     return chosen
 
 
-def look(sight: Sight, i: int, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def make_inputs(frames: ObjectFrames, i: int, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frame i and its context through `view` (see `place`): (PLANES, SIDE, SIDE) and (NUMBERS,) float32."""
-    trajectory = sight.trajectory
+    trajectory = frames.trajectory
     planes, numbers = np.zeros((PLANES, SIDE, SIDE), np.float32), np.zeros(NUMBERS, np.float32)
-    visible, labels = sight.visible(i), sight.labels(i)
-    window = sight.window(i)
+    visible, labels = frames.visible(i), frames.labels(i)
+    window = frames.window(i)
     into = view @ shift(window[1].start, window[0].start)
     planes[0] = _warp(visible[window].astype(np.float32), into)
     seen = planes[0] > 0.5
@@ -88,17 +88,17 @@ def look(sight: Sight, i: int, view: np.ndarray) -> tuple[np.ndarray, np.ndarray
     # labels end with their window; beyond the canvas all is open
     planes[1][planes[4] < 0.5] = 1
     mine = trajectory.boxes[i]
-    for k, s in enumerate(others(trajectory, i)):
+    for k, s in enumerate(context_frames(trajectory, i)):
         if s is None or not np.isfinite(trajectory.boxes[s]).all():
             continue
-        said = SAYS[sight.labels(s)]
-        window = sight.window(s)
-        said[sight.visible(s)[window]] = 1
+        said = SAYS[frames.labels(s)]
+        window = frames.window(s)
+        said[frames.visible(s)[window]] = 1
         motion = view @ box_to_box(trajectory.boxes[s], mine) @ shift(window[1].start, window[0].start)
         planes[5 + k] = _warp(said, motion)
         numbers[k] = min(1.0, float(trajectory.ratio[s]))
         numbers[CONTEXT + k] = np.clip((s - i) / REACH, -1, 1)
-    planes[-PICTURE:] = _warp(sight.picture(i)[window].astype(np.float32) / 127.5 - 1, into).transpose(2, 0, 1)
+    planes[-PICTURE:] = _warp(frames.picture(i)[window].astype(np.float32) / 127.5 - 1, into).transpose(2, 0, 1)
     return planes, numbers
 
 

@@ -10,7 +10,7 @@ from unocclude.methods.recall.prior import ShapePrior
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
 from unocclude.motion.hull import hull
-from unocclude.motion.working import Recent
+from unocclude.motion.working import FrameCache
 
 # How much a reference's pixel that is not its visible object speaks against the object, by label: what may hide
 # the object there says next to nothing.
@@ -70,8 +70,8 @@ class Voter:
         self.count = count
         self.prior, self.draws, self.seed = prior, draws, seed
         self.aligner = Aligner(evidence)
-        self._ballots = Recent(lambda s: self._ballot(s, AGAINST, 0))
-        self._rigid_ballots = Recent(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
+        self._ballots = FrameCache(lambda s: self._ballot(s, AGAINST, 0))
+        self._rigid_ballots = FrameCache(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
 
     def references(self, i: int) -> list[int]:
         """Up to `count` well-visible frames of the shot: half before and half after, in turn; the nearest ones and a
@@ -174,7 +174,7 @@ class Voter:
         return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
 
     def _count(
-        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], ballots: Recent[np.ndarray]
+        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], ballots: FrameCache[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weighted votes for and against the object at every pixel of the window, (h, w) float32 each."""
         count = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start, 2), np.float32)

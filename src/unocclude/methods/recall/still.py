@@ -1,14 +1,14 @@
 """A single image: the contour and the symmetry of the visible part, continued inside what may hide it.
 
 Weak by nature: nothing in one picture shows the hidden part. A pixel beyond the visible mask counts as possible
-occluder when its region bites into the object's hull, and as background otherwise.
+occluder when its region occlusion_concavities into the object's hull, and as background otherwise.
 """
 
 import cv2
 import numpy as np
 
 from unocclude.methods.inpaint import inpaint
-from unocclude.motion.hull import bites, hull
+from unocclude.motion.hull import hull, occlusion_concavities
 from unocclude.motion.working import OBJECT_SIZE
 from unocclude.scene import Scene
 
@@ -35,7 +35,7 @@ def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.nda
     if scene.given_occluders is not None:
         open_ = small(scene.occluder(i) | ~scene.inside)
     else:
-        open_ = bites(part) | small(~scene.inside)
+        open_ = occlusion_concavities(part) | small(~scene.inside)
     grown = (hull(part) | mirrored(part, open_)) & (open_ | part)
     opened = cv2.morphologyEx((grown & ~part).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     added = cv2.resize(opened.astype(np.float32), visible[box].shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
