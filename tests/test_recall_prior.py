@@ -135,7 +135,7 @@ def test_a_single_image_has_as_many_hypotheses_as_were_asked_for(world):
 
 
 def test_hypotheses_need_the_prior(world):
-    with pytest.raises(InputError, match="draws hypotheses from its prior"):
+    with pytest.raises(InputError, match="draws hypotheses from its shape prior"):
         complete(world, hypotheses=2, prior=False)
 
 

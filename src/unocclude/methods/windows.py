@@ -1,4 +1,4 @@
-"""Clips longer than a network takes: windows of frames that overlap and are blended where they do."""
+"""Temporal windows: long clips are split into overlapping windows whose predictions are blended."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,8 +6,10 @@ import torch
 
 
 def windows(count: int, length: int, stride: int) -> list[range]:
-    """Ranges of `length` frames, `stride` apart, that cover `count`; the last one ends with the clip. One range where
-    the clip is no longer than that."""
+    """Ranges of `length` frames, `stride` apart, that cover `count` frames; the last one ends with the clip.
+
+    Just one range, of `count` frames, if the clip is not longer than `length`.
+    """
     if count <= length:
         return [range(count)]
     starts = [*range(0, count - length, stride), count - length]
@@ -15,12 +17,12 @@ def windows(count: int, length: int, stride: int) -> list[range]:
 
 
 def even(length: int) -> torch.Tensor:
-    """Every frame of a window counts the same."""
+    """Equal weights for all frames of a window, (length,) float32."""
     return torch.ones(length)
 
 
 def ramped(length: int) -> torch.Tensor:
-    """(length,) float32: a frame counts the more the further it is from the window's ends."""
+    """Weights that increase with the distance from the window's ends, (length,) float32."""
     steps = torch.arange(1, length + 1, dtype=torch.float32)
     return torch.minimum(steps, steps.flip(0))
 
@@ -31,9 +33,9 @@ def blend(
     parts: Sequence[range],
     weights: Callable[[int], torch.Tensor] = ramped,
 ) -> torch.Tensor:
-    """Weighted mean of the windows' predictions, frame by frame: (1, count, ...) from (1, len(part), ...) each.
+    """Weighted mean of the windows' predictions per frame: (1, count, ...) from (1, len(part), ...) each.
 
-    A frame that only one window covers comes back bit for bit.
+    A frame that only one window covers is returned bit for bit.
     """
     return blend_answers(map(predict, parts), count, parts, weights)
 
@@ -44,7 +46,7 @@ def blend_answers(
     parts: Sequence[range],
     weights: Callable[[int], torch.Tensor] = ramped,
 ) -> torch.Tensor:
-    """The same of the windows' answers in their order, where several are predicted at once; only one is held."""
+    """`blend` for an iterable of predictions in the windows' order; only one is held in memory at a time."""
     shares = [weights(len(part)) for part in parts]
     total = torch.zeros(count)
     for part, share in zip(parts, shares, strict=True):

@@ -29,7 +29,9 @@ class Recall(Method):
     def __init__(self, options: RecallOptions, settings: RunSettings = DEFAULT_SETTINGS):
         super().__init__(options, settings)
         if settings.hypotheses > 1 and not options.prior:
-            raise InputError("recall draws hypotheses from its prior; leave out --set prior=false or --hypotheses")
+            raise InputError(
+                "recall draws hypotheses from its shape prior; leave out --set prior=false or --hypotheses"
+            )
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         prior = ShapePrior(scene.evidence) if self.options.prior else None
@@ -51,13 +53,15 @@ class Recall(Method):
         wanted = self.settings.hypotheses
         if wanted == 1:
             return results[0]
-        # one silhouette: all hypotheses are the same
+        # with a single silhouette all hypotheses are equal
         return replace(results[0], hypotheses=results if len(results) == wanted else results[:1] * wanted)
 
 
 def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:
-    """The added part of a working silhouette as a (H, W) bool mask on the canvas; the visible part's own edge is not
-    touched, so that an object that is not hidden stays as it is."""
+    """Scale the added part of a working silhouette up to the canvas, (H, W) bool.
+
+    The edge of the visible part is not changed, so an object that is not occluded stays as it is.
+    """
     work = scene.evidence.work
     soft: np.ndarray = np.zeros((work.height, work.width), np.float32)
     near: np.ndarray = np.zeros((work.height, work.width), np.uint8)
