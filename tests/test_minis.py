@@ -13,7 +13,7 @@ from unocclude.datasets.base import Truth
 from unocclude.evaluation import evaluate
 from unocclude.masks import MaskTrack
 from unocclude.training import get_recipe, read_config
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -45,7 +45,7 @@ def test_no_other_method_has_one(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def worlds():
     pytest.importorskip("mujoco")
-    return [world for i in range(3) for world in Source(HELD_OUT).make(i)]
+    return [world for i in range(3) for world in ClipSource(HELD_OUT).make(i)]
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -17,7 +17,7 @@ from unocclude.methods.recall.prior import ShapePrior
 from unocclude.metrics import miou_occ
 from unocclude.scene import Scene
 from unocclude.synthesis import sprite_world
-from unocclude.synthesis.recipes import prepare_recipe
+from unocclude.synthesis.dataset_spec import prepare_dataset_spec
 
 pytest.importorskip("onnxruntime")
 
@@ -147,7 +147,7 @@ def test_the_prior_helps_on_clips_it_never_saw(kind):
     worlds = []
     for i in range(3):
         try:
-            worlds += prepare_recipe(kind, 4321, 16, (144, 144)).make(i)[:2]
+            worlds += prepare_dataset_spec(kind, 4321, 16, (144, 144)).make(i)[:2]
         except InputError as error:
             pytest.skip(str(error))
     figures = {prior: [] for prior in (True, False)}

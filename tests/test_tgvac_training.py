@@ -25,7 +25,7 @@ from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.small_pipeline import make_tokenizer  # noqa: E402
 from unocclude.training import tgvac, training_clips  # noqa: E402
-from unocclude.training.sources import Source  # noqa: E402
+from unocclude.training.sources import ClipSource  # noqa: E402
 
 torch.set_num_threads(1)
 STATE = "diffusion_pytorch_model.safetensors"
@@ -119,7 +119,7 @@ def test_phase_1_writes_a_pipeline_of_frames(phase1):
     pipe = TGVACPipeline.from_pretrained(phase1)
     assert type(pipe.unet).__name__ == "UNet2DConditionModel" and pipe.side == 32 and not (phase1 / "motion").exists()
     assert pipe.unet.config.in_channels == 9
-    told = {said(world) for i in range(3) for world in Source(SPRITES).make(i)}
+    told = {said(world) for i in range(3) for world in ClipSource(SPRITES).make(i)}
     words = {word for text in told for word in text.split()}
     assert len(words) > 3 and all(len(pipe.tokenizer(word).input_ids) == 3 for word in words)
     assert pipe.tokenizer.unk_token_id not in {i for text in told for i in pipe.tokenizer(text).input_ids}
@@ -225,10 +225,10 @@ def test_captions_come_with_folders_and_shards(tmp_path):
     (tmp_path / "packed").mkdir()
     write_shard(tmp_path / "packed" / "0.tar", [tmp_path / "set" / "00000"])
     for spec in (f"gt:{tmp_path / 'set'}", f"shards:{tmp_path / 'packed'}"):
-        (found,) = Source(spec).make(0)
+        (found,) = ClipSource(spec).make(0)
         assert found.about["caption"] == "a thing of mine"
-        assert Source(spec, ("thing",)).make(0) == []
-        view = training_clips.ClipMaker(Source(spec), (32, 32)).of(found)
+        assert ClipSource(spec, ("thing",)).make(0) == []
+        view = training_clips.ClipMaker(ClipSource(spec), (32, 32)).of(found)
         (tmp_path / "a.npz").write_bytes(training_clips.serialise(view.mirrored().select(slice(0, 1))))
         assert training_clips.load(tmp_path / "a.npz").caption == "a thing of mine"
 

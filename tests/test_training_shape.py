@@ -14,7 +14,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from unocclude.training import evidence_clips, shape_prior  # noqa: E402
 from unocclude.training.onnx import write_onnx  # noqa: E402
-from unocclude.training.sources import Source  # noqa: E402
+from unocclude.training.sources import ClipSource  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -141,13 +141,13 @@ def test_onnx_gives_what_torch_gives(tmp_path, batch):
 
 
 def test_sources_give_the_same_clips(tmp_path):
-    made = Source("synth:sprites?count=3&seed=5&frames=4&size=48x32")
+    made = ClipSource("synth:sprites?count=3&seed=5&frames=4&size=48x32")
     assert made.count == 3
     assert main(["synth", "sprites", "-o", str(tmp_path / "folders"), "--count", "3", "--seed", "5", "--frames", "4",
                  "--size", "48x32", "--workers", "1", "--quiet"]) == 0  # fmt: skip
     assert main(["synth", "sprites", "-o", str(tmp_path / "shards"), "--count", "3", "--seed", "5", "--frames", "4",
                  "--size", "48x32", "--workers", "1", "--shards", "--quiet"]) == 0  # fmt: skip
-    for source in (Source(str(tmp_path / "folders")), Source(f"shards:{tmp_path / 'shards'}")):
+    for source in (ClipSource(str(tmp_path / "folders")), ClipSource(f"shards:{tmp_path / 'shards'}")):
         assert source.count == 3
         for i in range(3):
             [first], [second] = made.make(i), source.make(i)
@@ -156,8 +156,8 @@ def test_sources_give_the_same_clips(tmp_path):
 
 
 def test_classes_are_left_out():
-    kinds = [world.about["class"] for i in range(6) for world in Source("synth:sprites?count=6&size=32x32").make(i)]
-    without = Source("synth:sprites?count=6&size=32x32", without=(kinds[0],))
+    kinds = [world.about["class"] for i in range(6) for world in ClipSource("synth:sprites?count=6&size=32x32").make(i)]
+    without = ClipSource("synth:sprites?count=6&size=32x32", without=(kinds[0],))
     assert [w.about["class"] for i in range(6) for w in without.make(i)] == [k for k in kinds if k != kinds[0]]
 
 
@@ -174,7 +174,7 @@ def test_classes_are_left_out():
 )
 def test_bad_sources_say_what_is_wrong(spec, said):
     with pytest.raises(InputError, match=said):
-        _ = Source(spec).count
+        _ = ClipSource(spec).count
 
 
 @pytest.mark.parametrize("picture", [True, False])

@@ -14,8 +14,8 @@ from unocclude.media.files import is_temporary
 from unocclude.media.images import read_png
 from unocclude.output import SYNTH_FILE, OutFolder
 from unocclude.synthesis import statistics
+from unocclude.synthesis.dataset_spec import DatasetSpec
 from unocclude.synthesis.parallel import unordered
-from unocclude.synthesis.recipes import Recipe
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import write_world
@@ -28,7 +28,7 @@ WAITING = ".clips"
 
 
 def make_dataset(
-    recipe: Recipe,
+    spec: DatasetSpec,
     out: str | Path,
     count: int,
     *,
@@ -38,27 +38,27 @@ def make_dataset(
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Make clips 0 to count - 1 of a recipe in `out` and return what its synth.json says.
+    """Make clips 0 to count - 1 of a spec in `out` and return what its synth.json says.
 
     Each clip is a folder in our GT layout, `out`/00000; a scene of several objects gives `out`/00000_0, 00000_1 ....
     shards: clips a WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json comes last: version,
     arguments, statistics (`statistics.summarise`), train and validation clips where there is a split.
 
-    Raises InputError where `out` cannot be used (see `output.check_out`), and what the recipe raises.
+    Raises InputError where `out` cannot be used (see `output.check_out`), and what the spec raises.
     """
-    identity = {**recipe.identity, "count": count, "shards": shards}
+    identity = {**spec.identity, "count": count, "shards": shards}
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE)
     if folder.finished:
         return json.loads((folder.path / SYNTH_FILE).read_text())
     folder.claim("")
     try:
-        return _make(folder, recipe, count, workers, shards, progress)
+        return _make(folder, spec, count, workers, shards, progress)
     finally:
         folder.release()
 
 
 def _make(
-    folder: OutFolder, recipe: Recipe, count: int, workers: int, shards: int, progress: Progress
+    folder: OutFolder, spec: DatasetSpec, count: int, workers: int, shards: int, progress: Progress
 ) -> dict[str, Any]:
     out = folder.path
     clips = out / WAITING if shards else out
@@ -73,7 +73,7 @@ def _make(
     progress("making", len(done), count)
     for group, members in enumerate(groups):
         _pack(out, clips, group, members, done)
-    for i in unordered(_Make(recipe, clips), todo, workers):
+    for i in unordered(_Make(spec, clips), todo, workers):
         done.add(i)
         if shards:
             _pack(out, clips, i // shards, groups[i // shards], done)
@@ -89,8 +89,8 @@ def _make(
     }
     if any("split" in meta for meta in metas):
         info["split"] = {name: [n for n, m in clip_metas(out) if m["split"] == name] for name in ("train", "val")}
-    if recipe.refused:
-        info["left_out"] = recipe.refused
+    if spec.refused:
+        info["left_out"] = spec.refused
     folder.finish(info)
     return json.loads((out / SYNTH_FILE).read_text())
 
@@ -98,11 +98,11 @@ def _make(
 class _Make:
     """Makes a clip by its number; goes to worker processes."""
 
-    def __init__(self, recipe: Recipe, out: Path):
-        self.recipe, self.out = recipe, out
+    def __init__(self, spec: DatasetSpec, out: Path):
+        self.spec, self.out = spec, out
 
     def __call__(self, index: int) -> int:
-        worlds = self.recipe.make(index)
+        worlds = self.spec.make(index)
         names = [f"{index:05d}"] if len(worlds) == 1 else [f"{index:05d}_{k}" for k in range(len(worlds))]
         for name, world in zip(names, worlds, strict=True):
             world.about.update(statistics.measure(world), index=index, objects=len(worlds))

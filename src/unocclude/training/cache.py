@@ -8,13 +8,13 @@ from pathlib import Path
 
 from unocclude.media.files import write_bytes
 from unocclude.synthesis.parallel import unordered
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 from unocclude.types import Progress
 
 Work = Callable[[int], list[bytes]]
 
 
-def cached(source: Source, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
+def cached(source: ClipSource, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
     """The preprocessed files of all scenes of a source, in order; missing ones are created in worker processes.
 
     cache: folder that holds them. kind: short name of the preprocessing, part of the folder's name. work: a picklable

@@ -22,7 +22,7 @@ from unocclude.motion.evidence import MARGIN
 from unocclude.motion.trajectory import Trajectory
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 
 PAD = 0.25
 """Canvas margin of a cut clip, as a fraction of its frame; the truth is known there."""
@@ -148,7 +148,7 @@ def load(path: Path) -> EvidenceClip:
 class EvidenceClipMaker:
     """Makes the evidence clips of scene i of a source; every fourth one is cut (see `make_evidence_clip`)."""
 
-    source: Source
+    source: ClipSource
 
     def __call__(self, i: int) -> list[bytes]:
         clips = [from_world(world, cut=(i + k) % 4 == 3) for k, world in enumerate(self.source.make(i))]

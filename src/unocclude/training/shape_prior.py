@@ -16,7 +16,7 @@ from unocclude.training.cache import cached
 from unocclude.training.evidence_clips import EvidenceClip, EvidenceClipMaker
 from unocclude.training.onnx import write_onnx
 from unocclude.training.recipe import Batch
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 from unocclude.types import Progress
 
 FILE = "shape_prior.onnx"
@@ -51,10 +51,10 @@ class ShapePrior(recipe.Recipe):
         cache = Path(self.options.cache)
         self._clips: list[Path] = []
         for spec in self.options.train:
-            source = Source(spec, tuple(self.options.without))
+            source = ClipSource(spec, tuple(self.options.without))
             self._clips += cached(source, cache, "evidence", EvidenceClipMaker(source), workers, progress)
         self._held = {
-            spec: cached(Source(spec), cache, "evidence", EvidenceClipMaker(Source(spec)), workers, progress)[
+            spec: cached(ClipSource(spec), cache, "evidence", EvidenceClipMaker(ClipSource(spec)), workers, progress)[
                 : self.options.limit
             ]
             for spec in self.options.validation

@@ -13,7 +13,7 @@ import numpy as np
 from unocclude.datasets import open_dataset
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
-from unocclude.synthesis.recipes import prepare_recipe, read_size
+from unocclude.synthesis.dataset_spec import prepare_dataset_spec, read_size
 from unocclude.synthesis.shards import read_picture, read_shard
 from unocclude.synthesis.world import World
 
@@ -21,7 +21,7 @@ SYNTH, SHARDS = "synth:", "shards:"
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipSource:
     """`count` scenes to learn from; `make(i)` gives the worlds of scene i, one for each of its objects.
 
     spec: `synth:KIND?count=N&seed=S&frames=T&size=WxH`, clips that `unocclude synth` would make; `shards:FOLDER`, what
@@ -67,7 +67,7 @@ def _recipe(spec: str) -> tuple[Any, int]:
         raise InputError(f"{spec}: give count=N, 1 or more")
     size = read_size(options["size"]) if "size" in options else None
     sources = Path(options["sources"]) if "sources" in options else None
-    return prepare_recipe(kind, seed, frames or None, size, sources), count
+    return prepare_dataset_spec(kind, seed, frames or None, size, sources), count
 
 
 @lru_cache(maxsize=16)

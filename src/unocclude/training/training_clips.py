@@ -21,7 +21,7 @@ from unocclude.scene import Scene
 from unocclude.synthesis.world import World
 from unocclude.training.cache import cached
 from unocclude.training.recipe import Recipe
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 from unocclude.types import Progress
 
 
@@ -66,7 +66,7 @@ class ClipMaker:
     Depth Anything V2; without it the depth is the layers' order.
     """
 
-    source: Source
+    source: ClipSource
     size: tuple[int, int]
     crop: str = "object"
     depth_weights: str = ""
@@ -135,7 +135,7 @@ class ClipSet:
         kind = f"captioned-{options.crop}-{options.size[0]}x{options.size[1]}{depth}"
 
         def made(spec: str, without: tuple[str, ...]) -> list[Path]:
-            source = Source(spec, without)
+            source = ClipSource(spec, without)
             work = ClipMaker(source, options.size, options.crop, options.depth_weights)
             return cached(source, cache, kind, work, workers, progress)
 

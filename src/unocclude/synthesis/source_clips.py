@@ -1,4 +1,4 @@
-"""Clips with masks that pseudo-occluded data is made from: which there are, and where their object is unoccluded."""
+"""Source clips for pseudo-occluded data: clips with masks, and the frames in which their object is unoccluded."""
 
 import json
 from collections.abc import Sequence
@@ -18,15 +18,17 @@ from unocclude.media.images import image_size, read_image
 from unocclude.perception.caption import DEFAULT, Captioner
 
 VISIBILITY = 0.95
-"""From this share on an object counts as unoccluded (Diffusion-VAS section 3.4, "above 95%")."""
+"""An object counts as unoccluded from this visible fraction on (Diffusion-VAS section 3.4, "above 95%")."""
 SHORTEST = 4
-"""A run of unoccluded frames that is shorter says too little; longer clips are made from it to and fro."""
+"""Minimum length of a run of unoccluded frames; longer clips play it back and forth."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A clip of one object; frames first to last - 1 are those in which it is unoccluded. dataset: where it is from,
-    for the statistics; caption: what is said of it, its class name where nobody said anything."""
+class SourceClip:
+    """A clip of one object, unoccluded in frames first to last - 1.
+
+    dataset: its origin, for statistics. caption: a description of the object, by default its class name.
+    """
 
     name: str
     folder: Path
@@ -38,7 +40,8 @@ class Source:
     fps: float
 
     def window(self, frames: int | None, rng: np.random.Generator) -> np.ndarray:
-        """(T,) frame numbers: all of the run for None; a run of `frames` from it; to and fro where it is shorter."""
+        """Frame numbers (T,): the whole run if `frames` is None, else a random part of it; back and forth if it is
+        shorter."""
         length = self.last - self.first
         if frames is None:
             return np.arange(self.first, self.last)
@@ -56,7 +59,7 @@ class Source:
     def masks(
         self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int] | None, amodal: bool = False
     ) -> list[np.ndarray]:
-        """Masks (H, W) bool: visible ones, or with `amodal` the amodal ones where the source has any."""
+        """Masks (H, W) bool: the visible ones or, with `amodal`, the amodal ones if the source has any."""
         has = amodal and (self.folder / "amodal_masks").is_dir()
         track = read_masks(self.folder / ("amodal_masks" if has else "visible_masks"))
         read = {int(i): _sized(track[int(i)].astype(np.uint8) * 255, size) > 127 for i in np.unique(numbers)}
@@ -70,13 +73,14 @@ def _sized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
-def find_sources(folder: str | Path) -> tuple[list[Source], dict[str, str]]:
-    """The sources in a folder whose object is unoccluded for at least `SHORTEST` frames in a row (or in its only
-    frame), each cut to its longest such run, and why the others were left out, by name.
+def find_source_clips(folder: str | Path) -> tuple[list[SourceClip], dict[str, str]]:
+    """Find source clips whose object is unoccluded for at least `SHORTEST` frames in a row (or in its only frame).
+
+    Each is cut to its longest such run. Also returns why the other clips were left out, by name.
 
     A source is a folder with frames/ and visible_masks/, `folder`/CLIP or `folder`/DATASET/CLIP; its meta.json may
     give "class", "caption", "dataset", "fps" and "occlusion_rate" (one a frame).
-    Raises InputError where there is no source at all, or one cannot be read.
+    Raises InputError if there is no source at all, or one cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -95,10 +99,11 @@ def find_sources(folder: str | Path) -> tuple[list[Source], dict[str, str]]:
     return sources, refused
 
 
-def caption(sources: Sequence[Source], weights: str | Path | None = None) -> list[Source]:
-    """The sources, those without a caption of their own captioned by BLIP-2 from the object alone, on white, in its
-    first unoccluded frame (TGVAC, figure 2). weights: see `perception.caption`; None is the published checkpoint where
-    it is there; where it is not, what is said of an object stays its class name.
+def caption(sources: Sequence[SourceClip], weights: str | Path | None = None) -> list[SourceClip]:
+    """Caption sources that have no caption with BLIP-2, from the object on white in its first unoccluded frame (TGVAC,
+    figure 2).
+
+    weights: see `perception.caption`; None for the published checkpoint. Without it captions stay the class names.
     """
     if weights is None:
         try:
@@ -124,8 +129,8 @@ def _is_source(folder: Path) -> bool:
     return (folder / "frames").is_dir() and (folder / "visible_masks").is_dir()
 
 
-def _inspect(folder: Path, name: str, dataset: str) -> Source | str:
-    """The source cut to its longest unoccluded run, or why it is none."""
+def _inspect(folder: Path, name: str, dataset: str) -> SourceClip | str:
+    """The source cut to its longest unoccluded run, or the reason why it cannot be used."""
     meta = _meta(folder)
     files, track = image_files(folder / "frames"), read_masks(folder / "visible_masks")
     if len(files) != len(track):
@@ -136,7 +141,7 @@ def _inspect(folder: Path, name: str, dataset: str) -> Source | str:
     if last - first < min(SHORTEST, len(track)):
         return f"unoccluded for {last - first} frames in a row at most"
     label = str(meta.get("class") or meta.get("object") or folder.name)
-    source = Source(name, folder.absolute(), str(meta.get("dataset") or dataset), label, label, first, last,
+    source = SourceClip(name, folder.absolute(), str(meta.get("dataset") or dataset), label, label, first, last,
                     float(meta.get("fps") or 24))  # fmt: skip
     return replace(source, caption=str(meta.get("caption") or label))
 
@@ -147,15 +152,15 @@ def _meta(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'meta.json'} cannot be read ({error}); mend it or take it away") from None
+        raise InputError(f"{folder / 'meta.json'} cannot be read ({error}); fix or remove it") from None
     return meta if isinstance(meta, dict) else {}
 
 
 def unoccluded(folder: Path, track: MaskTrack, meta: dict[str, Any]) -> np.ndarray:
-    """(T,) bool: in which frames the object is unoccluded.
+    """In which frames the object is unoccluded, (T,) bool.
 
-    By amodal_masks/ or meta.json's "occlusion_rate" where there is one. Otherwise by the visible mask alone, which is
-    a guess: there, in one piece, hardly touching the frame's border, and not suddenly smaller than around that time.
+    By amodal_masks/ or the "occlusion_rate" in meta.json if present. Otherwise a guess from the visible mask: in one
+    piece, hardly touching the frame's border, and not suddenly smaller than in neighbouring frames.
     """
     if (folder / "amodal_masks").is_dir():
         whole = read_masks(folder / "amodal_masks")
@@ -176,7 +181,7 @@ def unoccluded(folder: Path, track: MaskTrack, meta: dict[str, Any]) -> np.ndarr
 
 
 def longest_run(flags: np.ndarray) -> tuple[int, int]:
-    """Start and exclusive end of the longest run of True, the first of equals; (0, 0) where there is none."""
+    """Start and exclusive end of the longest run of True, the first one of several; (0, 0) if there is none."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     starts, ends = edges[::2], edges[1::2]
     if not len(starts):

@@ -1,4 +1,4 @@
-"""The kinds of generated data: what a clip of each is made from, by number and seed."""
+"""Specification of a generated data set: its kind and what determines its clips."""
 
 import re
 from collections.abc import Callable
@@ -10,65 +10,67 @@ from typing import Any
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.synthesis.sources import Source, caption, find_sources
+from unocclude.synthesis.source_clips import SourceClip, caption, find_source_clips
 from unocclude.synthesis.world import World
 
 
 def clip_seed(seed: int, index: int) -> int:
-    """The seed of clip `index` of a data set: 53 bits, so that it survives any JSON reader."""
+    """The seed of clip `index` of a data set: 53 bits, which every JSON reader represents exactly."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) >> 11
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a data set is made. frames, size (width, height): None is the kind's own. data, weights: for `pseudo`, a data
-    set with amodal boxes, and the checkpoint. Everything that decides the result is in here; it goes to worker
-    processes as it is."""
+class DatasetSpec:
+    """Everything that determines a generated data set; picklable, for worker processes.
+
+    frames, size (width, height): None for the kind's default. sources, refused: usable source clips, and why others are
+    not. data, weights: for `pseudo`, a data set with amodal boxes, and the checkpoint.
+    """
 
     kind: str
     seed: int = 0
     frames: int | None = None
     size: tuple[int, int] | None = None
-    sources: list[Source] = field(default_factory=list)
+    sources: list[SourceClip] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     data: str = ""
     weights: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to be resumed."""
+        """What must be equal for a run to be resumed."""
         sources = [[s.name, s.dataset, s.label, s.caption, s.first, s.last] for s in self.sources]
         same = {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
         return same | ({"data": self.data, "weights": self.weights} if self.data else {})
 
     def make(self, index: int) -> list[World]:
-        """The worlds of clip `index`: one, or one an object of the scene (`worlds`)."""
+        """The worlds of clip `index`: one, or for `worlds` one per object of the scene."""
         return MAKERS[self.kind](self, index, clip_seed(self.seed, index))
 
 
 def read_size(text: str) -> tuple[int, int]:
-    """Width and height in pixels of "WIDTHxHEIGHT"; raises InputError."""
+    """Parse "WIDTHxHEIGHT" in pixels; raises InputError if it is not valid."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not match or min(map(int, match.groups())) < 16:
         raise InputError(f"size {text}: expected WIDTHxHEIGHT in pixels, 16x16 or more, as in 256x256")
     return int(match[1]), int(match[2])
 
 
-def prepare_recipe(
+def prepare_dataset_spec(
     kind: str,
     seed: int,
     frames: int | None = None,
     size: tuple[int, int] | None = None,
     sources: Path | None = None,
     weights: str | Path | None = None,
-) -> Recipe:
-    """A recipe that can be carried out here.
+) -> DatasetSpec:
+    """A specification whose requirements are checked.
 
     weights: for `composite`, the BLIP-2 that captions the objects whose meta.json has no caption (see `caption`); for
     `pseudo`, the Diffusion-VAS that completes the objects.
 
-    Raises InputError for an unknown kind, sources that are missing, superfluous or too few, or a package or weights
-    that are not there.
+    Raises InputError for an unknown kind, sources that are missing, not used or too few, or a missing package or
+    missing weights.
     """
     if kind not in MAKERS:
         raise InputError(f"unknown kind {kind}; known are {', '.join(MAKERS)}")
@@ -81,20 +83,20 @@ def prepare_recipe(
     if kind in FROM_SOURCES:
         if sources is None:
             raise InputError(f"`synth {kind}` needs --sources FOLDER: clips with frames/ and visible_masks/")
-        found, refused = find_sources(sources)
+        found, refused = find_source_clips(sources)
         if len(found) < 2:
             why = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "there is only this one"
             raise InputError(f"{sources}: two unoccluded objects or more are needed, found {len(found)} ({why})")
         if kind == "composite":
             found = caption(found, weights)
-        return Recipe(kind, seed, frames, size, found, refused)
+        return DatasetSpec(kind, seed, frames, size, found, refused)
     if sources is not None:
         raise InputError(f"`synth {kind}` makes everything itself; leave out --sources")
     if kind == "worlds" and find_spec("mujoco") is None:
         raise InputError("`synth worlds` needs MuJoCo; install it with: pip install 'unocclude[worlds]'")
     if size is not None and min(size) < 16:
         raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
-    return Recipe(kind, seed, frames, size)
+    return DatasetSpec(kind, seed, frames, size)
 
 
 def _prepare_pseudo(
@@ -103,7 +105,7 @@ def _prepare_pseudo(
     size: tuple[int, int] | None,
     sources: Path | None,
     weights: str | Path | None,
-) -> Recipe:
+) -> DatasetSpec:
     from unocclude.methods.base import RunSettings
     from unocclude.run import prepare
     from unocclude.synthesis.pseudo import METHOD, box_samples
@@ -115,63 +117,63 @@ def _prepare_pseudo(
     chosen = str(weights) if weights is not None else None
     prepare(METHOD, {}, RunSettings(weights=chosen))
     box_samples(str(sources))
-    return Recipe("pseudo", seed, data=str(sources), weights=chosen)
+    return DatasetSpec("pseudo", seed, data=str(sources), weights=chosen)
 
 
-Maker = Callable[[Recipe, int, int], list[World]]
+Maker = Callable[[DatasetSpec, int, int], list[World]]
 
 
-def _sprites(recipe: Recipe, index: int, seed: int) -> list[World]:
+def _sprites(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.sprites import sprite_world
 
-    return [sprite_world(seed, recipe.frames or 24, *(recipe.size or (256, 256)))]
+    return [sprite_world(seed, spec.frames or 24, *(spec.size or (256, 256)))]
 
 
-def _rigid(recipe: Recipe, index: int, seed: int) -> list[World]:
+def _rigid(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.rigid import MOTIONS, rigid_world
 
     rng = np.random.default_rng([seed, 5])
     motion = MOTIONS[int(rng.integers(len(MOTIONS)))]
     world = rigid_world(
-        seed, motion, recipe.frames or 24, *(recipe.size or (320, 240)),
+        seed, motion, spec.frames or 24, *(spec.size or (320, 240)),
         size=rng.uniform(0.4, 0.7), never_whole=rng.uniform() < 0.2, noise=float(rng.choice([0.0, 1.0, 2.0])),
     )  # fmt: skip
-    # its truth has no noise and no soft edge; where the object is seen, what is seen is the truth here
+    # the truth has no noise and no soft edge; in data sets it equals the frame where the object is visible
     for frame, visible, rgb in zip(world.frames, world.visible, world.amodal_rgb, strict=True):
         rgb[visible] = frame[visible]
     return [world]
 
 
-def _worlds(recipe: Recipe, index: int, seed: int) -> list[World]:
+def _worlds(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.worlds import physics_worlds
 
-    width, height = recipe.size or (256, 256)
-    return physics_worlds(seed, recipe.frames or 24, width, height)
+    width, height = spec.size or (256, 256)
+    return physics_worlds(seed, spec.frames or 24, width, height)
 
 
-def _composite(recipe: Recipe, index: int, seed: int) -> list[World]:
+def _composite(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.composite import choose_pair, composite_world, split_sources
 
-    object_, occluder = choose_pair(recipe.sources, index, recipe.seed)
-    world = composite_world(object_, occluder, seed, recipe.frames, recipe.size)
-    world.about["split"] = split_sources(recipe.sources, recipe.seed)[object_.name]
+    object_, occluder = choose_pair(spec.sources, index, spec.seed)
+    world = composite_world(object_, occluder, seed, spec.frames, spec.size)
+    world.about["split"] = split_sources(spec.sources, spec.seed)[object_.name]
     return [world]
 
 
-def _carve(recipe: Recipe, index: int, seed: int) -> list[World]:
+def _carve(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.carve import carve_world, choose_object
 
-    object_ = choose_object(recipe.sources, index, recipe.seed)
-    return [carve_world(object_, recipe.sources, seed, recipe.frames or 25, recipe.size or (256, 128))]
+    object_ = choose_object(spec.sources, index, spec.seed)
+    return [carve_world(object_, spec.sources, seed, spec.frames or 25, spec.size or (256, 128))]
 
 
-def _pseudo(recipe: Recipe, index: int, seed: int) -> list[World]:
+def _pseudo(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.pseudo import box_samples, pseudo_world
 
-    samples = box_samples(recipe.data)
+    samples = box_samples(spec.data)
     if index >= len(samples):
-        raise InputError(f"{recipe.data} tells amodal boxes of {len(samples)} objects; give --count {len(samples)}")
-    return [pseudo_world(samples[index], seed, recipe.weights)]
+        raise InputError(f"{spec.data} has amodal boxes of {len(samples)} objects; give --count {len(samples)}")
+    return [pseudo_world(samples[index], seed, spec.weights)]
 
 
 FROM_SOURCES = ("composite", "carve")
