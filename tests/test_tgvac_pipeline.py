@@ -19,7 +19,7 @@ from tiny_tgvac import clip, write_checkpoint  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.conditioning import CONDITIONINGS, conditioning_for_channels  # noqa: E402
 from unocclude.methods.tgvac.motion import RelativeAttention, inflate, motion_state, run  # noqa: E402
-from unocclude.methods.windows import windows  # noqa: E402
+from unocclude.methods.windows import split_windows  # noqa: E402
 
 torch.set_num_threads(1)
 WORDS = "a red ball"
@@ -242,7 +242,7 @@ def test_cost_grows_with_the_clip_and_memory_does_not(pipe, monkeypatch):
 
 def test_windows_of_a_call(pipe, monkeypatch):
     calls, all_, most, *_ = cost(pipe, 34, monkeypatch, together=4)
-    assert (calls, most) == (2 * math.ceil(len(windows(34, 14, 4)) / 4), 2 * 4 * 14)
+    assert (calls, most) == (2 * math.ceil(len(split_windows(34, 14, 4)) / 4), 2 * 4 * 14)
     assert all_ == cost(pipe, 34, monkeypatch)[1]
 
 

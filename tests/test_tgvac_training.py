@@ -108,7 +108,7 @@ def test_kept_latents_are_those_of_the_same_pictures(vae, tmp_path):
         flat = {name: part.flatten(0, 1) for name, part in pictures.items() if name != "tokens"}
         with torch.no_grad():
             plain = each._latents(flat, sample=False)
-        for name, part in zip(("latents", "told"), plain, strict=True):
+        for name, part in zip(("latents", "condition"), plain, strict=True):
             torch.testing.assert_close(latents[name].flatten(0, 1), part, rtol=1e-3, atol=1e-3)
         loss, _ = kept.loss(kept.parts["unet"], latents)
         assert torch.isfinite(loss)

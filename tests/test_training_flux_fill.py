@@ -17,7 +17,7 @@ from unocclude import InputError, training  # noqa: E402
 from unocclude.clip import Clip  # noqa: E402
 from unocclude.masks import MaskTrack  # noqa: E402
 from unocclude.synthesis import rigid_world  # noqa: E402
-from unocclude.training.flux_fill import KINDS, asked, drawn  # noqa: E402
+from unocclude.training.flux_fill import KINDS, make_grid_pair, random_grid_pair  # noqa: E402
 from unocclude.training.loop import LoopOptions, train  # noqa: E402
 from unocclude.training.training_clips import TrainingClip  # noqa: E402
 
@@ -45,7 +45,7 @@ def views(seed=0, frames=4, size=(32, 32)):
 def test_a_sheet_hides_what_is_to_be_learnt_and_nothing_else(kind):
     clip = views()
     for seed in range(6):
-        grid, whole = drawn(clip, kind, np.random.default_rng(seed))
+        grid, whole = random_grid_pair(clip, kind, np.random.default_rng(seed))
         assert grid.shape == whole.shape == ((1, 1) if kind == "alone" else (2, 2))
         assert whole.hole.sum() == 0
         last, truth = grid.rows[-1][-1], whole.rows[-1][-1]
@@ -58,7 +58,7 @@ def test_a_sheet_hides_what_is_to_be_learnt_and_nothing_else(kind):
             assert np.array_equal(grid.rows[1][0].picture, whole.rows[1][0].picture)
             assert (grid.rows[0][1].hole is not None) == (kind == "pair")
             assert np.array_equal(whole.rows[0][0].picture, grid.rows[0][0].picture)
-    grid, whole = asked(clip, 0, 1, "beside", np.random.default_rng(0), "white", carve=False)
+    grid, whole = make_grid_pair(clip, 0, 1, "beside", np.random.default_rng(0), "white", carve=False)
     assert np.array_equal(whole.rows[1][1].picture, clip.wholes[1])
     assert np.array_equal(grid.rows[1][0].picture, clip.frames[1])
 

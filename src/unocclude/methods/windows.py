@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 
-def windows(count: int, length: int, stride: int) -> list[range]:
+def split_windows(count: int, length: int, stride: int) -> list[range]:
     """Ranges of `length` frames, `stride` apart, that cover `count` frames; the last one ends with the clip.
 
     Just one range, of `count` frames, if the clip is not longer than `length`.
@@ -16,12 +16,12 @@ def windows(count: int, length: int, stride: int) -> list[range]:
     return [range(start, start + length) for start in starts]
 
 
-def even(length: int) -> torch.Tensor:
+def uniform_weights(length: int) -> torch.Tensor:
     """Equal weights for all frames of a window, (length,) float32."""
     return torch.ones(length)
 
 
-def ramped(length: int) -> torch.Tensor:
+def triangular_weights(length: int) -> torch.Tensor:
     """Weights that increase with the distance from the window's ends, (length,) float32."""
     steps = torch.arange(1, length + 1, dtype=torch.float32)
     return torch.minimum(steps, steps.flip(0))
@@ -31,7 +31,7 @@ def blend(
     predict: Callable[[range], torch.Tensor],
     count: int,
     parts: Sequence[range],
-    weights: Callable[[int], torch.Tensor] = ramped,
+    weights: Callable[[int], torch.Tensor] = triangular_weights,
 ) -> torch.Tensor:
     """Weighted mean of the windows' predictions per frame: (1, count, ...) from (1, len(part), ...) each.
 
@@ -44,7 +44,7 @@ def blend_answers(
     answers: Iterable[torch.Tensor],
     count: int,
     parts: Sequence[range],
-    weights: Callable[[int], torch.Tensor] = ramped,
+    weights: Callable[[int], torch.Tensor] = triangular_weights,
 ) -> torch.Tensor:
     """`blend` for an iterable of predictions in the windows' order; only one is held in memory at a time."""
     shares = [weights(len(part)) for part in parts]

@@ -60,25 +60,30 @@ class CogVideoX(ObjectOnWhiteRecipe):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         drawn = [self.clips.draw(rng) for _ in range(size)]
-        told = [clip.caption if rng.uniform() >= self.options.dropout else "" for clip in drawn]
+        texts = [clip.caption if rng.uniform() >= self.options.dropout else "" for clip in drawn]
         kinds = ("frames", "visible", "wholes")
         clips = {kind: torch.stack([training_clips.to_tensor(getattr(clip, kind)) for clip in drawn]) for kind in kinds}
-        return {**clips, "tokens": self._tokens(told)}
+        return {**clips, "tokens": self._tokens(texts)}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """Mean squared error of v (Salimans and Ho 2022), CogVideoX's training target."""
         with torch.no_grad():
             whole = self._encode(batch["wholes"], sample=True)
-            told = self._told(batch["frames"], batch["visible"])
-            words = self._embed(batch["tokens"])
+            condition = self._condition(batch["frames"], batch["visible"])
+            text_embeddings = self._embed(batch["tokens"])
         time = torch.randint(self.schedule.config.num_train_timesteps, (len(whole),)).to(whole.device)
         noise = torch.randn_like(whole)
         noisy = self.schedule.add_noise(whole, noise, time)
-        answer = self._run(network, noisy, told, words, time)
+        answer = self._run(network, noisy, condition, text_embeddings, time)
         return functional.mse_loss(answer, self.schedule.get_velocity(whole, noise, time)), {}
 
     def _run(
-        self, network: Any, noisy: torch.Tensor, told: torch.Tensor, words: torch.Tensor, time: torch.Tensor
+        self,
+        network: Any,
+        noisy: torch.Tensor,
+        condition: torch.Tensor,
+        text_embeddings: torch.Tensor,
+        time: torch.Tensor,
     ) -> torch.Tensor:
         """The network's output for noisy latents (N, f, C, h, w), float32."""
         config = self.pipeline.transformer.config
@@ -88,7 +93,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
             height, width = (side * factor for side in noisy.shape[-2:])
             positions = self.pipeline._prepare_rotary_positional_embeddings(height, width, noisy.shape[1], noisy.device)
         answer: torch.Tensor = network(
-            hidden_states=torch.cat([noisy, told], 2), encoder_hidden_states=words, timestep=time,
+            hidden_states=torch.cat([noisy, condition], 2), encoder_hidden_states=text_embeddings, timestep=time,
             image_rotary_emb=positions, return_dict=False,
         )[0]  # fmt: skip
         return answer.float()
@@ -100,7 +105,7 @@ class CogVideoX(ObjectOnWhiteRecipe):
         scaled: torch.Tensor = (latents.sample() if sample else latents.mode()) * vae.config.scaling_factor
         return scaled.transpose(1, 2)
 
-    def _told(self, frames: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    def _condition(self, frames: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
         return torch.cat([self._encode(frames), self._encode(visible)], 2)
 
     def _tokens(self, texts: list[str]) -> torch.Tensor:
@@ -118,16 +123,16 @@ class CogVideoX(ObjectOnWhiteRecipe):
     def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
         """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]."""
         device = next(network.parameters()).device
-        told = self._told(
+        condition = self._condition(
             *(training_clips.to_tensor(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible"))
         )
-        words = self._embed(self._tokens(["", clip.caption]).to(device))
-        shape = (*told.shape[:2], told.shape[2] // 2, *told.shape[3:])
+        text_embeddings = self._embed(self._tokens(["", clip.caption]).to(device))
+        shape = (*condition.shape[:2], condition.shape[2] // 2, *condition.shape[3:])
         latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
         self.schedule.set_timesteps(self.options.sampled)
         for time in self.schedule.timesteps:
-            noisy, beside = (part.repeat(2, 1, 1, 1, 1) for part in (latents, told))
-            without, with_ = self._run(network, noisy, beside, words, time.repeat(2).to(device)).chunk(2)
+            noisy, conditions = (part.repeat(2, 1, 1, 1, 1) for part in (latents, condition))
+            without, with_ = self._run(network, noisy, conditions, text_embeddings, time.repeat(2).to(device)).chunk(2)
             guided = without + self.options.guidance * (with_ - without)
             latents = self.schedule.step(guided, time, latents, return_dict=False)[0]
         self.pipeline.vae.to(device)

@@ -17,7 +17,7 @@ from unocclude.methods.ic_amodal.grid import Grid, SubImage
 from unocclude.methods.ic_amodal.inputs import BACKGROUNDS, silhouette
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.ic_amodal.pipeline import FillJob, GridFiller, encode, read_pipeline
-from unocclude.methods.ic_amodal.small_pipeline import small_pipeline, tokens
+from unocclude.methods.ic_amodal.small_pipeline import pack_tokens, small_pipeline
 from unocclude.methods.network_inputs import WHITE, tensor
 from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch
@@ -71,9 +71,9 @@ class FluxFill(training_clips.ClipRecipe):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
-        pairs = [drawn(self.clips.draw(rng), kind, rng) for _ in range(size)]
+        pairs = [random_grid_pair(self.clips.draw(rng), kind, rng) for _ in range(size)]
         return {
-            "asked": torch.stack([tensor(grid.picture) for grid, _ in pairs]),
+            "incomplete": torch.stack([tensor(grid.picture) for grid, _ in pairs]),
             "holes": torch.from_numpy(np.stack([grid.hole for grid, _ in pairs])),
             "wholes": torch.stack([tensor(whole.picture) for _, whole in pairs]),
         }
@@ -83,12 +83,12 @@ class FluxFill(training_clips.ClipRecipe):
         device = holes.device
         pipeline.vae.to(device)
         with torch.no_grad():
-            z = tokens(pipeline, self._encode(batch["wholes"]))
-            known = self._encode(batch["asked"] * (1 - holes))
+            z = pack_tokens(pipeline, self._encode(batch["wholes"]))
+            known = self._encode(batch["incomplete"] * (1 - holes))
             factor = pipeline.vae_scale_factor
-            mask = tokens(pipeline, torch.nn.functional.pixel_unshuffle(holes, factor))
+            mask = pack_tokens(pipeline, torch.nn.functional.pixel_unshuffle(holes, factor))
             text = self._text("alone" if holes.shape[-1] == self.options.size[0] else "beside", len(z), device)
-            inputs = torch.cat([tokens(pipeline, known), mask], 2)
+            inputs = torch.cat([pack_tokens(pipeline, known), mask], 2)
         height, width = (side // (2 * factor) for side in holes.shape[-2:])
         ids = pipeline._prepare_latent_image_ids(len(z), height, width, device, z.dtype)
         t = torch.sigmoid(torch.randn(len(z), 1, 1, device=device))
@@ -119,8 +119,8 @@ class FluxFill(training_clips.ClipRecipe):
     ) -> tuple[Grid, np.ndarray, TrainingClip]:
         """Grid of a validation clip, its filled last sub-image (h, w, 3) uint8, and the truth of that frame."""
         rng = np.random.default_rng([HELD_SEED, number])
-        chosen, other = two(clip, rng)
-        grid, _ = asked(clip, chosen, other, "beside", rng, "white", carve=False)
+        chosen, other = choose_frames(clip, rng)
+        grid, _ = make_grid_pair(clip, chosen, other, "beside", rng, "white", carve=False)
         pipeline = self.pipeline
         pipeline.register_modules(transformer=network)
         pipeline.to(next(network.parameters()).device)
@@ -159,20 +159,22 @@ class FluxFill(training_clips.ClipRecipe):
         return [folder / FOLDER]
 
 
-def drawn(clip: TrainingClip, kind: str, rng: np.random.Generator) -> tuple[Grid, Grid]:
+def random_grid_pair(clip: TrainingClip, kind: str, rng: np.random.Generator) -> tuple[Grid, Grid]:
     """A random grid with holes, and the same grid complete, on a random background."""
-    chosen, other = two(clip, rng)
-    return asked(clip, chosen, other, kind, rng, str(rng.choice(list(BACKGROUNDS))), carve=bool(rng.uniform() < 0.5))
+    chosen, other = choose_frames(clip, rng)
+    return make_grid_pair(
+        clip, chosen, other, kind, rng, str(rng.choice(list(BACKGROUNDS))), carve=bool(rng.uniform() < 0.5)
+    )
 
 
-def two(clip: TrainingClip, rng: np.random.Generator) -> tuple[int, int]:
+def choose_frames(clip: TrainingClip, rng: np.random.Generator) -> tuple[int, int]:
     """The frame with the largest visible area, and a random other one (the same if there is no other)."""
     chosen = int((clip.visible > 127).sum((1, 2)).argmax())
     others = [k for k in range(len(clip)) if k != chosen and (clip.amodal[k] > 127).any()]
     return chosen, int(rng.choice(others)) if others else chosen
 
 
-def asked(
+def make_grid_pair(
     clip: TrainingClip, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
 ) -> tuple[Grid, Grid]:
     """A grid with holes, and the same grid complete.
@@ -201,10 +203,10 @@ def _sub_images(
     whole = np.clip(np.rint(clip.wholes[k] + (1 - share) * (ground - WHITE)), 0, 255).astype(np.uint8)
     seen = visible & ~bar
     shown = np.where(seen[..., None], frame, ground).astype(np.uint8)
-    return SubImage(frame), SubImage(shown, opened(seen, amodal, bar, rng)), SubImage(whole)
+    return SubImage(frame), SubImage(shown, random_hole(seen, amodal, bar, rng)), SubImage(whole)
 
 
-def opened(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def random_hole(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A completion mask like those of occlusion evidence: the hidden part and its occluder, dilated; sometimes the
     whole surroundings of the object, as when little is known."""
     reach = int(rng.integers(1, max(3, visible.shape[0] // 4)))

@@ -148,16 +148,16 @@ def draw(clip: EvidenceClip, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     if sample is None:
         return None
     planes, numbers, target = sample
-    said = planes[5 : -prior_inputs.PICTURE]
+    context = planes[5 : -prior_inputs.PICTURE]
     fate = rng.uniform(size=4)
     if fate[0] < 0.05:  # no context: a single image, or an object hidden in all other frames
-        said[:], numbers[:] = 0, 0
+        context[:], numbers[:] = 0, 0
     elif fate[0] < 0.3:
         away = rng.uniform(size=prior_inputs.CONTEXT) < rng.uniform(0.1, 0.8)
-        said[away], numbers[np.concatenate([away, away])] = 0, 0
+        context[away], numbers[np.concatenate([away, away])] = 0, 0
     if fate[1] < 0.1:  # nothing is known about occluders
         planes[1:4] = 0
-        np.maximum(said, 0, out=said)
+        np.maximum(context, 0, out=context)
     if fate[2] < 0.3:
         planes[0] = _mistaken(planes[0], rng)
     planes[-prior_inputs.PICTURE :] = _recoloured(planes[-prior_inputs.PICTURE :], rng)

@@ -93,12 +93,12 @@ class Frame(ObjectOnWhiteRecipe):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         drawn = [self.clips.draw_segment(rng) for _ in range(size)]
-        clips = [self._told(part) for part in drawn]
-        said = [caption if self.options.text and rng.uniform() >= self.options.dropout else "" for _, caption in clips]
+        clips = [self._load_segment(part) for part in drawn]
+        texts = [caption if self.options.text and rng.uniform() >= self.options.dropout else "" for _, caption in clips]
         stacked = {name: torch.stack([clip[name] for clip, _ in clips]) for name in clips[0][0]}
-        return stacked | {"tokens": tokenize(self.parts["tokenizer"], said)}
+        return stacked | {"tokens": tokenize(self.parts["tokenizer"], texts)}
 
-    def _told(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
+    def _load_segment(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
         """Images of a segment, or their cached latents, (F, ...) each; and its caption."""
         if not self.options.keep_latents:
             clip = training_clips.load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
@@ -107,31 +107,31 @@ class Frame(ObjectOnWhiteRecipe):
         if key not in self.kept:
             clip = training_clips.load_maybe_mirrored(*key)
             with torch.no_grad():
-                whole, told = self._latents(_pictures(clip), sample=False)
-            self.kept[key] = {"latents": whole.half(), "told": told.half()}, clip.caption
+                whole, condition = self._latents(_pictures(clip), sample=False)
+            self.kept[key] = {"latents": whole.half(), "condition": condition.half()}, clip.caption
         latents, caption = self.kept[key]
         return {name: part[drawn.frames].float() for name, part in latents.items()}, caption
 
     def _latents(self, clip: Batch, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents of the whole object and the conditioning channels of n frames, (n, C, h, w) each."""
         if "latents" in clip:
-            return clip["latents"], clip["told"]
-        told = self.conditioning(self._encode, clip["objects"], clip["masks"])
-        return self._encode(clip["wholes"], sample=sample), told
+            return clip["latents"], clip["condition"]
+        condition = self.conditioning(self._encode, clip["objects"], clip["masks"])
+        return self._encode(clip["wholes"], sample=sample), condition
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """Mean squared error of the predicted noise (equations 2 and 4) or of v."""
         clips = {name: part for name, part in batch.items() if name != "tokens"}
         count, frames = next(iter(clips.values())).shape[:2]
         with torch.no_grad():
-            whole, told = self._latents({name: part.flatten(0, 1) for name, part in clips.items()}, sample=True)
-            words = self.parts["text_encoder"].to(whole.device)(batch["tokens"]).last_hidden_state
+            whole, condition = self._latents({name: part.flatten(0, 1) for name, part in clips.items()}, sample=True)
+            text_embeddings = self.parts["text_encoder"].to(whole.device)(batch["tokens"]).last_hidden_state
         schedule = self.parts["scheduler"]
         time = self._times(count, frames, schedule.config.num_train_timesteps).to(whole.device)
         noise = torch.randn_like(whole)
         times = time.repeat_interleave(len(whole) // len(time))
         noisy = schedule.add_noise(whole, noise, times)
-        answer = run(network, torch.cat([noisy, told], 1).unflatten(0, (count, frames)), time, words)
+        answer = run(network, torch.cat([noisy, condition], 1).unflatten(0, (count, frames)), time, text_embeddings)
         if schedule.config.prediction_type == "v_prediction":
             noise = schedule.get_velocity(whole, noise, times)
         return functional.mse_loss(answer.float().flatten(0, 1), noise), {}
@@ -151,10 +151,10 @@ class Frame(ObjectOnWhiteRecipe):
         """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]. caption: replaces the clip's own."""
         pipeline = TGVACPipeline(**self.parts | {"unet": network}).to(next(network.parameters()).device)
         pipeline.set_progress_bar_config(disable=True)
-        told = clip.caption if caption is None else caption
+        text = clip.caption if caption is None else caption
         frames = pipeline(
             training_clips.to_tensor(clip.objects)[None], training_clips.to_tensor(clip.visible)[None],
-            told if self.options.text else "",
+            text if self.options.text else "",
             num_inference_steps=self.options.sampled, guidance_scale=self.options.guidance,
             generator=torch.Generator().manual_seed(seed),
         ).frames  # fmt: skip

@@ -19,7 +19,7 @@ from transformers import CLIPVisionModelWithProjection
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas import checkpoint
 from unocclude.methods.diffusion_vas.conditioning import ConditioningOrder, get_conditioning_order
-from unocclude.methods.windows import blend, windows
+from unocclude.methods.windows import blend, split_windows
 
 LATENTS = 4
 """Channels of a latent frame, and of each conditioning clip."""
@@ -161,7 +161,7 @@ class DiffusionVASPipeline(DiffusionPipeline):
         scale = torch.linspace(*guidance, count).to(dtype).view(1, count, 1, 1, 1)
         length = min(count, window or count)
         stride = max(1, length - (length // 2 if overlap is None else overlap))
-        parts = windows(count, length, stride)
+        parts = split_windows(count, length, stride)
         with self.progress_bar(total=num_inference_steps) as bar:
             for t in self.scheduler.timesteps:
                 noisy = self.scheduler.scale_model_input(latents, t)

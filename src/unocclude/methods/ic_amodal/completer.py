@@ -104,15 +104,15 @@ class ICAmodalCompleter:
         frames = list(self._frame_inputs(inputs, range(shot[chosen], shot[chosen] + 1)))
         if self.options.ablation == "a1":
             return frames
-        told: dict[str, Any] = {"frame": shot[chosen], "collaborator": None, "generated": self._needed(frames[0])}
-        if told["generated"] and self.options.ablation != "a2":
+        record: dict[str, Any] = {"frame": shot[chosen], "collaborator": None, "generated": self._needed(frames[0])}
+        if record["generated"] and self.options.ablation != "a2":
             partner = choose_collaborator(areas, chosen, self.options.apart)
             if partner is None:
-                told["note"] = "no other frame shows the object, so the exemplar was completed by itself"
+                record["note"] = "no other frame shows the object, so the exemplar was completed by itself"
             else:
                 frames += self._frame_inputs(inputs, range(shot[partner], shot[partner] + 1))
-                told["collaborator"] = shot[partner]
-        self.exemplars.append(told)
+                record["collaborator"] = shot[partner]
+        self.exemplars.append(record)
         return frames
 
     def _complete_exemplar(self, frames: Sequence[FrameInput], what: str, seed: int) -> Exemplar | None:

@@ -55,7 +55,7 @@ def small_pipeline(vae: Path, heads: int, double: int, single: int) -> Any:
     return pipeline
 
 
-def tokens(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
+def pack_tokens(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     """Pack latents (N, C, h, w) into the transformer's tokens (N, h w / 4, 4 C)."""
     packed: torch.Tensor = pipeline._pack_latents(latents, *latents.shape)
     return packed

@@ -53,20 +53,22 @@ class Pix2GestaltPipeline(DiffusionPipeline):
         """image, mask: (1, 3, H, W) float in [-1, 1], sides divisible by 64. Returns (1, H, W, 3) float32 in [0, 1] on
         the CPU."""
         device, dtype = self._execution_device, self.unet.dtype
-        words = self._embed(image)[:, None].to(device, dtype)
-        told = torch.cat(
+        image_embedding = self._embed(image)[:, None].to(device, dtype)
+        condition = torch.cat(
             [self.vae.encode(part.to(device, dtype)).latent_dist.mode().to(device) for part in (image, mask)], 1
         )
         guided = guidance_scale != 1
         if guided:
-            words, told = (torch.cat([torch.zeros_like(part), part]) for part in (words, told))
+            image_embedding, condition = (
+                torch.cat([torch.zeros_like(part), part]) for part in (image_embedding, condition)
+            )
         self.scheduler.set_timesteps(num_inference_steps)
-        latents = randn_tensor((1, LATENTS, *told.shape[-2:]), generator=generator)
+        latents = randn_tensor((1, LATENTS, *condition.shape[-2:]), generator=generator)
         timesteps = self.scheduler.timesteps[1:]  # the published sampler skips the noisiest step
         with self.progress_bar(total=len(timesteps)) as bar:
             for t in timesteps:
-                inputs = torch.cat([latents.to(told).repeat(len(told), 1, 1, 1), told], 1)
-                noise = self.unet(inputs, t, words).sample.float().cpu()
+                inputs = torch.cat([latents.to(condition).repeat(len(condition), 1, 1, 1), condition], 1)
+                noise = self.unet(inputs, t, image_embedding).sample.float().cpu()
                 if guided:
                     without, with_ = noise.chunk(2)
                     noise = without + guidance_scale * (with_ - without)

@@ -99,11 +99,11 @@ def make_inputs(frames: ObjectFrames, i: int, view: np.ndarray) -> tuple[np.ndar
     for k, s in enumerate(context_frames(trajectory, i)):
         if s is None or not np.isfinite(trajectory.boxes[s]).all():
             continue
-        said = CONTEXT_VALUES[frames.labels(s)]
+        values = CONTEXT_VALUES[frames.labels(s)]
         window = frames.window(s)
-        said[frames.visible(s)[window]] = 1
+        values[frames.visible(s)[window]] = 1
         motion = view @ box_to_box(trajectory.boxes[s], mine) @ shift(window[1].start, window[0].start)
-        planes[5 + k] = _warp(said, motion)
+        planes[5 + k] = _warp(values, motion)
         numbers[k] = min(1.0, float(trajectory.ratio[s]))
         numbers[CONTEXT + k] = np.clip((s - i) / REACH, -1, 1)
     planes[-PICTURE:] = _warp(frames.picture(i)[window].astype(np.float32) / 127.5 - 1, into).transpose(2, 0, 1)

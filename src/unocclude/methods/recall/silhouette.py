@@ -137,7 +137,7 @@ class Voter:
         votes = np.log(votes / (1 - votes))
         votes *= np.where(votes > 0, FOR_WEIGHT, AGAINST_WEIGHT)
         weight = 1 - (1 - LEFT_TO_PRIOR) * self._whole(i)
-        return [1 / (1 + np.exp(-(votes + weight * np.clip(said, -MOST_SURE, MOST_SURE)))) for said in logits]
+        return [1 / (1 + np.exp(-(votes + weight * np.clip(sample, -MOST_SURE, MOST_SURE)))) for sample in logits]
 
     def _whole(self, i: int) -> float:
         """Confidence that the object is fully visible in frame i, 0 to 1."""

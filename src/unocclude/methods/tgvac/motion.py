@@ -94,18 +94,19 @@ def motion_state(network: UNetMotionModel) -> dict[str, torch.Tensor]:
     return {name: value for name, value in network.state_dict().items() if MODULES in name}
 
 
-def run(network: Network, inputs: torch.Tensor, time: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+def run(network: Network, inputs: torch.Tensor, time: torch.Tensor, text_embeddings: torch.Tensor) -> torch.Tensor:
     """Noise (N, F, 4, h, w) predicted by either network for inputs (N, F, C, h, w).
 
-    time: a scalar, (N,) per clip or, for the frame network only, (N F,) per frame. words: text embeddings (N, L, D).
+    time: a scalar, (N,) per clip or, for the frame network only, (N F,) per frame. text_embeddings: text embeddings (N,
+    L, D).
     """
     frames = inputs.shape[1]
-    words = words.repeat_interleave(frames, 0)
+    text_embeddings = text_embeddings.repeat_interleave(frames, 0)
     if isinstance(getattr(network, "module", network), UNetMotionModel):  # accelerate may wrap it
-        answer = network(inputs.transpose(1, 2), time, words).sample.transpose(1, 2)
+        answer = network(inputs.transpose(1, 2), time, text_embeddings).sample.transpose(1, 2)
     else:
         if time.ndim and len(time) == len(inputs):
             time = time.repeat_interleave(frames, 0)
-        answer = network(inputs.flatten(0, 1), time, words).sample.unflatten(0, inputs.shape[:2])
+        answer = network(inputs.flatten(0, 1), time, text_embeddings).sample.unflatten(0, inputs.shape[:2])
     whole: torch.Tensor = answer
     return whole

@@ -18,7 +18,7 @@ from unocclude.errors import InputError
 from unocclude.methods.tgvac.checkpoint import MOTION, check_motion, has_motion, load_components, with_motion
 from unocclude.methods.tgvac.conditioning import LATENTS, conditioning_for_channels
 from unocclude.methods.tgvac.motion import LENGTH, Network, run
-from unocclude.methods.windows import blend_answers, even, windows
+from unocclude.methods.windows import blend_answers, split_windows, uniform_weights
 
 AT_ONCE = 8
 """Frames encoded or decoded per batch."""
@@ -135,20 +135,20 @@ class TGVACPipeline(DiffusionPipeline):
         self._check_window(window)
         encoded = self._encode(objects, masks)
         guided = guidance_scale != 1 and description != ""
-        words = self.embed(["", description] if guided else [description])
+        text_embeddings = self.embed(["", description] if guided else [description])
         shape = (1, 1, LATENTS, *encoded.shape[-2:])
         latents = torch.cat([randn_tensor(shape, generator=generator) for _ in range(count)], 1)
         self.scheduler.set_timesteps(num_inference_steps)
         latents = latents * self.scheduler.init_noise_sigma
-        parts = windows(count, window, min(stride, window))
+        parts = split_windows(count, window, min(stride, window))
 
         def answers(t: torch.Tensor) -> Iterator[torch.Tensor]:
             for start in range(0, len(parts), together):
                 spans = [slice(part.start, part.stop) for part in parts[start : start + together]]
                 noisy = torch.cat([latents[:, span] for span in spans])
-                inputs = torch.cat([noisy, torch.cat([encoded[:, span] for span in spans])], 2).to(words)
-                inputs = inputs.repeat(len(words), 1, 1, 1, 1)
-                answer = run(self.unet, inputs, t, words.repeat_interleave(len(spans), 0)).float().cpu()
+                inputs = torch.cat([noisy, torch.cat([encoded[:, span] for span in spans])], 2).to(text_embeddings)
+                inputs = inputs.repeat(len(text_embeddings), 1, 1, 1, 1)
+                answer = run(self.unet, inputs, t, text_embeddings.repeat_interleave(len(spans), 0)).float().cpu()
                 if guided:
                     without, with_ = answer.chunk(2)
                     answer = without + guidance_scale * (with_ - without)
@@ -156,7 +156,7 @@ class TGVACPipeline(DiffusionPipeline):
 
         with self.progress_bar(total=num_inference_steps) as bar:
             for t in self.scheduler.timesteps:
-                prediction = blend_answers(answers(t), count, parts, even)
+                prediction = blend_answers(answers(t), count, parts, uniform_weights)
                 latents = self.scheduler.step(prediction, t, latents).prev_sample
                 bar.update()
         return latents
@@ -170,8 +170,8 @@ class TGVACPipeline(DiffusionPipeline):
 
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
         """CLIP embeddings C(y) of texts, (n, L, D)."""
-        words = tokenize(self.tokenizer, texts).to(self._execution_device)
-        embedded: torch.Tensor = self.text_encoder(words).last_hidden_state
+        token_ids = tokenize(self.tokenizer, texts).to(self._execution_device)
+        embedded: torch.Tensor = self.text_encoder(token_ids).last_hidden_state
         return embedded
 
     def _encode(self, objects: Pictures, masks: Pictures) -> torch.Tensor:
@@ -182,15 +182,15 @@ class TGVACPipeline(DiffusionPipeline):
             scaled: torch.Tensor = latents.cpu() * self.vae.config.scaling_factor
             return scaled
 
-        told = []
+        condition = []
         for start in range(0, len(objects), AT_ONCE):
             some = range(start, min(start + AT_ONCE, len(objects)))
-            told.append(
+            condition.append(
                 self.conditioning(
                     encode, torch.stack([objects[i] for i in some]), torch.stack([masks[i] for i in some])
                 )
             )
-        return torch.cat(told)[None]
+        return torch.cat(condition)[None]
 
     def _check_window(self, window: int) -> None:
         if window > self.length and isinstance(self.unet, UNetMotionModel):
