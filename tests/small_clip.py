@@ -94,7 +94,7 @@ def run(capsys, *args):
 
 
 def assert_one_line(err, *words):
-    """An error as the contract wants it: one plain line that says these words."""
+    """An error message: one plain line that says these words."""
     lines = [line for line in err.splitlines() if not line.startswith(("tracking:", "completing:", "preview:"))]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")

@@ -1,4 +1,4 @@
-"""Diffusion-VAS behind the contract, on tiny checkpoints in the published format."""
+"""Diffusion-VAS from the command line, on tiny checkpoints in the published format."""
 
 import json
 from functools import partial

@@ -1,4 +1,4 @@
-"""IC-Amodal behind the contract, on a tiny FLUX-Fill checkpoint in the published format."""
+"""IC-Amodal from the command line, on a tiny FLUX-Fill checkpoint in the published format."""
 
 import json
 import shutil

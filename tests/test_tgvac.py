@@ -1,4 +1,4 @@
-"""TGVAC behind the contract, on a tiny checkpoint in the published format."""
+"""TGVAC from the command line, on a tiny checkpoint in the published format."""
 
 import json
 import re
