@@ -15,7 +15,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline
-from unocclude.methods.diffusion_vas.parts import scheduler
+from unocclude.methods.diffusion_vas.small_pipeline import scheduler
 
 SMALL = {"block_out_channels": (64, 128, 128, 128), "num_attention_heads": (2, 4, 4, 4), "cross_attention_dim": 64}
 FULL = {"cross_attention_dim": 1024}

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from diffusers import FluxTransformer2DModel
 
-from unocclude.methods.ic_amodal.modulation import Guide, Modulation, install
+from unocclude.methods.ic_amodal.modulation import AttentionGuide, Modulation, install
 
 SHAPES = {
     "small": {"num_layers": 1, "num_single_layers": 2, "num_attention_heads": 2, "joint_attention_dim": 64},
@@ -48,7 +48,7 @@ class Forward:
         self.pooled = normal(1, config.pooled_projection_dim)
 
     @torch.no_grad()
-    def __call__(self, part: slice, guide: Guide | None) -> torch.Tensor:
+    def __call__(self, part: slice, guide: AttentionGuide | None) -> torch.Tensor:
         guidance = torch.full([1], 30.0, device=self.image.device)
         return self.transformer(
             hidden_states=self.image[:, part], encoder_hidden_states=self.words, pooled_projections=self.pooled,
@@ -96,13 +96,13 @@ def main() -> None:
     cells = factors[given.text :].view(4, -1)
     cells[[0, 2]], cells[1] = 0.7, 1.5
 
-    def modulated(mode: str) -> Guide:
-        return Guide(given.text, Modulation(forward.tokens // 4, factors, mode))
+    def modulated(mode: str) -> AttentionGuide:
+        return AttentionGuide(given.text, Modulation(forward.tokens // 4, factors, mode))
 
     published = transformer.attn_processors
     install(transformer)
     ours = transformer.attn_processors
-    kept = Guide(given.text, keeping=True)
+    kept = AttentionGuide(given.text, keeping=True)
 
     def swapped(which: dict, run: Callable[[], object]) -> Callable[[], object]:
         def go() -> object:
@@ -118,7 +118,9 @@ def main() -> None:
         "exemplar": swapped(ours, lambda: forward(slice(0, half), kept)),
         "beside": swapped(
             ours,
-            lambda: forward(slice(half, None), Guide(given.text, modulated("renormalised").modulation, kept.kept)),
+            lambda: forward(
+                slice(half, None), AttentionGuide(given.text, modulated("renormalised").modulation, kept.kept)
+            ),
         ),
     }
     seconds = fastest(variants, given.repeats, given.device)

@@ -1,8 +1,8 @@
 """Paste occluders over the whole objects of real clips: composites with exact truth, for tuning `recall`.
 
-    python benchmarks/tuning_set.py ../shared/data/real /tmp/tuning
+    python benchmarks/tuning_set.py CLIPS OUT
 
-Reads clips in the layout of ../shared/data/real, writes folders in our GT layout. Only stretches in which nothing
+Reads clips (frames/ and visible_masks/ each), writes folders in our GT layout. Only stretches in which nothing
 hides the object are used. The occluders are cut-outs of other clips' objects and textured shapes, static, crossing,
 swaying or following the object. 34 composites with fixed seeds.
 """

@@ -8,8 +8,8 @@ import unocclude
 from unocclude.cli import main
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.methods import find
-from unocclude.methods.base import Setting
+from unocclude.methods import get_method
+from unocclude.methods.base import RunSettings
 from unocclude.scene import Scene
 
 
@@ -93,9 +93,9 @@ def assert_it_may_leave_the_frame(result):
 
 def assert_the_tail_is_the_same(world, whole, name, small, weights):
     """Frames from 4 on, asked for alone, are those of the `whole` result."""
-    method = find(name)
+    method = get_method(name)
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    tail = method(method.Options(**small), Setting(weights=str(weights))).complete(scene, 4)
+    tail = method(method.Options(**small), RunSettings(weights=str(weights))).complete(scene, 4)
     assert np.array_equal([result.rgba for result in tail], arrays(whole)[1][4:])
 
 

@@ -55,12 +55,12 @@ class Drawing(Method):
     def complete(self, scene, start=0):
         for i in range(start, len(scene)):
             time.sleep(self.options.dawdle)
-            drawn = [self._draw(scene, i, k) for k in range(self.setting.hypotheses)]
+            drawn = [self._draw(scene, i, k) for k in range(self.settings.hypotheses)]
             yield (drawn[0] if len(drawn) == 1 else FrameResult(**vars(drawn[0]) | {"hypotheses": tuple(drawn)}))
 
     def _draw(self, scene, i, k):
         # seeded by frame, so that a run that is resumed draws the same
-        rng = np.random.default_rng([self.setting.seed, i, k])
+        rng = np.random.default_rng([self.settings.seed, i, k])
         visible, amodal = scene.visible(i), scene.visible(i).copy()
         for _ in range(rng.integers(1, self.options.reach + 1)):
             amodal[:, 1:] |= amodal[:, :-1]
@@ -94,7 +94,7 @@ def run(capsys, *args):
 
 
 def assert_one_line(err, *words):
-    """An error as the contract wants it: one plain line that says these words."""
+    """An error message: one plain line that says these words."""
     lines = [line for line in err.splitlines() if not line.startswith(("tracking:", "completing:", "preview:"))]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")

@@ -17,14 +17,14 @@ import pytest
 
 from unocclude.cli import main
 from unocclude.media.images import read_png
-from unocclude.synthesis import dataset, recipes, rigid_world, sprite_world
+from unocclude.synthesis import dataset, dataset_spec, rigid_world, sprite_world
 from unocclude.synthesis.dataset import clip_metas, make_dataset
+from unocclude.synthesis.dataset_spec import DatasetSpec, clip_seed
 from unocclude.synthesis.parallel import unordered
-from unocclude.synthesis.recipes import Recipe, clip_seed
 from unocclude.synthesis.shards import read_shard
 
 SPRITES = ["synth", "sprites", "--count", "5", "--frames", "3", "--size", "32x24", "--quiet"]
-RECIPE = Recipe("sprites", 0, 3, (32, 24))
+RECIPE = DatasetSpec("sprites", 0, 3, (32, 24))
 
 
 def contents(folder):
@@ -189,7 +189,7 @@ def test_several_objects_of_a_scene(tmp_path, monkeypatch):
 
     fake = types.SimpleNamespace(physics_worlds=physics_worlds)
     monkeypatch.setitem(sys.modules, "unocclude.synthesis.worlds", fake)
-    monkeypatch.setattr(recipes, "find_spec", lambda name: name)
+    monkeypatch.setattr(dataset_spec, "find_spec", lambda name: name)
     out = tmp_path / "w"
     command = ["synth", "worlds", "-o", str(out), "--count", "2", "--frames", "2", "--size", "32x32", "--quiet",
                "--workers", "1"]  # fmt: skip
@@ -222,7 +222,7 @@ def test_several_objects_of_a_scene(tmp_path, monkeypatch):
 )
 def test_bad_input_is_one_line_and_nothing_written(tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(recipes, "find_spec", lambda name: None)
+    monkeypatch.setattr(dataset_spec, "find_spec", lambda name: None)
     assert main(["synth", *arguments, "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1

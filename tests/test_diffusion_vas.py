@@ -1,4 +1,4 @@
-"""Diffusion-VAS behind the contract, on tiny checkpoints in the published format."""
+"""Diffusion-VAS from the command line, on tiny checkpoints in the published format."""
 
 import json
 from functools import partial
@@ -132,7 +132,7 @@ def test_amodal_boxes_bound_the_object(world, weights, tmp_path):
         assert not outside.any()
     for bad, said in (
         ("[[0,0,1,1]]", "1 boxes for 6 frames"),
-        ("x", "no JSON list"),
+        ("x", "not a JSON list"),
         (json.dumps([[3, 3, 3, 5]] * 6), "no area"),
     ):
         (tmp_path / "bad.json").write_text(bad)

@@ -16,7 +16,7 @@ from tiny_diffusion_vas import UNET, conditions, drawn, shapes_of, write_checkpo
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.conditioning import Aligned, Parity  # noqa: E402
-from unocclude.methods.diffusion_vas.pipeline import PerFrame, embedded  # noqa: E402
+from unocclude.methods.diffusion_vas.pipeline import PerFrameEmbeddings, clip_embeddings  # noqa: E402
 
 torch.set_num_threads(1)
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -103,7 +103,7 @@ def test_denoising_is_the_papers_equations(pipe, scale):
             torch.cat([pipe.vae.encode(clip[0, i : i + 1] + 0.02 * eps[i]).latent_dist.mode() for i in range(count)])
             for clip, eps in ((first, noise[0]), (second, noise[1]))
         ]
-        rows = embedded(pipe.image_encoder, pipe.feature_extractor, first[0], torch.device("cpu"))
+        rows = clip_embeddings(pipe.image_encoder, pipe.feature_extractor, first[0], torch.device("cpu"))
     pipe.scheduler.set_timesteps(steps)
     sigmas = pipe.scheduler.sigmas.double()
     z = torch.randn(1, count, 4, 4, 8, generator=generator).double() * math.sqrt(float(sigmas[0]) ** 2 + 1)
@@ -113,7 +113,9 @@ def test_denoising_is_the_papers_equations(pipe, scale):
         inputs = torch.cat([(z / math.sqrt(sigma**2 + 1)).float()[0], *(c * conditioned for c in latents)], 1)[None]
         with torch.no_grad():
             time = torch.tensor(0.25 * math.log(sigma))
-            return pipe.unet(inputs, time, PerFrame(rows[:, None] * conditioned), added_time_ids=ids).sample.double()
+            return pipe.unet(
+                inputs, time, PerFrameEmbeddings(rows[:, None] * conditioned), added_time_ids=ids
+            ).sample.double()
 
     for sigma, following in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
         answer = network(z, sigma, 1)

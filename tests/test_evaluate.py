@@ -1,4 +1,4 @@
-"""evaluate: the contract's keys, values that agree with the metrics on whole stacks, and what it refuses."""
+"""evaluate: its documented keys, values that agree with the metrics on whole stacks, and what it refuses."""
 
 import json
 import math

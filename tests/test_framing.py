@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from unocclude.media.bleed import bleed
-from unocclude.methods.framing import Framing, around, following, squeezed
-from unocclude.methods.samples import laid_back
+from unocclude.methods.framing import Framing, crop_around, crop_following, whole_canvas
+from unocclude.methods.postprocess import paste_back
 
 
 def test_an_inner_box_is_cut_as_pillow_would():
@@ -14,14 +14,14 @@ def test_an_inner_box_is_cut_as_pillow_would():
     image = rng.integers(0, 256, (90, 120, 3), np.uint8)
     framing = Framing((10, 20, 74, 84), (32, 32), (120, 90))
     plain = np.asarray(Image.fromarray(image[20:84, 10:74]).resize((32, 32), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(framing.cut(image), plain)
+    np.testing.assert_array_equal(framing.crop(image), plain)
 
 
 def test_a_mask_is_cut_soft_and_what_is_beyond_the_canvas_is_filled():
     mask = np.zeros((20, 20), bool)
     mask[:, 10:] = True
     framing = Framing((-10, -10, 30, 30), (40, 40), (20, 20))
-    cut = framing.cut(mask, fill=7)
+    cut = framing.crop(mask, fill=7)
     assert cut.dtype == np.uint8
     assert (cut[:10] == 7).all() and (cut[:, 30:] == 7).all()
     assert (cut[10:30, 10:20] == 0).all() and (cut[10:30, 20:30] == 255).all()
@@ -32,8 +32,8 @@ def test_back_undoes_cut_at_the_same_scale(box):
     rng = np.random.default_rng(1)
     image = rng.uniform(size=(40, 60)).astype(np.float32)
     framing = Framing(box, (box[2] - box[0], box[3] - box[1]), (60, 40))
-    shown = framing.cut((image * 255).astype(np.uint8)).astype(np.float32)
-    back = framing.back(shown)
+    shown = framing.crop((image * 255).astype(np.uint8)).astype(np.float32)
+    back = framing.uncrop(shown)
     inside = np.zeros((40, 60), bool)
     inside[max(0, box[1]) : box[3], max(0, box[0]) : box[2]] = True
     np.testing.assert_array_equal(back[inside], np.floor(image * 255)[inside])
@@ -43,8 +43,8 @@ def test_back_undoes_cut_at_the_same_scale(box):
 def test_a_smooth_picture_survives_both_ways():
     y, x = np.mgrid[:240, :320]
     image = np.dstack([x * 255 / 320, y * 255 / 240, (x + y) * 255 / 560]).astype(np.uint8)
-    framing = around([(100, 60, 180, 160)], (320, 240), 128 * 128)
-    back = framing.back(framing.cut(image))
+    framing = crop_around([(100, 60, 180, 160)], (320, 240), 128 * 128)
+    back = framing.uncrop(framing.crop(image))
     x0, y0, x1, y1 = (max(0, side) for side in framing.box)
     middle = np.s_[y0 + 4 : min(y1, 240) - 4, x0 + 4 : min(x1, 320) - 4]
     assert np.abs(back[middle].astype(int) - image[middle]).max() <= 3
@@ -56,7 +56,7 @@ def test_the_object_stays_whole_and_its_aspect_is_kept():
         canvas = tuple(int(side) for side in rng.integers(1, 700, 2))
         corners = np.sort(np.stack([rng.integers(0, side + 1, 2) for side in canvas], 1), 0)
         (x0, y0), (x1, y1) = corners[0], np.maximum(corners[1], corners[0] + 1)
-        framing = around([(x0, y0, x1, y1)], canvas, 256 * 512, margin=float(rng.uniform(0, 1)))
+        framing = crop_around([(x0, y0, x1, y1)], canvas, 256 * 512, margin=float(rng.uniform(0, 1)))
         bx0, by0, bx1, by1 = framing.box
         assert bx0 <= x0 and by0 <= y0 and bx1 >= min(x1, canvas[0]) and by1 >= min(y1, canvas[1])
         width, height = framing.size
@@ -68,17 +68,17 @@ def test_the_object_stays_whole_and_its_aspect_is_kept():
 
 
 def test_a_small_object_is_not_shown_with_the_whole_frame():
-    framing = around([(900, 500, 960, 540)], (1920, 1080), 256 * 512)
+    framing = crop_around([(900, 500, 960, 540)], (1920, 1080), 256 * 512)
     assert framing.box[2] - framing.box[0] < 250
 
 
 def test_squeezed_shows_all_of_it():
     image = np.random.default_rng(3).integers(0, 256, (97, 33, 3), np.uint8)
-    framing = squeezed((33, 97), (512, 256))
+    framing = whole_canvas((33, 97), (512, 256))
     np.testing.assert_array_equal(
-        framing.cut(image), np.asarray(Image.fromarray(image).resize((512, 256), Image.Resampling.BILINEAR))
+        framing.crop(image), np.asarray(Image.fromarray(image).resize((512, 256), Image.Resampling.BILINEAR))
     )
-    assert framing.back(framing.cut(image)).shape == image.shape
+    assert framing.uncrop(framing.crop(image)).shape == image.shape
 
 
 @pytest.mark.parametrize(("shape", "share", "reach"), [((13, 9), 0.1, np.inf), ((6, 20), 0.5, 1.5), ((1, 7), 0.3, 2)])
@@ -108,15 +108,15 @@ def test_an_object_on_white_is_laid_back_without_white():
     colour[[4, 15], 4:16] = colour[4:16, [4, 15]] = (170, 150, 130)  # half white
     colour[10, 17:22] = (0, 200, 0)
     framing = Framing((0, 0, 96, 96), (24, 24), (96, 96))
-    amodal, picture = laid_back(framing, mask, colour)
-    assert np.array_equal(amodal, framing.back(mask.astype(np.float32)) > 0.5) and amodal.sum() > 140 * 16
+    amodal, picture = paste_back(framing, mask, colour)
+    assert np.array_equal(amodal, framing.uncrop(mask.astype(np.float32)) > 0.5) and amodal.sum() > 140 * 16
     body = amodal.copy()
     body[:, 62:] = False
     assert (picture[body] == (90, 40, 10)).all()
     assert (np.abs(picture[41:43, 72:84].astype(int) - (0, 200, 0)) <= 1).all()
-    assert np.array_equal(laid_back(framing, mask, colour, clean=False)[1], framing.back(colour))
+    assert np.array_equal(paste_back(framing, mask, colour, clean=False)[1], framing.uncrop(colour))
     for empty in (np.zeros_like(mask), np.ones_like(mask)):
-        assert laid_back(framing, empty, colour)[1].shape == (96, 96, 3)
+        assert paste_back(framing, empty, colour)[1].shape == (96, 96, 3)
 
 
 def test_following_goes_along_with_the_object_and_holds_it():
@@ -126,7 +126,7 @@ def test_following_goes_along_with_the_object_and_holds_it():
         boxes = [tuple(np.concatenate([at, at + rng.integers(1, 30, 2)])) for at in corners]
         boxes[0] = boxes[4] = None
         longest = max(max(box[2] - box[0], box[3] - box[1]) for box in boxes if box)
-        framings = following(boxes, (180, 120), size)
+        framings = crop_following(boxes, (180, 120), size)
         widths = {(f.box[2] - f.box[0], f.box[3] - f.box[1]) for f in framings}
         assert len(widths) == 1 and min(next(iter(widths))) == pytest.approx(2 * longest, abs=1)
         for box, f in zip(boxes, framings, strict=True):
@@ -141,7 +141,7 @@ def test_following_goes_along_with_the_object_and_holds_it():
 
 
 def test_following_one_pixel_and_what_fills_the_canvas():
-    one = following([(5.0, 6.0, 6.0, 7.0)], (40, 30), (16, 16))
+    one = crop_following([(5.0, 6.0, 6.0, 7.0)], (40, 30), (16, 16))
     assert one[0].box[2] - one[0].box[0] == 2
-    full = following([(0, 0, 40, 30)] * 3, (40, 30), (16, 16))
+    full = crop_following([(0, 0, 40, 30)] * 3, (40, 30), (16, 16))
     assert {f.box for f in full} == {(0, -5, 40, 35)}

@@ -1,4 +1,4 @@
-"""IC-Amodal behind the contract, on a tiny FLUX-Fill checkpoint in the published format."""
+"""IC-Amodal from the command line, on a tiny FLUX-Fill checkpoint in the published format."""
 
 import json
 import shutil
@@ -16,10 +16,10 @@ from unocclude.cli import main
 from unocclude.clip import Clip
 from unocclude.completion import GENERATED, SEEN, Completion
 from unocclude.masks import MaskTrack
-from unocclude.methods import find
-from unocclude.methods.base import Setting
-from unocclude.methods.ic_amodal import frames
-from unocclude.methods.ic_amodal.cells import Ask, Cells
+from unocclude.methods import get_method
+from unocclude.methods.base import RunSettings
+from unocclude.methods.ic_amodal.frame_selection import choose_collaborator, choose_exemplar
+from unocclude.methods.ic_amodal.inputs import FrameInput, ShotInputs
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.recall import Recall, RecallOptions
 from unocclude.scene import Scene
@@ -29,9 +29,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 from tiny_flux_fill import write_flux_fill  # noqa: E402
 
-from unocclude.methods.ic_amodal.generator import Generator, Job, plan  # noqa: E402
-from unocclude.methods.ic_amodal.grid import Cell, Sheet  # noqa: E402
-from unocclude.methods.ic_amodal.stages import ALONE, BESIDE  # noqa: E402
+from unocclude.methods.ic_amodal.completer import ALONE, BESIDE  # noqa: E402
+from unocclude.methods.ic_amodal.grid import Grid, SubImage  # noqa: E402
+from unocclude.methods.ic_amodal.pipeline import FillJob, GridFiller, plan  # noqa: E402
 
 torch.set_num_threads(1)
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -78,22 +78,22 @@ def report(result):
 
 
 def sheet_of(rng, rows=2, columns=2, size=(16, 24)):
-    cell = lambda hole=None: Cell(rng.integers(0, 256, (*size, 3), np.uint8), hole)  # noqa: E731
+    cell = lambda hole=None: SubImage(rng.integers(0, 256, (*size, 3), np.uint8), hole)  # noqa: E731
     hole = np.zeros(size, bool)
     hole[3:12, 5:20] = True
     cells = [cell() for _ in range(rows * columns - 1)] + [cell(hole)]
-    return Sheet([cells[r * columns : (r + 1) * columns] for r in range(rows)])
+    return Grid([cells[r * columns : (r + 1) * columns] for r in range(rows)])
 
 
-def published(weights, sheet, seed, prompt, steps=2, strength=1.0):
-    """diffusers' own pipeline on a sheet's picture and hole, (H, W, 3) uint8."""
+def published(weights, grid, seed, prompt, steps=2, strength=1.0):
+    """diffusers' own pipeline on a grid's picture and hole, (H, W, 3) uint8."""
     from diffusers import FluxFillPipeline
 
     pipeline = FluxFillPipeline.from_pretrained(weights, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    height, width = sheet.hole.shape
+    height, width = grid.hole.shape
     image = pipeline(
-        prompt=prompt, image=Image.fromarray(sheet.picture), mask_image=Image.fromarray(sheet.hole),
+        prompt=prompt, image=Image.fromarray(grid.picture), mask_image=Image.fromarray(grid.hole),
         height=height, width=width, num_inference_steps=steps, guidance_scale=30.0, strength=strength,
         max_sequence_length=8, generator=torch.Generator().manual_seed(seed),
     ).images[0]  # fmt: skip
@@ -102,25 +102,25 @@ def published(weights, sheet, seed, prompt, steps=2, strength=1.0):
 
 @pytest.mark.parametrize(("shape", "strength"), [((1, 1), 1.0), ((2, 2), 1.0), ((2, 2), 0.5)])
 def test_unmodulated_it_is_the_published_pipeline(weights, shape, strength):
-    sheet = sheet_of(np.random.default_rng(1), *shape)
-    expected = published(weights, sheet, 7, "a cat", 4, strength)
+    grid = sheet_of(np.random.default_rng(1), *shape)
+    expected = published(weights, grid, 7, "a cat", 4, strength)
     for options in ({}, {"lambda_up": 1, "lambda_down": 1}):
         settings = SMALL | {"steps": 4, "strength": strength, "recall": True} | options
-        generator = Generator.from_folder(weights, ICAmodalOptions(**settings), "cpu")
-        found = generator.fill([Job(sheet, 7, modulated=bool(options) and shape == (2, 2))], "a cat")[0]
+        generator = GridFiller.from_folder(weights, ICAmodalOptions(**settings), "cpu")
+        found = generator.fill([FillJob(grid, 7, modulated=bool(options) and shape == (2, 2))], "a cat")[0]
         assert np.abs(found.astype(int) - expected).max() <= 1
     assert generator.calls == 1
-    assert np.abs(generator.fill([Job(sheet, 8)], "a cat")[0].astype(int) - expected).max() > 10
+    assert np.abs(generator.fill([FillJob(grid, 8)], "a cat")[0].astype(int) - expected).max() > 10
     assert expected.std() > 10
 
 
 @pytest.mark.parametrize("options", [{}, {"queries": "hole"}, {"blocks": "all"}, {"mode": "unnormalised"}])
 def test_modulation_moves_the_completion(weights, options):
-    sheet = sheet_of(np.random.default_rng(2))
+    grid = sheet_of(np.random.default_rng(2))
 
     def fill(**kind):
-        generator = Generator.from_folder(weights, ICAmodalOptions(**SMALL, **kind), "cpu")
-        return generator.fill([Job(sheet, 0, modulated=True)], "a cat")[0].astype(int)
+        generator = GridFiller.from_folder(weights, ICAmodalOptions(**SMALL, **kind), "cpu")
+        return generator.fill([FillJob(grid, 0, modulated=True)], "a cat")[0].astype(int)
 
     plain, modulated = fill(lambda_up=1, lambda_down=1), fill(lambda_up=8, lambda_down=0.1, **options)
     assert np.abs(plain - modulated).max() > 3
@@ -131,11 +131,11 @@ def test_modulation_moves_the_completion(weights, options):
 @pytest.mark.parametrize("reuse", [False, True])
 def test_jobs_do_not_depend_on_each_other(weights, reuse):
     rng = np.random.default_rng(3)
-    sheets = [sheet_of(rng) for _ in range(3)]
-    top = sheets[0].rows[0]
-    jobs = [Job(Sheet([top, sheet.rows[1]]), 5, modulated=True) for sheet in sheets]
-    exemplar = Job(Sheet([top, top]), 5) if reuse else None
-    generator = Generator.from_folder(weights, ICAmodalOptions(**SMALL), "cpu")
+    grids = [sheet_of(rng) for _ in range(3)]
+    top = grids[0].rows[0]
+    jobs = [FillJob(Grid([top, grid.rows[1]]), 5, modulated=True) for grid in grids]
+    exemplar = FillJob(Grid([top, top]), 5) if reuse else None
+    generator = GridFiller.from_folder(weights, ICAmodalOptions(**SMALL), "cpu")
     together = generator.fill(jobs, "", exemplar)
     alone = [generator.fill([job], "", exemplar)[0] for job in jobs]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
@@ -145,19 +145,19 @@ def test_jobs_do_not_depend_on_each_other(weights, reuse):
 
 
 def test_the_exemplar_is_the_best_frame_and_its_collaborator_the_next_far_enough():
-    assert frames.exemplar([3, 9, 9, 1]) == 1 and frames.exemplar([0, 0]) is None
+    assert choose_exemplar([3, 9, 9, 1]) == 1 and choose_exemplar([0, 0]) is None
     areas = [5, 6, 10, 9, 8, 0, 0, 4, 3, 7]
-    assert frames.collaborator(areas, 2, 0.0) == 3
-    assert frames.collaborator(areas, 2, 0.2) == 4
-    assert frames.collaborator(areas, 2, 0.3) == 9
-    assert frames.collaborator(areas, 2, 1.0) == 9  # no frame is as far: the farthest
-    assert frames.collaborator([0, 4, 3, 0, 0, 0], 1, 0.9) == 2
-    assert frames.collaborator([0, 4, 0], 1) is None and frames.collaborator([4], 0) is None
+    assert choose_collaborator(areas, 2, 0.0) == 3
+    assert choose_collaborator(areas, 2, 0.2) == 4
+    assert choose_collaborator(areas, 2, 0.3) == 9
+    assert choose_collaborator(areas, 2, 1.0) == 9  # no frame is as far: the farthest
+    assert choose_collaborator([0, 4, 3, 0, 0, 0], 1, 0.9) == 2
+    assert choose_collaborator([0, 4, 0], 1) is None and choose_collaborator([4], 0) is None
 
 
 def test_the_silhouette_hangs_together_with_what_is_known(world, weights):
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    cells = Cells(scene, range(6), 32, 4, "white")
+    cells = ShotInputs(scene, range(6), 32, 4, "white")
     hole, known = np.zeros((32, 40), bool), np.zeros((32, 40), bool)
     known[10:20, 5:10], hole[8:24, 10:38] = True, True
     picture = np.full((32, 40, 3), 255, np.uint8)
@@ -165,13 +165,13 @@ def test_the_silhouette_hangs_together_with_what_is_known(world, weights):
     picture[10:20, 26:34] = 40  # apart from it
     picture[0:4] = 0  # outside the hole
     blank = np.zeros((32, 40, 3), np.uint8)
-    ask = lambda known: Ask(None, blank, known, blank, hole)  # noqa: E731
-    found = cells.object(picture, ask(known))
+    ask = lambda known: FrameInput(None, blank, known, blank, hole)  # noqa: E731
+    found = cells.object_mask(picture, ask(known))
     assert found[10:20, 5:19].all() and not found[:, 24:].any() and not found[:6].any()
-    found = cells.object(picture, ask(np.zeros_like(known)))
+    found = cells.object_mask(picture, ask(np.zeros_like(known)))
     assert found[11:19, 11:19].all() and not found[:, 24:].any()
     white = np.full_like(picture, 255)
-    assert np.array_equal(cells.object(white, ask(known)), known)
+    assert np.array_equal(cells.object_mask(white, ask(known)), known)
 
 
 @pytest.mark.parametrize(("colour", "ground"), [((250, 250, 240), 0), ((5, 9, 0), 255), ((255, 0, 0), 0)])
@@ -180,7 +180,7 @@ def test_the_ground_is_unlike_the_object(colour, ground):
     visible[10:30, 20:40] = True
     frame = np.where(visible[..., None], colour, (120, 130, 110)).astype(np.uint8)
     scene = Scene(Clip.from_frames([frame] * 3), MaskTrack.from_masks([visible] * 3))
-    chosen = Cells(scene, range(3), 32, 4, "auto").ground
+    chosen = ShotInputs(scene, range(3), 32, 4, "auto").ground
     assert chosen == ground or (colour[0] == 255 and chosen in (0, 127, 255))
     assert np.abs(np.array(colour) - chosen).max() >= 127
 
@@ -188,18 +188,18 @@ def test_the_ground_is_unlike_the_object(colour, ground):
 def plain_version(weights, world, ablation):
     """The paper's rows a1 to a3 with diffusers' own pipeline: amodal masks and colours of all frames."""
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    cells = Cells(scene, range(6), 32, 4, "auto")
-    asks = [cells.ask(result, take=False) for result in Recall(RecallOptions()).complete(scene)]
+    cells = ShotInputs(scene, range(6), 32, 4, "auto")
+    asks = [cells.frame_input(result, take=False) for result in Recall(RecallOptions()).complete(scene)]
     alone, beside = ALONE.format("object"), BESIDE.format("object")
     areas = np.array([mask.sum() for mask in world.visible])
     best = int(areas.argmax())
     far = [k for k in range(6) if abs(k - best) >= 2]
     other = max(far, key=lambda k: areas[k])
-    by_itself = lambda ask: published(weights, Sheet([[Cell(ask.shown, ask.hole)]]), 0, alone)  # noqa: E731
+    by_itself = lambda ask: published(weights, Grid([[SubImage(ask.object_image, ask.hole)]]), 0, alone)  # noqa: E731
     first = asks[best]
     if ablation == "a3":
-        pair = Sheet([[Cell(asks[k].frame), Cell(asks[k].shown, asks[k].hole)] for k in (best, other)])
-        exemplar = pair.cell(published(weights, pair, 0, beside), 2)
+        pair = Grid([[SubImage(asks[k].frame), SubImage(asks[k].object_image, asks[k].hole)] for k in (best, other)])
+        exemplar = pair.sub_image(published(weights, pair, 0, beside), 2)
     else:
         exemplar = by_itself(first)
     masks, colours = [], []
@@ -209,12 +209,17 @@ def plain_version(weights, world, ablation):
         elif ablation == "a1":
             answer = by_itself(ask)
         else:
-            grid = Sheet([[Cell(first.frame), Cell(exemplar)], [Cell(ask.frame), Cell(ask.shown, ask.hole)]])
-            answer = grid.cell(published(weights, grid, 0, beside), 4)
-        silhouette = cells.object(answer, ask).astype(np.float32)
-        grown = (cells.framing.back(silhouette) > 0.5) & scene.completion_mask(k)
+            grid = Grid(
+                [
+                    [SubImage(first.frame), SubImage(exemplar)],
+                    [SubImage(ask.frame), SubImage(ask.object_image, ask.hole)],
+                ]
+            )
+            answer = grid.sub_image(published(weights, grid, 0, beside), 4)
+        silhouette = cells.object_mask(answer, ask).astype(np.float32)
+        grown = (cells.framing.uncrop(silhouette) > 0.5) & scene.completion_mask(k)
         masks.append(grown | world.visible[k])
-        colours.append(cells.framing.back(answer))
+        colours.append(cells.framing.uncrop(answer))
     return masks, colours
 
 
@@ -268,9 +273,9 @@ def test_a_seed_decides_and_hypotheses_are_seeds(weights, world, whole):
 def test_starting_later_gives_the_same_tail(weights, world, whole, options):
     if options:
         whole = arrays(complete(weights, world.frames, world.visible, **options))
-    method = find("ic-amodal-plus")
+    method = get_method("ic-amodal-plus")
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
-    tail = list(method(method.Options(**SMALL, **options), Setting(weights=str(weights))).complete(scene, 4))
+    tail = list(method(method.Options(**SMALL, **options), RunSettings(weights=str(weights))).complete(scene, 4))
     assert [result.index for result in tail] == [4, 5]
     assert np.array_equal([result.rgba for result in tail], whole[1][4:])
     assert np.array_equal([result.provenance for result in tail], whole[2][4:])
@@ -281,15 +286,15 @@ def test_an_interrupted_run_goes_on(weights, tmp_path, monkeypatch, capsys):
     args = ["complete", clip / "frames", "--masks", clip / "visible_masks", "--method", "ic-amodal-plus",
             "--weights", weights, *(f"--set={key}={value}" for key, value in SMALL.items()), "--quiet"]  # fmt: skip
     assert run(capsys, *args, "-o", tmp_path / "whole")[0] == 0
-    from unocclude.methods.ic_amodal.stages import Stages
+    from unocclude.methods.ic_amodal.completer import ICAmodalCompleter
 
-    result = Stages._result
+    result = ICAmodalCompleter._result
 
     def failing(self, cells, ask, completed):
         assert ask.index != 4
         return result(self, cells, ask, completed)
 
-    monkeypatch.setattr(Stages, "_result", failing)
+    monkeypatch.setattr(ICAmodalCompleter, "_result", failing)
     assert run(capsys, *args, "-o", tmp_path / "parts")[0] == 1
     monkeypatch.undo()
     assert run(capsys, *args, "-o", tmp_path / "parts", "--resume")[0] == 0
@@ -427,7 +432,7 @@ def test_the_prompt_is_the_users_or_a_caption(weights, world, monkeypatch, tmp_p
 
 
 def test_options_that_do_not_go_together():
-    method = find("ic-amodal")
+    method = get_method("ic-amodal")
     with pytest.raises(InputError, match="add --set recall=true"):
         method(method.Options(strength=0.5))
     with pytest.raises(InputError, match="ablation=a1"):
@@ -443,12 +448,12 @@ def test_memory_is_planned_for():
 
 
 def test_weights_may_rest_in_eight_bits(weights):
-    sheet = sheet_of(np.random.default_rng(4))
+    grid = sheet_of(np.random.default_rng(4))
     full, eight = (
-        Generator.from_folder(weights, ICAmodalOptions(**SMALL, storage=s), "cpu") for s in ("full", "float8")
+        GridFiller.from_folder(weights, ICAmodalOptions(**SMALL, storage=s), "cpu") for s in ("full", "float8")
     )
     assert eight.pipeline.transformer.transformer_blocks[0].attn.to_q.weight.dtype == torch.float8_e4m3fn
-    a, b = (g.fill([Job(sheet, 0, modulated=True)], "")[0].astype(int) for g in (full, eight))
+    a, b = (g.fill([FillJob(grid, 0, modulated=True)], "")[0].astype(int) for g in (full, eight))
     assert 0 < np.abs(a - b).mean() < 12
 
 

@@ -13,17 +13,17 @@ from diffusers.models.embeddings import apply_rotary_emb  # noqa: E402
 from tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
 from tiny_flux_fill import TRANSFORMER  # noqa: E402
 
-from unocclude.methods.ic_amodal.grid import Cell, Sheet  # noqa: E402
-from unocclude.methods.ic_amodal.modulation import GridAttention, Guide, Modulation, attend, install  # noqa: E402
+from unocclude.methods.ic_amodal.grid import Grid, SubImage  # noqa: E402
+from unocclude.methods.ic_amodal.modulation import AttentionGuide, GridAttention, Modulation, attend, install  # noqa: E402
 
 torch.set_num_threads(1)
 SIDE = 4
 
 
-def sheet(rows=2, columns=2, height=8, width=12, seed=0):
+def make_grid(rows=2, columns=2, height=8, width=12, seed=0):
     rng = np.random.default_rng(seed)
-    cell = lambda: Cell(rng.integers(0, 256, (height, width, 3), np.uint8))  # noqa: E731
-    return Sheet([[cell() for _ in range(columns)] for _ in range(rows)])
+    cell = lambda: SubImage(rng.integers(0, 256, (height, width, 3), np.uint8))  # noqa: E731
+    return Grid([[cell() for _ in range(columns)] for _ in range(rows)])
 
 
 def explicit(query, key, value, modulation):
@@ -101,14 +101,14 @@ def test_without_a_guide_and_with_factors_of_one_it_is_the_stock_processor(trans
     bound = 1e-6 * float(stock.abs().max())
     assert (forward(transformer) - stock).abs().max() <= (bound if fused else 0)
     for mode in ("renormalised", "unnormalised"):
-        guide = Guide(5, Modulation(6, torch.ones(29), mode))
+        guide = AttentionGuide(5, Modulation(6, torch.ones(29), mode))
         assert (forward(transformer, guide=guide) - stock).abs().max() <= bound
 
 
 def test_only_the_blocks_asked_for_are_modulated(transformer):
     factors = torch.ones(29)
     factors[5 + 6 : 5 + 12] = 3.0
-    guide = Guide(5, Modulation(6, factors))
+    guide = AttentionGuide(5, Modulation(6, factors))
     stock = forward(transformer)
     install(transformer)
     double = forward(transformer, guide=guide)
@@ -132,7 +132,7 @@ def test_more_lambda_is_more_of_the_exemplar(transformer, mode):
     def reach(factor):
         factors = torch.ones(29)
         factors[5 + 6 : 5 + 12] = factor
-        kwargs = {"guide": Guide(5, Modulation(6, factors, mode))}
+        kwargs = {"guide": AttentionGuide(5, Modulation(6, factors, mode))}
         with torch.no_grad():
             before, after = (block.attn(x, text, guide=kwargs["guide"])[0][:, 18:] for x in (image, image + change))
         return float((after - before).norm())
@@ -152,7 +152,7 @@ def test_the_network_moves_steadily_with_lambda(transformer, mode):
     def away(strength):
         factors = torch.ones(29)
         factors[5:11], factors[11:17], factors[17:23] = 1 / strength, strength, 1 / strength
-        answer = forward(transformer, guide=Guide(5, Modulation(6, factors, mode)))
+        answer = forward(transformer, guide=AttentionGuide(5, Modulation(6, factors, mode)))
         return float((answer - plain)[:, 18:].norm())
 
     moved = [away(strength) for strength in (1.0, 1.2, 1.5, 2.0, 3.0)]
@@ -163,7 +163,7 @@ def test_painting_a_cell_changes_its_tokens_alone():
     from diffusers import FluxFillPipeline
 
     for rows, columns in ((1, 1), (2, 2), (3, 2)):
-        grid = sheet(rows, columns)
+        grid = make_grid(rows, columns)
 
         def pack(picture):
             planes = torch.tensor(picture).permute(2, 0, 1)[None]
@@ -172,25 +172,25 @@ def test_painting_a_cell_changes_its_tokens_alone():
         # a latent of two pixels here: the packing is what is looked at
         for number in range(1, rows * columns + 1):
             painted = grid.picture.copy()
-            grid.cell(painted, number)[:] += 1
+            grid.sub_image(painted, number)[:] += 1
             changed = (pack(painted) != pack(grid.picture)).any(-1)[0]
-            assert np.array_equal(np.flatnonzero(changed), grid.tokens(number, 2))
-        sets = np.concatenate([grid.tokens(n + 1, SIDE) for n in range(rows * columns)])
+            assert np.array_equal(np.flatnonzero(changed), grid.token_indices(number, 2))
+        sets = np.concatenate([grid.token_indices(n + 1, SIDE) for n in range(rows * columns)])
         assert np.array_equal(np.sort(sets), np.arange(rows * 2 * columns * 3))
 
 
 def test_tokens_in_order_are_slices_and_those_to_fill_come_last():
     hole = np.zeros((8, 12), bool)
     hole[3, 4:6] = True
-    grid = sheet()
-    grid = Sheet([grid.rows[0], [grid.rows[1][0], Cell(grid.rows[1][1].picture, hole)]])
-    order, wanted = grid.order(SIDE)
+    grid = make_grid()
+    grid = Grid([grid.rows[0], [grid.rows[1][0], SubImage(grid.rows[1][1].picture, hole)]])
+    order, wanted = grid.token_order(SIDE)
     assert wanted == 1 and np.array_equal(np.sort(order), np.arange(24))
     for number in (1, 2, 3):
-        assert np.array_equal(order[6 * number - 6 : 6 * number], grid.tokens(number, SIDE))
-    assert order[-1] == 2 * 6 + 3 + 1 and set(order[18:]) == set(grid.tokens(4, SIDE))
+        assert np.array_equal(order[6 * number - 6 : 6 * number], grid.token_indices(number, SIDE))
+    assert order[-1] == 2 * 6 + 3 + 1 and set(order[18:]) == set(grid.token_indices(4, SIDE))
     assert grid.hole.sum() == 2 and grid.hole[8 + 3, 12 + 4]
-    assert np.array_equal(grid.cell(grid.picture, 4), grid.rows[1][1].picture)
+    assert np.array_equal(grid.sub_image(grid.picture, 4), grid.rows[1][1].picture)
 
 
 def test_kept_keys_and_values_stand_where_the_tokens_would(transformer):
@@ -203,8 +203,8 @@ def test_kept_keys_and_values_stand_where_the_tokens_would(transformer):
     factors = torch.rand(29, generator=generator)
     modulation = Modulation(6, factors)
     with torch.no_grad():
-        whole = block.attn(image, text, guide=Guide(5, modulation))
-        guide = Guide(5, keeping=True)
+        whole = block.attn(image, text, guide=AttentionGuide(5, modulation))
+        guide = AttentionGuide(5, keeping=True)
         block.attn(image[:, :12], text, guide=guide)
         guide.keeping, guide.modulation = False, modulation
         part = block.attn(image[:, 12:], text, guide=guide)

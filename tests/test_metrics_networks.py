@@ -428,11 +428,11 @@ def test_where_weights_lie(tmp_path, monkeypatch, home):
 
 
 def test_find_weights(tmp_path, monkeypatch, home):
-    assert weights.find(tmp_path) == tmp_path
+    assert weights.resolve_checkpoint(tmp_path) == tmp_path
     with pytest.raises(InputError, match=r"neither a folder nor a known checkpoint.*lpips-alex"):
-        weights.find(tmp_path / "nowhere")
+        weights.resolve_checkpoint(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is incomplete"):
-        weights.find(tmp_path, "lpips-alex")
+        weights.resolve_checkpoint(tmp_path, "lpips-alex")
     # a checkpoint of several parts, as the diffusion methods will have
     parts = (
         weights.Part("segmentation", ("model_index.json", "unet/*.safetensors|unet/*.bin"), "hub.example/a"),
@@ -444,11 +444,11 @@ def test_find_weights(tmp_path, monkeypatch, home):
     (home / "both" / "segmentation" / "model_index.json").touch()
     (home / "both" / "completion" / "model_index.json").touch()
     with pytest.raises(InputError) as error:
-        weights.find("both")
+        weights.resolve_checkpoint("both")
     text = one_line(error)
     assert text.startswith("method m needs the checkpoint both") and "unet/*.safetensors or unet/*.bin" in text
     assert "into segmentation/" in text and "completion" not in text
     (home / "both" / "segmentation" / "unet" / "x.fp16.safetensors").touch()
-    assert weights.find("both") == home / "both"
-    assert weights.find(home / "both", "both") == home / "both"
+    assert weights.resolve_checkpoint("both") == home / "both"
+    assert weights.resolve_checkpoint(home / "both", "both") == home / "both"
     assert all(key == checkpoint.id and checkpoint.parts for key, checkpoint in weights.CHECKPOINTS.items())

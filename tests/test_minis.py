@@ -12,8 +12,8 @@ from unocclude.datasets import captions
 from unocclude.datasets.base import Truth
 from unocclude.evaluation import evaluate
 from unocclude.masks import MaskTrack
-from unocclude.training import find, read_config
-from unocclude.training.sources import Source
+from unocclude.training import get_recipe, read_config
+from unocclude.training.sources import ClipSource
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -26,32 +26,32 @@ HELD_OUT = "synth:worlds?count=3&seed=9903&frames=8&size=160x120"
 
 @pytest.mark.parametrize(("folder", "name"), list(zip(MINIS, IDS, strict=True)), ids=IDS)
 def test_it_is_whole_and_small_and_says_how_it_was_made(folder, name):
-    assert weights.find("mini", name) == folder
+    assert weights.resolve_checkpoint("mini", name) == folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < 20e6
     card = (folder / "MODEL_CARD.md").read_text()
     logs = list(folder.glob("*.jsonl"))
     assert logs and all(path.name in card for path in [*logs, *folder.glob("*.toml")])
     for config in folder.glob("*.toml"):
-        read_config(config, find(config.read_text().split("unocclude train ")[1].split()[0]))
+        read_config(config, get_recipe(config.read_text().split("unocclude train ")[1].split()[0]))
 
 
 def test_no_other_method_has_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"none ships for pix2gestalt.*there are: {', '.join(IDS)}"):
-        weights.find("mini", "pix2gestalt")
+        weights.resolve_checkpoint("mini", "pix2gestalt")
 
 
 @pytest.fixture(scope="module")
 def worlds():
     pytest.importorskip("mujoco")
-    return [world for i in range(3) for world in Source(HELD_OUT).make(i)]
+    return [world for i in range(3) for world in ClipSource(HELD_OUT).make(i)]
 
 
 @pytest.mark.parametrize("name", IDS)
 def test_it_beats_convex_r_on_worlds_it_never_saw(worlds, name):
     found = {}
-    words = methods.find(name).words
+    words = methods.get_method(name).words
     for method, chosen in ((name, "mini"), ("convex-r", None)):
         rows = []
         for world in worlds:

@@ -15,7 +15,7 @@ from unocclude.motion.evidence import BACKGROUND, FOREIGN, Evidence
 from unocclude.motion.fill import smooth_fill
 from unocclude.motion.hull import hull
 from unocclude.motion.trajectory import interpolate
-from unocclude.motion.working import COMPARED, Recent, Working, cut_out
+from unocclude.motion.working import COMPARED, FrameCache, Working, cut_out
 from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world
 
@@ -190,7 +190,7 @@ def test_boxes_between_knots():
 
 def test_recent_forgets_the_longest_unused():
     made = []
-    recent = Recent(lambda i: made.append(i) or i * i, keep=2)
+    recent = FrameCache(lambda i: made.append(i) or i * i, keep=2)
     assert [recent[i] for i in (3, 4, 3, 5, 3, 4)] == [9, 16, 9, 25, 9, 16]
     assert made == [3, 4, 5, 4]
 
@@ -200,8 +200,8 @@ def test_parts_are_cut_with_a_margin():
     mask = np.zeros((20, 30), bool)
     mask[8:12, 1:5] = True
     part = cut_out(picture, mask, 4)
-    assert (part.x, part.y, part.look.shape) == (0, 4, (12, 9, 3))
-    assert np.array_equal(part.look, picture[4:16, 0:9]) and part.mask.sum() == mask.sum()
+    assert (part.x, part.y, part.image.shape) == (0, 4, (12, 9, 3))
+    assert np.array_equal(part.image, picture[4:16, 0:9]) and part.mask.sum() == mask.sum()
 
 
 def test_large_objects_and_pictures_are_looked_at_small():
@@ -221,7 +221,7 @@ def test_large_objects_and_pictures_are_looked_at_small():
     assert large.scale == 0.16 and large.inside.shape == (480, 640)
     there = moved(large.to_canvas, np.array([(0.0, 0.0), (639.0, 479.0)]))
     assert np.allclose(there, [(2.625, 2.625), (3996.375, 2996.375)])
-    assert large.frame(0).shape == (480, 640, 3) and large.parts[0].full.look.shape[:2] == (18, 68)
+    assert large.frame(0).shape == (480, 640, 3) and large.parts[0].full.image.shape[:2] == (18, 68)
     assert COMPARED > 0
 
 

@@ -15,9 +15,10 @@ import unocclude
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.media.images import read_png, write_png
-from unocclude.methods.base import Setting
-from unocclude.methods.open_world import Generator, OpenWorld
-from unocclude.methods.open_world.sight import evident_occluders, in_the_pockets
+from unocclude.methods.base import RunSettings
+from unocclude.methods.open_world import OpenWorld
+from unocclude.methods.open_world.perception import occluders_from_evidence, occluders_in_concavities
+from unocclude.methods.open_world.pipeline import Inpainter
 from unocclude.scene import Scene
 
 torch = pytest.importorskip("torch")
@@ -141,7 +142,7 @@ def truthful(monkeypatch, frames, visible, pictures, log=None):
             log.append(prompt)
         return next(big for shown, big in crops if np.array_equal(shown, picture))
 
-    monkeypatch.setattr(Generator, "__call__", draw)
+    monkeypatch.setattr(Inpainter, "__call__", draw)
 
 
 def figures(capsys, out, truth):
@@ -161,9 +162,11 @@ def test_what_hides_the_objects_of_cocoa_is_found_without_networks():
         visible, amodal = (read_png(folder / f"{kind}_mask.png") > 0 for kind in ("visible", "amodal"))
         hidden = amodal & ~visible
         scene = Scene(image, MaskTrack.from_masks([visible]))
-        found = evident_occluders(scene, 0, 1.0)
+        found = occluders_from_evidence(scene, 0, 1.0)
         covered.append(found[hidden].mean())
-        pocket = in_the_pockets(np.zeros_like(image[0]), visible)  # on a flat picture there are no segments to be found
+        pocket = occluders_in_concavities(
+            np.zeros_like(image[0]), visible
+        )  # on a flat picture there are no segments to be found
         pockets.append(pocket[hidden].mean())
         iou.append(((visible | pocket) & amodal).sum() / (visible | pocket | amodal).sum())
     assert len(covered) == 5
@@ -243,7 +246,7 @@ def test_beyond_the_border_is_drawn_only_where_there_is_room(tmp_path, capsys, w
         drawn[rows.min() : rows.max() + 1, 100 : columns.min()] = (210, 160, 55)
         return drawn
 
-    monkeypatch.setattr(Generator, "__call__", draw)
+    monkeypatch.setattr(Inpainter, "__call__", draw)
     plain = complete(capsys, tmp_path, tmp_path / "plain", weights)
     assert not log and np.array_equal(plain[1] > 0, visible)
     padded = complete(capsys, tmp_path, tmp_path / "padded", weights, "--pad", "0.5", "--set", "words=box")
@@ -258,16 +261,16 @@ def test_frames_that_are_not_hidden_go_through_without_the_generator(tmp_path, c
     source = DATA / "composites" / "beachboy_pole"
     rates = json.loads((source / "meta.json").read_text())["occlusion_rate"]
     asked = []
-    drawn = Generator.__call__
+    drawn = Inpainter.__call__
 
     def draw(self, picture, *more):
         asked.append(picture)
         return drawn(self, picture, *more)
 
-    monkeypatch.setattr(Generator, "__call__", draw)
+    monkeypatch.setattr(Inpainter, "__call__", draw)
     clip = unocclude.open(source / "frames")
     track = unocclude.read_masks(source / "visible_masks")
-    method = OpenWorld(OpenWorld.Options(steps=1), Setting(0, 1, "cpu", str(weights)))
+    method = OpenWorld(OpenWorld.Options(steps=1), RunSettings(0, 1, "cpu", str(weights)))
     frames = [clip[i] for i in range(len(clip))]
     scene = Scene(Clip.from_frames(frames), track)
     whole, hidden = [], []
@@ -287,7 +290,7 @@ def test_a_hidden_frame_and_a_run_that_is_taken_up_later(weights):
     masks, bars = np.zeros((2, 3, 60, 80), bool)
     masks[::2, 20:40, 30:50], bars[:, 15:45, 50:55] = True, True  # in frame 1 nothing is seen
     scene = Scene(Clip.from_frames(frames), MaskTrack.from_masks(masks), MaskTrack.from_masks(bars))
-    method = OpenWorld(OpenWorld.Options(steps=1), Setting(3, 2, "cpu", str(weights)))
+    method = OpenWorld(OpenWorld.Options(steps=1), RunSettings(3, 2, "cpu", str(weights)))
     results = list(method.complete(scene))
     assert not results[1].amodal.any() and len(results[1].hypotheses) == 2
     assert [np.array_equal(r.hypotheses[0].rgba, r.rgba) for r in results] == [True] * 3
@@ -381,14 +384,14 @@ def large(width, height):
 def test_a_hundred_megapixels_in_bounded_memory(weights):
     scene = large(12500, 8000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    method = OpenWorld(OpenWorld.Options(steps=1), Setting(0, 1, "cpu", str(weights)))
+    method = OpenWorld(OpenWorld.Options(steps=1), RunSettings(0, 1, "cpu", str(weights)))
     (result,) = method.complete(scene)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # MiB
     assert np.array_equal(result.rgba[scene.track[0]][:, :3], scene.clip[0][scene.track[0]])
     assert result.rgba.shape == (8000, 12500, 4)
     assert grown < 40 * 100, f"{grown:.0f} MiB"  # 40 bytes a pixel
-    with pytest.raises(unocclude.InputError, match="cannot do images this large"):
-        published = OpenWorld(OpenWorld.Options(steps=1, rules="parity"), Setting(0, 1, "cpu", str(weights)))
+    with pytest.raises(unocclude.InputError, match="does not support images this large"):
+        published = OpenWorld(OpenWorld.Options(steps=1, rules="parity"), RunSettings(0, 1, "cpu", str(weights)))
         wide = np.zeros((2000, 12000), bool)
         wide[900:1100] = True
         scene = Scene(Clip.from_frames([np.zeros((2000, 12000, 3), np.uint8)]), MaskTrack.from_masks([wide]), pad=0.1)
@@ -409,8 +412,8 @@ def test_an_image_beyond_the_size_that_is_worked_at(weights, monkeypatch):
         cv2.circle(drawn, (round(x), round(y)), round(radius), (200, 60, 40), -1)
         return drawn
 
-    monkeypatch.setattr(Generator, "__call__", draw)
-    (result,) = OpenWorld(OpenWorld.Options(), Setting(0, 1, "cpu", str(weights))).complete(scene)
+    monkeypatch.setattr(Inpainter, "__call__", draw)
+    (result,) = OpenWorld(OpenWorld.Options(), RunSettings(0, 1, "cpu", str(weights))).complete(scene)
     assert (result.amodal & disc).sum() / (result.amodal | disc).sum() > 0.98
     hidden = result.amodal & bar
     assert np.abs(result.rgba[hidden][:, :3].astype(int) - (200, 60, 40)).mean() < 3
@@ -424,7 +427,7 @@ def test_the_words_of_a_text_prompt_reach_the_generator(tmp_path, capsys, weight
     monkeypatch.setattr("unocclude.run.locate", lambda *_: MaskTrack.from_masks([visible], "stand-in"))
     log = []
     monkeypatch.setattr(
-        Generator, "__call__", lambda self, picture, mask, prompt, *_: log.append(prompt) or np.zeros_like(picture)
+        Inpainter, "__call__", lambda self, picture, mask, prompt, *_: log.append(prompt) or np.zeros_like(picture)
     )
     code, _, err = run(
         capsys, "complete", tmp_path / "image.png", "--text", "cat no. 2", "--occluders", tmp_path / "occluder.png",

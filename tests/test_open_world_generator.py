@@ -9,7 +9,7 @@ from small_clip import assert_one_line, run
 
 from unocclude import InputError
 from unocclude.errors import UnoccludeError
-from unocclude.methods.open_world.generator import Generator, load_pipeline
+from unocclude.methods.open_world.pipeline import Inpainter, load_pipeline
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 def test_it_draws_from_everything_it_is_given(folder):
-    generator = Generator(folder, "cpu", steps=2)
+    generator = Inpainter(folder, "cpu", steps=2)
     assert generator.size == SIZE
     first = generator(PICTURE, MASK, "a cat", 1)
     assert first.shape == PICTURE.shape and first.dtype == np.uint8 and first.std() > 5
@@ -39,24 +39,24 @@ def test_it_draws_from_everything_it_is_given(folder):
         generator(PICTURE, ~MASK, "a cat", 1),
         generator(PICTURE, MASK, "a dog", 1),
         generator(PICTURE, MASK, "a cat", 2),
-        Generator(folder, "cpu", steps=3)(PICTURE, MASK, "a cat", 1),
-        Generator(folder, "cpu", steps=2, guidance=1.0)(PICTURE, MASK, "a cat", 1),
-        Generator(folder, "cpu", steps=2, size=96)(PICTURE, MASK, "a cat", 1),
+        Inpainter(folder, "cpu", steps=3)(PICTURE, MASK, "a cat", 1),
+        Inpainter(folder, "cpu", steps=2, guidance=1.0)(PICTURE, MASK, "a cat", 1),
+        Inpainter(folder, "cpu", steps=2, size=96)(PICTURE, MASK, "a cat", 1),
         generator(PICTURE, MASK, "a cat", 1, "BICUBIC"),
     ]
     assert len({first.tobytes(), *(other.tobytes() for other in others)}) == 9
 
 
 def test_half_precision_files_alone_are_enough(folder):
-    whole = Generator(folder, "cpu", steps=1)(PICTURE, MASK, "a cat", 1)
+    whole = Inpainter(folder, "cpu", steps=1)(PICTURE, MASK, "a cat", 1)
     for path in list(folder.rglob("*.safetensors")):
         path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
     load_pipeline.cache_clear()
-    assert np.array_equal(Generator(folder, "cpu", steps=1)(PICTURE, MASK, "a cat", 1), whole)
+    assert np.array_equal(Inpainter(folder, "cpu", steps=1)(PICTURE, MASK, "a cat", 1), whole)
 
 
 def test_a_safety_checker_that_withholds_a_picture_is_no_black_object(folder, monkeypatch):
-    generator = Generator(folder, "cpu", steps=1)
+    generator = Inpainter(folder, "cpu", steps=1)
     withheld = type("Result", (), {"nsfw_content_detected": [True], "images": []})
     monkeypatch.setattr(generator, "pipeline", lambda **_: withheld)
     with pytest.raises(UnoccludeError, match="withheld"):
@@ -75,7 +75,7 @@ def test_a_safety_checker_that_withholds_a_picture_is_no_black_object(folder, mo
         (lambda f: (f / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"no"), ("vae",)),
         (lambda f: shutil.rmtree(f / "text_encoder"), ("text_encoder",)),
         (lambda f: shutil.rmtree(f / "tokenizer"), ("tokenizer", "missing")),
-        (lambda f: (f / "tokenizer" / "vocab.json").unlink(), ("tokenizer", "not whole")),
+        (lambda f: (f / "tokenizer" / "vocab.json").unlink(), ("tokenizer", "incomplete")),
         (lambda f: shutil.rmtree(f / "scheduler"), ("scheduler",)),
         (lambda f: drop(f / "unet" / "diffusion_pytorch_model.safetensors"), ("unet", "lacks conv_in.bias")),
         (lambda f: drop(f / "text_encoder" / "model.safetensors"), ("text_encoder", "lacks")),
@@ -85,7 +85,7 @@ def test_a_folder_that_holds_no_whole_pipeline_is_bad_input(folder, spoil, words
     spoil(folder)
     load_pipeline.cache_clear()
     with pytest.raises(InputError) as error:
-        Generator(folder, "cpu")
+        Inpainter(folder, "cpu")
     assert all(word in str(error.value) for word in words), error.value
     assert "\n" not in str(error.value)
 
@@ -183,10 +183,10 @@ def test_flux_fill(folder, tmp_path):
 
 def check(folder, name):
     load_pipeline.cache_clear()
-    generator = Generator(folder, "cpu", steps=2, size=SIZE)
+    generator = Inpainter(folder, "cpu", steps=2, size=SIZE)
     assert type(generator.pipeline).__name__ == name
     drawn = generator(PICTURE, MASK, "a cat", 1)
     assert drawn.shape == PICTURE.shape and drawn.std() > 1
     assert np.array_equal(generator(PICTURE, MASK, "a cat", 1), drawn)
     assert not np.array_equal(generator(PICTURE, MASK, "a cat", 2), drawn)
-    assert Generator(folder, "cpu").size % 8 == 0
+    assert Inpainter(folder, "cpu").size % 8 == 0

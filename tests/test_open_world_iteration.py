@@ -7,17 +7,17 @@ from test_open_world_steps import canvas, plain_crop, plain_touched
 
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.methods.open_world.geometry import crop_region, take
+from unocclude.methods.open_world.crop import crop_region, take
 from unocclude.methods.open_world.iteration import complete_image
-from unocclude.methods.open_world.rules import RULES, Parity, Progressive, Repaired
-from unocclude.methods.open_world.sight import (
+from unocclude.methods.open_world.perception import (
     NAMELESS,
-    Perception,
-    Sight,
-    cut_by_colours,
-    evident_occluders,
-    in_the_pockets,
+    ObjectPerception,
+    PerceptionNetworks,
+    occluders_from_evidence,
+    occluders_in_concavities,
+    segment_by_colour,
 )
+from unocclude.methods.open_world.rules import RULES, Parity, Progressive, Repaired
 from unocclude.scene import Scene
 
 SHAPE = (40, 56)
@@ -69,7 +69,7 @@ class Script:
         return self.rng.random((len(masks), len(masks))) < 0.7
 
     def perception(self):
-        return Perception(ground=self.ground, segment=self.segment, order=self.order)
+        return PerceptionNetworks(ground=self.ground, segment=self.segment, order=self.order)
 
 
 def plain_run(image, query_mask, occluder, script, draw, progressive):
@@ -160,14 +160,14 @@ def cases():
 def test_the_iteration_is_the_published_one(name):
     rules, ends = RULES[name](), set()
     for seed, image, query, occluder in cases():
-        sides = rules.touched(query)
-        if not rules.needed(occluder, sides, True):
+        sides = rules.touched_sides(query)
+        if not rules.is_needed(occluder, sides, True):
             continue
         crop = take(query, crop_region(query, sides, rules.border, rules.anchored), 0)
         logs = [], []
         scripts = Script(seed, crop), Script(seed, crop)
-        sight = Sight(scripts[0].perception(), rules, image, query, "thing")
-        element = complete_image(occluder, sight, drawing(logs[0]), rules)
+        perceived = ObjectPerception(scripts[0].perception(), rules, image, query, "thing")
+        element = complete_image(occluder, perceived, drawing(logs[0]), rules)
         expected = plain_run(image, query, occluder, scripts[1], drawing(logs[1]), name == "progressive")
         assert len(logs[0]) == len(logs[1])
         for (picture, mask, prompt, k), (plain_picture, plain_mask, plain_prompt, plain_k) in zip(*logs, strict=True):
@@ -195,12 +195,14 @@ def look(rules, candidates, order=None, image=None, query=None, occluder=None):
     def segment(picture, boxes):
         return np.array([candidate(picture.shape[:2]) for candidate in candidates])
 
-    perception = Perception(
+    perception = PerceptionNetworks(
         ground=lambda picture, caption: (np.zeros((len(candidates), 4)), ["thing"] * len(candidates), None),
         segment=segment,
         order=lambda picture, masks, query: np.zeros((len(masks),) * 2) if order is None else order,
     )
-    return complete_image(occluder, Sight(perception, rules, image, query, "thing"), drawing(log), rules), log
+    return complete_image(
+        occluder, ObjectPerception(perception, rules, image, query, "thing"), drawing(log), rules
+    ), log
 
 
 def middle(shape):
@@ -265,7 +267,7 @@ def test_what_perception_is_asked():
         assert picture is image and mask is query
         return names[0]
 
-    perception = Perception(
+    perception = PerceptionNetworks(
         tags=lambda picture: ["cat", "plant"], ground=ground, choose=choose, order=lambda *_: np.zeros((2, 2)),
         segment=lambda picture, boxes: np.zeros((len(boxes), *SHAPE), bool),
     )  # fmt: skip
@@ -274,15 +276,15 @@ def test_what_perception_is_asked():
         (Repaired(), ["cat", "plant", "the 2 cats"]),
         (Progressive(), ["the 2 cats"]),
     ):
-        sight = Sight(perception, rules, image, query, "the 2 cats")
-        assert sight.name == names[0] and offered.pop() == names and not offered
+        perceived = ObjectPerception(perception, rules, image, query, "the 2 cats")
+        assert perceived.name == names[0] and offered.pop() == names and not offered
         asked.clear()
-        found = sight.find(image)
+        found = perceived.detect(image)
         first = "cat. plant. background"
-        assert asked == ([first] if sight.name == "cat" else [first, "the 2 cats"])  # nobody had that name
+        assert asked == ([first] if perceived.name == "cat" else [first, "the 2 cats"])  # nobody had that name
         assert len(found) == len(asked)
-    assert Sight(Perception(), Repaired(), image, query, "the cat").name == "the cat"
-    assert Sight(Perception(), Repaired(), image, query, "").name == NAMELESS
+    assert ObjectPerception(PerceptionNetworks(), Repaired(), image, query, "the cat").name == "the cat"
+    assert ObjectPerception(PerceptionNetworks(), Repaired(), image, query, "").name == NAMELESS
 
 
 def test_what_is_in_front_by_the_networks():
@@ -299,20 +301,20 @@ def test_what_is_in_front_by_the_networks():
         over[1, 2] = over[2, 0] = over[2, 2] = True  # right over the object, the object over left
         return over
 
-    perception = Perception(
+    perception = PerceptionNetworks(
         ground=lambda *_: (np.zeros((2, 4)), ["a", "b"], None), segment=lambda *_: np.array([left, right]), order=order
     )
     for rules, segments in ((Parity(), 1), (Repaired(), 1), (Progressive(), 0)):
-        sight = Sight(perception, rules, image, query, "a")
-        assert np.array_equal(sight.in_front(), right & ~query)
+        perceived = ObjectPerception(perception, rules, image, query, "a")
+        assert np.array_equal(perceived.in_front(), right & ~query)
         assert seen.pop() == 3 + segments and not seen
-    nothing = Perception(
+    nothing = PerceptionNetworks(
         ground=lambda *_: (np.zeros((0, 4)), [], np.zeros(0)),
         segment=lambda *_: np.zeros((0, *SHAPE), bool),
         order=lambda _, masks, query: np.zeros((len(masks),) * 2),
     )
-    assert Sight(nothing, Parity(), image, query, "a").in_front() is None
-    assert not Sight(nothing, Repaired(), image, query, "a").in_front().any()
+    assert ObjectPerception(nothing, Parity(), image, query, "a").in_front() is None
+    assert not ObjectPerception(nothing, Repaired(), image, query, "a").in_front().any()
 
 
 def test_the_object_is_cut_out_of_what_was_drawn():
@@ -326,13 +328,13 @@ def test_the_object_is_cut_out_of_what_was_drawn():
     visible |= truth
     visible[:, 75:] = False
     allowed[:, 75:150] = True
-    cut = cut_by_colours(drawn, visible, allowed)
+    cut = segment_by_colour(drawn, visible, allowed)
     assert (cut & truth).sum() / (cut | truth).sum() > 0.97
     drawn[:, 75:] = (137, 133, 132)  # nothing was drawn: nothing is added
-    assert cut_by_colours(drawn, visible, allowed).sum() <= visible.sum() * 1.03
+    assert segment_by_colour(drawn, visible, allowed).sum() <= visible.sum() * 1.03
     nothing = np.zeros_like(visible)
-    assert np.array_equal(cut_by_colours(drawn, visible, nothing), visible)
-    assert np.array_equal(cut_by_colours(drawn, nothing, allowed), nothing)
+    assert np.array_equal(segment_by_colour(drawn, visible, nothing), visible)
+    assert np.array_equal(segment_by_colour(drawn, nothing, allowed), nothing)
 
 
 def scene_of(frames, masks, occluders=None, pad=0.0):
@@ -348,18 +350,18 @@ def test_evident_occluders():
     frame = np.full((100, 120, 3), (60, 140, 60), np.uint8)
     frame[disc > 0] = (200, 80, 60)
     whole = scene_of([frame], [disc > 0])
-    assert not evident_occluders(whole, 0, 1.0).any()
+    assert not occluders_from_evidence(whole, 0, 1.0).any()
     frame = frame.copy()
     frame[bar] = (30, 30, 200)
     cut = (disc > 0) & ~bar
-    found = evident_occluders(scene_of([frame], [cut], pad=0.5), 0, 1.0)
+    found = occluders_from_evidence(scene_of([frame], [cut], pad=0.5), 0, 1.0)
     assert found[25:75, 53:63].mean() > 0.95 and not (found & cut).any()
     given = scene_of([frame], [cut], [bar])
-    assert np.array_equal(evident_occluders(given, 0, 1.0), bar)
-    assert evident_occluders(given, 0, 0.5).shape == (50, 60)
+    assert np.array_equal(occluders_from_evidence(given, 0, 1.0), bar)
+    assert occluders_from_evidence(given, 0, 0.5).shape == (50, 60)
     for shape in ((1, 1), (3, 2)):
-        assert not in_the_pockets(np.zeros((*shape, 3), np.uint8), np.ones(shape, bool)).any()
-        assert not in_the_pockets(np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)).any()
+        assert not occluders_in_concavities(np.zeros((*shape, 3), np.uint8), np.ones(shape, bool)).any()
+        assert not occluders_in_concavities(np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)).any()
 
 
 def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
@@ -391,7 +393,7 @@ def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
         "choose": choose,
         "order": lambda picture, masks, query: np.eye(len(masks)) * query,
     }
-    assert networks.published("cpu") == Perception()  # no weights are here
+    assert networks.load_published("cpu") == PerceptionNetworks()  # no weights are here
     monkeypatch.setattr(networks, "have", lambda id: True)
     where = {}
     for question, (ids, _, settings) in networks.WHERE.items():
@@ -401,8 +403,8 @@ def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
         where[question] = (ids, f"{module.__name__}:Network", settings)
     monkeypatch.setattr(networks, "WHERE", where)
     networks._network.cache_clear()
-    perception = networks.published("cpu")
-    assert perception.finds and not made  # nothing is loaded before it is asked
+    perception = networks.load_published("cpu")
+    assert perception.can_detect and not made  # nothing is loaded before it is asked
     assert perception.tags(image) == ["cat", "plant"]
     assert perception.ground(image, "cat. plant")[1] == ["cat. plant"]
     assert perception.segment(image, np.array([[0, 0, 4, 4], [2, 0, 4, 4]])).mean((1, 2)).tolist() == [0, 1]

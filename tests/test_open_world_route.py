@@ -12,7 +12,7 @@ import tiny_models
 import unocclude
 from unocclude.completion import Completion
 from unocclude.methods.open_world import networks
-from unocclude.perception import ground
+from unocclude.perception import grounding_dino
 
 pytest.importorskip("diffusers")
 import tiny_ports
@@ -36,9 +36,9 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "weights"))
     for name, write in WRITERS.items():
         write(tmp_path / "weights" / name)
-    monkeypatch.setattr(ground, "SHORTEST", 66)
-    monkeypatch.setattr(ground, "LONGEST", 111)
-    monkeypatch.setattr(ground, "BOX_THRESHOLD", 0.0)  # a network that knows nothing is never sure
+    monkeypatch.setattr(grounding_dino, "SHORTEST", 66)
+    monkeypatch.setattr(grounding_dino, "LONGEST", 111)
+    monkeypatch.setattr(grounding_dino, "BOX_THRESHOLD", 0.0)  # a network that knows nothing is never sure
     networks._network.cache_clear()
     asked = []
     plain = networks._network
@@ -62,14 +62,14 @@ def test_without_instaorder_depth_orders(home, tmp_path, monkeypatch):
 
     from unocclude.perception.order import DepthOrder, InstaOrder, best
 
-    assert networks.published("cpu").order and isinstance(best("cpu"), InstaOrder)
+    assert networks.load_published("cpu").order and isinstance(best("cpu"), InstaOrder)
     shutil.rmtree(tmp_path / "weights" / "instaorder-od")
-    assert networks.published("cpu").order is None
+    assert networks.load_published("cpu").order is None
     monkeypatch.setattr("unocclude.perception.order.DepthAnything", lambda device: np.zeros_like)
     (tmp_path / "weights" / "depth-anything-v2-large").mkdir()
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "weights" / "depth-anything-v2-large" / name).touch()
-    assert networks.published("cpu").order and isinstance(best("cpu"), DepthOrder)
+    assert networks.load_published("cpu").order and isinstance(best("cpu"), DepthOrder)
 
 
 @pytest.mark.skipif(not IMAGES.is_dir(), reason=f"{IMAGES} is absent")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.morphology import disk, erosion
 
-from unocclude.methods.open_world import blend, geometry, segments
+from unocclude.methods.open_world import blend, crop, segments
 from unocclude.methods.open_world.rules import Parity, Progressive, Repaired
 
 RNG = np.random.default_rng
@@ -87,16 +87,16 @@ def test_the_crop_is_that_of_the_full_canvas(border, anchored):
     for height, width, top, bottom, left, right in boxes():
         mask = np.zeros((height, width), bool)
         mask[top:bottom, left:right] = True
-        sides = geometry.touched_sides(mask)
+        sides = crop.touched_sides(mask)
         assert sides == set(plain_touched(mask))
         seen.add(sides)
-        region = geometry.crop_region(mask, sides, border, anchored)
+        region = crop.crop_region(mask, sides, border, anchored)
         t, b, le, r = plain_crop(mask, sides, border, anchored)
         row, column = (6 * height) // 2 - height // 2, (6 * width) // 2 - width // 2
         assert region == (t - row, b - row, le - column, r - column)
-        assert np.array_equal(geometry.take(mask, region, 0), canvas(mask, False)[t:b, le:r])
+        assert np.array_equal(crop.take(mask, region, 0), canvas(mask, False)[t:b, le:r])
         image = RNG(1).integers(0, 256, (height, width, 3)).astype(np.uint8)
-        assert np.array_equal(geometry.take(image, region, 255), canvas(image, np.uint8(255))[t:b, le:r])
+        assert np.array_equal(crop.take(image, region, 255), canvas(image, np.uint8(255))[t:b, le:r])
     assert len(seen) == 16  # every set of sides
 
 
@@ -105,9 +105,9 @@ def test_a_crop_put_back_lies_where_it_was_taken():
     for _ in range(50):
         image = rng.integers(0, 256, (*rng.integers(1, 60, 2), 3)).astype(np.uint8)
         top, left = rng.integers(-30, 60, 2)
-        region = geometry.Region(top, top + rng.integers(1, 80), left, left + rng.integers(1, 80))
+        region = crop.Region(top, top + rng.integers(1, 80), left, left + rng.integers(1, 80))
         again = np.zeros_like(image)
-        geometry.put(again, geometry.take(image, region, 7), region.top, region.left)
+        crop.put(again, crop.take(image, region, 7), region.top, region.left)
         rows, columns = np.indices(image.shape[:2])
         inside = (rows >= region.top) & (rows < region.bottom) & (columns >= region.left) & (columns < region.right)
         assert np.array_equal(again, np.where(inside[..., None], image, 0))
@@ -123,7 +123,7 @@ def test_progressive_takes_the_first_row_for_the_last():
         expected = {side for side in plain_touched(mask) if side in ("left", "right")}
         expected |= {"bottom"} if rows.min() >= mask.shape[0] - 10 else set()
         expected |= {"top"} if rows.max() <= 10 else set()
-        assert Progressive().touched(mask) == expected
+        assert Progressive().touched_sides(mask) == expected
 
 
 def scattered(seed, shape=(80, 110), count=5):
@@ -178,9 +178,9 @@ def test_repaired_background_segments_keep_their_holes(seed):
 def test_what_surrounds_an_object_covers_it_only_as_published():
     mask = np.zeros((60, 60), bool)
     mask[20:40, 20:40] = True
-    assert Parity().background([mask])[0].all()
-    assert not (Repaired().background([mask])[0] & mask).any()
-    assert Progressive().background([mask]) == []
+    assert Parity().background_segments([mask])[0].all()
+    assert not (Repaired().background_segments([mask])[0] & mask).any()
+    assert Progressive().background_segments([mask]) == []
 
 
 def test_what_is_in_front_is_read_from_the_order():
@@ -239,7 +239,7 @@ def test_the_published_blend(seed):
     expected = plain_published_blend(cut, completion)
     assert (expected[..., :3] == original).all(2).any()
     assert np.array_equal(blend.published_blend(cut, completion), expected)
-    assert np.array_equal(Parity().element(drawn, amodal, original, visible), expected)
+    assert np.array_equal(Parity().compose(drawn, amodal, original, visible), expected)
 
 
 def test_the_repaired_blend_leaves_no_step_and_no_visible_pixel_changed():
@@ -270,8 +270,10 @@ def test_the_inpainting_mask_runs_over_visible_pixels_only_as_published():
     for rules, iteration, reach in ((Parity(), 0, 6), (Parity(), 2, 1), (Progressive(), 2, 6)):
         grown = np.zeros_like(mask)
         grown[20 - reach : 40 + reach, 20 - reach : 40 + reach] = True
-        assert np.array_equal(rules.dilated(mask, iteration, visible), grown)
-    assert np.array_equal(Repaired().dilated(mask, 0, visible), Parity().dilated(mask, 0, visible) & ~visible)
+        assert np.array_equal(rules.inpainting_mask(mask, iteration, visible), grown)
+    assert np.array_equal(
+        Repaired().inpainting_mask(mask, 0, visible), Parity().inpainting_mask(mask, 0, visible) & ~visible
+    )
 
 
 def test_the_wallpaper():

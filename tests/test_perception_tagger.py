@@ -55,7 +55,7 @@ def picture(seed=0):
 def test_tags_are_those_above_their_thresholds(tmp_path):
     folder = write_ram_plus(tmp_path)
     tagger = Tagger(folder, "cpu")
-    likely = tagger.likely(picture())
+    likely = tagger.probabilities(picture())
     order = np.argsort(likely)
     assert np.diff(likely[order]).min() > 1e-4
     # the published preparation: Pillow's bicubic to 384 x 384, ImageNet's mean and deviation
@@ -75,15 +75,15 @@ def test_tags_are_those_above_their_thresholds(tmp_path):
 
 
 def test_half_precision_and_what_training_left_in_the_file_do_not_matter(tmp_path):
-    plain = Tagger(write_ram_plus(tmp_path / "plain"), "cpu").likely(picture())
+    plain = Tagger(write_ram_plus(tmp_path / "plain"), "cpu").probabilities(picture())
     file = write_ram_plus(tmp_path / "other") / "ram_plus_swin_large_14m.pth"
     content = torch.load(file)
     state = {name.replace("tagging_head", "vision_multi"): value for name, value in content["model"].items()}
     state |= {name: torch.zeros(2) for name in ("text_encoder.pooler", "visual_encoder.layers.0.blocks.1.attn_mask")}
     torch.save({"model": state, "optimizer": {}, "epoch": 4}, file)
-    np.testing.assert_array_equal(Tagger(file.parent, "cpu").likely(picture()), plain)
+    np.testing.assert_array_equal(Tagger(file.parent, "cpu").probabilities(picture()), plain)
     torch.save({"model": {name: value.half() for name, value in content["model"].items()}}, file)
-    np.testing.assert_allclose(Tagger(file.parent, "cpu").likely(picture()), plain, atol=2e-3)
+    np.testing.assert_allclose(Tagger(file.parent, "cpu").probabilities(picture()), plain, atol=2e-3)
 
 
 def test_what_is_missing_or_wrong_is_named(tmp_path, monkeypatch):

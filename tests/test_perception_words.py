@@ -12,24 +12,24 @@ from tiny_models import torch
 import unocclude
 from unocclude import InputError
 from unocclude.masks import read_masks
-from unocclude.perception import ground
-from unocclude.perception.ground import GroundingDino, caption
+from unocclude.perception import grounding_dino
+from unocclude.perception.clip_classifier import ClipClassifier
+from unocclude.perception.grounding_dino import GroundingDino, caption
 from unocclude.perception.prepare import HALF, normalised, resized, shortest_side
 from unocclude.perception.sam import Cue, Sam, Sam2
-from unocclude.perception.tags import TagChoice
 from unocclude.perception.text import Sam3, TextToMask
 
 IMAGE = np.asarray(Image.fromarray(np.random.default_rng(5).integers(0, 256, (5, 8, 3), np.uint8)).resize((60, 40)))
 
 
-PUBLISHED = ground.SHORTEST, ground.LONGEST, ground.BOX_THRESHOLD, ground.TEXT_THRESHOLD
+PUBLISHED = grounding_dino.SHORTEST, grounding_dino.LONGEST, grounding_dino.BOX_THRESHOLD, grounding_dino.TEXT_THRESHOLD
 
 
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
     """Grounding DINO's rule of resizing at a twelfth of its size."""
-    monkeypatch.setattr(ground, "SHORTEST", 66)
-    monkeypatch.setattr(ground, "LONGEST", 111)
+    monkeypatch.setattr(grounding_dino, "SHORTEST", 66)
+    monkeypatch.setattr(grounding_dino, "LONGEST", 111)
 
 
 def test_the_published_sizes_and_thresholds():
@@ -67,13 +67,13 @@ def test_boxes_phrases_and_scores(dino):
     assert len(set(found.phrases)) > 1
     assert len(dino(IMAGE, ["cat"], 1.0).scores) == 0
     assert len(dino(IMAGE, ["cat"] * 400).scores) >= 0  # more than fits is cut off
-    with pytest.raises(InputError, match="give words"):
+    with pytest.raises(InputError, match="name the object in words"):
         dino(IMAGE, [" "])
 
 
 def test_tags_are_chosen_by_cosine(tmp_path):
     folder = tiny_models.write_clip(tmp_path / "clip")
-    choose = TagChoice(folder, "cpu")
+    choose = ClipClassifier(folder, "cpu")
     given = choose(IMAGE, ["cat", "dog", "background"])
     scaled = Image.fromarray(IMAGE).resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
     pixels = (np.asarray(scaled) / 255 - [0.48145466, 0.4578275, 0.40821073]) / [0.26862954, 0.26130258, 0.27577711]
@@ -137,7 +137,9 @@ def test_text_to_mask_is_the_best_box_masked(home):
 def test_odd_images_do_not_crash(size, dino, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     assert np.isfinite(dino(image, ["cat"], 0.0).boxes).all()
-    assert TagChoice(tiny_models.write_clip(tmp_path / "clip"), "cpu")(image, ["cat", "dog"]).sum() == pytest.approx(1)
+    assert ClipClassifier(tiny_models.write_clip(tmp_path / "clip"), "cpu")(
+        image, ["cat", "dog"]
+    ).sum() == pytest.approx(1)
     cues = [Cue(box=(0, 0, 1, 1)), Cue(points=[(0, 0)]), Cue(mask=np.ones(size))]
     for write, kind in ((tiny_models.write_sam, Sam), (tiny_models.write_sam2, Sam2)):
         masks, scores = kind(write(tmp_path / kind.__name__), "cpu")(image, cues)

@@ -161,4 +161,4 @@ def test_frame_by_frame_behind_the_contract(weights):
 
 def test_without_weights_it_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
-    assert "epoch=000005.ckpt" in unocclude.methods.find("pix2gestalt").missing()
+    assert "epoch=000005.ckpt" in unocclude.methods.get_method("pix2gestalt").missing()

@@ -10,14 +10,14 @@ from unocclude import InputError
 from unocclude.clip import Clip
 from unocclude.completion import GENERATED, RECALLED, SEEN
 from unocclude.masks import MaskTrack
-from unocclude.methods import find, read_options
-from unocclude.methods.base import Setting
+from unocclude.methods import get_method, read_options
+from unocclude.methods.base import RunSettings
 from unocclude.methods.recall import prior as priors
 from unocclude.methods.recall.prior import ShapePrior
 from unocclude.metrics import miou_occ
 from unocclude.scene import Scene
 from unocclude.synthesis import sprite_world
-from unocclude.synthesis.recipes import prepare_recipe
+from unocclude.synthesis.dataset_spec import prepare_dataset_spec
 
 pytest.importorskip("onnxruntime")
 
@@ -34,8 +34,8 @@ def scene_of(world):
 
 
 def complete(world, hypotheses=1, seed=0, **options):
-    kind = find("recall")
-    method = kind(read_options(kind, options), Setting(seed=seed, hypotheses=hypotheses))
+    kind = get_method("recall")
+    method = kind(read_options(kind, options), RunSettings(seed=seed, hypotheses=hypotheses))
     return list(method.complete(scene_of(world)))
 
 
@@ -127,15 +127,15 @@ def test_hypotheses_differ_where_something_is_hidden(world, results):
 
 def test_a_single_image_has_as_many_hypotheses_as_were_asked_for(world):
     clip = Clip.from_frames(world.frames[:1])
-    kind = find("recall")
-    method = kind(read_options(kind, {}), Setting(hypotheses=3))
+    kind = get_method("recall")
+    method = kind(read_options(kind, {}), RunSettings(hypotheses=3))
     [result] = method.complete(Scene(clip, MaskTrack.from_masks(world.visible[:1])))
     assert len(result.hypotheses) == 3 and not result.disagreement.any()
     assert all(np.array_equal(hypothesis.rgba, result.rgba) for hypothesis in result.hypotheses)
 
 
 def test_hypotheses_need_the_prior(world):
-    with pytest.raises(InputError, match="draws hypotheses from its prior"):
+    with pytest.raises(InputError, match="draws hypotheses from its shape prior"):
         complete(world, hypotheses=2, prior=False)
 
 
@@ -147,7 +147,7 @@ def test_the_prior_helps_on_clips_it_never_saw(kind):
     worlds = []
     for i in range(3):
         try:
-            worlds += prepare_recipe(kind, 4321, 16, (144, 144)).make(i)[:2]
+            worlds += prepare_dataset_spec(kind, 4321, 16, (144, 144)).make(i)[:2]
         except InputError as error:
             pytest.skip(str(error))
     figures = {prior: [] for prior in (True, False)}

@@ -14,9 +14,9 @@ from scipy.ndimage import binary_erosion
 import unocclude
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.methods import ahead as ahead_module
-from unocclude.methods import find
-from unocclude.methods.base import Setting
+from unocclude.methods import get_method
+from unocclude.methods import parallel_map as ahead_module
+from unocclude.methods.base import RunSettings
 from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world, write_world
 
@@ -25,9 +25,9 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 def results(frames, masks, start=0, occluders=None, pad=0.0):
     """Recall's frames, (T, H, W, 5): RGBA and provenance."""
-    recall = find("recall")
+    recall = get_method("recall")
     scene = Scene(Clip.from_frames(list(frames)), MaskTrack.from_masks(list(masks)), occluders, pad)
-    done = recall(recall.Options(), Setting(0, 1, "auto", None)).complete(scene, start)
+    done = recall(recall.Options(), RunSettings(0, 1, "auto", None)).complete(scene, start)
     return [np.dstack([r.rgba, r.provenance]) for r in done]
 
 

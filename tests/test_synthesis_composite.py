@@ -10,7 +10,7 @@ from unocclude.errors import InputError
 from unocclude.media.images import write_png
 from unocclude.synthesis.carve import carve, carve_world, choose_object, mean_visibility
 from unocclude.synthesis.composite import choose_pair, composite_world, split_sources
-from unocclude.synthesis.sources import find_sources, longest_run
+from unocclude.synthesis.source_clips import find_source_clips, longest_run
 from unocclude.synthesis.statistics import as_text, coverage_rate, measure, summarise
 from unocclude.synthesis.world import World
 
@@ -46,7 +46,7 @@ def sources(tmp_path_factory):
     write_source(folder / "set" / "d", 3, rates=[0.6] * 3 + [0] * 6 + [0.5])
     write_source(folder / "set" / "hidden", 4, rates=[0.5] * 10)
     write_source(folder / "set" / "border", 5, frames=8, start=0, size=(30, 48))
-    found, refused = find_sources(folder)
+    found, refused = find_source_clips(folder)
     return {source.name: source for source in found}, refused
 
 
@@ -63,23 +63,23 @@ def test_selection(sources):
 def test_occlusion_rates_of_meta_are_believed(tmp_path):
     rates = [0.0, 0.3, 0, 0, 0.04, 0, 0, 0.2, 0, 0]
     write_source(tmp_path / "x", 0, meta={"occlusion_rate": rates})
-    (source,), _ = find_sources(tmp_path)
+    (source,), _ = find_source_clips(tmp_path)
     assert (source.first, source.last) == (2, 7)
 
 
 def test_what_cannot_be_used_says_so(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
-        find_sources(tmp_path / "nowhere")
+        find_source_clips(tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no source"):
-        find_sources(tmp_path)
+        find_source_clips(tmp_path)
     write_source(tmp_path / "x", 0)
     (tmp_path / "x/visible_masks/00009.png").unlink()
     with pytest.raises(InputError, match="10 frames and 9 visible masks"):
-        find_sources(tmp_path)
+        find_source_clips(tmp_path)
     write_source(tmp_path / "x", 0)
     (tmp_path / "x/meta.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
-        find_sources(tmp_path)
+        find_source_clips(tmp_path)
 
 
 def test_longest_run_against_a_plain_search():
@@ -237,14 +237,17 @@ def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     from test_perception_caption import write_blip2
 
-    from unocclude.synthesis.recipes import prepare_recipe
+    from unocclude.synthesis.dataset_spec import prepare_dataset_spec
 
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "home"))
     write_source(tmp_path / "in" / "a", 0, meta={"class": "cat"})
     write_source(tmp_path / "in" / "b", 1, meta={"class": "dog", "caption": "a dog that runs"})
 
     def captions(**options):
-        return [source.caption for source in prepare_recipe("composite", 0, sources=tmp_path / "in", **options).sources]
+        return [
+            source.caption
+            for source in prepare_dataset_spec("composite", 0, sources=tmp_path / "in", **options).sources
+        ]
 
     assert captions() == ["cat", "a dog that runs"]
     written = write_blip2(tmp_path / "home" / "blip2-opt-2.7b")
@@ -255,4 +258,4 @@ def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="neither a folder nor a known checkpoint"):
         captions(weights="blip3")
     with pytest.raises(InputError, match="uses no weights"):
-        prepare_recipe("sprites", 0, weights=written)
+        prepare_dataset_spec("sprites", 0, weights=written)

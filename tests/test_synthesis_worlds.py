@@ -176,7 +176,7 @@ def test_depth_and_labels_of_a_known_sphere():
 
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    path = physics.Path("static", 0.0, np.zeros(1), np.zeros(1), np.full(1, 3.0), np.array([[0, 0, 1.0]]))
+    path = physics.CameraPath("static", 0.0, np.zeros(1), np.zeros(1), np.full(1, 3.0), np.array([[0, 0, 1.0]]))
     with offscreen.Offscreen(model, 200, 200) as screen:
         screen.look(data, path.at(0))
         geom, buffer = screen.labels()
@@ -205,9 +205,9 @@ def test_truth_of_known_spheres():
     }
     for name, (pos, rgba) in balls.items():
         put(put(make.world, "body", name=name, pos=pos), "geom", type="sphere", size=0.4, rgba=rgba)
-    path = physics.Path("static", 0.0, np.zeros(1), np.zeros(1), np.full(1, 4.0), np.array([[0, 0, 1.0]]))
-    things = [physics.Thing(name, "rigid", "ball") for name in balls]
-    scene = physics.Scene(make.compile(), things, [], path, 40.0)
+    path = physics.CameraPath("static", 0.0, np.zeros(1), np.zeros(1), np.full(1, 4.0), np.array([[0, 0, 1.0]]))
+    things = [physics.PhysicsObject(name, "rigid", "ball") for name in balls]
+    scene = physics.PhysicsScene(make.compile(), things, [], path, 40.0)
     red, green, blue = _film(scene, 1, 200, 200, {})
 
     def disc(distance, left, radius=0.4):
@@ -281,7 +281,7 @@ def test_creatures_walk(seed):
     """Alone on a plain, a creature goes its way and stays on its feet."""
     rng = np.random.default_rng(seed)
     make = physics._Builder(16, 16, 40.0, rng)
-    scene = physics.Scene(None, [], [], physics._path(24, rng), 40.0)
+    scene = physics.PhysicsScene(None, [], [], physics._path(24, rng), 40.0)
     put(make.world, "geom", type="plane", size=(30, 30, 1), conaffinity=0xFF)
     physics._walker(make, scene, 0, np.array([1.0, 0, 0]), np.array([0, -1.0, 0]))
     scene.model = make.compile()
@@ -306,6 +306,6 @@ def test_rigid_bodies_compile_fall_and_come_to_rest_on_the_ground(shape):
         body = put(make.world, "body", name="object0", pos=(0, 0, 1))
         put(body, "freejoint", name="free")
         RIGID[shape](body, physics._skins(make), make.mesh, rng)
-        scene = physics.Scene(make.compile(), [], [], physics._path(1, rng), 40.0)
+        scene = physics.PhysicsScene(make.compile(), [], [], physics._path(1, rng), 40.0)
         heights = [data.body("object0").xipos[2] for _, data in scene.play(30)]
         assert len(heights) == 30 and min(heights) > 0 and heights[-1] < 0.9

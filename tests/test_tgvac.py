@@ -1,4 +1,4 @@
-"""TGVAC behind the contract, on a tiny checkpoint in the published format."""
+"""TGVAC from the command line, on a tiny checkpoint in the published format."""
 
 import json
 import re
@@ -24,8 +24,8 @@ from unocclude import InputError
 from unocclude.cli import main
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
-from unocclude.methods.framing import around, following
-from unocclude.methods.samples import laid_back
+from unocclude.methods.framing import crop_around, crop_following
+from unocclude.methods.postprocess import paste_back
 from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
@@ -57,10 +57,12 @@ def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws,
     pipe.set_progress_bar_config(disable=True)
     track = MaskTrack.from_masks(world.visible)
     boxes = [tuple(box) for box in track.boxes]
-    framings = following(boxes, (96, 72), (32, 32)) if follow else [around(boxes, (96, 72), 0, size=(32, 32))] * 6
+    framings = (
+        crop_following(boxes, (96, 72), (32, 32)) if follow else [crop_around(boxes, (96, 72), 0, size=(32, 32))] * 6
+    )
     batch = lambda pictures: torch.tensor(np.stack(pictures)[None]).permute(0, 1, 4, 2, 3) / 127.5 - 1  # noqa: E731
-    masks = [framing.cut(mask) for framing, mask in zip(framings, world.visible, strict=True)]
-    frames = [framing.cut(frame, 255) for framing, frame in zip(framings, world.frames, strict=True)]
+    masks = [framing.crop(mask) for framing, mask in zip(framings, world.visible, strict=True)]
+    frames = [framing.crop(frame, 255) for framing, frame in zip(framings, world.frames, strict=True)]
     objects = [np.where(mask[..., None] > 127, frame, 255) for mask, frame in zip(masks, frames, strict=True)]
     generator = torch.Generator().manual_seed(5)
     drawn = [
@@ -75,7 +77,7 @@ def test_it_is_the_pipeline_on_a_square_around_the_object(world, weights, draws,
         has = [picture[i].min(-1) < white for picture in drawn]
         agreed = 2 * sum(map(np.float32, has)) >= draws
         some = np.ma.array([picture[i] for picture in drawn], mask=[np.dstack([~one] * 3) for one in has])
-        amodal, colour = laid_back(framing, agreed, (255 * some.mean(0).filled(1)).round().astype(np.uint8))
+        amodal, colour = paste_back(framing, agreed, (255 * some.mean(0).filled(1)).round().astype(np.uint8))
         assert np.array_equal(found.amodal_masks[i], amodal | world.visible[i])
         inside = amodal & ~world.visible[i] & (found.rgba[i][..., 3] == 255)
         assert np.abs(found.rgba[i][inside][:, :3].astype(int) - colour[inside]).max(initial=0) <= 1
@@ -137,7 +139,7 @@ def test_on_the_command_line(tmp_path, weights, capsys):
     assert main([*args, "-o", str(tmp_path / "out"), "--resume"]) == 0
     assert len(Completion(tmp_path / "out")) == len(list((clip / "frames").iterdir()))
     assert main([*args, "-o", str(tmp_path / "bad"), "--set", "window=15"]) == 2
-    assert "motion modules know 14 frames" in capsys.readouterr().err
+    assert "motion modules take at most 14 frames" in capsys.readouterr().err
 
 
 def test_bench_tells_it_what_each_object_is(tmp_path, weights):

@@ -17,9 +17,9 @@ from tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
 from tiny_tgvac import clip, write_checkpoint  # noqa: E402
 
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
-from unocclude.methods.tgvac.conditioning import KINDS, of_inputs  # noqa: E402
-from unocclude.methods.tgvac.motion import RelativeAttention, inflated, motion_state, run  # noqa: E402
-from unocclude.methods.windows import windows  # noqa: E402
+from unocclude.methods.tgvac.conditioning import CONDITIONINGS, conditioning_for_channels  # noqa: E402
+from unocclude.methods.tgvac.motion import RelativeAttention, inflate, motion_state, run  # noqa: E402
+from unocclude.methods.windows import split_windows  # noqa: E402
 
 torch.set_num_threads(1)
 WORDS = "a red ball"
@@ -58,7 +58,7 @@ def inputs(frames, count=2):
 
 @torch.no_grad()
 def test_inflated_it_is_the_frame_network_until_it_is_trained(frame_pipe):
-    network = inflated(frame_pipe.unet, 14, 4)
+    network = inflate(frame_pipe.unet, 14, 4)
     sample, words, time = inputs(5)
     found = run(network, sample, time, words)
     for k in range(2):
@@ -72,7 +72,7 @@ def test_inflated_it_is_the_frame_network_until_it_is_trained(frame_pipe):
 
 def test_untrained_motion_modules_learn(frame_pipe):
     """Their last layers get a gradient although they are zero, and all the others once these are not."""
-    network = inflated(frame_pipe.unet, 14, 4)
+    network = inflate(frame_pipe.unet, 14, 4)
     network.freeze_unet2d_params()
     sample, words, time = inputs(3)
     run(network, sample, time, words).square().sum().backward()
@@ -119,15 +119,18 @@ def test_conditioning_in_both_readings():
     masks = masks.clone()
     masks[0, :, :8, :3] = 1.0
     encode = lambda pictures: pictures[:, [0, 1, 2, 0], ::8, ::8] * 2  # noqa: E731
-    told = KINDS["visible"](encode, objects, masks)
+    told = CONDITIONINGS["visible"](encode, objects, masks)
     assert told.shape == (2, 5, 4, 4)
     assert torch.equal(told[:, :4], encode(objects))
     blocks = masks[:, 0].view(2, 4, 8, 4, 8).permute(0, 1, 3, 2, 4).flatten(3)
     torch.testing.assert_close(told[:, 4], (blocks > 0).float().mean(-1))
-    assert torch.equal(KINDS["mask-latent"](encode, objects, masks), encode(masks))
-    assert of_inputs(9) is KINDS["visible"] and of_inputs(8) is KINDS["mask-latent"]
+    assert torch.equal(CONDITIONINGS["mask-latent"](encode, objects, masks), encode(masks))
+    assert (
+        conditioning_for_channels(9) is CONDITIONINGS["visible"]
+        and conditioning_for_channels(8) is CONDITIONINGS["mask-latent"]
+    )
     with pytest.raises(InputError, match="4 input channels"):
-        of_inputs(4)
+        conditioning_for_channels(4)
 
 
 def plain(pipe, objects, masks, words, steps, scale, windows_of):
@@ -239,7 +242,7 @@ def test_cost_grows_with_the_clip_and_memory_does_not(pipe, monkeypatch):
 
 def test_windows_of_a_call(pipe, monkeypatch):
     calls, all_, most, *_ = cost(pipe, 34, monkeypatch, together=4)
-    assert (calls, most) == (2 * math.ceil(len(windows(34, 14, 4)) / 4), 2 * 4 * 14)
+    assert (calls, most) == (2 * math.ceil(len(split_windows(34, 14, 4)) / 4), 2 * 4 * 14)
     assert all_ == cost(pipe, 34, monkeypatch)[1]
 
 
@@ -308,7 +311,7 @@ def test_inputs_of_another_form_are_refused(pipe, shape, said):
 
 
 def test_a_window_is_no_longer_than_what_was_trained(pipe, frame_pipe):
-    with pytest.raises(InputError, match="window is 15; the motion modules know 14 frames"):
+    with pytest.raises(InputError, match="window is 15; the motion modules take at most 14 frames"):
         pipe(*clip(20), window=15)
     assert frame_pipe(*clip(16), window=15, num_inference_steps=1).frames.shape[1] == 16
 

@@ -23,9 +23,9 @@ from training_cases import SPRITES, check_resumed, config, quiet, train  # noqa:
 from unocclude import training  # noqa: E402
 from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
-from unocclude.methods.tgvac.parts import tokenizer  # noqa: E402
-from unocclude.training import tgvac, views  # noqa: E402
-from unocclude.training.sources import Source  # noqa: E402
+from unocclude.methods.tgvac.small_pipeline import make_tokenizer  # noqa: E402
+from unocclude.training import tgvac, training_clips  # noqa: E402
+from unocclude.training.sources import ClipSource  # noqa: E402
 
 torch.set_num_threads(1)
 STATE = "diffusion_pytorch_model.safetensors"
@@ -108,7 +108,7 @@ def test_kept_latents_are_those_of_the_same_pictures(vae, tmp_path):
         flat = {name: part.flatten(0, 1) for name, part in pictures.items() if name != "tokens"}
         with torch.no_grad():
             plain = each._latents(flat, sample=False)
-        for name, part in zip(("latents", "told"), plain, strict=True):
+        for name, part in zip(("latents", "condition"), plain, strict=True):
             torch.testing.assert_close(latents[name].flatten(0, 1), part, rtol=1e-3, atol=1e-3)
         loss, _ = kept.loss(kept.parts["unet"], latents)
         assert torch.isfinite(loss)
@@ -119,14 +119,14 @@ def test_phase_1_writes_a_pipeline_of_frames(phase1):
     pipe = TGVACPipeline.from_pretrained(phase1)
     assert type(pipe.unet).__name__ == "UNet2DConditionModel" and pipe.side == 32 and not (phase1 / "motion").exists()
     assert pipe.unet.config.in_channels == 9
-    told = {said(world) for i in range(3) for world in Source(SPRITES).make(i)}
+    told = {said(world) for i in range(3) for world in ClipSource(SPRITES).make(i)}
     words = {word for text in told for word in text.split()}
     assert len(words) > 3 and all(len(pipe.tokenizer(word).input_ids) == 3 for word in words)
     assert pipe.tokenizer.unk_token_id not in {i for text in told for i in pipe.tokenizer(text).input_ids}
 
 
 def test_phase_2_trains_the_motion_modules_alone(phase1, tmp_path):
-    train("tgvac-motion", tmp_path, {"base": str(phase1), "sampled": 1, "heads": 4}, {"steps": 3, "decay": 0.1})
+    train("tgvac-motion", tmp_path, {"base": str(phase1), "sampled": 1, "heads": 4}, {"steps": 3, "weight_decay": 0.1})
     after = tmp_path / "out" / "pipeline"
     assert (after / "unet" / STATE).read_bytes() == (phase1 / "unet" / STATE).read_bytes()
     state = load_file(after / "motion" / STATE)
@@ -184,7 +184,7 @@ def test_captions_are_left_out_for_guidance(vae, tmp_path):
 
 
 def test_the_tokenizer_knows_the_captions_words():
-    words = tokenizer(["a red ball", "A man's hat, blue"])
+    words = make_tokenizer(["a red ball", "A man's hat, blue"])
     assert words("Red hat").input_ids == [words.bos_token_id, *(words.get_vocab()[w] for w in ("red", "hat")),
                                           words.eos_token_id]  # fmt: skip
     assert words("green").input_ids[1] == words.unk_token_id and words("").input_ids == [0, 1]
@@ -225,12 +225,12 @@ def test_captions_come_with_folders_and_shards(tmp_path):
     (tmp_path / "packed").mkdir()
     write_shard(tmp_path / "packed" / "0.tar", [tmp_path / "set" / "00000"])
     for spec in (f"gt:{tmp_path / 'set'}", f"shards:{tmp_path / 'packed'}"):
-        (found,) = Source(spec).make(0)
+        (found,) = ClipSource(spec).make(0)
         assert found.about["caption"] == "a thing of mine"
-        assert Source(spec, ("thing",)).make(0) == []
-        view = views.View(Source(spec), (32, 32)).of(found)
-        (tmp_path / "a.npz").write_bytes(views.packed(view.mirrored().part(slice(0, 1))))
-        assert views.load(tmp_path / "a.npz").caption == "a thing of mine"
+        assert ClipSource(spec, ("thing",)).make(0) == []
+        view = training_clips.ClipMaker(ClipSource(spec), (32, 32)).of(found)
+        (tmp_path / "a.npz").write_bytes(training_clips.serialise(view.mirrored().select(slice(0, 1))))
+        assert training_clips.load(tmp_path / "a.npz").caption == "a thing of mine"
 
 
 def test_what_synth_composite_makes_is_trained_on_as_it_is(vae, tmp_path, capsys):
@@ -288,7 +288,7 @@ def eight(tmp_path_factory):
     )  # fmt: skip
     with torch.no_grad():
         vae.quant_conv.weight[4:], vae.quant_conv.bias[4:] = 0, -20
-        latents = vae.encode(views.pictures(np.stack(wholes).astype(np.uint8))).latent_dist.mode()
+        latents = vae.encode(training_clips.to_tensor(np.stack(wholes).astype(np.uint8))).latent_dist.mode()
         vae.quant_conv.bias[:4] -= latents.mean((0, 2, 3))
         vae.register_to_config(scaling_factor=1 / float((latents - latents.mean((0, 2, 3), True)).std()))
     vae.save_pretrained(folder / "vae")
@@ -297,7 +297,7 @@ def eight(tmp_path_factory):
 
 def loaded(name, folder):
     """A recipe of a finished run, its data ready, and the network that it wrote."""
-    recipe = training.find(name)(training.read_config(folder / "config.toml", training.find(name))[0], 0)
+    recipe = training.get_recipe(name)(training.read_config(folder / "config.toml", training.get_recipe(name))[0], 0)
     recipe.prepare(1, quiet)
     recipe.network()
     pipe = TGVACPipeline.from_pretrained(folder / "out" / "pipeline")
@@ -316,14 +316,14 @@ def error(recipe, network):
 def nearest(recipe, network):
     """The first clip completed with the words of every clip: whose whole object the result is nearest to."""
     clips = recipe.clips.held
-    truth = torch.stack([recipe._encode(views.pictures(clip.wholes)) for clip in clips]).flatten(1)
+    truth = torch.stack([recipe._encode(training_clips.to_tensor(clip.wholes)) for clip in clips]).flatten(1)
     pipe = TGVACPipeline(**recipe.parts | {"unet": network})
     pipe.set_progress_bar_config(disable=True)
     found = []
     for told in clips:
         out = pipe(
-            views.pictures(clips[0].objects)[None], views.pictures(clips[0].visible)[None], told.caption,
-            num_inference_steps=10, guidance_scale=2.0, generator=torch.Generator().manual_seed(0),
+            training_clips.to_tensor(clips[0].objects)[None], training_clips.to_tensor(clips[0].visible)[None],
+            told.caption, num_inference_steps=10, guidance_scale=2.0, generator=torch.Generator().manual_seed(0),
             output_type="latent",
         )  # fmt: skip
         found.append(int((truth - out.latents.flatten(1)).square().sum(1).argmin()))
@@ -334,7 +334,7 @@ def nearest(recipe, network):
 def test_eight_clips_are_learnt_in_both_phases_and_words_tell_them_apart(eight, tmp_path):
     source = f"gt:{eight / 'set'}"
     data = {"train": [source], "validation": [source], "held": 8, "size": [16, 16], "sampled": 1}
-    loop = {"batch": 8, "rate": 0.003, "warmup": 20, "ema": 0.9, "save_every": 1000, "evaluate_every": 1000}
+    loop = {"batch": 8, "learning_rate": 0.003, "warmup": 20, "ema": 0.9, "save_every": 1000, "evaluate_every": 1000}
     small = {"vae": str(eight / "vae"), "widths": [32, 32], "prediction": "v_prediction", "frames": 4}
     train("tgvac-frame", tmp_path / "1", data | small, loop | {"steps": 300, "batch": 4})
     log = [json.loads(line)["loss"] for line in (tmp_path / "1/out/log.jsonl").read_text().splitlines()]

@@ -59,7 +59,7 @@ class Line(Recipe):
 
 
 def options(**changes):
-    return LoopOptions(**{"steps": 12, "batch": 8, "rate": 0.05, "warmup": 3, "ema": 0.9, "workers": 0,
+    return LoopOptions(**{"steps": 12, "batch": 8, "learning_rate": 0.05, "warmup": 3, "ema": 0.9, "workers": 0,
                           "log_every": 2, "save_every": 4, "evaluate_every": 6, **changes})  # fmt: skip
 
 
@@ -81,16 +81,16 @@ def plain(loop, numbers):
 
     set_seed(loop.seed)
     network = recipe.network()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=loop.rate, weight_decay=loop.decay)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=loop.learning_rate, weight_decay=loop.weight_decay)
     average = None
     for step in range(loop.steps):
         share = (step + 1) / 3 if step < 3 else 0.01 + 0.495 * (1 + math.cos(math.pi * (step - 3) / (loop.steps - 3)))
         for group in optimiser.param_groups:
-            group["lr"] = loop.rate * share
+            group["lr"] = loop.learning_rate * share
         for k in range(loop.accumulate):
             loss, _ = recipe.loss(network, recipe.batch(numbers(step, k), loop.batch))
             (loss / loop.accumulate).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), loop.clip)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), loop.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad()
         now = [value.detach().clone() for value in network.parameters()]
@@ -134,17 +134,17 @@ def test_a_resumed_run_ends_as_if_never_stopped(tmp_path, changes, stop):
 
 def test_a_run_begins_with_another_ones_average(tmp_path):
     run(tmp_path / "first", options())
-    run(tmp_path / "second", options(begin=str(tmp_path / "first"), steps=1, rate=1e-9))
-    run(tmp_path / "fresh", options(steps=1, rate=1e-9))
+    run(tmp_path / "second", options(init_from=str(tmp_path / "first"), steps=1, learning_rate=1e-9))
+    run(tmp_path / "fresh", options(steps=1, learning_rate=1e-9))
     first, second, fresh = (json.loads((tmp_path / n / "line.json").read_text()) for n in ("first", "second", "fresh"))
     assert second == pytest.approx(first, abs=1e-6) and fresh != pytest.approx(first, abs=0.1)
-    with pytest.raises(InputError, match="has no checkpoint to begin with"):
-        run(tmp_path / "third", options(begin=str(tmp_path / "nowhere")))
+    with pytest.raises(InputError, match="has no checkpoint to start from"):
+        run(tmp_path / "third", options(init_from=str(tmp_path / "nowhere")))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
-    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower rate"):
-        run(tmp_path / "out", options(rate=1e30, warmup=0))
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower learning_rate"):
+        run(tmp_path / "out", options(learning_rate=1e30, warmup=0))
     assert not (tmp_path / "out" / "line.json").exists()
 
 
@@ -191,6 +191,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         ("[loop\n", "is not TOML"),
         ("[loop]\nsteps = 0\n", "loop.steps|steps: Input should be greater"),
         ("[loop]\nstep = 3\n", "step: Extra inputs"),
+        ("[loop]\nrate = 0.1\n", "loop.rate is now called learning_rate"),
+        ("[loop]\nbegin = 'a'\n", "loop.begin is now called init_from"),
         ("[recipe]\nx = 3\n", "x: Extra inputs"),
         ("[lop]\n", "unknown table or key lop"),
         (None, "cannot be read"),
@@ -208,5 +210,5 @@ def test_bad_configurations_are_one_line(tmp_path, monkeypatch, capsys, content,
 
 
 def test_an_unknown_recipe_names_those_there_are():
-    with pytest.raises(InputError, match="there is no recipe shapes; there are shape-prior"):
-        training.find("shapes")
+    with pytest.raises(InputError, match="unknown recipe shapes; known are shape-prior"):
+        training.get_recipe("shapes")

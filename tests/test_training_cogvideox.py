@@ -128,7 +128,7 @@ def test_a_resumed_run_has_the_same_losses_and_what_it_wrote_can_be_gone_on_from
 
 def test_what_cannot_be_trained_is_told(tmp_path, capsys):
     base = write_checkpoint(tmp_path / "base", False)
-    with pytest.raises(InputError, match="frames = 6; the VAE takes one more than a multiple of 2"):
+    with pytest.raises(InputError, match="frames = 6; the VAE takes a multiple of 2, plus 1"):
         recipe_of(base, frames=6).network()
     with pytest.raises(InputError, match=r"CogVideoX 1\.5"):
         recipe_of(write_checkpoint(tmp_path / "joined", True, joined=2)).network()

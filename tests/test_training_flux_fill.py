@@ -1,4 +1,4 @@
-"""The recipes of the mini Fill model: what its sheets hold, that it learns, and that what it writes runs."""
+"""The recipes of the mini Fill model: what its grids hold, that it learns, and that what it writes runs."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from unocclude import InputError, training  # noqa: E402
 from unocclude.clip import Clip  # noqa: E402
 from unocclude.masks import MaskTrack  # noqa: E402
 from unocclude.synthesis import rigid_world  # noqa: E402
-from unocclude.training.flux_fill import KINDS, asked, drawn  # noqa: E402
+from unocclude.training.flux_fill import KINDS, make_grid_pair, random_grid_pair  # noqa: E402
 from unocclude.training.loop import LoopOptions, train  # noqa: E402
-from unocclude.training.views import Views  # noqa: E402
+from unocclude.training.training_clips import TrainingClip  # noqa: E402
 
 torch.set_num_threads(1)
 SOURCE = "synth:worlds?count=2&seed=3&frames=4&size=64x48"
@@ -38,29 +38,29 @@ def views(seed=0, frames=4, size=(32, 32)):
     visible = amodal & ~bar
     objects = np.where(visible[..., None], frames_, 255).astype(np.uint8)
     grey = lambda mask: mask.astype(np.uint8) * 255  # noqa: E731
-    return Views(grey(visible), grey(amodal), grey(bar), frames_, objects, wholes)
+    return TrainingClip(grey(visible), grey(amodal), grey(bar), frames_, objects, wholes)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_sheet_hides_what_is_to_be_learnt_and_nothing_else(kind):
     clip = views()
     for seed in range(6):
-        sheet, whole = drawn(clip, kind, np.random.default_rng(seed))
-        assert sheet.shape == whole.shape == ((1, 1) if kind == "alone" else (2, 2))
+        grid, whole = random_grid_pair(clip, kind, np.random.default_rng(seed))
+        assert grid.shape == whole.shape == ((1, 1) if kind == "alone" else (2, 2))
         assert whole.hole.sum() == 0
-        last, truth = sheet.rows[-1][-1], whole.rows[-1][-1]
+        last, truth = grid.rows[-1][-1], whole.rows[-1][-1]
         ground = truth.picture[0, 0]
         assert (ground == ground[0]).all() and ground[0] in (0, 127, 255)
         outside = ~last.hole
         assert np.array_equal(last.picture[outside], truth.picture[outside])
         assert (last.picture[last.hole] == ground).all() and (truth.picture[last.hole] != ground).any()
         if kind != "alone":
-            assert np.array_equal(sheet.rows[1][0].picture, whole.rows[1][0].picture)
-            assert (sheet.rows[0][1].hole is not None) == (kind == "pair")
-            assert np.array_equal(whole.rows[0][0].picture, sheet.rows[0][0].picture)
-    sheet, whole = asked(clip, 0, 1, "beside", np.random.default_rng(0), "white", carve=False)
+            assert np.array_equal(grid.rows[1][0].picture, whole.rows[1][0].picture)
+            assert (grid.rows[0][1].hole is not None) == (kind == "pair")
+            assert np.array_equal(whole.rows[0][0].picture, grid.rows[0][0].picture)
+    grid, whole = make_grid_pair(clip, 0, 1, "beside", np.random.default_rng(0), "white", carve=False)
     assert np.array_equal(whole.rows[1][1].picture, clip.wholes[1])
-    assert np.array_equal(sheet.rows[1][0].picture, clip.frames[1])
+    assert np.array_equal(grid.rows[1][0].picture, clip.frames[1])
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     common = {"train": [SOURCE], "validation": [SOURCE], "cache": str(folder / "cache"), "size": (32, 32), "frames": 3,
               "held": 2}  # fmt: skip
-    loop = {"batch": 4, "rate": 3e-3, "warmup": 2, "ema": 0.5, "workers": 0, "log_every": 5, "save_every": 100}
+    loop = {"batch": 4, "learning_rate": 3e-3, "warmup": 2, "ema": 0.5, "workers": 0, "log_every": 5, "save_every": 100}
 
     def run(name, steps, **options):
-        kind = training.find(name)
+        kind = training.get_recipe(name)
         (folder / name).mkdir()
         settings = LoopOptions(**loop, steps=steps, evaluate_every=steps)
         return train(kind(kind.Options(**common, **options), 0), settings, folder / name, quiet)
@@ -89,7 +89,7 @@ def test_both_learn_a_batch(runs):
         ("vae", 40, 3e-3, {"widths": [32, 32], "temporal": False}),
         ("flux-fill", 60, 3e-3, {"vae": str(folder / "vae" / "vae"), "heads": 2, "double": 1, "single": 1}),
     ):
-        kind = training.find(name)
+        kind = training.get_recipe(name)
         recipe = kind(kind.Options(**common, **options), 0)
         recipe.prepare(0, quiet)
         torch.manual_seed(0)
@@ -125,7 +125,7 @@ def test_what_it_writes_runs(runs):
 
 
 def test_without_a_base_it_asks_for_a_vae():
-    kind = training.find("flux-fill")
+    kind = training.get_recipe("flux-fill")
     with pytest.raises(InputError, match="temporal = false"):
         kind(kind.Options(train=[SOURCE], validation=[SOURCE]), 0).network()
 
@@ -134,5 +134,5 @@ def test_without_a_base_it_asks_for_a_vae():
 def test_the_minis_configurations_are_read(name, file):
     from unocclude.methods import ic_amodal
 
-    options, loop = training.read_config(Path(ic_amodal.__file__).parent / file, training.find(name))
+    options, loop = training.read_config(Path(ic_amodal.__file__).parent / file, training.get_recipe(name))
     assert options.size == (64, 64) and loop.steps > 1000

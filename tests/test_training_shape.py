@@ -5,16 +5,16 @@ import pytest
 
 from unocclude import InputError
 from unocclude.cli import main
-from unocclude.methods.recall import view as views
+from unocclude.methods.recall import prior_inputs
 from unocclude.synthesis import sprite_world, write_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from unocclude.training import shape_prior, studied  # noqa: E402
+from unocclude.training import evidence_clips, shape_prior  # noqa: E402
 from unocclude.training.onnx import write_onnx  # noqa: E402
-from unocclude.training.sources import Source  # noqa: E402
+from unocclude.training.sources import ClipSource  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -26,19 +26,19 @@ def world():
 
 @pytest.fixture(scope="module")
 def clip(world):
-    return studied.study_world(world)
+    return evidence_clips.from_world(world)
 
 
 def test_studied_clips_come_back(clip, tmp_path):
-    (tmp_path / "a.npz").write_bytes(studied.packed(clip))
-    back = studied.load(tmp_path / "a.npz")
+    (tmp_path / "a.npz").write_bytes(evidence_clips.serialise(clip))
+    back = evidence_clips.load(tmp_path / "a.npz")
     for name in ("visible", "amodal", "labels"):
         assert np.array_equal(getattr(back, name), getattr(clip, name))
     assert back.offset == clip.offset and clip.visible.dtype == bool and not (clip.visible & ~clip.amodal).any()
 
 
 def test_a_cut_clip_knows_what_is_beyond_the_border(world):
-    cut = studied.study_world(world, cut=True)
+    cut = evidence_clips.from_world(world, cut=True)
     x, y = cut.offset
     inner = np.s_[:, y:-y, x:-x]
     beyond = np.ones(cut.visible.shape, bool)
@@ -50,47 +50,53 @@ def test_a_cut_clip_knows_what_is_beyond_the_border(world):
 
 def test_a_view_holds_the_box_in_its_middle():
     box = np.array([30.0, 10, 50, 70])
-    view = views.place(box)
+    view = prior_inputs.view_matrix(box)
     corner, middle = (view @ (x, y, 1) for x, y in ((39.5 - 30 * 1.6, 39.5 - 30 * 1.6), (39.5, 39.5)))
-    assert middle[:2] == pytest.approx([(views.SIDE - 1) / 2] * 2)
+    assert middle[:2] == pytest.approx([(prior_inputs.SIDE - 1) / 2] * 2)
     assert corner[:2] == pytest.approx([-0.5, -0.5], abs=0.51)
 
 
 def test_boxes_are_laid_over_each_other():
-    motion = views.box_to_box(np.array([10.0, 10, 30, 50]), np.array([100.0, 20, 110, 40]))
+    motion = prior_inputs.box_to_box(np.array([10.0, 10, 30, 50]), np.array([100.0, 20, 110, 40]))
     assert motion @ (10, 10, 1) == pytest.approx([99.75 + 0.0, 19.75, 1], abs=0.3)
     assert motion[0, 0] == motion[1, 1] == pytest.approx(0.5)
 
 
 def test_what_is_looked_at(clip):
-    sight = clip.sight
+    sight = clip.object_frames
     for i in range(len(clip)):
-        box = views.whole_box(sight, i)
+        box = prior_inputs.object_box(sight, i)
         if not np.isfinite(box).all():
             continue
-        planes, numbers = views.look(sight, i, views.place(box))
-        assert planes.shape == (views.PLANES, views.SIDE, views.SIDE) and planes.dtype == np.float32
-        assert numbers.shape == (views.NUMBERS,) and np.abs(numbers).max() <= 1
+        planes, numbers = prior_inputs.make_inputs(sight, i, prior_inputs.view_matrix(box))
+        assert (
+            planes.shape == (prior_inputs.PLANES, prior_inputs.SIDE, prior_inputs.SIDE) and planes.dtype == np.float32
+        )
+        assert numbers.shape == (prior_inputs.NUMBERS,) and np.abs(numbers).max() <= 1
         assert planes[:5].min() >= 0 and planes[:5].max() <= 1 and np.abs(planes[5:]).max() <= 1
         assert not ((planes[1] > 0.5) & (planes[2] > 0.5)).any()
         if clip.visible[i].any():
-            scale = views.place(box)[0, 0]
+            scale = prior_inputs.view_matrix(box)[0, 0]
             assert (planes[0] > 0.5).sum() == pytest.approx(clip.visible[i].sum() * scale**2, rel=0.25, abs=40)
 
 
 def test_context_is_the_neighbours_and_the_best(clip):
-    trajectory = clip.sight.trajectory
+    trajectory = clip.object_frames.trajectory
     for i in range(len(clip)):
-        chosen = views.others(trajectory, i)
-        assert len(chosen) == views.CONTEXT
+        chosen = prior_inputs.context_frames(trajectory, i)
+        assert len(chosen) == prior_inputs.CONTEXT
         assert chosen[:4] == [s if 0 <= s < len(clip) else None for s in (i - 3, i - 1, i + 1, i + 3)]
         before, after = chosen[4:7], chosen[7:]
         assert all(s is None or s < i for s in before) and all(s is None or s > i for s in after)
 
 
 def test_an_image_alone_has_no_context(clip):
-    single = studied.Studied(clip.pictures[4:5], clip.visible[4:5], clip.amodal[4:5], clip.labels[4:5], clip.offset)
-    planes, numbers = views.look(single.sight, 0, views.place(views.whole_box(single.sight, 0)))
+    single = evidence_clips.EvidenceClip(
+        clip.pictures[4:5], clip.visible[4:5], clip.amodal[4:5], clip.labels[4:5], clip.offset
+    )
+    planes, numbers = prior_inputs.make_inputs(
+        single.object_frames, 0, prior_inputs.view_matrix(prior_inputs.object_box(single.object_frames, 0))
+    )
     assert not planes[5:-3].any() and not numbers.any() and planes[0].any()
 
 
@@ -114,17 +120,20 @@ def test_draws_of_a_network_without_factors_are_its_mean():
 @pytest.mark.parametrize("batch", [1, 3])
 def test_onnx_gives_what_torch_gives(tmp_path, batch):
     torch.manual_seed(0)
-    network = shape_prior.UNet(views.PLANES, 1 + shape_prior.RANK, views.NUMBERS)
+    network = shape_prior.UNet(prior_inputs.PLANES, 1 + shape_prior.RANK, prior_inputs.NUMBERS)
     for module in network.modules():  # as after training
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
     network.eval()
-    example = (torch.zeros(1, views.PLANES, views.SIDE, views.SIDE), torch.zeros(1, views.NUMBERS))
+    example = (
+        torch.zeros(1, prior_inputs.PLANES, prior_inputs.SIDE, prior_inputs.SIDE),
+        torch.zeros(1, prior_inputs.NUMBERS),
+    )
     path = write_onnx(network, example, ("planes", "numbers"), ("logits",), tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    planes = torch.randn(batch, views.PLANES, views.SIDE, views.SIDE)
-    numbers = torch.randn(batch, views.NUMBERS)
+    planes = torch.randn(batch, prior_inputs.PLANES, prior_inputs.SIDE, prior_inputs.SIDE)
+    numbers = torch.randn(batch, prior_inputs.NUMBERS)
     [found] = session.run(None, {"planes": planes.numpy(), "numbers": numbers.numpy()})
     with torch.inference_mode():
         expected = network(planes, numbers).numpy()
@@ -132,13 +141,13 @@ def test_onnx_gives_what_torch_gives(tmp_path, batch):
 
 
 def test_sources_give_the_same_clips(tmp_path):
-    made = Source("synth:sprites?count=3&seed=5&frames=4&size=48x32")
+    made = ClipSource("synth:sprites?count=3&seed=5&frames=4&size=48x32")
     assert made.count == 3
     assert main(["synth", "sprites", "-o", str(tmp_path / "folders"), "--count", "3", "--seed", "5", "--frames", "4",
                  "--size", "48x32", "--workers", "1", "--quiet"]) == 0  # fmt: skip
     assert main(["synth", "sprites", "-o", str(tmp_path / "shards"), "--count", "3", "--seed", "5", "--frames", "4",
                  "--size", "48x32", "--workers", "1", "--shards", "--quiet"]) == 0  # fmt: skip
-    for source in (Source(str(tmp_path / "folders")), Source(f"shards:{tmp_path / 'shards'}")):
+    for source in (ClipSource(str(tmp_path / "folders")), ClipSource(f"shards:{tmp_path / 'shards'}")):
         assert source.count == 3
         for i in range(3):
             [first], [second] = made.make(i), source.make(i)
@@ -147,8 +156,8 @@ def test_sources_give_the_same_clips(tmp_path):
 
 
 def test_classes_are_left_out():
-    kinds = [world.about["class"] for i in range(6) for world in Source("synth:sprites?count=6&size=32x32").make(i)]
-    without = Source("synth:sprites?count=6&size=32x32", without=(kinds[0],))
+    kinds = [world.about["class"] for i in range(6) for world in ClipSource("synth:sprites?count=6&size=32x32").make(i)]
+    without = ClipSource("synth:sprites?count=6&size=32x32", without=(kinds[0],))
     assert [w.about["class"] for i in range(6) for w in without.make(i)] == [k for k in kinds if k != kinds[0]]
 
 
@@ -165,7 +174,7 @@ def test_classes_are_left_out():
 )
 def test_bad_sources_say_what_is_wrong(spec, said):
     with pytest.raises(InputError, match=said):
-        _ = Source(spec).count
+        _ = ClipSource(spec).count
 
 
 @pytest.mark.parametrize("picture", [True, False])
@@ -193,8 +202,8 @@ precision = "bf16"
         assert len(list((tmp_path / "cache").rglob("*.npz"))) >= 3
     assert weights[0] == weights[1]
     session = onnxruntime.InferenceSession(weights[0], providers=["CPUExecutionProvider"])
-    count = views.PLANES if picture else views.PLANES - views.PICTURE
-    planes = np.zeros((1, count, views.SIDE, views.SIDE), np.float32)
-    [logits] = session.run(None, {"planes": planes, "numbers": np.zeros((1, views.NUMBERS), np.float32)})
+    count = prior_inputs.PLANES if picture else prior_inputs.PLANES - prior_inputs.PICTURE
+    planes = np.zeros((1, count, prior_inputs.SIDE, prior_inputs.SIDE), np.float32)
+    [logits] = session.run(None, {"planes": planes, "numbers": np.zeros((1, prior_inputs.NUMBERS), np.float32)})
     assert logits.dtype == np.float32
     assert capsys.readouterr().out == ""

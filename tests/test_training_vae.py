@@ -11,25 +11,27 @@ diffusers = pytest.importorskip("diffusers")
 
 from unocclude import InputError, training  # noqa: E402
 from unocclude.methods.diffusion_vas.checkpoint import read_vae  # noqa: E402
+from unocclude.networks.group_norm import attention_levels, set_num_groups  # noqa: E402
 from unocclude.networks.loading import read_weights  # noqa: E402
-from unocclude.networks.small import attending, grouped  # noqa: E402
-from unocclude.training import vae, views  # noqa: E402
+from unocclude.training import training_clips, vae  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
 torch.set_num_threads(1)
 
 
 def test_the_recipe_learns_and_states_its_scale(tmp_path):
-    loop = {"steps": 100, "rate": 0.003, "batch": 8, "evaluate_every": 100}
+    loop = {"steps": 100, "learning_rate": 0.003, "batch": 8, "evaluate_every": 100}
     file = config(tmp_path, {"widths": [32, 32], "frames": 1, "patch": 16}, loop)
     result = run_training("vae", file, tmp_path / "out", resume=False, overwrite=False, progress=quiet)
     log = [json.loads(line)["error"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert np.mean(log[-20:]) < 0.7 * np.mean(log[:20]) and result["figures"]["frames/psnr"] > 3
     loaded = read_vae(tmp_path / "out" / "vae")
-    clips = views.Clips(training.read_config(file, training.find("vae"))[0], 1, quiet)
+    clips = training_clips.ClipSet(training.read_config(file, training.get_recipe("vae"))[0], 1, quiet)
     kinds = ("frames", "objects", "wholes", "amodal", "depth")
     with torch.no_grad():
-        latents = [loaded.encode(views.pictures(getattr(c, k))).latent_dist.mode() for c in clips.held for k in kinds]
+        latents = [
+            loaded.encode(training_clips.to_tensor(getattr(c, k))).latent_dist.mode() for c in clips.held for k in kinds
+        ]
     assert float((torch.cat(latents) * loaded.config.scaling_factor).std()) == pytest.approx(1, abs=1e-3)
 
 
@@ -42,7 +44,7 @@ def test_a_decoder_is_learnt_for_the_latents_of_another_vae(tmp_path):
     train("vae", tmp_path / "clips", {"widths": [32, 32]}, {})
     its = tmp_path / "clips" / "out" / "vae"
     frames = {"widths": [32, 32], "temporal": False, "encoder": str(its)}
-    train("vae", tmp_path / "frames", frames, {"decay": 0.1, "seed": 5})
+    train("vae", tmp_path / "frames", frames, {"weight_decay": 0.1, "seed": 5})
     own = tmp_path / "frames" / "out" / "vae"
     before, after = (read_weights(folder, "diffusion_pytorch_model") for folder in (its, own))
     kept = [name for name in before if name.startswith(("encoder.", "quant_conv."))]
@@ -58,7 +60,7 @@ def test_a_decoder_is_learnt_for_the_latents_of_another_vae(tmp_path):
 def test_patches_are_parts_of_the_pictures():
     options = vae.VAEOptions(train=[SPRITES], validation=[SPRITES], kinds=["visible"], patch=5)
     picture = np.random.default_rng(0).integers(0, 256, (2, 9, 7), np.uint8)
-    clip = views.Views(*[picture] * 3, *[np.stack([picture] * 3, -1)] * 3)
+    clip = training_clips.TrainingClip(*[picture] * 3, *[np.stack([picture] * 3, -1)] * 3)
     rng = np.random.default_rng(1)
     drawn = [vae.VAE(options, 0)._any(clip, rng) for _ in range(200)]
     places = {
@@ -94,7 +96,7 @@ def test_the_number_of_groups_reads_back(groups, tmp_path):
     clip = torch.rand(2, 3, 16, 16) * 2 - 1
     with torch.no_grad():
         published = network.encode(clip).latent_dist.mean
-        latents = grouped(network, groups).encode(clip).latent_dist.mean
+        latents = set_num_groups(network, groups).encode(clip).latent_dist.mean
         network.save_pretrained(tmp_path)
         again = read_vae(tmp_path).encode(clip).latent_dist.mean
     assert torch.equal(latents, again)
@@ -115,4 +117,4 @@ def test_few_groups_keep_how_bright_a_picture_is():
     [(16, 2, [True, False]), (32, 3, [False, True, False]), (16, 1, [False]), (64, 4, [False, False, True, False])],
 )
 def test_small_networks_attend_below_their_highest_levels(height, levels, attend):
-    assert attending(height, levels) == attend
+    assert attention_levels(height, levels) == attend

@@ -18,9 +18,9 @@ from tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
 from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
-from unocclude.methods.diffusion_vas.pipeline import PerFrame  # noqa: E402
-from unocclude.networks.widened import widened  # noqa: E402
-from unocclude.training import diffusion_vas, judge, views  # noqa: E402
+from unocclude.methods.diffusion_vas.pipeline import PerFrameEmbeddings  # noqa: E402
+from unocclude.networks.expand_conv_in import expand_conv_in  # noqa: E402
+from unocclude.training import clip_metrics, diffusion_vas, training_clips  # noqa: E402
 from unocclude.training.loop import LoopOptions  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
@@ -82,13 +82,19 @@ def test_conditions_are_left_out_as_published():
 def test_new_input_channels_change_nothing_at_first():
     torch.manual_seed(1)
     unet = UNetSpatioTemporalConditionModel(**UNET).eval()
-    inputs, rows, ids = torch.randn(1, 2, 12, 8, 8), PerFrame(torch.randn(2, 1, 32)), torch.tensor([[7.0, 127, 0.02]])
+    inputs, rows, ids = (
+        torch.randn(1, 2, 12, 8, 8),
+        PerFrameEmbeddings(torch.randn(2, 1, 32)),
+        torch.tensor([[7.0, 127, 0.02]]),
+    )
     with torch.no_grad():
         before = unet(inputs[:, :, :8], torch.tensor(0.3), rows, added_time_ids=ids).sample
-        wide = widened(unet, 12)
+        wide = expand_conv_in(unet, 12)
         assert wide.config.in_channels == 12 and (wide.conv_in.weight[:, 8:] == 0).all()
         torch.testing.assert_close(wide(inputs, torch.tensor(0.3), rows, added_time_ids=ids).sample, before)
-        assert (widened(UNetSpatioTemporalConditionModel(**UNET), 12, zero=False).conv_in.weight[:, 8:] != 0).any()
+        assert (
+            expand_conv_in(UNetSpatioTemporalConditionModel(**UNET), 12, zero=False).conv_in.weight[:, 8:] != 0
+        ).any()
 
 
 def test_only_what_the_paper_trains_is_trained(vae):
@@ -141,7 +147,7 @@ def test_stages_begin_with_each_other_and_with_published_folders(vae, tmp_path):
 
 
 def test_videomae_learns_to_give_back_a_mask(tmp_path):
-    loop = {"steps": 60, "rate": 0.003, "batch": 4, "evaluate_every": 60, "ema": 0.0}
+    loop = {"steps": 60, "learning_rate": 0.003, "batch": 4, "evaluate_every": 60, "ema": 0.0}
     file = config(tmp_path, {"width": 32, "layers": 1}, loop)
     result = run_training("videomae", file, tmp_path / "out", resume=False, overwrite=False, progress=quiet)
     log = [json.loads(line)["entropy"] for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
@@ -173,7 +179,7 @@ def test_patches_come_back_where_they_were():
 
 def test_clips_as_networks_see_them():
     world = rigid_world(3, "affine", 5, 64, 48, occluders=["pole"])
-    clip = views.View(None, (32, 32)).of(world)
+    clip = training_clips.ClipMaker(None, (32, 32)).of(world)
     assert clip.visible.shape == (5, 32, 32) and clip.wholes.shape == (5, 32, 32, 3) and clip.wholes.dtype == np.uint8
     assert (clip.amodal >= clip.visible).all() and (clip.amodal > clip.visible).any()
     outside = clip.amodal == 0
@@ -181,7 +187,7 @@ def test_clips_as_networks_see_them():
     seen = clip.visible == 255
     assert np.array_equal(clip.objects[seen], clip.frames[seen])
     assert (clip.objects[clip.visible == 0] == 255).all()
-    amodal = views.View(None, (32, 32), "amodal").of(world)
+    amodal = training_clips.ClipMaker(None, (32, 32), "amodal").of(world)
     assert all(mask[0].max() > 100 and mask[-1].max() > 100 and mask[:, 0].max() > 100 for mask in amodal.amodal)
 
 
@@ -193,8 +199,8 @@ def test_figures_against_plain_counts():
     pred = rng.uniform(size=(3, 6, 6)) < 0.5
     whole, colour = rng.integers(0, 256, (3, 6, 6, 3), np.uint8), rng.uniform(size=(3, 6, 6, 3))
     as_bytes = lambda mask: mask.astype(np.uint8) * 255  # noqa: E731
-    clip = views.Views(as_bytes(visible), as_bytes(amodal), as_bytes(visible), whole, whole, whole)
-    found, content = judge.mask_figures(clip, pred), judge.content_figures(clip, colour)
+    clip = training_clips.TrainingClip(as_bytes(visible), as_bytes(amodal), as_bytes(visible), whole, whole, whole)
+    found, content = clip_metrics.mask_metrics(clip, pred), clip_metrics.content_metrics(clip, colour)
     ious, hidden_ious, psnrs = [], [], []
     for k in range(3):
         pixels = [(v, a, p or v) for v, a, p in zip(visible[k].flat, amodal[k].flat, pred[k].flat, strict=True)]
@@ -206,7 +212,7 @@ def test_figures_against_plain_counts():
             psnrs.append(10 * math.log10(1 / np.mean((colour[k][where] - whole[k][where] / 255) ** 2)))
     assert found["miou"] == pytest.approx(ious) and found["miou_occ"] == pytest.approx(hidden_ious)
     assert content["psnr_hidden"] == pytest.approx(psnrs)
-    assert judge.mean([found, content])["psnr_hidden"] == pytest.approx(np.mean(psnrs), abs=1e-4)
+    assert clip_metrics.mean([found, content])["psnr_hidden"] == pytest.approx(np.mean(psnrs), abs=1e-4)
 
 
 def test_bad_configurations_are_one_line(vae, tmp_path, capsys):

@@ -100,7 +100,7 @@ def test_fetch_verify_and_what_the_hub_said(fake, home, capsys):
     git = subprocess.run(["git", "hash-object", folder / "config.json"], capture_output=True, text=True, check=True)
     assert said["files"]["config.json"] == {"bytes": 2, "hash": f"blob:{git.stdout.strip()}"}
 
-    assert weights.have("sam2.1-hiera-large") and weights.find("sam2.1-hiera-large") == folder
+    assert weights.have("sam2.1-hiera-large") and weights.resolve_checkpoint("sam2.1-hiera-large") == folder
     code, out, _ = small_clip.run(capsys, "weights", "verify")
     assert code == 0 and out.startswith("sam2.1-hiera-large: 4 files as fetched\n")
     assert out.count(": hash remembered\n") == 4 and "pinned" not in out
@@ -266,4 +266,4 @@ def test_local_folders_are_taken_as_they_are(home, tmp_path, capsys):
         (mine / name).write_bytes(b"x")
     assert small_clip.run(capsys, "weights", "fetch", "sam2.1-hiera-large")[0] == 0
     assert "hashes are unknown" in small_clip.run(capsys, "weights", "verify", "sam2.1-hiera-large")[1]
-    assert weights.find(mine, "sam2.1-hiera-large") == mine
+    assert weights.resolve_checkpoint(mine, "sam2.1-hiera-large") == mine

@@ -32,8 +32,8 @@ def write_checkpoint(folder, seed=0, motion=True, channels=9):
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from unocclude.methods.tgvac.checkpoint import write_parts
-    from unocclude.methods.tgvac.motion import inflated
+    from unocclude.methods.tgvac.checkpoint import save_components
+    from unocclude.methods.tgvac.motion import inflate
 
     def filled(module):
         module.load_state_dict(drawn(shapes_of(module), seed), strict=False)
@@ -45,8 +45,8 @@ def write_checkpoint(folder, seed=0, motion=True, channels=9):
         "vae": filled(AutoencoderKL(**VAE)),
         "text_encoder": filled(CLIPTextModel(CLIPTextConfig(**TEXT))),
     }
-    network = filled(inflated(unet, 14, 4)) if motion else None
-    write_parts(folder, parts, network)
+    network = filled(inflate(unet, 14, 4)) if motion else None
+    save_components(folder, parts, network)
     for part in ("scheduler", "tokenizer"):
         (folder / part).mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))

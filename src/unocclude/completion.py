@@ -44,8 +44,8 @@ class FrameResult:
 T = TypeVar("T")
 
 
-class Frames(Sequence, Generic[T]):
-    """What is read or made when asked for."""
+class LazySequence(Sequence, Generic[T]):
+    """A sequence of `count` items that are computed by `read` on access, and never kept."""
 
     def __init__(self, count: int, read: Callable[[int], T]):
         self._count, self._read = count, read
@@ -56,11 +56,11 @@ class Frames(Sequence, Generic[T]):
     @overload
     def __getitem__(self, i: int) -> T: ...
     @overload
-    def __getitem__(self, i: slice) -> "Frames[T]": ...
-    def __getitem__(self, i: int | slice) -> "T | Frames[T]":
+    def __getitem__(self, i: slice) -> "LazySequence[T]": ...
+    def __getitem__(self, i: int | slice) -> "T | LazySequence[T]":
         if isinstance(i, slice):
             picked = range(self._count)[i]
-            return Frames(len(picked), lambda k: self._read(picked[k]))
+            return LazySequence(len(picked), lambda k: self._read(picked[k]))
         if not -self._count <= i < self._count:
             raise IndexError(f"frame {i} of {self._count}")
         return self._read(i % self._count)
@@ -81,10 +81,10 @@ class Completion:
         self._keep = keep  # a temporary folder lives as long as this object
         self.info = read_result(self.folder)
         count = self.info["frame_count"]
-        self.visible_masks = Frames(count, lambda i: self._png("visible_masks", i) > 127)
-        self.amodal_masks = Frames(count, lambda i: self._png("amodal_masks", i) > 127)
-        self.rgba = Frames(count, lambda i: self._png("rgba", i))
-        self.provenance = Frames(count, lambda i: self._png("provenance", i))
+        self.visible_masks = LazySequence(count, lambda i: self._png("visible_masks", i) > 127)
+        self.amodal_masks = LazySequence(count, lambda i: self._png("amodal_masks", i) > 127)
+        self.rgba = LazySequence(count, lambda i: self._png("rgba", i))
+        self.provenance = LazySequence(count, lambda i: self._png("provenance", i))
 
     def __len__(self) -> int:
         return self.info["frame_count"]

@@ -15,16 +15,16 @@ from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.layout import TRACK_FILE
 from unocclude.masks import MaskTrack, encode
-from unocclude.methods import find, read_options
-from unocclude.methods.base import Method, Setting
+from unocclude.methods import get_method, read_options
+from unocclude.methods.base import Method, RunSettings
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.scene import Scene, canvas_size, check_fit, check_pad
+from unocclude.types import Progress
 
-Progress = Callable[[str, int, int], None]
 """Told of every step: what is being done, how many frames are done, of how many."""
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -58,7 +58,7 @@ def complete(
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
-    setting = Setting(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
+    setting = RunSettings(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
     worker = prepare(method, options or {}, setting)
     check_pad(clip, pad)
     _check_prompt(clip, prompt)
@@ -93,10 +93,10 @@ def complete(
     return Completion(folder.given, keep)
 
 
-def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
+def prepare(method: str, options: dict[str, Any], setting: RunSettings) -> Method:
     """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
     had here."""
-    cls = find(method)
+    cls = get_method(method)
     chosen = read_options(cls, options)
     if setting.hypotheses < 1:
         raise InputError(f"hypotheses is {setting.hypotheses}, expected 1 or more")
@@ -110,7 +110,7 @@ def prepare(method: str, options: dict[str, Any], setting: Setting) -> Method:
         raise InputError(f"method {method} takes no weights; leave out --weights")
     if lacking := cls.missing(setting.weights):
         raise InputError(f"method {method} cannot run here: {lacking}")
-    return cls(cls.suited(chosen, setting.weights), setting)
+    return cls(cls.resolve_options(chosen, setting.weights), setting)
 
 
 def _has_cuda() -> bool:

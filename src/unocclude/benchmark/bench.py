@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,12 @@ from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, whole, write_bytes
-from unocclude.methods.base import Method, Setting
+from unocclude.methods.base import Method, RunSettings
 from unocclude.outfolder import OutFolder
 from unocclude.run import prepare
+from unocclude.types import Progress
 
 DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
-
-Progress = Callable[[str, int, int], None]
 
 
 def bench(
@@ -52,7 +51,7 @@ def bench(
         if unused := sorted(set(given) - set(methods)):
             raise InputError(f"{what} are given for {', '.join(unused)}, which is not among the methods")
     workers = {
-        method: prepare(method, dict(options.get(method, {})), Setting(seed=seed, weights=weights.get(method)))
+        method: prepare(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
     if not methods or not any(data.values()):

@@ -42,11 +42,11 @@ def run(
     from unocclude.batch.run import FAILURES, run_batch
     from unocclude.datasets import Sample, open_dataset
     from unocclude.errors import UnoccludeError
-    from unocclude.methods.base import Setting
+    from unocclude.methods.base import RunSettings
     from unocclude.perception.prompt import Prompt
     from unocclude.run import prepare
 
-    worker = prepare(method, pairs, Setting(seed, 1, device, weights))
+    worker = prepare(method, pairs, RunSettings(seed, 1, device, weights))
     samples = open_dataset(data, limit)
 
     def complete(sample: Sample, folder: Path) -> None:

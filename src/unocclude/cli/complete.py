@@ -54,10 +54,10 @@ def run(
 
     import unocclude
     from unocclude.masks import read_track
-    from unocclude.methods.base import Setting
+    from unocclude.methods.base import RunSettings
     from unocclude.run import prepare
 
-    prepare(method, pairs, Setting(seed, hypotheses, device, weights))
+    prepare(method, pairs, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
     in_front = None if occluders is None else read_track(occluders)

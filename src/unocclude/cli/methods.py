@@ -25,10 +25,10 @@ def run(
 
 def describe(name: str) -> dict[str, Any]:
     """All that can be said of a method, as JSON."""
-    from unocclude.methods import find
+    from unocclude.methods import get_method
 
     try:
-        cls = find(name)
+        cls = get_method(name)
     except (ImportError, InputError) as error:
         return {"name": name, "summary": "", "runs_here": False, "missing": str(error), "options": []}
     missing = cls.missing(None)

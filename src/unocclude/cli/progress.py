@@ -2,12 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unocclude.cli.echo import plain
-
-Progress = Callable[[str, int, int], None]
+from unocclude.types import Progress
 
 
 @contextmanager

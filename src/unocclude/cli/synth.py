@@ -86,10 +86,10 @@ def run(
     from unocclude.cli.progress import show_progress
     from unocclude.synthesis import statistics
     from unocclude.synthesis.dataset import SHARD, make_dataset, rows
-    from unocclude.synthesis.recipes import prepare_recipe, read_size
+    from unocclude.synthesis.dataset_spec import prepare_dataset_spec, read_size
     from unocclude.synthesis.sheet import write_sheet
 
-    recipe = prepare_recipe(kind, seed, frames, read_size(size) if size else None, sources, weights)
+    recipe = prepare_dataset_spec(kind, seed, frames, read_size(size) if size else None, sources, weights)
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
             recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,

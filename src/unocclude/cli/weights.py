@@ -69,9 +69,9 @@ def path(
     debug: Debug = False,
 ) -> None:
     """Print where a checkpoint lies; exit code 2 where it is not there."""
-    from unocclude.weights import find, home, known
+    from unocclude.weights import home, known, resolve_checkpoint
 
-    echo(home() if id is None else find(known(id).id))
+    echo(home() if id is None else resolve_checkpoint(known(id).id))
 
 
 @app.command("verify")

@@ -1,4 +1,4 @@
-"""The registry: each method's name and where its class lives. Classes are imported when asked for."""
+"""The registry of methods. Their classes are imported on demand."""
 
 import reprlib
 from importlib import import_module
@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 
 from unocclude.errors import InputError
 
-if TYPE_CHECKING:  # the names alone, for shell completion, must not cost OpenCV
+if TYPE_CHECKING:  # names alone, for shell completion, must not import OpenCV
     from unocclude.methods.base import Method, MethodOptions
 
 WHERE = {
-    "recall": "unocclude.methods.recall:Recall",
+    "recall": "unocclude.methods.recall.method:Recall",
     "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
     "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
     "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
     "tgvac": "unocclude.methods.tgvac.method:TGVAC",
     "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
-    "open-world": "unocclude.methods.open_world:OpenWorld",
+    "open-world": "unocclude.methods.open_world.method:OpenWorld",
     "modal": "unocclude.methods.baselines:Modal",
     "convex": "unocclude.methods.baselines:Convex",
     "convex-r": "unocclude.methods.baselines:ConvexR",
 }
 
 
-def find(name: str) -> "type[Method]":
-    """The class of a method; raises InputError naming the known ones, or the package that it lacks here."""
+def get_method(name: str) -> "type[Method]":
+    """The class of a method; raises InputError if it is unknown or a package it needs is missing."""
     if name not in WHERE:
         raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")
     module, cls = WHERE[name].split(":")
@@ -39,7 +39,7 @@ def find(name: str) -> "type[Method]":
 
 
 def read_options(method: "type[Method]", pairs: dict[str, object]) -> "MethodOptions":
-    """A method's options from KEY=VALUE pairs; raises InputError naming the key and what it takes."""
+    """Validate a method's options from KEY=VALUE pairs; raises InputError naming the key and what it accepts."""
     from pydantic import ValidationError
 
     try:

@@ -18,8 +18,8 @@ class MethodOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What every method is told about a run, whatever its own options are."""
+class RunSettings:
+    """Settings of a run that are common to all methods: `--seed`, `--hypotheses`, `--device` and `--weights`."""
 
     seed: int = 0
     hypotheses: int = 1
@@ -27,13 +27,15 @@ class Setting:
     weights: str | None = None
 
 
+DEFAULT_SETTINGS = RunSettings()
+
+
 class Method(ABC):
     """Completes the object of a scene, frame by frame.
 
-    A subclass names itself, describes itself in one line, and lists its options as a pydantic class. `samples` says
-    whether it can draw several hypotheses, `takes_weights` whether `--weights` means anything to it, `needs` in a few
-    words what it runs on, `words` which of its options takes what the object is, in words; `missing` says in one line
-    what it lacks on this machine, "" when it can run.
+    A subclass must set `name` and `summary` (one line) and implement `complete`. Optional: `Options`, a pydantic class;
+    `samples`, whether it can draw several hypotheses; `takes_weights`, whether it uses `--weights`; `needs`, its
+    requirements in a few words; `words`, the name of the option that takes a description of the object.
     """
 
     name: ClassVar[str]
@@ -45,29 +47,33 @@ class Method(ABC):
     needs: ClassVar[str] = "a CPU; no weights"
     words: ClassVar[str] = ""
 
-    def __init__(self, options: MethodOptions, setting: Setting = Setting()):
+    def __init__(self, options: MethodOptions, settings: RunSettings = DEFAULT_SETTINGS):
         self.options = options
-        self.setting = setting
+        self.settings = settings
 
     @classmethod
     def missing(cls, weights: str | None = None) -> str:
-        """What this method needs and does not find here, in one line; empty when it can run."""
+        """One line saying what this method lacks on this machine; empty if it can run."""
         return ""
 
     @classmethod
-    def suited(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
-        """The options, with what suits these weights in place of the defaults. Raises InputError where the weights say
-        what is no option."""
+    def resolve_options(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
+        """The options, with the defaults replaced by those that the checkpoint recommends.
+
+        Raises InputError if the checkpoint names an option that the method does not have.
+        """
         return options
 
     @abstractmethod
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         """Yield the results of frames start..T-1 in order, each as soon as it is ready.
 
-        A resumed run starts in the middle, so a frame's result must not depend on `start`.
+        A resumed run starts at its first unfinished frame, so a frame's result must not depend on `start`.
         """
 
     def report(self) -> dict[str, Any]:
-        """What a run did, as JSON for `method.report` of result.json: asked for once all its frames are there. Of a
-        resumed run, what was done since."""
+        """A JSON-compatible record of the run, stored as `method.report` in result.json.
+
+        It is read after the last frame; for a resumed run it covers only the frames since the resume.
+        """
         return {}

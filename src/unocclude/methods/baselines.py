@@ -1,4 +1,4 @@
-"""The baselines of every table: the visible mask itself, its convex hull, and the hull within the completion mask."""
+"""Baselines: the visible mask itself, its convex hull, and the hull within the completion mask."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -14,10 +14,11 @@ from unocclude.scene import Scene
 
 
 class _Silhouette(Method):
-    """A method that only says how the silhouette grows; its pixels come from the object's own visible pixels."""
+    """Base of methods that only extend the silhouette; its colours are inpainted from the visible pixels."""
 
     @abstractmethod
-    def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray: ...
+    def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
+        """The amodal mask of frame i, (H, W) bool."""
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         for i in range(start, len(scene)):
@@ -29,7 +30,7 @@ class _Silhouette(Method):
 
 class Modal(_Silhouette):
     name = "modal"
-    summary = "the visible mask unchanged: the lower bound of every table"
+    summary = "the visible mask unchanged (lower bound)"
 
     def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
         return visible
@@ -45,7 +46,7 @@ class Convex(_Silhouette):
 
 class ConvexR(_Silhouette):
     name = "convex-r"
-    summary = "the convex hull within our completion mask (the paper limits it by PCNet-M's order)"
+    summary = "the convex hull within our completion mask (the paper uses PCNet-M's occlusion order instead)"
 
     def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
         return hull(visible) & scene.completion_mask(i)

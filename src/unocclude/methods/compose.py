@@ -1,4 +1,4 @@
-"""The last step of every method: visible pixels kept exactly, provenance, alpha."""
+"""The last step of every method: exact visible pixels, provenance and alpha."""
 
 import cv2
 import numpy as np
@@ -14,17 +14,17 @@ def compose(
     colour: np.ndarray,
     recalled: np.ndarray,
 ) -> FrameResult:
-    """Lay the visible pixels over a method's own and say where each pixel comes from.
+    """Compose a frame's result from its visible pixels and a method's output, with provenance.
 
-    frame, colour: (H, W, 3) uint8 RGB, the input frame and the method's appearance (read inside `amodal` only).
-    visible, amodal, recalled: (H, W) bool; the result's silhouette is `amodal | visible`; `recalled` says which of
-    the method's pixels were copied from other frames, the rest counts as generated.
+    frame: (H, W, 3) uint8 RGB, the input frame. visible, amodal: (H, W) bool; the result's mask is `amodal | visible`.
+    colour: (H, W, 3) uint8 RGB, the method's colours, used inside `amodal` only. recalled: (H, W) bool, pixels copied
+    from other frames; the others count as generated.
     """
     amodal = amodal | visible
     provenance = np.full(amodal.shape, NOTHING, np.uint8)
     rgba: np.ndarray = np.zeros((*amodal.shape, 4), np.uint8)
     x, y, w, h = cv2.boundingRect(amodal.astype(np.uint8))
-    box = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]  # alpha falls off over one pixel
+    box = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]  # alpha extends over one more pixel
     if amodal.any():
         seen, own = visible[box], amodal[box]
         provenance[box] = np.select([seen, own & recalled[box], own], [SEEN, RECALLED, GENERATED], NOTHING)
@@ -33,10 +33,10 @@ def compose(
 
 
 def with_alpha(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8: straight alpha that falls off over one pixel on each side of the mask's edge.
+    """RGBA (H, W, 4) uint8 with straight alpha, soft over one pixel on each side of the mask's edge.
 
-    alpha >= 128 exactly on the mask; pixels just outside it take their colour from the nearest object pixels, so that
-    an editor's blend shows no fringe of the background.
+    alpha >= 128 exactly on the mask. Pixels just outside it take the mean colour of adjacent object pixels, so that
+    blending shows no background fringe.
     """
     soft = cv2.GaussianBlur(mask.astype(np.uint8) * 255, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
     alpha = np.where(mask, np.maximum(soft, 128), np.minimum(soft, 127))

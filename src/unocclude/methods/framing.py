@@ -1,4 +1,4 @@
-"""What part of the canvas a network sees, and at what size; its answer is laid back where it came from."""
+"""Framings: which part of the canvas a network sees, at what size, and how its output is put back."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,29 @@ import cv2
 import numpy as np
 from PIL import Image
 
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 on the canvas, ends exclusive."""
+from unocclude.types import Box, PixelBox
+
 WIDEST = 2.0
-"""No picture is shown longer than this many times its shorter side."""
+"""Largest aspect ratio of a network input."""
 
 
 @dataclass(frozen=True)
 class Framing:
-    """A box of the canvas (x0, y0, x1, y1, ends exclusive; it may go beyond the canvas) shown as a picture of `size`
-    (width, height); `canvas` (width, height)."""
+    """A crop of the canvas and the size that it is scaled to.
 
-    box: tuple[int, int, int, int]
+    box: (x0, y0, x1, y1), ends exclusive; it may reach beyond the canvas. size: (width, height) of the network input.
+    canvas: (width, height).
+    """
+
+    box: PixelBox
     size: tuple[int, int]
     canvas: tuple[int, int]
 
-    def cut(self, image: np.ndarray, fill: int = 0) -> np.ndarray:
-        """The box of a canvas-sized picture, (H, W[, 3]) uint8 or bool (as 0 and 255), at `size`: antialiased bilinear
-        (Pillow's), `fill` beyond the canvas; uint8."""
+    def crop(self, image: np.ndarray, fill: int = 0) -> np.ndarray:
+        """Crop a canvas-sized image and scale it to `size`, with Pillow's antialiased bilinear filter.
+
+        image: (H, W) or (H, W, 3), uint8 or bool (treated as 0 and 255). fill: value outside the canvas. Returns uint8.
+        """
         if image.dtype == bool:
             image = image.astype(np.uint8) * 255
         inner = image[self._inside]
@@ -35,8 +40,11 @@ class Framing:
             inner = cv2.copyMakeBorder(inner, *sides, borderType=cv2.BORDER_CONSTANT, value=(fill,) * 3)
         return np.asarray(Image.fromarray(inner).resize(self.size, Image.Resampling.BILINEAR))
 
-    def back(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of `size`, (h, w[, C]) float32 or uint8, laid into the canvas, (H, W[, C]); 0 outside the box."""
+    def uncrop(self, picture: np.ndarray) -> np.ndarray:
+        """Undo `crop`: scale a picture of `size`, (h, w) or (h, w, C), float32 or uint8, and paste it onto the canvas.
+
+        Returns (H, W) or (H, W, C), 0 outside the box.
+        """
         x0, y0, x1, y1 = self.box
         shrinks = (x1 - x0) * (y1 - y0) < self.size[0] * self.size[1]
         way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -53,12 +61,12 @@ class Framing:
         return slice(max(0, y0), min(height, y1)), slice(max(0, x0), min(width, x1))
 
 
-def squeezed(canvas: tuple[int, int], size: tuple[int, int]) -> Framing:
-    """The whole canvas at `size`, whatever that does to its aspect ratio."""
+def whole_canvas(canvas: tuple[int, int], size: tuple[int, int]) -> Framing:
+    """The whole canvas scaled to `size`; the aspect ratio is not kept."""
     return Framing((0, 0, *canvas), size, canvas)
 
 
-def around(
+def crop_around(
     boxes: Iterable[Box],
     canvas: tuple[int, int],
     pixels: int,
@@ -66,9 +74,11 @@ def around(
     multiple: int = 64,
     size: tuple[int, int] | None = None,
 ) -> Framing:
-    """The object and what is around it, its aspect ratio kept: the boxes' hull, `margin` of its longer side added on
-    every side but never beyond the canvas, then widened to the shape of a picture whose sides are multiples of
-    `multiple` and that has about `pixels` pixels (never more), or to that of `size` (width, height).
+    """A crop around an object, aspect ratio kept.
+
+    The bounding box of all `boxes` is grown by `margin` times its longer side on every side, but not beyond the canvas,
+    and then widened to the aspect ratio of the network input: `size` (width, height) if given, else the best-fitting
+    size with at most `pixels` pixels and sides divisible by `multiple`.
 
     boxes: (x0, y0, x1, y1) on the canvas, ends exclusive, at least one.
     """
@@ -78,20 +88,21 @@ def around(
     low, high = np.maximum(low - more, 0), np.minimum(high + more, canvas)
     width, height = (float(side) for side in np.maximum(high - low, 1))
     columns, rows = size or _shape(width / height, pixels, multiple)
-    scale = max(width / columns, height / rows)  # canvas pixels to a picture's
+    scale = max(width / columns, height / rows)  # canvas pixels per input pixel
     shown = round(scale * columns), round(scale * rows)
     start = [_start((low[k] + high[k]) / 2, shown[k], canvas[k]) for k in range(2)]
     return Framing((start[0], start[1], start[0] + shown[0], start[1] + shown[1]), (columns, rows), canvas)
 
 
-def following(
+def crop_following(
     boxes: Sequence[Box | None], canvas: tuple[int, int], size: tuple[int, int], margin: float = 0.5
 ) -> list[Framing]:
-    """A framing a frame, all of one size, that go along with the object, which so is shown as large as can be: the
-    largest box, `margin` of its longer side added on every side, around the middle of each frame's box. Where a frame
-    has none (None), the middle is between those before and after.
+    """One crop per frame, all of the same size, that follows the object.
 
-    boxes: of T frames, on the canvas, at least one not None. size: (width, height) of a picture.
+    Each crop is centred on the frame's box and as large as the largest box, grown by `margin` times its longer side on
+    every side. Centres of frames without a box (None) are interpolated linearly.
+
+    boxes: one per frame, on the canvas, at least one not None. size: (width, height) of the network input.
     """
     known = [i for i, box in enumerate(boxes) if box is not None]
     every = np.array([box for box in boxes if box is not None], float)
@@ -104,16 +115,15 @@ def following(
     return [Framing((x, y, x + shown[0], y + shown[1]), size, canvas) for x, y in zip(*starts, strict=True)]
 
 
-def _start(middle: float, shown: int, there: int) -> int:
-    """First pixel of `shown` around a middle: within what is there, or, where that is less, with it in the middle."""
-    if shown > there:
-        return round((there - shown) / 2)
-    return int(np.clip(round(middle - shown / 2), 0, there - shown))
+def _start(middle: float, length: int, limit: int) -> int:
+    """First pixel of a span of `length` around `middle`, moved inside 0..limit; centred on it if it does not fit."""
+    if length > limit:
+        return round((limit - length) / 2)
+    return int(np.clip(round(middle - length / 2), 0, limit - length))
 
 
 def _shape(aspect: float, pixels: int, multiple: int) -> tuple[int, int]:
-    """Width and height, multiples of `multiple`, of at most `pixels` in all: the nearest to `aspect`, the largest of
-    these."""
+    """(width, height) nearest to `aspect`, then the largest: sides divisible by `multiple`, at most `pixels` in all."""
     aspect = float(np.clip(aspect, 1 / WIDEST, WIDEST))
     most = max(1, pixels // multiple**2)
     shapes = [(w, h) for w in range(1, most + 1) for h in range(1, most // w + 1) if 2 * w * h > most or most < 4]

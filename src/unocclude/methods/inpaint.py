@@ -1,4 +1,4 @@
-"""Pixels that no frame shows, filled from the object's own pixels only."""
+"""Inpainting of pixels that no frame shows, from the object's own pixels only."""
 
 import cv2
 import numpy as np
@@ -7,14 +7,14 @@ from unocclude.motion.fill import smooth_fill
 
 
 def inpaint(image: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Fill `wanted & ~known` from pixels in `known`; nothing outside `known` is ever looked at.
+    """Fill `wanted & ~known` from pixels in `known`; pixels outside `known` are never used.
 
     image: (H, W, 3) uint8. known, wanted: (H, W) bool. Returns (H, W, 3) uint8, equal to `image` on `known` and
     zero outside both.
     """
     result = np.zeros_like(image)
     holes = wanted & ~known
-    # only the part around the object matters: there is nothing known elsewhere
+    # work on the bounding box only
     x, y, w, h = cv2.boundingRect((known | wanted).astype(np.uint8))
     box = np.s_[y : y + h, x : x + w]
     result[box][known[box]] = image[box][known[box]]

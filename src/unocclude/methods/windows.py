@@ -1,26 +1,28 @@
-"""Clips longer than a network takes: windows of frames that overlap and are blended where they do."""
+"""Temporal windows: long clips are split into overlapping windows whose predictions are blended."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
 
-def windows(count: int, length: int, stride: int) -> list[range]:
-    """Ranges of `length` frames, `stride` apart, that cover `count`; the last one ends with the clip. One range where
-    the clip is no longer than that."""
+def split_windows(count: int, length: int, stride: int) -> list[range]:
+    """Ranges of `length` frames, `stride` apart, that cover `count` frames; the last one ends with the clip.
+
+    Just one range, of `count` frames, if the clip is not longer than `length`.
+    """
     if count <= length:
         return [range(count)]
     starts = [*range(0, count - length, stride), count - length]
     return [range(start, start + length) for start in starts]
 
 
-def even(length: int) -> torch.Tensor:
-    """Every frame of a window counts the same."""
+def uniform_weights(length: int) -> torch.Tensor:
+    """Equal weights for all frames of a window, (length,) float32."""
     return torch.ones(length)
 
 
-def ramped(length: int) -> torch.Tensor:
-    """(length,) float32: a frame counts the more the further it is from the window's ends."""
+def triangular_weights(length: int) -> torch.Tensor:
+    """Weights that increase with the distance from the window's ends, (length,) float32."""
     steps = torch.arange(1, length + 1, dtype=torch.float32)
     return torch.minimum(steps, steps.flip(0))
 
@@ -29,11 +31,11 @@ def blend(
     predict: Callable[[range], torch.Tensor],
     count: int,
     parts: Sequence[range],
-    weights: Callable[[int], torch.Tensor] = ramped,
+    weights: Callable[[int], torch.Tensor] = triangular_weights,
 ) -> torch.Tensor:
-    """Weighted mean of the windows' predictions, frame by frame: (1, count, ...) from (1, len(part), ...) each.
+    """Weighted mean of the windows' predictions per frame: (1, count, ...) from (1, len(part), ...) each.
 
-    A frame that only one window covers comes back bit for bit.
+    A frame that only one window covers is returned bit for bit.
     """
     return blend_answers(map(predict, parts), count, parts, weights)
 
@@ -42,9 +44,9 @@ def blend_answers(
     answers: Iterable[torch.Tensor],
     count: int,
     parts: Sequence[range],
-    weights: Callable[[int], torch.Tensor] = ramped,
+    weights: Callable[[int], torch.Tensor] = triangular_weights,
 ) -> torch.Tensor:
-    """The same of the windows' answers in their order, where several are predicted at once; only one is held."""
+    """`blend` for an iterable of predictions in the windows' order; only one is held in memory at a time."""
     shares = [weights(len(part)) for part in parts]
     total = torch.zeros(count)
     for part, share in zip(parts, shares, strict=True):

@@ -1,14 +1,12 @@
-"""Metrics of amodal masks and appearance: each a class with update / compute / reset and a function over
-stacks.
+"""Metrics of amodal masks and appearance: each is a class with update / compute / reset, and a function on stacks.
 
 Masks are bool, RGBA is uint8 with straight alpha; P is the prediction, A the true amodal mask, M the true
-visible mask. A frame counts as occluded when more than 1 % of the object is hidden. NaN means that no frame
-counted. NumPy does nearly all; `boundary_f`, `at_sailvos_size` and `warp_error` take OpenCV, and `LPIPS`,
-`CLIPSimilarity`, `TemporalConsistency` and `FVD` torch and published weights (`unocclude.weights`), each only
-when used.
+visible mask. A frame counts as occluded if more than 1 % of the object is hidden. NaN means that no frame counted.
+Most metrics need only NumPy; `boundary_f`, `at_sailvos_size` and `warp_error` need OpenCV; `LPIPS`, `CLIPSimilarity`,
+`TemporalConsistency` and `FVD` need torch and published weights (`unocclude.weights`), each only when used.
 
-Any metric of frames goes into `easy`, `hard`, `occluded` or `by_visibility` to look at some frames only, and the
-values that `update` returns go into `top_k`.
+A metric of frames can be restricted with `easy`, `hard`, `occluded` or `by_visibility`; the values that `update`
+returns can be passed to `top_k`.
 """
 
 from unocclude.metrics.appearance import (

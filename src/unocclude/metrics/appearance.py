@@ -10,25 +10,25 @@ from unocclude.metrics.base import Frame, MeanMetric, Metric, over
 GREY, WHITE = 127, 255
 PEAK = 255.0
 PSNR_CAP = 100.0
-"""dB given to equal pixels, whose PSNR would be infinite (and no number in JSON)."""
+"""PSNR in dB of identical images, which would be infinite (and has no representation in JSON)."""
 
 
 def on_backdrop(rgba: np.ndarray, backdrop: int) -> np.ndarray:
-    """(..., 4) uint8 with straight alpha, composited on a grey level; (..., 3) float64, 0 to 255."""
+    """Composite RGBA (..., 4) uint8 with straight alpha on a grey level: (..., 3) float64, 0 to 255."""
     alpha = rgba[..., 3:] / 255.0
     return alpha * rgba[..., :3] + (1 - alpha) * backdrop
 
 
 def on_grey(rgba: np.ndarray) -> np.ndarray:
-    """Composited on grey 127, on which what the prediction misses differs from most objects."""
+    """Composite on grey 127, which differs from most objects, so that missing pixels count as errors."""
     return on_backdrop(rgba, GREY)
 
 
 def whole_images(frame: Frame) -> tuple[np.ndarray, np.ndarray] | None:
-    """Prediction and truth of the whole frame composited on white, each (H, W, 3) float64, 0 to 255; None where
-    neither holds anything, which is no comparison.
+    """Prediction and truth of the whole frame composited on white, each (H, W, 3) float64, 0 to 255; None if
+    both are empty.
 
-    White is what pix2gestalt, Diffusion-VAS and TGVAC complete objects on; the papers do not say on what they
+    pix2gestalt, Diffusion-VAS and TGVAC complete objects on white; the papers do not state the background on which they
     measure.
     """
     if not (frame.pred_rgba[..., 3].any() or frame.truth_rgba[..., 3].any()):
@@ -40,9 +40,9 @@ class HiddenPSNR(Metric[Frame]):
     """PSNR over the truth's hidden pixels A - M of all frames together: 10 log10(255² / MSE) in dB, at most
     100.
 
-    Both sides are RGBA composited on grey 127, so pixels that the prediction misses are grey. The mean
-    squared error is pooled over all hidden pixels and three channels, so that a frame with three hidden
-    pixels does not weigh as much as one with thousands; `update` returns the frame's own PSNR.
+    Both are composited on grey 127, so pixels that the prediction misses are grey. The mean squared error is pooled
+    over all hidden pixels and three channels, so frames are weighted by their number of hidden pixels; `update` returns
+    the PSNR of the frame.
     """
 
     name = "psnr_hidden"
@@ -72,9 +72,9 @@ def _psnr(error: float, count: int) -> float:
 class ImagePSNR(MeanMetric[Frame]):
     """Mean over frames of the whole image's PSNR, 10 log10(255² / MSE) in dB, at most 100 each, object on white.
 
-    The common way to report a video's PSNR, and so the likely one behind IC-Amodal's table (its text only says
-    "against ground-truth amodal references"). Most of the image is backdrop, so figures are far higher than
-    `HiddenPSNR`'s and say less. Frames with nothing on either side are left out.
+    This is the common PSNR of a video, and probably the one in IC-Amodal's table (its text only says "against
+    ground-truth amodal references"). Most of the image is background, so values are much higher than `HiddenPSNR`'s and
+    less informative. Frames in which both images are empty are left out.
     """
 
     name = "psnr_image"
@@ -88,13 +88,13 @@ class ImagePSNR(MeanMetric[Frame]):
 
 
 class ObjectSSIM(MeanMetric[Frame]):
-    """Mean SSIM on the box of the truth's amodal mask, both sides composited on grey 127; frames without
-    object left out.
+    """Mean SSIM on the box of the truth's amodal mask, both composited on grey 127. Frames without
+    an object are left out.
 
     SSIM(x, y) = (2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2)), C1 = (0.01·255)², C2 =
-    (0.03·255)², Gaussian window 11x11, σ = 1.5, over window places wholly inside the box, then the mean over
-    places and the three channels (Wang, Bovik, Sheikh, Simoncelli 2004, equations 13 to 17). A box under 11
-    pixels is widened with grey.
+    (0.03·255)², Gaussian window 11x11, σ = 1.5, over window positions entirely inside the box, averaged over
+    positions and channels (Wang, Bovik, Sheikh, Simoncelli 2004, equations 13 to 17). Boxes under 11
+    pixels are padded with grey.
     """
 
     name = "ssim"
@@ -110,8 +110,8 @@ class ObjectSSIM(MeanMetric[Frame]):
 
 
 class ImageSSIM(MeanMetric[Frame]):
-    """Mean SSIM over whole images, object on white: `ObjectSSIM`'s formula with the image for the box. Frames with
-    nothing on either side are left out."""
+    """Mean SSIM over whole images, object on white: `ObjectSSIM`'s formula on the whole image. Frames in
+    which both images are empty are left out."""
 
     name = "ssim_image"
     unit = "-1 to 1, higher is better"
@@ -149,7 +149,7 @@ def _ssim(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _blur(image: np.ndarray) -> np.ndarray:
-    """Gaussian window at every place where it lies wholly inside, (H-10, W-10, C)."""
+    """Gaussian filter, valid positions only: (H-10, W-10, C)."""
     for axis in (0, 1):
         length = image.shape[axis] - _WINDOW + 1
         image = sum(
@@ -184,6 +184,6 @@ def ssim_image(pred_rgba: np.ndarray, truth_rgba: np.ndarray) -> float:
 
 
 def over_rgba(metric: Metric[Frame], pred_rgba: np.ndarray, truth_rgba: np.ndarray) -> float:
-    """A metric that looks at RGBA alone over stacks, (T, H, W, 4) uint8 each; the masks are where alpha is not 0."""
+    """Compute a metric that uses only RGBA over stacks (T, H, W, 4) uint8; masks are where alpha is not 0."""
     pred, truth = pred_rgba[..., 3] > 0, truth_rgba[..., 3] > 0
     return over(metric, pred, truth, truth, pred_rgba, truth_rgba)

@@ -1,4 +1,4 @@
-"""What a method invents where nothing is hidden."""
+"""Area that a method adds where nothing is hidden."""
 
 import math
 
@@ -8,10 +8,10 @@ from unocclude.metrics.base import Frame, MeanMetric, over
 
 
 class FalseArea(MeanMetric[Frame]):
-    """Mean of |P - M| / |A| over frames that are not occluded (at most 1 % hidden) and hold the object."""
+    """Mean of |P - M| / |A| over frames that are not occluded (at most 1 % hidden) and contain the object."""
 
     name = "false_area"
-    unit = "share of the object's area, lower is better"
+    unit = "fraction of the object's area, lower is better"
 
     def value(self, frame: Frame, /) -> float:
         area = np.count_nonzero(frame.truth)

@@ -1,4 +1,4 @@
-"""What every metric has in common."""
+"""The interface of all metrics."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,15 +7,18 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 Item = TypeVar("Item")
-"""What a metric is fed: a `Frame`, or a pair of boxes, of clips ..."""
+"""The input of a metric: a `Frame`, a pair of boxes, a pair of clips ..."""
 
 OCCLUDED_PERCENT = 1
-"""A frame counts as occluded when more than this many percent of the object is hidden."""
+"""A frame counts as occluded if more than this percentage of the object is hidden."""
 
 
 class Frame(NamedTuple):
-    """One frame of prediction and truth: P, A, M as (H, W) bool; the RGBA of both as (H, W, 4) uint8 with
-    straight alpha, needed by the metrics of appearance only."""
+    """One frame of prediction and truth.
+
+    pred, truth, visible: P, A and M, (H, W) bool. pred_rgba, truth_rgba: (H, W, 4) uint8 with straight alpha, needed
+    only by metrics of appearance.
+    """
 
     pred: np.ndarray
     truth: np.ndarray
@@ -25,26 +28,23 @@ class Frame(NamedTuple):
 
     @property
     def occlusion_rate(self) -> float:
-        """1 - |M| / |A|; 0 where there is no object."""
+        """1 - |M| / |A|; 0 without an object."""
         area = np.count_nonzero(self.truth)
         return 1 - np.count_nonzero(self.visible) / area if area else 0.0
 
     @property
     def is_occluded(self) -> bool:
-        """Whether more than 1 % of the object is hidden; counted in whole pixels, so that no rounding
-        decides."""
+        """Whether more than 1 % of the object is hidden, in integer arithmetic to avoid rounding."""
         area = np.count_nonzero(self.truth)
         return bool(100 * (area - np.count_nonzero(self.visible)) > OCCLUDED_PERCENT * area)
 
 
 class Metric(ABC, Generic[Item]):
-    """A number over frames that come one by one: `update` with each frame, `compute` the number, `reset` to
-    start over.
+    """A metric over a sequence of frames: call `update` with each frame, `compute` the result, `reset` to start over.
 
-    `update` also returns the value of the frame it was given, NaN where the frame does not count, so that
-    curves over time cost nothing extra. `compute` is NaN where no frame counted. Between two clips, and
-    where frames are left out, call `gap`. `name` is the key in JSON, `unit` what the number is measured in.
-    Most metrics take a `Frame`; those that do not say what they take.
+    `update` also returns the value of that frame, NaN if it does not count. `compute` is NaN if no frame counted. Call
+    `gap` between clips and where frames are left out. `name` is the key in JSON, `unit` the unit of the result. Most
+    metrics take a `Frame`; others document their input.
     """
 
     name: str
@@ -59,18 +59,18 @@ class Metric(ABC, Generic[Item]):
 
     @abstractmethod
     def compute(self) -> float:
-        """The metric over all frames so far."""
+        """The result over all frames since the last reset."""
 
     @abstractmethod
     def reset(self) -> None:
         """Forget all frames."""
 
     def gap(self) -> None:
-        """The next frame does not follow the last one in time, so the two must not be compared."""
+        """Tell the metric that the next frame does not follow the last one in time."""
 
 
 class MeanMetric(Metric[Item]):
-    """A metric that is the mean over the frames that count."""
+    """A metric that is the mean value over the frames that count."""
 
     def reset(self) -> None:
         self._sum, self._count = 0.0, 0
@@ -87,13 +87,13 @@ class MeanMetric(Metric[Item]):
 
     @abstractmethod
     def value(self, item: Item, /) -> float:
-        """One frame's value, NaN where the frame does not count."""
+        """The value of one frame, NaN if it does not count."""
 
 
 def over(metric: Metric[Frame], *stacks: np.ndarray) -> float:
-    """A metric over stacks of frames, (T, ...) each, in the order of `Frame`'s fields.
+    """Compute a metric over stacks of frames, (T, ...) each, in the order of `Frame`'s fields.
 
-    Raises ValueError where the stacks are not of one length.
+    Raises ValueError if the stacks differ in length.
     """
     for arrays in zip(*stacks, strict=True):
         metric.update(Frame(*arrays))

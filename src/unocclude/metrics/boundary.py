@@ -7,15 +7,15 @@ import numpy as np
 from unocclude.metrics.base import Frame, MeanMetric, over
 
 TOLERANCE = 0.008
-"""Of the image's diagonal: how far off a contour pixel may be (DAVIS)."""
+"""Tolerance of contour pixels as a fraction of the image's diagonal (DAVIS)."""
 
 
 class BoundaryF(MeanMetric[Frame]):
     """Mean over frames of the contour accuracy F = 2 P R / (P + R) of DAVIS (Perazzi et al. 2016, section 5).
 
-    P: share of the prediction's contour pixels within ceil(0.008 · diagonal) pixels of the truth's contour; R: the
-    same with the sides swapped. As the DAVIS 2017 evaluation (commit ac7c43f) computes it: a contour pixel is one
-    whose right, lower or lower right neighbour differs; two empty contours count 1, one empty contour 0. Every
+    P: fraction of the prediction's contour pixels within ceil(0.008 · diagonal) pixels of the truth's contour; R: the
+    same with prediction and truth swapped. As the DAVIS 2017 evaluation (commit ac7c43f) computes it: a contour pixel
+    is one whose right, lower or lower right neighbour differs; two empty contours count 1, one empty contour 0. Every
     frame counts here; the DAVIS benchmark leaves out the first and the last.
     """
 
@@ -33,13 +33,13 @@ class BoundaryF(MeanMetric[Frame]):
 
 def contour(mask: np.ndarray) -> np.ndarray:
     """Contour of an (H, W) bool mask, one pixel wide: pixels that differ from their right, lower or lower right
-    neighbour; beyond the border nothing differs."""
+    neighbour; outside the image nothing differs."""
     padded = np.pad(mask, [(0, 1), (0, 1)], mode="edge")
     return (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])
 
 
 def _near(mask: np.ndarray, radius: int) -> np.ndarray:
-    """Within `radius` pixels, Euclidean, of the mask."""
+    """Pixels within Euclidean distance `radius` of the mask."""
     import cv2
 
     offset = np.arange(-radius, radius + 1)

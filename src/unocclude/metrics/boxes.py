@@ -9,23 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unocclude.geometry import bounding_box
 from unocclude.metrics.base import MeanMetric, Metric
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:
-    """Box of an (H, W) bool mask, (4,) int: the last row and column belong to it; 0, 0, 0, 0 for an empty mask.
+    """Bounding box (4,) int of an (H, W) bool mask as x, y, width, height; all 0 for an empty mask.
 
-    The prediction for a frame of TAO-Amodal is `box_of(pred | visible)`: the box round the prediction's and the
-    visible mask's boxes, and the visible one's where nothing was predicted (Diffusion-VAS, commit bbea113).
+    For TAO-Amodal the predicted box of a frame is `box_of(pred | visible)` (Diffusion-VAS, commit bbea113).
     """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return np.zeros(4, int)
-    return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
+    x0, y0, x1, y1 = bounding_box(mask)
+    return np.array([x0, y0, x1 - x0, y1 - y0])
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of boxes (..., 4), broadcast against each other; 0 where both have no area."""
+    """IoU of boxes (..., 4) as x, y, width, height, with broadcasting; 0 if both have no area."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     low = np.maximum(a[..., :2], b[..., :2])
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
@@ -42,10 +40,10 @@ class BoxPair(NamedTuple):
 
 
 class PublishedAP(MeanMetric[BoxPair]):
-    """ "AP" as the released TAO-Amodal evaluation of Diffusion-VAS computes it (commit bbea113): the share of all
-    frames of all tracks whose predicted box has IoU > threshold with the true box, strictly.
+    """ "AP" as the released TAO-Amodal evaluation of Diffusion-VAS computes it (commit bbea113): the fraction of
+    all frames of all tracks whose predicted box has IoU > threshold (strictly) with the true box.
 
-    No scores and no precision-recall curve; a recall, in the usual terms. Takes a `BoxPair`.
+    There are no scores and no precision-recall curve; it is usually called recall. Takes a `BoxPair`.
     """
 
     def __init__(self, threshold: float = 0.5):
@@ -57,7 +55,7 @@ class PublishedAP(MeanMetric[BoxPair]):
 
 
 def ap_published(pred: np.ndarray, truth: np.ndarray, threshold: float = 0.5) -> float:
-    """Share of boxes above the threshold, boxes (N, 4) each, 0 to 1; NaN without boxes. Formula: `PublishedAP`."""
+    """Fraction of boxes above the threshold, boxes (N, 4) each, 0 to 1; NaN without boxes. Formula: `PublishedAP`."""
     metric = PublishedAP(threshold)
     for pair in zip(pred, truth, strict=True):
         metric.update(BoxPair(*pair))
@@ -82,11 +80,11 @@ _MOST = 100
 class AveragePrecision(Metric[Detections]):
     """Average precision as COCO defines it (pycocotools' COCOeval: one category, all areas, 100 detections).
 
-    In each image detections, best score first, take the free true object with the highest IoU, where that is at
-    least the threshold; over all images precision is interpolated (made monotone) and averaged at recalls 0,
-    0.01 ... 1; then the mean over thresholds, by default .50, .55 ... .95 (COCO's AP); AP50 is `(0.5,)`.
+    In each image, detections in order of their score are matched to the free true object with the highest IoU, if that
+    is at least the threshold. Over all images precision is interpolated (made monotone) and averaged at recalls 0,
+    0.01 ... 1, then averaged over thresholds, by default .50, .55 ... .95 (COCO's AP); AP50 is `(0.5,)`.
 
-    Takes `Detections`. `compute` is NaN where there is no true object.
+    Takes `Detections`. `compute` is NaN without a true object.
     """
 
     name = "average_precision"
@@ -101,7 +99,7 @@ class AveragePrecision(Metric[Detections]):
         self._objects = 0
 
     def update(self, image: Detections, /) -> float:
-        """Take in one image; its own value is not defined (NaN): AP ranks detections over all images."""
+        """Take in one image. Returns NaN, because AP ranks the detections of all images together."""
         order = np.argsort(-np.asarray(image.scores, float), kind="stable")[:_MOST]
         ious = np.asarray(image.ious, float)[order]
         self._scores.append(np.asarray(image.scores, float)[order])
@@ -118,12 +116,12 @@ class AveragePrecision(Metric[Detections]):
 
 
 def _match(ious: np.ndarray, threshold: float) -> np.ndarray:
-    """Which detections, best first, find a true object of their own; (D,) bool."""
+    """Which detections, best first, are matched to a true object; (D,) bool."""
     free = np.ones(ious.shape[1], bool)
     hits = np.zeros(len(ious), bool)
     for d, row in enumerate(ious):
         candidates = np.where(free, row, -1.0)
-        # of equal IoUs COCOeval takes the last
+        # COCOeval takes the last of equal IoUs
         best = len(row) - 1 - int(candidates[::-1].argmax()) if len(row) else -1
         if best >= 0 and candidates[best] >= min(threshold, 1 - 1e-10):
             hits[d], free[best] = True, False

@@ -1,4 +1,4 @@
-"""FVD: whether completed clips, taken together, move and look like true ones."""
+"""FVD: Fréchet distance between the distributions of completed and true clips."""
 
 import math
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ DEFAULT = "i3d-kinetics-400"
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Fréchet distance of the normal distributions fitted to features (N, D) and (M, D); 0 upwards, NaN where N or M
-    is under 2, since one sample has no covariance.
+    """Fréchet distance of the normal distributions fitted to features (N, D) and (M, D); 0 upwards, NaN if N or M
+    is below 2.
 
     |μx - μy|² + tr Σx + tr Σy - 2 tr (Σx Σy)^½ (Dowson, Landau 1982), covariances with N - 1. With X, Y the centred
     features over √(N - 1), Σx Σy and (X Yᵀ)(X Yᵀ)ᵀ have the same nonzero eigenvalues, so the last trace is the sum of
-    the singular values of X Yᵀ: no matrix square root of a nearly singular D x D product, which is where the usual
-    code goes complex, and no epsilon, however few the samples.
+    the singular values of X Yᵀ. This avoids the matrix square root of a nearly singular D x D product, which can become
+    complex in the usual code, and needs no epsilon for few samples.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     if len(x) < 2 or len(y) < 2:
@@ -46,12 +46,12 @@ class FVD(Metric[ClipPair]):
     """Fréchet video distance between the sets of completed and true clips, object on white (Unterthiner et al. 2018).
 
     `frechet_distance` of the 400 class scores of I3D trained on Kinetics, averaged over time; frames resized to
-    224x224 whatever their shape (bilinear, not antialiased), -1 to 1: what the original code and TATS's PyTorch port
-    (commit 1aa93e1) do. Some code crops the centre instead, which may cut the object off. IC-Amodal does not say which
-    it used. Depends strongly on how many clips there are, and on their length: compare only figures on the same set.
+    224x224 whatever their shape (bilinear, not antialiased), -1 to 1: as in the original code and TATS's PyTorch port
+    (commit 1aa93e1). Some implementations crop the centre instead, which may cut off the object; IC-Amodal does not say
+    which it used. FVD depends strongly on the number and length of clips, so compare values on the same set only.
 
     Takes a `ClipPair`; a clip has no value of its own (NaN). `compute` is NaN with fewer than two.
-    Raises InputError where the weights are absent or do not fit, or a clip has fewer than 9 frames.
+    Raises InputError if the weights are missing or do not fit, or a clip has fewer than 9 frames.
     """
 
     name = "fvd"
@@ -59,7 +59,7 @@ class FVD(Metric[ClipPair]):
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         self.device = device_for("FVD", device)
-        self.model = _load(checkpoints.find(weights, DEFAULT), self.device)
+        self.model = _load(checkpoints.resolve_checkpoint(weights, DEFAULT), self.device)
         super().__init__()
 
     def reset(self) -> None:

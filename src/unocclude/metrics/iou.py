@@ -5,29 +5,24 @@ from typing import Literal
 
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.metrics.base import Frame, MeanMetric, over
 
 Variant = Literal["plain", "published"]
 _PUBLISHED_EPS = 1e-6
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """|a ∩ b| / |a ∪ b| of two masks, (H, W) bool; NaN where both are empty."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else math.nan
-
-
 class MeanIoU(MeanMetric[Frame]):
-    """mIoU: mean of |P ∩ A| / |P ∪ A| over frames where the truth A or the prediction P is not empty.
+    """mIoU: mean of |P ∩ A| / |P ∪ A| over frames in which the truth A or the prediction P is not empty.
 
-    Jaccard index; as "mIoU" in Diffusion-VAS (Chen et al. 2025, section 4), without its epsilon and without
-    counting frames where both are empty.
+    The Jaccard index; like "mIoU" in Diffusion-VAS (Chen et al. 2025, section 4), but without its epsilon and without
+    frames in which both are empty.
     """
 
     name = "miou"
 
     def value(self, frame: Frame, /) -> float:
-        return iou(frame.pred, frame.truth)
+        return mask_iou(frame.pred, frame.truth)
 
 
 class OccludedMeanIoU(MeanMetric[Frame]):
@@ -36,13 +31,13 @@ class OccludedMeanIoU(MeanMetric[Frame]):
     name = "miou_occluded_frames"
 
     def value(self, frame: Frame, /) -> float:
-        return iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
+        return mask_iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
 
 
 class HiddenIoU(MeanMetric[Frame]):
-    """mIoU_occ: mean of |(P-M) ∩ (A-M)| / |(P-M) ∪ (A-M)| over occluded frames; a miss counts 0.
+    """mIoU_occ: mean of |(P-M) ∩ (A-M)| / |(P-M) ∪ (A-M)| over occluded frames; a miss counts as 0.
 
-    The plain definition in the text of Diffusion-VAS (section 4.1): IoU of the hidden part alone.
+    The IoU of the hidden part, as defined in the text of Diffusion-VAS (section 4.1).
     """
 
     name = "miou_occ"
@@ -50,15 +45,15 @@ class HiddenIoU(MeanMetric[Frame]):
     def value(self, frame: Frame, /) -> float:
         if not frame.is_occluded:
             return math.nan
-        return iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
+        return mask_iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
 
 
 class PublishedMeanIoU(MeanMetric[Frame]):
     """mIoU as the released SAIL-VOS evaluation of Diffusion-VAS computes it (commit bbea113).
 
-    The prediction is united with the visible mask; |P ∩ A| / (|P ∪ A| + 1e-6); every frame counts, one where
-    both are empty as 0. Masks are compared at their own size; the script first resizes to 800x1280,
-    SAIL-VOS's frame size, for which there is `at_sailvos_size`.
+    The prediction is united with the visible mask; |P ∩ A| / (|P ∪ A| + 1e-6). Every frame counts; if both masks are
+    empty, as 0. Masks are compared at their own size; the published script first resizes them to 800x1280, the frame
+    size of SAIL-VOS: see `at_sailvos_size`.
     """
 
     name = "miou_published"
@@ -70,10 +65,9 @@ class PublishedMeanIoU(MeanMetric[Frame]):
 class PublishedHiddenIoU(MeanMetric[Frame]):
     """mIoU_occ as the released SAIL-VOS evaluation of Diffusion-VAS computes it (commit bbea113).
 
-    (P ∪ M) - M and A - M are each eroded once by a 5x5 square (what lies outside the image erodes nothing);
-    value |∩| / (|∪| + 1e-6); every frame with a value below 1e-6 is dropped: empty ones, but also total
-    misses and pure false positives. So it flatters; report it beside the plain one. Size: see
-    `PublishedMeanIoU`.
+    (P ∪ M) - M and A - M are each eroded once by a 5x5 square (pixels outside the image do not erode); the value is
+    |∩| / (|∪| + 1e-6). Frames with a value below 1e-6 are dropped: empty ones, but also complete misses and pure false
+    positives. This flatters the method; report it together with the plain metric. Size: see `PublishedMeanIoU`.
     """
 
     name = "miou_occ_published"
@@ -84,9 +78,11 @@ class PublishedHiddenIoU(MeanMetric[Frame]):
 
 
 def at_sailvos_size(masks: np.ndarray, size: tuple[int, int] = (800, 1280)) -> np.ndarray:
-    """(T, h, w) bool masks at SAIL-VOS's height and width, (T, 800, 1280) bool, as the released evaluation of
-    Diffusion-VAS brings predictions (256x512) and truth to one size before it compares them: OpenCV's linear
-    resize of 0 and 1 in uint8, which rounds. The eroded `PublishedHiddenIoU` depends on it."""
+    """Resize masks (T, h, w) bool to the frame size of SAIL-VOS, (T, 800, 1280) bool.
+
+    As in the released evaluation of Diffusion-VAS, by OpenCV's linear interpolation of 0 and 1 in uint8, which rounds.
+    `PublishedHiddenIoU` depends on the size because of its erosion.
+    """
     import cv2
 
     resized = [cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_LINEAR) for mask in masks]
@@ -114,15 +110,15 @@ def miou(
     """mIoU of (T, H, W) bool stacks, 0 to 1; NaN where no frame counts. Formulas: `MeanIoU`,
     `PublishedMeanIoU`.
 
-    `visible` is looked at by the published variant only, which unites the prediction with it; where it is
-    left out the prediction is taken to hold the visible pixels already.
+    `visible` is used by the published variant only, which unites the prediction with it; by default the prediction is
+    assumed to contain the visible pixels.
     """
     metric = PublishedMeanIoU() if _published(variant) else MeanIoU()
     return over(metric, pred, truth, np.zeros_like(truth) if visible is None else visible)
 
 
 def miou_occluded_frames(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> float:
-    """mIoU over frames more than 1 % hidden, of (T, H, W) bool stacks, 0 to 1. Formula: `OccludedMeanIoU`."""
+    """mIoU over frames with more than 1 % hidden, of (T, H, W) bool stacks, 0 to 1. Formula: `OccludedMeanIoU`."""
     return over(OccludedMeanIoU(), pred, truth, visible)
 
 

@@ -1,4 +1,4 @@
-"""LPIPS: how different two images look."""
+"""LPIPS: perceptual distance of images."""
 
 import math
 from functools import lru_cache
@@ -17,12 +17,12 @@ from unocclude.networks import device_for
 class LPIPS(MeanMetric[Frame]):
     """Mean over frames of LPIPS between whole images, object on white (Zhang et al., CVPR 2018; weights v0.1).
 
-    d(x, y) = Σ_l mean over places of Σ_c w_lc (x̂_lc - ŷ_lc)²: x̂_l the features of stage l of AlexNet (or VGG-16) at
-    unit length over channels, w calibrated on human judgements. The table of IC-Amodal and TGVAC; which network they
-    used is not said, AlexNet is the package's default. Frames with nothing on either side are left out.
+    d(x, y) = Σ_l mean over positions of Σ_c w_lc (x̂_lc - ŷ_lc)²: x̂_l the features of stage l of AlexNet (or VGG-16) at
+    unit length over channels, w calibrated on human judgements. Reported by IC-Amodal and TGVAC, which do not say
+    which network they used; AlexNet is the package's default. Frames in which both images are empty are left out.
 
     weights: a folder with torchvision's and the package's file, or None for the checkpoint `lpips-alex` or
-    `lpips-vgg`. Raises InputError where they are absent, or do not fit, or images are under 32 pixels a side.
+    `lpips-vgg`. Raises InputError if they are missing or do not fit, or an image side is under 32 pixels.
     """
 
     name = "lpips"
@@ -31,7 +31,7 @@ class LPIPS(MeanMetric[Frame]):
     def __init__(self, net: Literal["alex", "vgg"] = "alex", weights: str | Path | None = None, device: str = "auto"):
         self.device = device_for("LPIPS", device)
         own = f"lpips-{net}"
-        self.model = _load(checkpoints.find(weights or own, own), net, self.device)
+        self.model = _load(checkpoints.resolve_checkpoint(weights or own, own), net, self.device)
         super().__init__()
 
     def value(self, frame: Frame, /) -> float:
@@ -51,7 +51,7 @@ class LPIPS(MeanMetric[Frame]):
 
 @lru_cache(maxsize=2)
 def _load(folder: Path, net: Literal["alex", "vgg"], device: str) -> Any:
-    """One model for all metrics that use it."""
+    """Load a model once for all metrics that use it."""
     from unocclude.networks import lpips
 
     features, linear = (part.files[0] for part in checkpoints.CHECKPOINTS[f"lpips-{net}"].parts)

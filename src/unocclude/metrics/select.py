@@ -1,4 +1,4 @@
-"""Splits of the papers: easy and hard frames, bins of visibility; any metric over the frames of one split."""
+"""Splits of frames as in the papers: easy and hard frames, and bins of visibility, for any metric."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from unocclude.metrics.base import Frame, Metric
 
 
 class Selected(Metric[Frame]):
-    """Another metric over the frames for which `keep` holds; `label` is added to its name.
+    """A metric restricted to frames for which `keep` is true; `label` is appended to its name.
 
-    Metrics over pairs of frames see only pairs whose frames follow each other in time and are both kept.
+    Metrics over pairs of frames use only consecutive frames that are both kept.
     """
 
     def __init__(self, metric: Metric[Frame], keep: Callable[[Frame], bool], label: str):
@@ -37,42 +37,42 @@ class Selected(Metric[Frame]):
 
 
 def is_easy(frame: Frame) -> bool:
-    """Less than half of the object is hidden, or nothing; False where there is no object."""
+    """Whether less than half of the object is hidden; False without an object."""
     area, visible = np.count_nonzero(frame.truth), np.count_nonzero(frame.visible)
     return bool(area and 2 * (area - visible) < area)
 
 
 def is_hard(frame: Frame) -> bool:
-    """Half of the object or more is hidden."""
+    """Whether at least half of the object is hidden."""
     return bool(frame.truth.any() and not is_easy(frame))
 
 
 def easy(metric: Metric[Frame]) -> Selected:
     """The metric over easy frames: less than 50 % of the object hidden (TGVAC section 4.2, after Xu et al. 2024).
 
-    The text counts all frames below 50 %, unoccluded ones too. Wrap in `occluded` as well to leave those out.
+    The text includes unoccluded frames. Wrap in `occluded` as well to leave these out.
     """
     return Selected(metric, is_easy, "easy")
 
 
 def hard(metric: Metric[Frame]) -> Selected:
-    """The metric over hard frames (TGVAC section 4.2). The text says more than 50 % and leaves exactly half to
-    neither side; it is hard here, so that every frame with the object is in one of the two."""
+    """The metric over hard frames (TGVAC section 4.2). The text says more than 50 %, so exactly half is
+    in neither split; here it counts as hard, so that every frame with the object is in one of the two."""
     return Selected(metric, is_hard, "hard")
 
 
 def occluded(metric: Metric[Frame]) -> Selected:
-    """The metric over frames more than 1 % hidden."""
+    """The metric over frames in which more than 1 % of the object is hidden."""
     return Selected(metric, lambda frame: frame.is_occluded, "occluded")
 
 
 def by_visibility(
     make: Callable[[], Metric[Frame]], edges: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)
 ) -> list[Selected]:
-    """One metric for each bin of visibility |M| / |A|: from an edge up to, without, the next; the last bin with
-    its end. `make` makes a fresh metric for each. Frames without object are in none.
+    """One metric per bin of visibility |M| / |A|. Bins are half-open; the last one includes its upper edge.
 
-    Diffusion-VAS, figure 3, compares methods so but does not print its bins; five equal ones are ours.
+    make: creates a metric for each bin. Frames without an object are in no bin. Figure 3 of Diffusion-VAS compares
+    methods this way but does not state its bins; the five equal ones are ours.
     """
 
     def between(low: float, high: float) -> Callable[[Frame], bool]:
@@ -89,7 +89,7 @@ def by_visibility(
 
 
 def clip_visibility(truth: np.ndarray, visible: np.ndarray) -> float:
-    """How visible a whole clip is, 0 to 1: mean over its frames of |M ∩ A| / (|M ∪ A| + 1e-6), of (T, H, W) bool
+    """Visibility of a whole clip, 0 to 1: mean over its frames of |M ∩ A| / (|M ∪ A| + 1e-6), of (T, H, W) bool
     stacks.
 
     The released SAIL-VOS evaluation of Diffusion-VAS (commit bbea113) can keep only clips with lo <= this <= hi.

@@ -1,4 +1,4 @@
-"""Similarity of CLIP's image features: to the truth, and from frame to frame."""
+"""Similarity of CLIP image features: to the truth, and between consecutive frames."""
 
 import math
 from functools import lru_cache
@@ -13,24 +13,24 @@ from unocclude.metrics.base import Frame, MeanMetric
 from unocclude.networks import device_for
 
 DEFAULT = "clip-vit-base-patch32"
-"""The papers do not say which CLIP they used."""
+"""The papers do not say which CLIP model they used."""
 
 
 class _ClipMetric(MeanMetric[Frame]):
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         device = device_for("CLIP similarity", device, transformers=True)
-        self._clip = _load(checkpoints.find(weights, DEFAULT), device)
+        self._clip = _load(checkpoints.resolve_checkpoint(weights, DEFAULT), device)
         super().__init__()
 
 
 class CLIPSimilarity(_ClipMetric):
     """Mean over frames of the cosine of CLIP's image features of prediction and truth, whole images, object on white.
 
-    "CLIP" of TGVAC's tables 2 to 4, after Xu et al. 2024 (Radford et al. 2021 for CLIP). Frames with nothing on
-    either side are left out.
+    "CLIP" of TGVAC's tables 2 to 4, after Xu et al. 2024 (Radford et al. 2021 for CLIP). Frames in which
+    both images are empty are left out.
 
     weights: the checkpoint's id, or a folder that holds any CLIPModel of transformers with its
-    preprocessor_config.json. Raises InputError where it is absent.
+    preprocessor_config.json. Raises InputError if it is missing.
     """
 
     name = "clip"
@@ -48,7 +48,7 @@ class TemporalConsistency(_ClipMetric):
     """TC: mean over pairs of consecutive frames of the cosine of CLIP's image features of the prediction, object on
     white (TGVAC section 4.2, after Esser et al. 2023, "frame consistency").
 
-    No truth in it: what never changes gets 1, also where nothing was predicted at all. T = 1 gives NaN.
+    It does not use the truth: a clip that never changes gets 1, even an empty one. T = 1 gives NaN.
     weights: see `CLIPSimilarity`.
     """
 
@@ -77,7 +77,7 @@ class _Clip:
         from unocclude.networks.loading import load_pretrained, reading
 
         with reading(folder, "CLIP model"):
-            # resizing by Pillow, as when CLIP was trained, whether torchvision is installed or not
+            # resizes with Pillow, as in CLIP's training, whether or not torchvision is installed
             self.prepare = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
         model = load_pretrained(CLIPModel, folder, "CLIP model")
         self.model, self.device = model.to(device), device
@@ -94,7 +94,7 @@ class _Clip:
 
 @lru_cache(maxsize=2)
 def _load(folder: Path, device: str) -> Any:
-    """One model for all metrics that use it."""
+    """Load a model once for all metrics that use it."""
     return _Clip(folder, device)
 
 

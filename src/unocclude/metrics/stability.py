@@ -1,22 +1,20 @@
-"""Whether a completed silhouette flickers."""
+"""Temporal stability of completed masks."""
 
 import math
 
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.metrics.base import Frame, MeanMetric, over
-from unocclude.metrics.iou import iou
 
 
 class TemporalStability(MeanMetric[Frame]):
-    """1 - mean over t of |IoU(P[t-1], P[t]) - IoU(A[t-1], A[t])|: 1 where the prediction changes exactly as
-    much from frame to frame as the truth does, whatever its shape; less where it flickers, and less where it
-    is frozen.
+    """1 - mean over t of |IoU(P[t-1], P[t]) - IoU(A[t-1], A[t])|.
 
-    The truth's own term takes out the object's real motion, and a shot cut, where both IoUs fall, costs
-    nothing. Two empty masks count as equal (IoU 1). Pairs in which neither side ever holds the object do not
-    count; T = 1 gives NaN. Ours: the usual measures (warping error, tOF) need a flow network, and optical
-    flow of a flat mask says little.
+    1 if the prediction changes exactly as much between frames as the truth, whatever its shape; lower if it flickers or
+    is frozen. The term of the truth compensates for real motion and for shot cuts. Two empty masks count as equal (IoU
+    1). Pairs of frames in which prediction and truth are all empty do not count; T = 1 gives NaN. This metric is ours:
+    the usual ones (warping error, tOF) need optical flow, which is not informative on a flat mask.
     """
 
     name = "temporal_stability"
@@ -36,8 +34,7 @@ class TemporalStability(MeanMetric[Frame]):
 
 
 def _sameness(a: np.ndarray, b: np.ndarray) -> float:
-    value = iou(a, b)
-    return 1.0 if math.isnan(value) else value
+    return mask_iou(a, b, empty=1.0)
 
 
 def temporal_stability(pred: np.ndarray, truth: np.ndarray) -> float:

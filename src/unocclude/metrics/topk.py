@@ -1,4 +1,4 @@
-"""Top-K: the best of several hypotheses, chosen with the truth in hand."""
+"""Top-K: the best of several hypotheses, chosen by the truth."""
 
 import math
 from collections.abc import Iterable
@@ -12,17 +12,17 @@ Per = Literal["frame", "clip"]
 
 
 class TopK(Metric[np.ndarray]):
-    """The mean over frames of a metric's best value among the first K hypotheses, over clips that come one by one.
+    """The mean over frames of a metric's best value among the first K hypotheses.
 
     `update` takes one clip's values, (S, T) float: metric of hypothesis s in frame t, NaN where it does not
     count, as `Metric.update` returns them; S >= K. per="frame": max over the K hypotheses, for each frame on its
-    own, as in Diffusion-VAS ("best IoU or AP score in each frame", section 4.1). per="clip": the frames of the
-    one hypothesis with the best mean over the clip; stricter, and what a user who picks one result gets. Frames
-    of all clips are pooled, so that K = 1 is the metric itself. An upper bound: it takes the truth to choose.
+    own, as in Diffusion-VAS ("best IoU or AP score in each frame", section 4.1). per="clip": all frames of the
+    hypothesis with the best mean over the clip, which is stricter and what a user who picks one result gets. Frames of
+    all clips are pooled, so K = 1 is the metric itself. It is an upper bound, because the truth selects the hypothesis.
 
-    Higher is better unless `lower_is_better`. More hypotheses never make it worse where the truth alone says which
-    frames count (`HiddenIoU`); they can where a metric drops a frame for some hypotheses only (`PublishedHiddenIoU`;
-    `MeanIoU` in frames without object).
+    Higher is better unless `lower_is_better`. More hypotheses never make it worse if the truth alone determines
+    which frames count (`HiddenIoU`), but can if a metric drops frames for some hypotheses only (`PublishedHiddenIoU`;
+    `MeanIoU` in frames without an object).
     """
 
     def __init__(self, k: int, per: Per = "frame", *, lower_is_better: bool = False):
@@ -38,7 +38,7 @@ class TopK(Metric[np.ndarray]):
         self._sum, self._count = 0.0, 0
 
     def update(self, values: np.ndarray, /) -> float:
-        """Take in one clip's values, (S, T), and return its own figure. Raises ValueError where S < K."""
+        """Take in one clip's values, (S, T), and return its result. Raises ValueError if S < K."""
         values = np.asarray(values, float)
         if len(values) < self.k:
             raise ValueError(f"{len(values)} hypotheses, top {self.k} needs {self.k}")

@@ -1,4 +1,4 @@
-"""Whether appearance moves as the object does; optical flow, no weights."""
+"""Warping error: consistency of appearance along the object's motion, by optical flow without weights."""
 
 import math
 
@@ -13,11 +13,11 @@ class WarpError(MeanMetric[Frame]):
     """Warping error: mean over pairs of frames of 1 / |V| Σ_V (x_t - W(x_t-1))², pixel values 0 to 1, averaged over
     channels (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, equation 8).
 
-    x: the prediction on grey. W: warping by the flow of the TRUE object from t to t-1, so that a prediction that
-    stands still, or that moves smoothly elsewhere, is not rewarded. V: pixels of the true object in both frames
-    whose flow is the same both ways and has no edge (their `detect_occlusion`: |w' + w|² <= 0.01 (|w'|² + |w|²) +
-    0.5; |∇w|² <= 0.01 |w|² + 0.002). Flow: Dense Inverse Search (Kroeger et al., ECCV 2016) where they use
-    FlowNet2, so figures compare with each other, not with theirs. The truth's own value is the floor.
+    x: the prediction on grey. W: warping by the flow of the true object from t to t-1, so that a prediction that is
+    static, or moves smoothly elsewhere, is not rewarded. V: pixels of the true object in both frames with
+    forward-backward consistent flow and no motion boundary (their `detect_occlusion`: |w' + w|² <= 0.01 (|w'|² + |w|²)
+    + 0.5; |∇w|² <= 0.01 |w|² + 0.002). Flow: Dense Inverse Search (Kroeger et al., ECCV 2016) instead of FlowNet2, so
+    values are not comparable with published ones. The truth's own value is a lower bound.
 
     Needs both RGBA. Pairs with an empty V do not count; T = 1 gives NaN.
     """
@@ -49,7 +49,7 @@ class WarpError(MeanMetric[Frame]):
 
 
 def _round_object(mask: np.ndarray, margin: int = 32) -> tuple[slice, slice]:
-    """Its box and some of the flat backdrop; flow far from the object is never looked at."""
+    """Bounding box of a mask with a margin; flow far from the object is not needed."""
     x, y, width, height = box_of(mask)
     return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
 
@@ -59,7 +59,7 @@ def _cut(frame: Frame, part: tuple[slice, slice]) -> Frame:
 
 
 def steady_flow(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flow from `now` back to `before`, (H, W, 2) float32 in pixels, and where it can be trusted, (H, W) bool; images
+    """Flow from `now` back to `before`, (H, W, 2) float32 in pixels, and where it is reliable, (H, W) bool; images
     (H, W, 3), 0 to 255."""
     from unocclude.perception.flow import dense_flow, pixels, sample
 

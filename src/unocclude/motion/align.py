@@ -1,9 +1,8 @@
-"""Laying another frame's object over this frame's: which motion, and how far to trust it.
+"""Alignment of an object between two frames: its motion, and how far to trust it.
 
-Every reference starts from a *transplant*: its silhouette moved into the expected box and shifted to where it
-explains the visible evidence best. Where the object has texture, a motion from matched features (SIFT), refined by
-Lucas-Kanade between object-only pictures, may replace it; it is chosen only when it lowers the error on visible pixels
-that were held back from its fit.
+Every reference starts with a *transplant*: its silhouette is moved into the expected box and shifted to where it best
+explains the visible evidence. If the object has texture, a motion from matched SIFT features, refined by Lucas-Kanade
+on object-only images, may replace it, but only if it lowers the error on held-back visible pixels.
 """
 
 from dataclasses import dataclass, replace
@@ -14,38 +13,41 @@ import numpy as np
 from unocclude.motion.camera import follow, is_tame, shift
 from unocclude.motion.evidence import BACKGROUND, STILL, Evidence, largest_difference
 from unocclude.motion.fill import smooth_fill
-from unocclude.motion.working import Recent
+from unocclude.motion.working import FrameCache
 
 SEARCH = 0.2
-"""A transplant is shifted by at most this share of the box."""
+"""A transplant is shifted by at most this fraction of the box."""
 
 COLOUR_SPREAD = 100.0
-"""Grey levels of RGB distance at which a visible pixel no longer speaks for a shift."""
+"""RGB distance in grey levels from which a visible pixel no longer supports a shift."""
 
 ERROR_CAP = 60.0
-"""Grey levels at which a pixel's error stops growing: wrong is wrong."""
+"""Maximum error of a pixel in grey levels."""
 
 
 POINTS = 150
-"""Places at most whose remaining motion a fit looks at."""
+"""Maximum number of points tracked per fit."""
 
 LOOK, COARSE, FINE = 13, 3, 1
-"""Pixels of the square in which a place is followed, and pyramid levels of the first and of the later fits."""
+"""Window size for tracking a point, and pyramid levels of the first and of later fits."""
 
 LEAST_AGREEING = 3
-"""Where so many references show a place, their median stands for it."""
+"""A pixel covered by this many references is represented by their median."""
 
 PINNED_SHIFT, PINNED_RATIO = 3.0, 0.55
-"""An alignment is trusted when its error is under this share of the mean error at shifts of so many pixels."""
+"""An alignment is trusted if its error is below `PINNED_RATIO` of the mean error when shifted by `PINNED_SHIFT`
+pixels."""
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """Reference `source` laid over frame `target`: `motion` (3x3) maps working pixels of source to target; `error` is
-    the mean absolute difference in grey levels over the held-back visible pixels (nan where there are too few);
-    `score` (at most 1) says how well the silhouette explains what is seen; `precise` whether the motion came from
-    pixels rather than from boxes; `trusted` whether those pixels pin it down: a small shift would clearly raise the
-    error, as it does on rigid textured things."""
+    """Reference frame `source` aligned to frame `target`.
+
+    motion: 3x3 map from working pixels of source to target. error: mean absolute difference in grey levels over
+    held-back visible pixels, NaN if there are too few. score: how well the silhouette explains what is visible, at most
+    1. precise: the motion was fitted to pixels, not only to boxes. trusted: a small shift would clearly raise the
+    error, as for rigid textured objects.
+    """
 
     source: int
     target: int
@@ -57,28 +59,31 @@ class Aligned:
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """What motions onto a frame are judged by: `box` around its visible object, there the held-back visible `pixels`
-    (h, w) bool, the softened picture `look` (h, w, 4) uint8 with the visible mask, and how many pixels there are."""
+class _HeldBackPixels:
+    """Visible pixels of a frame on which motions are evaluated.
+
+    box: bounding box of the visible object. pixels: (h, w) bool, the held-back pixels in it. image: (h, w, 4) uint8,
+    the blurred frame and the visible mask. count: number of pixels.
+    """
 
     box: tuple[slice, slice]
     pixels: np.ndarray
-    look: np.ndarray
+    image: np.ndarray
     count: int
 
 
 class Aligner:
-    """Aligns references with frames of one scene at working resolution."""
+    """Aligns references to frames of a scene at working resolution."""
 
     def __init__(self, evidence: Evidence):
         self.evidence = evidence
         self.work = evidence.work
-        self._features = Recent(self._find_features)
-        self._object_only = Recent(self._make_object_only)
-        self._judge = Recent(self._make_judge, keep=16)
+        self._features = FrameCache(self._find_features)
+        self._object_only = FrameCache(self._make_object_only)
+        self._held_back = FrameCache(self._hold_back, keep=16)
 
     def align(self, source: int, target: int, start: np.ndarray | None = None) -> Aligned:
-        """The best motion of the object from frame `source` to frame `target`; a guess `start` is tried first."""
+        """The best motion of the object from frame `source` to frame `target`; `start` is an optional initial guess."""
         transplant, score = self._transplant(source, target)
         best = Aligned(source, target, transplant, self._error(source, target, transplant), score, False)
         if not self.work.visible[target].any():
@@ -103,32 +108,34 @@ class Aligner:
         return exact if exact.error < 0.8 * best.error else best
 
     def settle(self, aligned: list[Aligned], target: int) -> list[Aligned]:
-        """Trusted references, fitted once more: onto what is visible in `target` and, where nothing is, onto the
-        median of them all. A motion that is right on the visible part may be wrong beyond it, and there the others
-        tell. Their `error` becomes the mean difference from that picture."""
+        """Refit trusted references to the visible part of `target` and, elsewhere, to the median of all references.
+
+        A motion that is right on the visible part may be wrong beyond it; there the other references help. `error`
+        becomes the mean difference from that image.
+        """
         window = self.evidence.window(target)
-        shown = np.stack([self.warp(self.evidence.shown[a.source], a.motion, window) for a in aligned])
+        warped = np.stack([self.warp(self.evidence.frames[a.source], a.motion, window) for a in aligned])
         visible = self.work.visible[target][window]
-        agreed = ~visible & ((shown[..., 3] > 250).sum(0) >= LEAST_AGREEING)
-        looks = np.where(shown[:, agreed, 3:] > 250, shown[:, agreed, :3].astype(np.float32), np.nan)
-        look = self.evidence.shown[target][window].copy()
-        look[agreed, :3] = np.nanmedian(looks, axis=0)
+        agreed = ~visible & ((warped[..., 3] > 250).sum(0) >= LEAST_AGREEING)
+        colours = np.where(warped[:, agreed, 3:] > 250, warped[:, agreed, :3].astype(np.float32), np.nan)
+        image = self.evidence.frames[target][window].copy()
+        image[agreed, :3] = np.nanmedian(colours, axis=0)
         known = np.zeros_like(self.work.inside)
         known[window] = visible | agreed
         picture = np.zeros(known.shape, np.uint8)
-        picture[window] = smooth_fill(cv2.cvtColor(look, cv2.COLOR_RGBA2GRAY), known[window])
+        picture[window] = smooth_fill(cv2.cvtColor(image, cv2.COLOR_RGBA2GRAY), known[window])
 
-        def away(shown: np.ndarray) -> float:
-            both = known[window] & (shown[..., 3] > 250)
-            difference = largest_difference(look, shown)
+        def difference_of(warped: np.ndarray) -> float:
+            both = known[window] & (warped[..., 3] > 250)
+            difference = largest_difference(image, warped)
             return cv2.mean(difference, both.astype(np.uint8))[0] if both.any() else np.inf
 
         settled = []
-        for a, before in zip(aligned, shown, strict=True):
-            a = replace(a, error=away(before))
+        for a, before in zip(aligned, warped, strict=True):
+            a = replace(a, error=difference_of(before))
             motion = self._fit(a.source, a.motion, 1.0, window, picture, known)
             if motion is not None:
-                error = away(self.warp(self.evidence.shown[a.source], motion, window))
+                error = difference_of(self.warp(self.evidence.frames[a.source], motion, window))
                 if error < a.error:
                     a = replace(a, motion=motion, error=error)
             settled.append(a)
@@ -144,11 +151,12 @@ class Aligner:
         return aligned.error < PINNED_RATIO * float(np.mean(nearby))
 
     def _transplant(self, source: int, target: int) -> tuple[np.ndarray, float]:
-        """Expected box to expected box, then the shift that scores best on a half-size grid."""
+        """Map the expected box of `source` to that of `target`, then apply the best-scoring shift at half
+        resolution."""
         window = self.evidence.window(target)
         box, box_source = self.evidence.expected_box[target], self.work.boxes[source]
         if not self.evidence.trajectory.well[source]:
-            box_source = self.evidence.expected_box[source]  # what is seen may be much less
+            box_source = self.evidence.expected_box[source]  # the visible part may be much smaller
         size, size_source = box[2:] - box[:2], box_source[2:] - box_source[:2]
         scale = float(np.clip(np.sqrt(size.prod() / size_source.prod()), 0.5, 2))
         move = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2
@@ -166,8 +174,8 @@ class Aligner:
             return motion, -1.0
         reach = max(2, round(SEARCH * float(size.max()) / 2))
         seen = small(visible.astype(np.float32))
-        here = small(self.evidence.shown[target][window][..., :3]) / COLOUR_SPREAD
-        there = small(self.warp(self.evidence.shown[source], motion, window)[..., :3]) / COLOUR_SPREAD
+        here = small(self.evidence.frames[target][window][..., :3]) / COLOUR_SPREAD
+        there = small(self.warp(self.evidence.frames[source], motion, window)[..., :3]) / COLOUR_SPREAD
 
         def shifted(image: np.ndarray, template: np.ndarray) -> np.ndarray:
             padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
@@ -185,7 +193,7 @@ class Aligner:
         return shift(2.0 * (x - reach), 2.0 * (y - reach)) @ motion, float(score[y, x])
 
     def warp(self, image: np.ndarray, motion: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
-        """A working picture or mask (bool stays bool) moved by `motion` and cut to `window`."""
+        """Warp a working image or mask (bool stays bool) by `motion` and crop it to `window`."""
         into = shift(-window[1].start, -window[0].start) @ motion
         size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
         if image.dtype == bool:
@@ -193,28 +201,30 @@ class Aligner:
         return warp(image, into, size)
 
     def _error(self, source: int, target: int, motion: np.ndarray) -> float:
-        """Mean capped difference over the held-back visible pixels of `target`; those that `source` should cover and
-        does not count as wrong."""
-        judge = self._judge[target]
-        if judge.count < 16:
+        """Mean capped difference over the held-back visible pixels of `target`.
+
+        Pixels that `source` should cover but does not count as errors.
+        """
+        held = self._held_back[target]
+        if held.count < 16:
             return np.nan
-        moved = self.warp(self.evidence.shown[source], motion, judge.box)
-        both = judge.pixels & (moved[..., 3] > 127)
+        moved = self.warp(self.evidence.frames[source], motion, held.box)
+        both = held.pixels & (moved[..., 3] > 127)
         shared = int(both.sum())
-        if shared < 0.25 * judge.count:
+        if shared < 0.25 * held.count:
             return np.inf
-        difference = largest_difference(judge.look, moved)[both]
-        # an uncovered visible pixel may be hidden in the source
-        share = min(judge.count - shared, 0.5 * judge.count) * 0.5
+        difference = largest_difference(held.image, moved)[both]
+        # an uncovered visible pixel may be occluded in the source
+        share = min(held.count - shared, 0.5 * held.count) * 0.5
         wrong = float(np.minimum(difference, ERROR_CAP).sum())
         return (wrong + ERROR_CAP * 0.3 * share) / (shared + share)
 
-    def _make_judge(self, i: int) -> _Judge:
+    def _hold_back(self, i: int) -> _HeldBackPixels:
         visible = self.work.visible[i]
         x, y, width, height = cv2.boundingRect(visible.astype(np.uint8))
         box = np.s_[y : y + height, x : x + width]
         pixels = visible[box] & _held_back(box)
-        return _Judge(box, pixels, np.ascontiguousarray(self.evidence.shown[i][box]), int(pixels.sum()))
+        return _HeldBackPixels(box, pixels, np.ascontiguousarray(self.evidence.frames[i][box]), int(pixels.sum()))
 
     def _find_features(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """SIFT keypoints (N, 2) and descriptors (N, 128) inside the visible mask."""
@@ -223,14 +233,16 @@ class Aligner:
         if min(part.mask.shape) < 16 or not part.mask.any():
             return empty
         inner = cv2.erode(part.mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.005).detectAndCompute(part.look, inner)
+        points, descriptors = cv2.SIFT.create(300, contrastThreshold=0.005).detectAndCompute(part.image, inner)
         if descriptors is None:
             return empty
         return np.array([p.pt for p in points], np.float32) + np.array([part.x, part.y], np.float32), descriptors
 
     def _match(self, source: int, target: int) -> np.ndarray | None:
-        """A motion that enough matched features share, else None. Its demands are low: what is wrong shows in the
-        held-back error."""
+        """A motion supported by enough matched features, else None.
+
+        The threshold is low, because the held-back error reveals wrong motions.
+        """
         (points, first), (moved, second) = self._features[source], self._features[target]
         if min(len(first), len(second)) < 8:
             return None
@@ -244,16 +256,15 @@ class Aligner:
         return fit_object(points[[m.queryIdx for m in pairs]], moved[[m.trainIdx for m in pairs]], 3.0, 6)
 
     def _make_object_only(self, i: int) -> np.ndarray:
-        """Grey picture of frame i in which all that is not the visible object is filled smoothly from it."""
+        """Grey image of frame i with everything but the visible object replaced by a smooth fill from it."""
         box, part = self.evidence.window(i), self.work.parts[i].grey
         grey = np.zeros((self.work.height, self.work.width), np.uint8)
-        grey[part.y : part.y + len(part.look), part.x : part.x + part.look.shape[1]] = part.look
+        grey[part.y : part.y + len(part.image), part.x : part.x + part.image.shape[1]] = part.image
         grey[box] = smooth_fill(grey[box], self.work.visible[i][box])
         return grey
 
     def _refine(self, source: int, target: int, motion: np.ndarray, tolerance: float) -> np.ndarray | None:
-        """`motion` re-fitted to what it leaves unexplained, from the pixels not held back, within
-        `tolerance` pixels; None where it does not fit."""
+        """Refit `motion` to its residual on pixels not held back, within `tolerance` pixels; None if the fit fails."""
         window = self.evidence.window(target)
         return self._fit(source, motion, tolerance, window, self._object_only[target], self.work.visible[target])
 
@@ -266,7 +277,7 @@ class Aligner:
         picture: np.ndarray,
         known: np.ndarray,
     ) -> np.ndarray | None:
-        """`motion` of frame `source` re-fitted onto a grey working `picture` that shows the object where `known`."""
+        """Refit `motion` of frame `source` to a grey working image `picture` that shows the object where `known`."""
         covered = self.warp(self.work.visible[source], motion, window)
         both = known[window] & covered
         x, y, width, height = cv2.boundingRect(both.astype(np.uint8))
@@ -296,9 +307,11 @@ class Aligner:
 
 
 def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: int) -> np.ndarray | None:
-    """The 3x3 motion of a rigid thing from point pairs (N, 2): a homography where it explains clearly more than an
-    affine map, else the affine map, else a similarity; None where fewer than `least` or a third of the pairs agree
-    or the map is wild."""
+    """The 3x3 motion of a rigid object from point pairs (N, 2), by RANSAC.
+
+    A similarity, an affine map or a homography; a more general map must explain clearly more pairs. None if fewer than
+    `least` or a third of the pairs agree, or if the map is implausible (see `is_tame`).
+    """
     found: list[tuple[float, np.ndarray]] = []
     for kind, needed, bonus in (("similarity", 3, 1.0), ("affine", 6, 0.95), ("homography", 12, 0.93)):
         if len(points) < needed or (found and found[-1][0] >= bonus * len(points)):
@@ -317,13 +330,13 @@ def fit_object(points: np.ndarray, moved: np.ndarray, tolerance: float, least: i
 
 
 def warp(image: np.ndarray, motion: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture moved by a 3x3 `motion`, linearly interpolated, black outside; size: (width, height)."""
+    """Warp an image by a 3x3 `motion`, with linear interpolation and black outside; size: (width, height)."""
     if motion[2, 0] == motion[2, 1] == 0:  # twice as fast
         return cv2.warpAffine(image, motion[:2] / motion[2, 2], size, flags=cv2.INTER_LINEAR)
     return cv2.warpPerspective(image, motion, size, flags=cv2.INTER_LINEAR)
 
 
 def _held_back(window: tuple[slice, slice]) -> np.ndarray:
-    """Checkerboard of 8x8 blocks: where it is true, pixels judge motions and never shape them."""
+    """Checkerboard of 8x8 blocks: where true, pixels evaluate motions and are never used to fit them."""
     ys, xs = np.ogrid[window[0], window[1]]
     return ((ys >> 3) + (xs >> 3)) & 1 == 0

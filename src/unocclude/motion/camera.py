@@ -1,4 +1,4 @@
-"""Camera motion: how the background moves from frame to frame."""
+"""Camera motion: the motion of the background between frames."""
 
 from math import hypot
 
@@ -7,20 +7,19 @@ import numpy as np
 
 from unocclude.motion.working import Working
 
-LOOK_WIDTH = 400
-"""Corners are followed in grey pictures at most this wide."""
+MAX_WIDTH = 400
+"""Corners are tracked in grey images of at most this width."""
 
 
 class Camera:
     """Homographies between frames of one shot, in working pixel coordinates.
 
-    Corners outside the object are followed by pyramidal Lucas-Kanade; RANSAC picks the motion that most of them
-    share.
+    Corners outside the object are tracked by pyramidal Lucas-Kanade; RANSAC selects the dominant motion.
     """
 
     def __init__(self, work: Working):
         self.work = work
-        self._shrink = min(1.0, LOOK_WIDTH / work.width)
+        self._shrink = min(1.0, MAX_WIDTH / work.width)
         self._steps: dict[int, np.ndarray] = {}
 
     def between(self, source: int, target: int) -> np.ndarray:
@@ -57,8 +56,11 @@ class Camera:
 def follow(
     first: np.ndarray, second: np.ndarray, points: np.ndarray, look: int = 15, levels: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 2) followed from one grey picture to another by pyramidal Lucas-Kanade, squares of `look` pixels on
-    `levels` halvings: where they are there, (N, 2) float32, and which were found, (N,) bool."""
+    """Track points (N, 2) from one grey image to another by pyramidal Lucas-Kanade.
+
+    look: window size in pixels. levels: pyramid levels. Returns their new positions (N, 2) float32, and which were
+    found (N,) bool.
+    """
     start = points.astype(np.float32)[:, None]
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
         first, second, start, start.copy(), winSize=(look, look), maxLevel=levels
@@ -67,8 +69,11 @@ def follow(
 
 
 def fit_motion(points: np.ndarray, moved: np.ndarray, tolerance: float) -> np.ndarray:
-    """The 3x3 motion most point pairs (N, 2) share within `tolerance` pixels: a homography where enough of them
-    agree on one that is not wild, else a similarity, else a shift, else none."""
+    """The 3x3 motion that most point pairs (N, 2) share within `tolerance` pixels.
+
+    A homography if enough pairs support a plausible one (see `is_tame`), else a similarity, else a shift, else the
+    identity.
+    """
     if len(points) >= 30:
         cv2.setRNGSeed(0)
         homography, inliers = cv2.findHomography(points, moved, cv2.RANSAC, tolerance, maxIters=1000)
@@ -91,10 +96,14 @@ def shift(dx: float, dy: float) -> np.ndarray:
 
 
 def is_tame(motion: np.ndarray, points: np.ndarray, limit: float) -> bool:
-    """Whether a 3x3 map keeps area within a factor of `limit`, shape within an anisotropy of `limit` and stays away
-    from its horizon, all over the box of `points` (N, 2)."""
+    """Whether a 3x3 map is plausible on the bounding box of `points` (N, 2).
+
+    Scale must stay within a factor of `limit`, anisotropy below `limit`, and the box away from the map's horizon.
+    """
     (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
-    (a, b, c), (d, e, f), (g, h, one) = motion.tolist()  # plain floats: this is called thousands of times
+    (a, b, c), (d, e, f), (g, h, one) = (
+        motion.tolist()
+    )  # plain floats are faster here, and this runs thousands of times
     middle = ((left + right) / 2, (top + bottom) / 2)
     centre = g * middle[0] + h * middle[1] + one
     for x, y in (middle, (left, top), (right, bottom), (left, bottom), (right, top)):
@@ -102,10 +111,10 @@ def is_tame(motion: np.ndarray, points: np.ndarray, limit: float) -> bool:
         if abs(w) < 1e-6 or not 1 / limit < w / centre < limit:
             return False
         u, v = (a * x + b * y + c) / w, (d * x + e * y + f) / w
-        # the map's derivative [[p, q], [r, s]] and its singular values: half the sum and difference of two lengths
+        # singular values of the Jacobian [[p, q], [r, s]]: half the sum and difference of two lengths
         p, q, r, s = (a - u * g) / w, (b - u * h) / w, (d - v * g) / w, (e - v * h) / w
         sum_, difference = hypot(p + s, r - q), hypot(p - s, r + q)
-        largest, smallest = (sum_ + difference) / 2, (sum_ - difference) / 2  # the latter has the determinant's sign
+        largest, smallest = (sum_ + difference) / 2, (sum_ - difference) / 2  # smallest has the sign of the determinant
         if smallest <= 0 or largest > limit or smallest < 1 / limit or largest > limit * smallest:
             return False
         if g == h == 0:

@@ -1,13 +1,13 @@
-"""Smooth filling of unknown pixels from known ones (push-pull, Gortler et al. 1996, section 3.4)."""
+"""Smooth filling of unknown pixels (pull-push, Gortler et al. 1996, section 3.4)."""
 
 import cv2
 import numpy as np
 
 
 def smooth_fill(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Fill what is not known by pull-push interpolation; known pixels keep their exact value.
+    """Fill unknown pixels by pull-push interpolation; known pixels keep their exact values.
 
-    image: (H, W) or (H, W, C), uint8 or float. known: (H, W) bool. Returns the image's dtype; all zero where
+    image: (H, W) or (H, W, C), uint8 or float. known: (H, W) bool. Returns the image's dtype; all zero if
     nothing is known.
     """
     weight = known.astype(np.float32)
@@ -21,7 +21,7 @@ def smooth_fill(image: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _push_pull(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """`colour` is premultiplied by `weight`; returns it divided, holes filled from coarser levels."""
+    """Fill holes from coarser levels. `colour` is premultiplied by `weight`; the result is not."""
     height, width = weight.shape
     total = weight if colour.ndim == 2 else weight[..., None]
     if min(height, width) <= 1 or weight.min() >= 1:
@@ -30,7 +30,7 @@ def _push_pull(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
     half = ((width + 1) // 2, (height + 1) // 2)
     small_colour = cv2.resize(colour, half, interpolation=cv2.INTER_AREA)
     small_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-    # a coarse pixel with any known pixel below it counts as wholly known
+    # a coarse pixel with any known pixel below it counts as fully known
     lift = 1 / np.maximum(small_weight, 1e-6) * np.minimum(small_weight * 4, 1)
     small_colour = small_colour * (lift if colour.ndim == 2 else lift[..., None])
     coarse = _push_pull(small_colour, np.minimum(small_weight * 4, 1))

@@ -1,11 +1,11 @@
-"""The convex hull of a mask, and what is missing from it."""
+"""The convex hull of a mask, and its concavities."""
 
 import cv2
 import numpy as np
 
 
 def hull(mask: np.ndarray) -> np.ndarray:
-    """Filled convex hull of all pixels of a mask, (H, W) bool."""
+    """Filled convex hull of a mask, (H, W) bool."""
     filled = np.zeros(mask.shape, np.uint8)
     points = cv2.findNonZero(mask.astype(np.uint8))
     if points is not None:
@@ -13,10 +13,11 @@ def hull(mask: np.ndarray) -> np.ndarray:
     return filled.astype(bool) | mask
 
 
-def bites(part: np.ndarray) -> np.ndarray:
-    """Pockets of the hull that are deep and wide-mouthed, as an occluder cuts them; (H, W) bool.
+def occlusion_concavities(part: np.ndarray) -> np.ndarray:
+    """Deep, wide concavities of a mask, as an occluder causes them; (H, W) bool.
 
-    A pocket counts when its depth, measured as the largest disc that fits into it, exceeds 4 % of the object.
+    A concavity counts if the largest disc inside it has a radius above 4 % of the object's size, the square root of its
+    area.
     """
     pockets = (hull(part) & ~part).astype(np.uint8)
     size = float(np.sqrt(part.sum()))

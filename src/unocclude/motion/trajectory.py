@@ -1,30 +1,33 @@
-"""Where the whole object is expected: its box, interpolated over time from the frames that show it well."""
+"""Expected boxes of the whole object, interpolated over time between frames that show it well."""
 
 import numpy as np
 
 from unocclude.motion.working import Working
 
 NEAR = 15
-"""A frame is compared with the best-visible ones within this many frames."""
+"""Visible areas are compared within this many frames."""
 
 WELL_VISIBLE = 0.7
-"""A frame shows the object well when its visible area is at least this share of the largest nearby."""
-
+"""A frame shows the object well if its visible area is at least this fraction of the largest one nearby."""
 
 AT_BORDER = 1.5
-"""Working pixels from the frame's border at which a box counts as cut by it."""
+"""A box within this many working pixels of the frame's border counts as cut by it."""
 
 PACE = 4
-"""Frames over which an object's motion is measured."""
+"""Number of frames over which an object's velocity is measured."""
 OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])
+"""Outward directions of the sides of a box."""
 
 
 class Trajectory:
-    """`ratio` (T,): visible area over the largest within `NEAR` frames of the same shot. `well` (T,) bool: frames
-    that show the object well; every shot that shows it at all has one. `boxes` (T, 4): the expected whole box in
-    working pixels, linear between well-visible frames, constant before the first and after the last, and led by what
-    is seen in the frame itself; NaN in shots that never show it, and while it is beyond the frame's border. `gone`
-    (T,) bool: those frames."""
+    """Visibility and expected boxes of an object in all T frames.
+
+    ratio: (T,), visible area relative to the largest within `NEAR` frames of the same shot. well: (T,) bool, frames
+    that show the object well; every shot that shows it has at least one. boxes: (T, 4), expected boxes of the whole
+    object in working pixels: interpolated between well-visible frames, constant before the first and after the last,
+    and adjusted to the visible part in the frame; NaN in shots that never show it, and while it is outside the frame.
+    gone: (T,) bool, the frames in which it is outside the frame.
+    """
 
     def __init__(self, work: Working):
         self.work = work
@@ -50,11 +53,13 @@ class Trajectory:
                     self._leaves(i, self.boxes[i]).any() for i in beside
                 )
         for i in range(count):
-            self.boxes[i] = self.led(i, self.boxes[i])
+            self.boxes[i] = self.follow_visible(i, self.boxes[i])
 
-    def led(self, i: int, box: np.ndarray) -> np.ndarray:
-        """A whole box that was expected in frame i, (4,), moved by what is seen of the object there: the least that
-        holds the visible box; where the frame's border cuts the object, on beyond it. NaN where the object is gone."""
+    def follow_visible(self, i: int, box: np.ndarray) -> np.ndarray:
+        """Move the expected box (4,) of frame i so that it contains the visible box, with the smallest possible shift.
+
+        If the frame's border cuts the object, the box extends beyond it. NaN if the object is gone.
+        """
         if self.gone[i]:
             return np.full(4, np.nan)
         if not self.work.areas[i] or self.well[i] or not np.isfinite(box).all():
@@ -72,23 +77,25 @@ class Trajectory:
         return led
 
     def _leaves(self, i: int, box: np.ndarray) -> np.ndarray:
-        """(4,) bool: at which sides, as in a box, the object is on its way over the frame's border: the border cuts
-        what is seen of it in a frame that does not show it well, and `box`, which is expected there, is not cut, or
-        was already going that way."""
+        """At which sides (4,) bool the object is leaving the frame.
+
+        The border cuts its visible part in a frame that does not show it well, while the expected `box` is not cut or
+        was already moving that way.
+        """
         nothing = np.zeros(4, bool)
         if self.well[i] or not self.work.areas[i]:
             return nothing
         seen = self.work.boxes[i]
         cut = np.abs(seen - self._frame) < AT_BORDER
-        pull = self._pull(i)
-        # how far the side across from the cut one has come, and how far it would have by the motion before
+        pull = self._extrapolated_motion(i)
+        # displacement of the opposite side, and its extrapolation from the motion before
         come, would = np.roll(seen - box, 2), np.roll(pull, 2)
         goes = (would * OUTWARD > 1) & (would * OUTWARD > 0.5 * come * OUTWARD)
         return cut & (~(np.abs(box - self._frame) < AT_BORDER) | goes)
 
-    def _pull(self, i: int) -> np.ndarray:
-        """(4,): how far a box's sides would have moved by frame i since the nearest frame that shows the object well,
-        if they went on as they did there; zero where nothing is known of that."""
+    def _extrapolated_motion(self, i: int) -> np.ndarray:
+        """Displacement (4,) of a box's sides since the nearest well-visible frame, extrapolated at constant velocity;
+        zero if the velocity is unknown."""
         frames = self.work.whole_shot(i)
         wells = np.flatnonzero(self.well[frames.start : frames.stop]) + frames.start
         if not len(wells):
@@ -103,15 +110,17 @@ class Trajectory:
         return np.asarray(pace * abs(i - nearest))
 
     def well_near(self, i: int) -> list[int]:
-        """Well-visible frames of frame i's shot: all within the working window, and the nearest one beyond it on
-        each side, so that an object is remembered however long it stays hidden."""
+        """Well-visible frames of frame i's shot within the temporal window, and the nearest one beyond it on each side.
+
+        So an object is remembered however long it stays hidden.
+        """
         near, shot = self.work.shot(i), self.work.whole_shot(i)
         frames = np.flatnonzero(self.well[shot.start : shot.stop]) + shot.start
         first, last = np.searchsorted(frames, (near.start, near.stop))
         return [int(s) for s in frames[max(0, first - 1) : last + 1]]
 
     def window(self, i: int, margin: float) -> tuple[slice, slice]:
-        """Rows and columns of frame i's expected box and visible mask, grown by `margin` of the box on every side."""
+        """Rows and columns of the union of expected and visible box of frame i, grown by `margin` of its size."""
         boxes = [box for box in (self.boxes[i], self.work.boxes[i]) if np.isfinite(box).all() and box[2] > box[0]]
         if not boxes:
             return np.s_[0:0, 0:0]
@@ -124,11 +133,11 @@ class Trajectory:
 
 
 def _runs(flags: np.ndarray) -> list[range]:
-    """Where consecutive flags are set."""
+    """Runs of consecutive flags that are set."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [range(start, stop) for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
 
 
 def interpolate(boxes: np.ndarray, knots: list[int], at: np.ndarray) -> np.ndarray:
-    """Boxes (T, 4) at frames `at` (N,), linear between the frames `knots` and constant beyond them: (N, 4)."""
+    """Interpolate boxes (T, 4) at frames `at` (N,): linear between `knots`, constant beyond them; (N, 4)."""
     return np.stack([np.interp(at, knots, boxes[knots, k]) for k in range(4)], axis=1)

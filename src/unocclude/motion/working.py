@@ -1,4 +1,4 @@
-"""The scene at a working resolution: what all motion analysis looks at."""
+"""The scene at working resolution, the input of all motion analysis."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,24 +11,25 @@ import numpy as np
 from unocclude.masks import MaskTrack
 
 OBJECT_SIZE = 176
-"""Working pixels along the longer side of a typical box of the object."""
+"""Longer side of a typical object box in working pixels."""
 
-LOOK_WIDTH = 640
-"""Working pictures are at most this long, so that their memory is bounded whatever the size of the object."""
+MAX_WIDTH = 640
+"""Maximum longer side of working images, which bounds memory for small objects."""
 
 WINDOW = 24
-"""A frame looks at all frames within this distance, and further only for the nearest that show the object well."""
+"""Temporal window: a frame uses all frames within this distance, and the nearest well-visible ones beyond."""
 
 REFERENCES, COMPARED = 2 * WINDOW + 8, 4 * WINDOW
-"""Frames whose own results are worth keeping: those in sight of one frame, and those that these are compared with."""
+"""Cache sizes in frames: those that one frame uses, and those that these are compared with."""
 
 PART_BYTES = 64 << 20
+"""Maximum memory of cached cut-outs."""
 
 T = TypeVar("T")
 
 
 class SceneLike(Protocol):
-    """The part of a Scene that motion analysis needs (Scene itself lies above this room's reach)."""
+    """The part of `Scene` that motion analysis needs; `Scene` itself is in a higher layer."""
 
     width: int
     height: int
@@ -46,9 +47,11 @@ class SceneLike(Protocol):
     def occluder(self, i: int) -> np.ndarray: ...
 
 
-class Recent(Generic[T]):
-    """A function of the frame number whose latest used results are kept: memory does not grow with the clip. Threads
-    may share it; each result is worked out once."""
+class FrameCache(Generic[T]):
+    """A thread-safe LRU cache of a function of the frame number, with `keep` entries.
+
+    Memory does not grow with the clip's length; each result is computed once while it is cached.
+    """
 
     def __init__(self, function: Callable[[int], T], keep: int = REFERENCES):
         self._function, self._keep = function, keep
@@ -65,37 +68,38 @@ class Recent(Generic[T]):
             return self._kept[i]
 
 
-class Part(NamedTuple):
-    """A frame's visible object, cut out: `look` (h, w, 3) or, in grey, (h, w) uint8 and `mask` (h, w) bool around it;
-    their first pixel is the picture's pixel (x, y)."""
+class Cutout(NamedTuple):
+    """A crop around a frame's visible object.
 
-    look: np.ndarray
+    image: (h, w, 3) or grey (h, w) uint8. mask: (h, w) bool. x, y: position of its first pixel.
+    """
+
+    image: np.ndarray
     mask: np.ndarray
     x: int
     y: int
 
 
-class Parts(NamedTuple):
-    """The same object cut out of the canvas, in colour, and of the working picture, in grey."""
+class Cutouts(NamedTuple):
+    """Crops of the same object: from the canvas in colour, and from the working image in grey."""
 
-    full: Part
-    grey: Part
+    full: Cutout
+    grey: Cutout
 
 
-def cut_out(picture: np.ndarray, visible: np.ndarray, margin: int = 4) -> Part:
-    """The visible object with `margin` pixels around it, from (H, W, 3) or (H, W) uint8."""
+def cut_out(picture: np.ndarray, visible: np.ndarray, margin: int = 4) -> Cutout:
+    """Crop the visible object with `margin` pixels around it from (H, W, 3) or (H, W) uint8."""
     x, y, w, h = cv2.boundingRect(visible.astype(np.uint8))
     left, top = max(0, x - margin), max(0, y - margin)
     box = np.s_[top : y + h + margin, left : x + w + margin]
-    return Part(picture[box].copy(), visible[box].copy(), left, top)
+    return Cutout(picture[box].copy(), visible[box].copy(), left, top)
 
 
 class Working:
-    """Frames and masks of a scene, scaled so that the object is about `OBJECT_SIZE` pixels long; never enlarged.
+    """Frames and masks of a scene, scaled down so that the object is about `OBJECT_SIZE` pixels long.
 
-    `frame(i)` (h, w, 3) uint8 RGB, `visible[i]`, `occluder[i]` (h, w) bool; `inside` (h, w) bool is where the real
-    frame lies; `areas` (T,) and `boxes` (T, 4) are the visible masks' in working pixels. `parts[i]` is the object
-    cut out.
+    frame(i): (h, w, 3) uint8 RGB. visible[i], occluder[i]: (h, w) bool. inside: (h, w) bool, the frame's area on the
+    canvas. areas: (T,) and boxes: (T, 4), of the visible masks, in working pixels. parts[i]: crops of the object.
     """
 
     def __init__(self, scene: SceneLike):
@@ -103,32 +107,32 @@ class Working:
         track = scene.track
         spans = (track.boxes[:, 2:] - track.boxes[:, :2]).max(1)[track.areas > 0]
         longest = max(scene.width, scene.height)
-        self.scale = min(1.0, OBJECT_SIZE / float(np.percentile(spans, 90)), LOOK_WIDTH / longest)
+        self.scale = min(1.0, OBJECT_SIZE / float(np.percentile(spans, 90)), MAX_WIDTH / longest)
         self.width = max(1, round(scene.width * self.scale))
         self.height = max(1, round(scene.height * self.scale))
         self.areas = track.areas * self.scale**2
         self.boxes = (track.boxes + np.tile(scene.offset, 2)) * self.scale
         self.inside = self.shrink(scene.inside)
-        self._small = Recent(lambda i: self.shrink(scene.frame(i)), keep=8)  # used but once
+        self._small = FrameCache(lambda i: self.shrink(scene.frame(i)), keep=8)  # used only once
         part = 4 * int(np.percentile(np.prod(track.boxes[:, 2:] - track.boxes[:, :2], axis=1)[track.areas > 0], 90))
-        self.parts = Recent(self._cut, min(COMPARED, 8 + PART_BYTES // part))
-        self.visible = Recent(lambda i: self.shrink(scene.visible(i)), keep=COMPARED)
+        self.parts = FrameCache(self._cut, min(COMPARED, 8 + PART_BYTES // part))
+        self.visible = FrameCache(lambda i: self.shrink(scene.visible(i)), keep=COMPARED)
         nothing = np.zeros_like(self.inside)
         given = scene.given_occluders is not None
-        self.occluder = Recent(lambda i: self.shrink(scene.occluder(i)) if given else nothing, keep=COMPARED)
+        self.occluder = FrameCache(lambda i: self.shrink(scene.occluder(i)) if given else nothing, keep=COMPARED)
 
     def frame(self, i: int) -> np.ndarray:
         """Frame i, (h, w, 3) uint8 RGB."""
-        # parts are cut while the frame is at hand: to decode it again later would mean to go back in the video
+        # crop while the frame is decoded; decoding it again later would require seeking in the video
         _ = self.parts[i]
         return self._small[i]
 
-    def _cut(self, i: int) -> Parts:
+    def _cut(self, i: int) -> Cutouts:
         grey = cv2.cvtColor(self._small[i], cv2.COLOR_RGB2GRAY)
-        return Parts(cut_out(self.scene.frame(i), self.scene.visible(i)), cut_out(grey, self.visible[i]))
+        return Cutouts(cut_out(self.scene.frame(i), self.scene.visible(i)), cut_out(grey, self.visible[i]))
 
     def shrink(self, image: np.ndarray) -> np.ndarray:
-        """A canvas-sized picture or mask at working resolution."""
+        """Scale a canvas-sized image or mask down to working resolution."""
         size = (self.width, self.height)
         if image.shape[1::-1] == size:
             return image
@@ -147,6 +151,6 @@ class Working:
         return next(shot for shot in self.scene.shots if i in shot)
 
     def shot(self, i: int) -> range:
-        """The part of frame i's shot within `WINDOW` frames."""
+        """Frames of frame i's shot within `WINDOW` frames of it."""
         shot = self.whole_shot(i)
         return range(max(shot.start, i - WINDOW), min(shot.stop, i + WINDOW + 1))

@@ -1,6 +1,6 @@
-"""Architectures that neither diffusers nor transformers has, under the published checkpoints' own names.
+"""Architectures that neither diffusers nor transformers has, with the parameter names of the published checkpoints.
 
-Importing a module of this room imports torch; import it inside the function that needs it.
+Its modules import torch, so import them inside the function that needs them.
 """
 
 import importlib.util
@@ -9,10 +9,10 @@ from unocclude.errors import InputError
 
 
 def device_for(what: str, device: str = "auto", *, transformers: bool = False, extra: str = "evaluation") -> str:
-    """The torch device to use: "auto" is cuda where torch finds one, else cpu.
+    """The torch device to use; "auto" is cuda if available, else cpu.
 
-    Raises InputError where torch, or transformers if asked for, is not installed; `what` says who needs it, `extra`
-    with which extra of ours it comes.
+    Raises InputError if torch, or transformers if required, is not installed. what: name of the caller for the message.
+    extra: the extra of this package that installs it.
     """
     for package in ("torch", "transformers") if transformers else ("torch",):
         if importlib.util.find_spec(package) is None:

@@ -1,7 +1,7 @@
-"""I3D: Inception-v1 inflated to three dimensions (Carreira, Zisserman, CVPR 2017), the features of FVD.
+"""I3D: Inception-v1 inflated to three dimensions (Carreira, Zisserman, CVPR 2017), the feature extractor of FVD.
 
 Names and shapes are those of the PyTorch port piergiaj/pytorch-i3d (commit 05783d1), which the common FVD code and its
-`i3d_pretrained_400.pt` took over (SongweiGe/TATS, commit 1aa93e1).
+`i3d_pretrained_400.pt` use (SongweiGe/TATS, commit 1aa93e1).
 """
 
 from typing import Any
@@ -11,12 +11,12 @@ from torch import nn
 from torch.nn import functional
 
 SMALLEST_LENGTH = 9
-"""Frames; with fewer the last layers have no two steps in time to average."""
+"""Minimum number of frames; with fewer, the last layers have less than two time steps to average."""
 SIZE = 224
 
 
 def _pad_same(x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
-    """Zeros so that the output has ceil(size / stride) places, the odd one at the end (TensorFlow's "SAME")."""
+    """Pad with zeros so that the output has size ceil(size / stride), the odd one at the end (TensorFlow's "SAME")."""
     pads: list[int] = []
     for size, k, s in zip(x.shape[2:], kernel, stride, strict=True):
         lacking = max(k - (size % s or s), 0)
@@ -34,7 +34,7 @@ class _Pool(nn.Module):
 
 
 class _Unit(nn.Module):
-    """Convolution, batch norm, rectifier; the logits are a convolution with bias alone."""
+    """Convolution, batch norm and ReLU; without `eps` just a convolution with bias, for the logits."""
 
     def __init__(self, before: int, after: int, kernel: int = 1, stride: int = 1, eps: float | None = None):
         super().__init__()
@@ -47,7 +47,7 @@ class _Unit(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Inception block: 1x1; 1x1 and 3x3, twice; pooling and 1x1; side by side."""
+    """Inception block of four branches: 1x1; 1x1 and 3x3, twice; pooling and 1x1."""
 
     def __init__(self, before: int, b0: int, b1a: int, b1b: int, b2a: int, b2b: int, b3b: int, eps: float):
         super().__init__()
@@ -83,7 +83,7 @@ _STEPS: tuple[tuple[str, type[nn.Module], tuple[Any, ...]], ...] = (
 class I3D(nn.Module):
     """Class scores of clips (N, 3, T, 224, 224), -1 to 1, T at least 9: (N, classes), averaged over time.
 
-    eps: of the batch norms. The FVD code sets 1e-5, piergiaj's port 1e-3; the published figures are with the former.
+    eps: of the batch norms. The FVD code uses 1e-5, piergiaj's port 1e-3; published FVD figures use the former.
     """
 
     def __init__(self, classes: int = 400, eps: float = 1e-5):

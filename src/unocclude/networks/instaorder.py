@@ -1,4 +1,4 @@
-"""InstaOrderNet: which of two masks lies over the other, and which is nearer (Lee, Park, CVPR 2022).
+"""InstaOrderNet: which of two masks occludes the other, and which is nearer (Lee, Park, CVPR 2022).
 
 Names, shapes and arithmetic are those of the published `resnet50_cls` with five input channels and two heads
 (POSTECH-CVLab/InstaOrder, commit dd88ece): torchvision's ResNet-50, its stride in the 3x3 convolutions.
@@ -15,7 +15,7 @@ from unocclude.networks.loading import check_names, fill
 
 DEPTHS = (3, 4, 6, 3)
 PREFIX = "module."
-"""What the published file puts before every name."""
+"""Prefix of all names in the published file."""
 
 
 class _Bottleneck(nn.Module):
@@ -40,8 +40,9 @@ class _Bottleneck(nn.Module):
 class InstaOrderNet(nn.Module):
     """Logits of occlusion (N, 2) and depth (N, 3) for pairs of masks a, b in an image.
 
-    Input (N, 5, H, W): mask a, mask b, both 0 or 1, and R, G, B, normalised. Occlusion: b over a, a over b, each with
-    its own sigmoid. Depth, one softmax: a nearer, a farther, equal. width: of the first stage; published 64.
+    Input (N, 5, H, W): mask a, mask b, both 0 or 1, and R, G, B, normalised. Occlusion: b occludes a, a occludes b,
+    each with a sigmoid. Depth, a softmax: a nearer, a farther, equal. width: channels of the first stage, 64 as
+    published.
     """
 
     def __init__(self, width: int = 64):
@@ -67,9 +68,9 @@ class InstaOrderNet(nn.Module):
 
 
 def load(path: str | Path) -> InstaOrderNet:
-    """The network of a published file, {step, state_dict, optimizer}; as wide as it says.
+    """Load the network from a published file, {step, state_dict, optimizer}; its width is inferred.
 
-    Raises InputError unless exactly its names, with the prefix, and shapes are there.
+    Raises InputError unless names and shapes match exactly.
     """
     state = read_state(path, "state_dict")
     first = state.get(f"{PREFIX}conv1.weight", torch.empty(0))

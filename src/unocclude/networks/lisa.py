@@ -1,9 +1,9 @@
-"""LISA: a language model that sees an image and points at something in it (Lai et al., CVPR 2024).
+"""LISA: reasoning segmentation with a multimodal language model (Lai et al., CVPR 2024).
 
-Llama and CLIP's vision tower, joined by one linear layer (LLaVA-1), answer a question; the state of which the answer's
-token [SEG] was said, projected, is the prompt of SAM's mask decoder. All parts are classes of transformers; the names
-are those of the checkpoints that merge_lora_weights_and_save_hf_model.py writes (dvlab-research/LISA, commit 3cb2d43),
-which hold everything but the vision tower, in folders of shards.
+Llama and CLIP's vision tower, joined by a linear layer (LLaVA-1), answer a question about an image. The hidden state of
+the token [SEG] in the answer, projected, is the prompt of SAM's mask decoder. All components are classes of
+transformers. Names are those of checkpoints written by merge_lora_weights_and_save_hf_model.py (dvlab-research/LISA,
+commit 3cb2d43), which hold everything but the vision tower, in folders of shards.
 """
 
 import re
@@ -27,11 +27,11 @@ LLAMA = (
     *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
     *("max_position_embeddings", "rms_norm_eps", "rope_theta"),
 )
-"""What config.json says of the language model; the rest of it is LLaVA's."""
+"""Entries of config.json for the language model; the others are LLaVA's."""
 
 
 class Lisa(nn.Module):
-    """The parts together. layer: of the vision tower, whose places the language model sees."""
+    """All components. layer: hidden layer of the vision tower whose patch features are the language model's input."""
 
     def __init__(self, llama: Any, tower: Any, sam: Any, eye: nn.Linear, seg: nn.Sequential, layer: int):
         super().__init__()
@@ -41,10 +41,10 @@ class Lisa(nn.Module):
     def say(
         self, image: torch.Tensor, before: Sequence[int], after: Sequence[int], seg: int, end: int, longest: int
     ) -> tuple[list[int], torch.Tensor | None]:
-        """The answer's tokens, always the likeliest, and SAM's prompt (channels,) of the first [SEG], if there is one.
+        """Generate an answer by greedy decoding: its tokens, and SAM's prompt (channels,) of the first [SEG], if any.
 
-        image: (1, 3, side, side), normalised for the vision tower. before, after: tokens of the prompt on both sides of
-        the image. seg, end: the tokens that point and that end the answer. longest: tokens at most.
+        image: (1, 3, side, side), normalised for the vision tower. before, after: tokens of the prompt before and after
+        the image. seg, end: token ids of [SEG] and of the end of the answer. longest: maximum number of tokens.
         """
         words = self.llama.get_input_embeddings()
         seen = self.tower(image, output_hidden_states=True).hidden_states[self.layer][:, 1:]
@@ -62,9 +62,9 @@ class Lisa(nn.Module):
         return said, prompt
 
     def point(self, picture: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
-        """Logits (1, 1, side / 4, side / 4) of the mask that a prompt of `say` means; positive is the object.
+        """Logits (1, 1, side / 4, side / 4) of the mask for a prompt from `say`; positive on the object.
 
-        picture: (1, 3, side, side), normalised for SAM and padded at the right and below.
+        picture: (1, 3, side, side), normalised for SAM and padded at the right and bottom.
         """
         sam = self.sam
         features = sam.get_image_embeddings(picture)
@@ -75,9 +75,9 @@ class Lisa(nn.Module):
 
 
 def load(folder: Path, dtype: torch.dtype) -> Lisa:
-    """LISA from a folder in its published form, with CLIP's vision tower in a sub-folder, at a precision.
+    """Load LISA from a folder in the published format, with CLIP's vision tower in a sub-folder.
 
-    Raises InputError where a name lacks or a shape does not fit; what else is in the files is ignored.
+    Raises InputError if a name is missing or a shape does not match; additional tensors are ignored.
     """
     config = read_json(folder / "config.json")
     stem = "model" if any(folder.glob("model*.safetensors*")) else "pytorch_model"
@@ -112,7 +112,7 @@ def _under(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Te
 
 
 def _made(kind: Any, config: Any, state: dict[str, torch.Tensor], folder: Path, dtype: torch.dtype) -> Any:
-    """A model of transformers with the given weights, of which none may lack."""
+    """A model of transformers with the given weights; raises InputError if one is missing."""
     model, info = kind.from_pretrained(None, config=config, state_dict=state, dtype=dtype, output_loading_info=True)
     if info["missing_keys"]:
         raise InputError(f"{folder} does not hold a LISA: it lacks {min(info['missing_keys'])}")
@@ -152,14 +152,15 @@ _RENAMED = (
 
 
 def sam_name(name: str) -> str:
-    """The name that SamModel of transformers has for what segment-anything calls `name`."""
+    """Convert a parameter name of segment-anything to that of SamModel in transformers."""
     for pattern, new in _RENAMED:
         name = re.sub(pattern, new, name)
     return name
 
 
 def sam_config(state: Mapping[str, torch.Tensor]) -> SamConfig:
-    """The sizes of a SAM from its shapes, under segment-anything's names; raises KeyError where one lacks."""
+    """Infer the configuration of a SAM from its tensors, named as in segment-anything; raises KeyError if one is
+    missing."""
 
     def count(prefix: str) -> int:
         return 1 + max((int(name[len(prefix) :].split(".")[0]) for name in state if name.startswith(prefix)), default=0)
@@ -168,7 +169,7 @@ def sam_config(state: Mapping[str, torch.Tensor]) -> SamConfig:
     patch = state["image_encoder.patch_embed.proj.weight"].shape[-1]
     offsets = [
         state[f"image_encoder.blocks.{k}.attn.rel_pos_h"].shape for k in range(count("image_encoder.blocks."))
-    ]  # of places (rows) to each other, one row for each; by heads' width
+    ]  # relative positions (rows) by head width
     whole = 2 * side - 1
     feature = state["prompt_encoder.no_mask_embed.weight"].shape[1]
     return SamConfig(

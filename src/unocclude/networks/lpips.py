@@ -1,4 +1,4 @@
-"""LPIPS: distance of deep features, calibrated on human judgements (Zhang et al., CVPR 2018).
+"""LPIPS: a distance of deep features, calibrated on human judgements (Zhang et al., CVPR 2018).
 
 Names, shapes and arithmetic are those of the package `lpips`, version 0.1 of its weights
 (richzhang/PerceptualSimilarity, commit 082bb24), with torchvision's AlexNet or VGG-16 as features.
@@ -15,7 +15,7 @@ from unocclude.networks.loading import check_names
 
 Net = Literal["alex", "vgg"]
 SMALLEST = 32
-"""Pixels a side; AlexNet's last features would be empty below 31."""
+"""Minimum image side in pixels; AlexNet's last features would be empty below 31."""
 
 
 def _alexnet() -> list[nn.Module]:
@@ -41,13 +41,13 @@ def _vgg16() -> list[nn.Module]:
     return layers
 
 
-# where the features are cut: after the rectifier of each stage that is compared
+# the end of each stage: after the ReLU of the last layer that is compared
 _NETS = {"alex": (_alexnet, (2, 5, 8, 10, 12)), "vgg": (_vgg16, (4, 9, 16, 23, 30))}
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class _Slices(nn.Module):
-    """Features in five stages, `slice1` ...; a layer keeps its number in torchvision's `features`."""
+    """Features in five stages, `slice1` to `slice5`; layers keep their numbers in torchvision's `features`."""
 
     def __init__(self, net: Net):
         super().__init__()
@@ -68,7 +68,7 @@ class _Slices(nn.Module):
 
 
 class _Scaling(nn.Module):
-    """From -1..1 to what torchvision's networks were trained on."""
+    """Normalisation from -1..1 to the input range of torchvision's networks."""
 
     shift: torch.Tensor
     scale: torch.Tensor
@@ -83,7 +83,7 @@ class _Scaling(nn.Module):
 
 
 class _Linear(nn.Module):
-    """One weight a channel; the dropout, idle here, is what makes the published name `model.1.weight`."""
+    """One weight per channel; the unused dropout makes the parameter's published name `model.1.weight`."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -107,7 +107,7 @@ class LPIPS(nn.Module):
         ]
         for i, width in enumerate(widths):
             self.add_module(f"lin{i}", _Linear(width))
-        # the published module lists them a second time
+        # the published module registers them twice
         self.lins = nn.ModuleList(self.get_submodule(f"lin{i}") for i in range(len(widths)))
         self.eval()
 
@@ -122,8 +122,11 @@ class LPIPS(nn.Module):
 
 
 def load(features: str | Path, linear: str | Path, net: Net = "alex") -> LPIPS:
-    """LPIPS from the two published files: torchvision's AlexNet or VGG-16 (its classifier is not needed) and the
-    package's own weights, `alex.pth` or `vgg.pth` of v0.1. Raises InputError where a name or shape does not fit."""
+    """Load LPIPS from the two published files.
+
+    features: torchvision's AlexNet or VGG-16; the classifier is ignored. linear: `alex.pth` or `vgg.pth`, v0.1. Raises
+    InputError if a name or shape does not match.
+    """
     model = LPIPS(net)
     shapes = {name: value.shape for name, value in model.state_dict().items()}
     published = {name: f"features.{name.split('.', 2)[2]}" for name in shapes if name.startswith("net.")}

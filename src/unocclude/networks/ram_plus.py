@@ -1,9 +1,8 @@
-"""RAM++: which of some thousand tags fit an image (Huang et al., "Open-Set Image Tagging with Multi-Grained Text
-Supervision", 2023).
+"""RAM++, an image tagger (Huang et al., "Open-Set Image Tagging with Multi-Grained Text Supervision", 2023).
 
-Names, shapes and arithmetic are those of the published `RAM_plus` (xinyu1205/recognize-anything, commit 7cb804a) as it
-is run: a Swin Transformer sees the image, every tag's descriptions are weighted by how well they fit it, and two layers
-of cross-attention compare the weighted descriptions with the image.
+Names, shapes and arithmetic are those of the published `RAM_plus` (xinyu1205/recognize-anything, commit 7cb804a) at
+inference: a Swin Transformer encodes the image, the descriptions of each tag are weighted by their similarity to it,
+and two layers of cross-attention compare the weighted descriptions with the image.
 """
 
 import re
@@ -20,14 +19,14 @@ from unocclude.networks.loading import check_names
 from unocclude.networks.swin import Swin
 
 SIDE = 384
-"""Pixels a side of the image, whatever its aspect was."""
+"""Side in pixels of the square input; the aspect ratio is not kept."""
 HEADS = 4
 DERIVED = ("relative_position_index", "attn_mask")
-"""What the published module saves though it follows from the configuration; its own loader drops them."""
+"""Buffers in the published file that follow from the configuration; the published loader drops them too."""
 
 
 class _CrossAttention(nn.Module):
-    """Tags look at the image. The modules' nesting is BERT's."""
+    """Cross-attention from tags to the image, with the module structure of BERT."""
 
     def __init__(self, hidden: int, seen: int):
         super().__init__()
@@ -81,8 +80,8 @@ class _Head(nn.Module):
 class RamPlus(nn.Module):
     """Logits (N, tags) of images (N, 3, 384, 384), normalised as ImageNet's.
 
-    swin: `Swin`'s sizes, by default those of Swin-L. tags, descriptions: how many tags there are, and descriptions of
-    each, in one space of `text` dimensions with the image. hidden, feed, layers: of the cross-attention.
+    swin: arguments of `Swin`, by default Swin-L. tags, descriptions: number of tags, and of descriptions per tag. text:
+    dimensions of the joint space of images and texts. hidden, feed, layers: sizes of the cross-attention.
     """
 
     def __init__(
@@ -118,14 +117,14 @@ class RamPlus(nn.Module):
 
 
 def load(path: str | Path, tags: int) -> RamPlus:
-    """The network of a published file, {model, ...}, for so many tags; of the size that the file says.
+    """Load the network from a published file, {model, ...}, for this number of tags; sizes are inferred from the file.
 
-    Raises InputError where a name lacks or a shape does not fit. What the file has besides is ignored, as the published
-    loader does.
+    Raises InputError if a name is missing or a shape does not match. Other tensors are ignored, as in the published
+    loader.
     """
     state = {name.replace("vision_multi", "tagging_head"): value for name, value in read_state(path, "model").items()}
     sizes = sizes_of(state, tags)
-    with torch.device("meta"):  # there are gigabytes of it; once is enough
+    with torch.device("meta"):  # avoids allocating gigabytes twice
         network = RamPlus(**sizes)
     expected = {name: value.shape for name, value in network.state_dict().items()}
     state = {name: value.float() for name, value in state.items() if name in expected}
@@ -135,7 +134,7 @@ def load(path: str | Path, tags: int) -> RamPlus:
 
 
 def sizes_of(state: Mapping[str, torch.Tensor], tags: int) -> dict[str, Any]:
-    """`RamPlus`'s arguments as the shapes of a state tell them; the published ones where they do not."""
+    """Infer the arguments of `RamPlus` from the shapes of a state; omitted where they cannot be inferred."""
 
     def shape(name: str) -> torch.Size | None:
         return state[name].shape if name in state and state[name].ndim == 2 else None

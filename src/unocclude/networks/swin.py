@@ -1,6 +1,6 @@
-"""Swin Transformer (Liu et al., ICCV 2021) for one size of image, under its own checkpoints' names.
+"""Swin Transformer (Liu et al., ICCV 2021) for a fixed image size, with the parameter names of Microsoft's checkpoints.
 
-transformers has it too, but with the queries, keys and values of Microsoft's files taken apart.
+transformers has it too, but with separate query, key and value matrices.
 """
 
 import torch
@@ -11,7 +11,7 @@ PATCH = 4
 
 
 class _Attention(nn.Module):
-    """Attention inside square windows, with a learnt bias for every offset of two places."""
+    """Attention within square windows, with a learned relative position bias."""
 
     def __init__(self, width: int, heads: int, window: int):
         super().__init__()
@@ -20,14 +20,14 @@ class _Attention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """x: (N, windows, places, width); mask: (windows or 1, places, places), added to the scores."""
+        """x: (N, windows, positions, width); mask: (windows or 1, positions, positions), added to the logits."""
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
         bias = mask[:, None] + self._bias()
         y = scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self.proj(y.transpose(2, 3).flatten(3))
 
     def _bias(self) -> torch.Tensor:
-        """(heads, places, places)"""
+        """The relative position bias, (heads, positions, positions)."""
         along = torch.arange(self.window, device=self.relative_position_bias_table.device)
         y, x = (axis.flatten() for axis in torch.meshgrid(along, along, indexing="ij"))
         rows, columns = (axis[:, None] - axis + self.window - 1 for axis in (y, x))
@@ -53,12 +53,13 @@ class _Block(nn.Module):
         return x + self.mlp["fc2"](gelu(self.mlp["fc1"](self.norm2(x))))
 
     def _windows(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, windows, places, width)"""
+        """Partition (N, side, side, width) into windows (N, windows, positions, width)."""
         x = x.unflatten(2, (-1, self.window)).unflatten(1, (-1, self.window)).transpose(2, 3)
         return x.flatten(3, 4).flatten(1, 2)
 
     def _mask(self, side: int, x: torch.Tensor) -> torch.Tensor:
-        """-100 between places that only the shift around the border made neighbours; (windows or 1, places, places)"""
+        """-100 between positions that are adjacent only because of the cyclic shift; (windows or 1, positions,
+        positions)."""
         if not self.shift:
             return x.new_zeros(1, 1, 1)
         at = torch.arange(side, device=x.device)
@@ -68,7 +69,7 @@ class _Block(nn.Module):
 
 
 class _Merging(nn.Module):
-    """Four neighbours become one place of twice the width."""
+    """Patch merging: four neighbours become one position with twice the width."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -94,9 +95,9 @@ class _Stage(nn.Module):
 
 
 class Swin(nn.Module):
-    """Features (N, places, `features`) of images (N, 3, side, side); by default Swin-L with windows of 12.
+    """Features (N, positions, `features`) of images (N, 3, side, side); by default Swin-L with windows of 12.
 
-    side: pixels, so that every stage's places divide into windows. width: of the first stage; doubled in every next.
+    side: in pixels, such that each stage divides into windows. width: of the first stage, doubled at each further one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A small U-Net that is fast on a CPU: recall's own networks."""
+"""A small U-Net that is fast on a CPU, the architecture of recall's shape prior."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,11 +8,11 @@ from torch import nn
 
 
 class UNet(nn.Module):
-    """(N, inputs, H, W) planes and (N, numbers) to (N, outputs, H, W); H and W multiples of 2 ** len(widths).
+    """Maps planes (N, inputs, H, W) and numbers (N, numbers) to (N, outputs, H, W); H, W divisible by 2 ** len(widths).
 
-    It works at half resolution: planes are folded 2x2 on the way in and out. Two 3x3 convolutions with batch norm a
-    level, halved by stride, doubled by nearest neighbour; numbers move the first layer's level; self-attention at the
-    bottom, so that what is seen at one end of an object speaks on the other.
+    It works at half resolution: planes are pixel-unshuffled at the input and shuffled at the output. Each level has two
+    3x3 convolutions with batch norm; downsampling by stride, upsampling by nearest neighbour. The numbers are added to
+    the first layer as a bias. Self-attention at the lowest level connects distant parts of an object.
     """
 
     def __init__(self, inputs: int, outputs: int, numbers: int = 0, widths: Sequence[int] = (32, 64, 96, 128)):

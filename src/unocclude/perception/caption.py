@@ -1,4 +1,4 @@
-"""A sentence that says what is in a picture: by BLIP-2 where its published weights are."""
+"""Image captions by BLIP-2."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from unocclude.networks import device_for
 
 DEFAULT = "blip2-opt-2.7b"
 LONGEST = 30
-"""Tokens of a caption at most."""
+"""Maximum number of tokens in a caption."""
 
 
 class Captioner:
-    """BLIP-2 (Li et al. 2023), as TGVAC's data set is captioned with (its figure 2); greedy, so always the same.
+    """BLIP-2 (Li et al. 2023), which captions TGVAC's data set (its figure 2). Greedy decoding, so deterministic.
 
     weights: the checkpoint's id, or a folder that holds any Blip2ForConditionalGeneration of transformers with its
-    preprocessor_config.json and tokenizer. Raises InputError where it is absent.
+    preprocessor_config.json and tokenizer. Raises InputError if it is missing.
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("captioning", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
 
@@ -29,7 +29,7 @@ class Captioner:
         half = precision_on(self.device)
         model = load_pretrained(Blip2ForConditionalGeneration, folder, "BLIP-2", dtype=half)
         with reading(folder, "BLIP-2"):
-            # the processor read as a whole would ask for torchvision
+            # loading the whole processor would require torchvision
             self.processor = Blip2Processor(
                 BlipImageProcessorPil.from_pretrained(folder, local_files_only=True),
                 AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),

@@ -1,4 +1,4 @@
-"""How likely a colour at a place is the object's: a bilateral grid of labelled pixels."""
+"""A local colour model of object and background: a bilateral grid of labelled pixels."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ _RANGE = (
     (0, 255),
     (68, 188),
     (68, 188),
-)  # 8-bit Lab as OpenCV scales it; what lies outside goes to the end bins
+)  # 8-bit Lab as scaled by OpenCV; values outside go to the end bins
 
 
 def colour_bins(lab: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 Lab to the number of its colour bin, (...) int64."""
+    """Index of the colour bin of each pixel: (...) int64 from (..., 3) uint8 Lab."""
     index = np.zeros(lab.shape[:-1], np.int64)
     for channel, (bins, (low, high)) in enumerate(zip(_COLOURS, _RANGE, strict=True)):
         table = np.clip((np.arange(256) - low) * bins // (high - low + 1), 0, bins - 1)
@@ -20,10 +20,10 @@ def colour_bins(lab: np.ndarray) -> np.ndarray:
 
 
 class ColourGrid:
-    """Densities of colour (and coarse place) for object and background, as weighted counts in a blurred grid.
+    """Densities of colour and coarse position for object and background, as weighted counts in a blurred grid.
 
     It is the localised colour model of Video SnapCut (Bai et al., 2009) held in a bilateral grid
-    (Märki et al., Bilateral Space Video Segmentation, 2016). `cells` is the number of place bins along each
+    (Märki et al., Bilateral Space Video Segmentation, 2016). `cells` is the number of position bins along each
     side; 1 makes the model global.
     """
 
@@ -38,7 +38,7 @@ class ColourGrid:
         return place * int(np.prod(_COLOURS)) + bins
 
     def add(self, bins: np.ndarray, x: np.ndarray, y: np.ndarray, inside: np.ndarray, weight: np.ndarray) -> None:
-        """Count pixels: their colour `bins`, places x, y and `inside` (object) in 0..1, `weight` >= 0."""
+        """Add pixels: colour `bins`, positions x, y in 0..1, `inside` (object) in 0..1, `weight` >= 0."""
         index = self._index(bins, x, y).ravel()
         for side, share in enumerate((inside, 1.0 - inside)):
             amount = (share * weight).ravel()
@@ -46,17 +46,17 @@ class ColourGrid:
         self._blurred = None
 
     def fade(self, factor: float) -> None:
-        """Let what was counted so far weigh `factor` of what it did."""
+        """Multiply all counts by `factor`."""
         self._counts *= np.float32(factor)
         self._blurred = None
 
     @property
     def totals(self) -> np.ndarray:
-        """Weight counted so far for object and background, (2,)."""
+        """Total counts of object and background, (2,)."""
         return self._counts.sum(1)
 
     def look(self, bins: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Blurred counts of object and background at each pixel's colour and place, (2, ...) float32."""
+        """Blurred counts of object and background at each pixel's colour and position, (2, ...) float32."""
         if self._blurred is None:
             grid = self._counts.reshape(2, self.cells, self.cells, *_COLOURS)
             for axis in range(1, 6):
@@ -66,7 +66,7 @@ class ColourGrid:
 
 
 def _blur(grid: np.ndarray, axis: int) -> np.ndarray:
-    """Binomial blur (1, 2, 1) / 4 along one axis, ends repeated."""
+    """Binomial blur (1, 2, 1) / 4 along one axis, with replicated ends."""
     if grid.shape[axis] == 1:
         return grid
     grid = np.moveaxis(grid, axis, 0)

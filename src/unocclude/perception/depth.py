@@ -1,4 +1,4 @@
-"""Relative depth, larger is nearer: by Depth Anything V2, or, without weights, from what the motion of a clip says."""
+"""Relative depth, larger is nearer: by Depth Anything V2 or, without weights, from occlusion evidence."""
 
 import math
 import tempfile
@@ -20,15 +20,15 @@ from unocclude.perception.prepare import normalised
 DEFAULT = "depth-anything-v2-large"
 SHORTER, PATCH = 518, 14
 THINNEST = 16
-"""How many times its shorter side an image's longer one may be: the network's memory grows with the square of that."""
+"""Maximum aspect ratio of an image; the network's memory grows with its square."""
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which Depth Anything V2's own code runs a picture: its shorter side SHORTER, its aspect
-    kept, both multiples of PATCH, neither less than SHORTER.
+    """(height, width) of the network input as in Depth Anything V2's own code.
 
-    DPTImageProcessor of transformers differs: it scales as little as possible (256x512 becomes 252x518, not 518x1036).
-    Raises InputError for an image too long and thin.
+    The shorter side is scaled to SHORTER, aspect ratio kept; both sides are multiples of PATCH and at least SHORTER.
+    transformers' DPTImageProcessor differs: it scales as little as possible (256x512 to 252x518, not 518x1036). Raises
+    InputError if the aspect ratio exceeds THINNEST.
     """
     if max(height, width) > THINNEST * min(height, width):
         raise InputError(
@@ -44,8 +44,10 @@ def input_size(height: int, width: int) -> tuple[int, int]:
 
 
 def published_positions(embeddings: Any, tokens: Any, height: int, width: int) -> Any:
-    """DINOv2's position embeddings for an image of that size, (1, 1 + patches, D), as Depth Anything V2's own code has
-    them: resampled by a scale a tenth of a patch too large, which transformers' embedding of the same name is not."""
+    """DINOv2's position embeddings (1, 1 + patches, D) for an image size, as in Depth Anything V2's own code.
+
+    That code resamples them with a scale a tenth of a patch too large; transformers does not.
+    """
     import torch
 
     known = embeddings.position_embeddings
@@ -62,11 +64,11 @@ class DepthAnything:
     """Depth Anything V2 (Yang et al. 2024), relative, with the resizing of its own repository.
 
     weights: the checkpoint's id, or a folder that holds any DepthAnythingForDepthEstimation of transformers. Raises
-    InputError where it is absent.
+    InputError if it is missing.
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("depth", device, transformers=True, extra="diffusion")
         from transformers import DepthAnythingForDepthEstimation
 
@@ -77,14 +79,14 @@ class DepthAnything:
         embeddings.interpolate_pos_encoding = partial(published_positions, embeddings)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """(H, W) float32, 0 or more, of an image, (H, W, 3) uint8 RGB: inverse depth up to scale and shift."""
+        """Inverse depth up to scale and shift, (H, W) float32 >= 0, of an image (H, W, 3) uint8 RGB."""
         import torch
 
         height, width = image.shape[:2]
         new_height, new_width = input_size(height, width)
         resized = cv2.resize(
             image.astype(np.float32) / 255, (new_width, new_height), interpolation=cv2.INTER_CUBIC
-        )  # on float, so that cubic overshoot is kept
+        )  # on floats, which keeps the overshoot of cubic interpolation
         pixels = torch.from_numpy(normalised(resized))[None].to(self.device)
         with torch.inference_mode():
             depth = self.model(pixel_values=pixels).predicted_depth[:, None].float()
@@ -94,11 +96,12 @@ class DepthAnything:
 
 OBJECT = 0.5
 NEARNESS = {BACKGROUND: 0.0, STILL: 0.6, UNKNOWN: 0.75, FOREIGN: 1.0}
-"""What may hide the object is nearer than it, and the nearer the surer that is."""
+"""Depth of each occlusion label. Possible occluders are nearer than the object, the nearer the more certain they
+are."""
 
 
 class Layered(Protocol):
-    """The part of a Scene that depth needs (Scene itself lies above this room's reach)."""
+    """The part of `Scene` that depth needs; `Scene` itself is in a higher layer."""
 
     clip: Clip
     width: int
@@ -113,18 +116,18 @@ class Layered(Protocol):
 
 
 class LayerDepth:
-    """A stand-in for depth that needs no weights: layers, by the occlusion evidence of a scene.
+    """Layers by occlusion evidence, a substitute for depth that needs no weights.
 
-    0 background, `OBJECT` the object's visible pixels, 1 what is in front of it or was given as occluder, in between
-    (`NEARNESS`) what may be. It says nothing beyond the window in which the object is looked for: background there, but
-    in front beyond the frame.
+    0: background; `OBJECT`: visible pixels of the object; 1: given occluders and pixels that are surely in front;
+    values in between (`NEARNESS`): possible occluders. Outside the window in which the object is searched everything
+    counts as background, and outside the frame as in front.
     """
 
     def __init__(self, scene: Layered):
         self.scene = scene
 
     def __call__(self, i: int) -> np.ndarray:
-        """Frame i's layers on the canvas, (H, W) float32 in 0..1, larger is nearer."""
+        """Layers of frame i on the canvas, (H, W) float32 in 0..1, larger is nearer."""
         scene, evidence = self.scene, self.scene.evidence
         layers: np.ndarray = np.full((evidence.work.height, evidence.work.width), BACKGROUND, np.uint8)
         layers[evidence.window(i)] = evidence.labels[i]
@@ -136,16 +139,18 @@ class LayerDepth:
 
 
 def of_layers(scene: Layered, shot: range) -> Callable[[int], np.ndarray]:
-    """Depth of a shot's frames by the order of layers; as `of_network` gives it."""
+    """Depth of a shot's frames by `LayerDepth`, in the format of `of_network`."""
     depth = LayerDepth(scene)
     return lambda i: np.rint(255 * depth(i)).astype(np.uint8)
 
 
 def of_network(scene: Layered, shot: range, network: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], np.ndarray]:
-    """Depth of a shot's frames by a network, stretched to the shot's own nearest and farthest (facts sheet, section 3):
-    a function of the frame number, (H, W) uint8 on the canvas, 255 nearest; all beyond the frame is."""
+    """Depth of a shot's frames by a network, normalised to the range of the whole shot, as Diffusion-VAS does.
+
+    Returns a function of the frame number that gives (H, W) uint8 on the canvas, 255 nearest; 255 outside the frame.
+    """
     clip = scene.clip
-    with tempfile.TemporaryFile() as file:  # the file lives as long as its map
+    with tempfile.TemporaryFile() as file:  # the file lives as long as the memory map
         kept = np.memmap(file, np.float16, "w+", shape=(len(shot), clip.height, clip.width))
     low, high = np.inf, -np.inf
     for k, i in enumerate(shot):

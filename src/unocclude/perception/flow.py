@@ -1,4 +1,4 @@
-"""Dense flow within a window, and the motion of a region."""
+"""Dense optical flow, and the motion of a region."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ import numpy as np
 def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Flow from a to b, (h, w, 3) uint8 RGB: (h, w, 2) float32, x and y in pixels.
 
-    Dense Inverse Search (Kroeger et al., ECCV 2016); zero for images too small for it (a side under 16 px).
+    Dense Inverse Search (Kroeger et al., ECCV 2016); zero for images with a side under 16 px.
     """
     if min(a.shape[:2]) < 16:
         return np.zeros((*a.shape[:2], 2), np.float32)
@@ -18,26 +18,26 @@ def dense_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """`image` at the float positions `at`, (h, w, 2) as x, y; ends repeated."""
+    """Bilinear samples of `image` at positions `at`, (h, w, 2) as x, y; borders are replicated."""
     edge = cv2.BORDER_REPLICATE
     return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=edge)  # type: ignore[call-overload]
 
 
 def pixels(shape: tuple[int, ...]) -> np.ndarray:
-    """Each pixel's x and y, (h, w, 2) float32."""
+    """Pixel coordinates x, y: (h, w, 2) float32."""
     return np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), 2).astype(np.float32)
 
 
 def places(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Each pixel's x and y as parts of the image, both (h, w), 0..1."""
+    """Relative pixel coordinates x, y in 0..1, (h, w) each."""
     grid = pixels(shape)
     return (grid[..., 0] + 0.5) / shape[1], (grid[..., 1] + 0.5) / shape[0]
 
 
 def similarity(flow: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The similarity transform that best explains `flow` at the pixels `where`, (2, 3); RANSAC, fixed seed.
+    """The similarity transform (2, 3) that best explains `flow` at the pixels `where`, by RANSAC with a fixed seed.
 
-    The identity where there are too few pixels to tell.
+    Returns the identity if there are fewer than 6 pixels or no fit.
     """
     ys, xs = np.nonzero(where)
     if len(xs) < 6:

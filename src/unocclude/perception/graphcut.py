@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-CERTAIN = 6.0  # log-odds beyond which a pixel is taken as decided and stays out of the graph
+CERTAIN = 6.0  # log-odds at which a pixel is fixed and left out of the graph
 _SCALE = 256  # capacities are integers
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # half of the 8-neighbourhood
 

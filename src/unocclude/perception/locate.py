@@ -1,4 +1,4 @@
-"""A prompt to the object's visible masks in all frames."""
+"""From a prompt to the object's visible masks in all frames."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ from unocclude import weights as checkpoints
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
-from unocclude.perception.track import Progress, track_prompt
-from unocclude.perception.words import SAM2
+from unocclude.perception.text_prompt import SAM2
+from unocclude.perception.track import track_prompt
+from unocclude.types import FrameProgress
 
 
 def track(
@@ -21,23 +22,23 @@ def track(
     text: str | None = None,
     frame: int = 0,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> MaskTrack:
-    """Visible masks of the object that `box`, `point`, `mask` or `text` names in frame `frame`.
+    """Track the object that `box`, `point`, `mask` or `text` marks in frame `frame`; returns its visible masks.
 
-    `box` is (x0, y0, x1, y1) in pixels with exclusive ends, or a list of boxes that together hold the
+    `box` is (x0, y0, x1, y1) in pixels with exclusive ends, or a list of boxes that together contain the
     object; `point` is (x, y) on the object, or a list; `mask` is (H, W), non-zero on the object;
     `text` needs published weights, which run on `device`. `progress(done, total)` is called after each frame. The
-    result's `origin` is "flow+cut", or after a text "sam2" where SAM 2's weights are.
+    result's `origin` is "flow+cut", or "sam2" for a text if the weights of SAM 2 are present.
 
     Raises InputError for a prompt that names nothing in the clip.
     """
     return locate(clip, Prompt.of(box, point, mask, frame, text), progress, device)
 
 
-def locate(clip: Clip, prompt: Prompt, progress: Progress | None = None, device: str = "auto") -> MaskTrack:
-    """`track` for a ready `Prompt`. What words name is found in its frame, and tracked by SAM 2 where its weights are,
-    else by our own tracker.
+def locate(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None, device: str = "auto") -> MaskTrack:
+    """`track` for a `Prompt`. An object named by a text is tracked by SAM 2 if its weights are present, else by our own
+    tracker, like all others.
 
     Raises InputError for a prompt that names nothing in the clip.
     """

@@ -1,7 +1,7 @@
-"""Occlusion order: which of several masks in one image lies over which other.
+"""Occlusion order: which of several masks in an image occludes which other.
 
-By InstaOrderNet where its published weights are; without them from a depth map, or, in a clip, from what the motion of
-its frames says of one object. All give a matrix (N, N) bool, true at [i, j] where mask i lies over mask j.
+From InstaOrderNet, from a depth map or, for one object of a clip, from occlusion evidence. All return a matrix (N, N)
+bool, true at [i, j] if mask i occludes mask j.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,17 +23,20 @@ from unocclude.scene import Scene
 DEFAULT = "instaorder-od"
 SIDE = 384
 TOGETHER = 8
-"""Pairs that go through the network at once, each in both directions."""
+"""Pairs per batch, each in both directions."""
 
 NEARER, FARTHER, EQUAL = 1, 0, 2
 ANSWERS = ((NEARER, FARTHER), (FARTHER, NEARER), (EQUAL, EQUAL))
-"""What the network's classes of depth say of the first mask and of the second."""
+"""Meaning of the network's depth classes for the first and for the second mask."""
 
 
 @dataclass(frozen=True, eq=False)
 class Orders:
-    """Order of N masks. over: (N, N) bool, true at [i, j] where i lies over j; both directions may be true, or neither.
-    depth: (N, N) int8, at [i, j] NEARER where i is the nearer, FARTHER or EQUAL; -1 where nobody asked."""
+    """Order of N masks.
+
+    over: (N, N) bool, true at [i, j] if i occludes j; both directions may be true, or neither. depth: (N, N) int8, at
+    [i, j] NEARER if i is nearer than j, FARTHER or EQUAL; -1 for pairs that were not compared.
+    """
 
     over: np.ndarray
     depth: np.ndarray
@@ -42,11 +45,11 @@ class Orders:
 class InstaOrder:
     """InstaOrderNet_od (Lee, Park, CVPR 2022).
 
-    weights: the checkpoint's id, or a folder that holds its file. Raises InputError where it is absent or another's.
+    weights: the checkpoint's id, or a folder that holds its file. Raises InputError if it is missing or does not fit.
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("occlusion order", device, extra="diffusion")
         from unocclude.networks.instaorder import load
 
@@ -54,22 +57,21 @@ class InstaOrder:
         self.network = load(checkpoints.part_file(folder, file)).to(self.device)
 
     def __call__(self, image: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> np.ndarray:
-        """Which mask lies over which, (N, N) bool; see `orders`."""
+        """Occlusion order (N, N) bool; see `orders`."""
         return self.orders(image, masks, query).over
 
     def orders(self, image: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> Orders:
-        """Order of N masks, (H, W) non-zero or bool each, in an image, (H, W, 3) uint8 RGB.
+        """Order of N masks (H, W), bool or non-zero, in an image (H, W, 3) uint8 RGB.
 
-        query: the one mask to compare with all others; without it all pairs are compared. As published: the whole image
-        at 384 x 384, masks as two more channels, each pair in both directions and averaged; i lies over j where the
-        probability is over 0.5, whatever that of j over i is. Raises InputError where masks are not of the image's
-        size.
+        query: index of the mask to compare with all others; by default all pairs are compared. As published, the whole
+        image is scaled to 384 x 384, masks are two more channels, and each pair is averaged over both directions; i
+        occludes j if that probability exceeds 0.5. Raises InputError if masks and image differ in size.
         """
         import torch
 
         check(image.shape[:2], masks, query)
         orders = Orders(np.zeros((len(masks), len(masks)), bool), np.full((len(masks), len(masks)), -1, np.int8))
-        # on float, so that cubic overshoot is kept
+        # on floats, which keeps the overshoot of cubic interpolation
         small = cv2.resize(np.divide(image, 255, dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         picture = torch.from_numpy(normalised(small)).to(self.device)
         remaining = pairs(len(masks), query)
@@ -97,19 +99,19 @@ def _small(mask: np.ndarray) -> np.ndarray:
 
 
 REACH = 0.01
-"""How far from the shared boundary depth is read, in longer sides of the image; two pixels at least."""
+"""Depth is compared within this distance of the shared boundary, relative to the image's longer side; at least 2 px."""
 
 STEP = 0.02
-"""The least difference in depth that counts, in the span of the image's depth."""
+"""Minimum depth difference that counts, relative to the range of the image's depth."""
 
 
 def by_depth(depth: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> np.ndarray:
-    """Which mask lies over which by a depth map, (N, N) bool.
+    """Occlusion order from a depth map, (N, N) bool.
 
-    depth: (H, W), larger is nearer. query: as in `InstaOrder.orders`. Mask i lies over mask j where its mean depth near
-    the boundary that they share is nearer than j's by more than `STEP` of the map's span. Near is within `REACH` of the
-    other; what both cover counts for neither, unless one lies wholly in the other: then it counts for that one. Masks
-    that nowhere come so near hide nothing of each other.
+    depth: (H, W), larger is nearer. query: as in `InstaOrder.orders`. Mask i occludes mask j if its mean depth near
+    their shared boundary is nearer by more than `STEP` of the depth range. "Near" means within `REACH` of the other
+    mask. Pixels in both masks are ignored, unless one mask lies inside the other. Masks that do not come that close do
+    not occlude each other.
     """
     check(depth.shape, masks, query)
     over = np.zeros((len(masks), len(masks)), bool)
@@ -129,7 +131,7 @@ def by_depth(depth: np.ndarray, masks: Sequence[np.ndarray], query: int | None =
 
 
 def _meeting(first: np.ndarray, second: np.ndarray, reach: int) -> tuple[slice, slice]:
-    """The window that holds all of two masks that is at most `reach` away from the other."""
+    """The window that contains all pixels of two masks within `reach` of the other mask."""
     boxes = np.array([cv2.boundingRect(mask.astype(np.uint8)) for mask in (first, second)])
     left, top = np.maximum(boxes[:, :2] - reach, 0).max(0)
     right, bottom = (boxes[:, :2] + boxes[:, 2:] + reach).min(0)
@@ -137,45 +139,44 @@ def _meeting(first: np.ndarray, second: np.ndarray, reach: int) -> tuple[slice, 
 
 
 def _within(reach: float, mask: np.ndarray) -> np.ndarray:
-    """Pixels at most `reach` away from those of a mask."""
+    """Pixels within distance `reach` of a mask."""
     if not mask.any():
         return mask
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= reach
 
 
 class DepthOrder:
-    """Order by the depth of a network, for which the rule of `by_depth` stands in for InstaOrderNet.
+    """Occlusion order from predicted depth and `by_depth`, a substitute for InstaOrderNet.
 
-    depth: a network, (H, W, 3) uint8 RGB to (H, W), larger is nearer; by default Depth Anything V2, which raises
-    InputError where its weights are absent.
+    depth: a function from (H, W, 3) uint8 RGB to depth (H, W), larger is nearer; by default Depth Anything V2, which
+    raises InputError if its weights are missing.
     """
 
     def __init__(self, depth: Callable[[np.ndarray], np.ndarray] | None = None, device: str = "auto"):
         self.depth = depth or DepthAnything(device=device)
 
     def __call__(self, image: np.ndarray, masks: Sequence[np.ndarray], query: int | None = None) -> np.ndarray:
-        """Which mask lies over which, (N, N) bool; see `by_depth`."""
+        """Occlusion order (N, N) bool; see `by_depth`."""
         check(image.shape[:2], masks, query)
         return by_depth(self.depth(image), masks, query)
 
 
 def best(device: str = "auto") -> InstaOrder | DepthOrder:
-    """InstaOrderNet where its weights are, else Depth Anything's depth. Raises InputError where neither's are."""
+    """InstaOrderNet if its weights are present, else order by depth. Raises InputError if weights of both are
+    missing."""
     return InstaOrder(device=device) if checkpoints.have(DEFAULT) else DepthOrder(device=device)
 
 
 CLOSE = 4
-"""Working pixels around the object in which evidence is asked, at least; its blur reaches into the first."""
+"""Minimum distance in working pixels within which evidence around the object is used, larger than its blur."""
 
 
 def by_evidence(scene: Scene, i: int, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
-    """Which masks lie over the scene's object in frame i, and over which it lies, by the motion of the clip: (N, N)
-    bool, true only in the row and the column of `query`.
+    """Occlusion order of the scene's object and other masks in frame i, from occlusion evidence: (N, N) bool.
 
-    masks: on the canvas; `query` is the object's. Of a mask's pixels close to the object (`CLOSE`, `REACH`), each that
-    other frames show not to be there (foreign), or to be where the object never was (still), or that the user gave as
-    occluder, speaks for it lying over the object; each that is background behind the object, against it; the majority
-    decides. What evidence does not know says nothing.
+    masks: on the canvas; `query` is the index of the object's mask, and only its row and column are filled. Pixels of a
+    mask close to the object (`CLOSE`, `REACH`) vote: those labelled foreign or still, and given occluders, for the mask
+    in front of the object; background, for the object in front of the mask. Unknown pixels do not vote.
     """
     check((scene.height, scene.width), masks, query)
     depth = LayerDepth(scene)(i)
@@ -190,14 +191,14 @@ def by_evidence(scene: Scene, i: int, masks: Sequence[np.ndarray], query: int) -
 
 
 def pairs(count: int, query: int | None = None) -> Iterator[tuple[int, int]]:
-    """The pairs of masks to compare: all, or those with one."""
+    """Pairs of masks to compare: all, or those with `query`."""
     if query is None:
         return combinations(range(count), 2)
     return ((query, k) for k in range(count) if k != query)
 
 
 def check(shape: tuple[int, ...], masks: Sequence[np.ndarray], query: int | None = None) -> None:
-    """Raise InputError unless all masks are of an image's size, and the query is one of them."""
+    """Raise InputError unless all masks have the image's size and `query` is the index of one of them."""
     for k, mask in enumerate(masks):
         if mask.shape != tuple(shape):
             raise InputError(

@@ -1,4 +1,4 @@
-"""What the user points at: one object, by box, point, mask or words, in one frame."""
+"""Prompts: one object marked in one frame by box, points, mask or text."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,19 +7,18 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.perception.words import check_text, check_weights
-
-Box = tuple[float, float, float, float]
-Point = tuple[float, float]
+from unocclude.geometry import clip_box
+from unocclude.perception.text_prompt import check_text, check_weights
+from unocclude.types import Box, Point
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One object in frame `frame`, given in exactly one way.
+    """One object in frame `frame`, marked in exactly one way.
 
-    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several are
-    parts of the one object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero is the
-    object. `text`: the object in words.
+    `boxes`: x0, y0, x1, y1 in pixels with exclusive ends, possibly partly outside the frame; several boxes mark parts
+    of the same object. `points`: x, y in pixels, all on the object. `mask`: (H, W), non-zero on the object. `text`: a
+    description of the object.
     """
 
     frame: int = 0
@@ -37,7 +36,7 @@ class Prompt:
         frame: int = 0,
         text: str | None = None,
     ) -> "Prompt":
-        """From what a caller of `track` writes: one box (or point), or a list of them, or a mask, or words.
+        """A prompt from the arguments of `track`: one box or point or a list of them, a mask, or a text.
 
         Raises InputError when a box is not four numbers or a point not two.
         """
@@ -45,7 +44,7 @@ class Prompt:
         return cls(int(frame), boxes, _rows(point, 2, "a point", "x, y"), mask, text)
 
     def check(self, clip: Clip) -> None:
-        """Raise InputError unless this prompt names something in `clip`, or, a text, can be understood here."""
+        """Raise InputError unless this prompt marks something in `clip`; a text needs its weights."""
         given = sum((bool(self.boxes), bool(self.points), self.mask is not None, self.text is not None))
         if given != 1:
             raise InputError(f"give exactly one kind of prompt: a box, a point, a mask or a text; got {given}")
@@ -72,13 +71,6 @@ class Prompt:
         if self.text is not None:
             check_text(self.text)
             check_weights(self.text)
-
-
-def clip_box(box: Box, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """A box as whole pixels inside a frame of `shape` (height, width); empty when it lies outside."""
-    x = np.clip([np.floor(box[0]), np.ceil(box[2])], 0, shape[1])
-    y = np.clip([np.floor(box[1]), np.ceil(box[3])], 0, shape[0])
-    return int(x[0]), int(y[0]), int(x[1]), int(y[1])
 
 
 def _rows(given: Any, length: int, name: str, form: str) -> tuple[Any, ...]:

@@ -21,8 +21,8 @@ from unocclude.media.images import encode_png
 from unocclude.net import FAILURES, asked
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
-from unocclude.perception.words import LISA as DEFAULT
-from unocclude.perception.words import check_text
+from unocclude.perception.text_prompt import LISA as DEFAULT
+from unocclude.perception.text_prompt import check_text
 
 LONGEST = 512
 """Tokens of an answer at most, as published."""
@@ -44,7 +44,7 @@ class Lisa:
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("LISA", device, transformers=True, extra="diffusion")
         if not (folder / "tokenizer.json").is_file() and importlib.util.find_spec("sentencepiece") is None:
             raise InputError(f"{folder}/tokenizer.model needs sentencepiece; install it with pip install sentencepiece")

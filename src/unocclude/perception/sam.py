@@ -1,4 +1,4 @@
-"""SAM and SAM 2 on one image: masks of what boxes, points and rough masks point at."""
+"""SAM and SAM 2 on one image: masks from boxes, points and rough masks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
-from unocclude.perception.prompt import Box, Point
-from unocclude.perception.words import SAM, SAM2
+from unocclude.perception.text_prompt import SAM, SAM2
+from unocclude.types import Box, Point
 
 TOGETHER = 16
-"""Prompts that are decoded at once."""
+"""Prompts decoded per batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cue:
-    """How one object is pointed at in one image, in the image's pixels.
+    """A cue for one object in one image, in pixels.
 
-    points: x, y each; labels: for each, True where it lies on the object, False where it does not; all True where none
-    are given. box: x0, y0, x1, y1, ends exclusive. mask: (H, W), non-zero is roughly the object; it goes to the network
-    together with its own box. Raises InputError where it says nothing, or labels do not fit the points.
+    points: x, y each. labels: one per point, True if it lies on the object; all True by default. box: x0, y0, x1, y1,
+    ends exclusive. mask: (H, W), non-zero roughly on the object; it is passed to the network together with its
+    bounding box. Raises InputError if the cue is empty or the labels do not match the points.
     """
 
     points: Sequence[Point] = ()
@@ -42,12 +42,12 @@ class Cue:
 
     @property
     def signs(self) -> list[int]:
-        """1 or 0 for every point."""
+        """1 (on the object) or 0 for each point."""
         return [int(label) for label in self.labels] or [1] * len(self.points)
 
     @property
-    def whole_box(self) -> Box | None:
-        """The box, or where there is none that of the mask."""
+    def box_or_mask_box(self) -> Box | None:
+        """The box, by default the bounding box of the mask."""
         if self.box is not None or self.mask is None:
             return self.box
         ys, xs = np.nonzero(self.mask)
@@ -55,14 +55,14 @@ class Cue:
 
 
 class _Prompted(ABC):
-    """What SAM and SAM 2 share: cues in, masks out."""
+    """Common part of SAM and SAM 2: from cues to masks."""
 
     default: ClassVar[str]
     what: ClassVar[str]
     kind: ClassVar[str]
 
     def __init__(self, weights: str | Path | None = None, device: str = "auto"):
-        folder = checkpoints.find(weights or self.default, self.default)
+        folder = checkpoints.resolve_checkpoint(weights or self.default, self.default)
         self.device = device_for(self.what, device, transformers=True, extra="diffusion")
         import transformers
 
@@ -73,17 +73,17 @@ class _Prompted(ABC):
 
     @abstractmethod
     def _size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of an image inside the square of side `self.side` that the network sees."""
+        """(height, width) of the resized image inside the network's square input of `self.side` pixels."""
 
     @abstractmethod
     def _repeated(self, embedding: Any, count: int) -> Any:
-        """The embedding of one image for `count` prompts."""
+        """Repeat the embedding of one image for `count` prompts."""
 
     def __call__(self, image: np.ndarray, cues: Sequence[Cue]) -> tuple[np.ndarray, np.ndarray]:
-        """Masks (N, H, W) bool and the network's own estimates of their IoU (N,) float32, one a cue.
+        """Masks (N, H, W) bool and the network's estimates of their IoU (N,) float32, one per cue.
 
-        image: (H, W, 3) uint8 RGB. A cue of a single point is ambiguous: of its three masks the best-scored is taken;
-        other cues get the network's one mask.
+        image: (H, W, 3) uint8 RGB. A single point is ambiguous, so the best-scored of three masks is used; for other
+        cues the network predicts one mask.
         """
         import torch
 
@@ -109,8 +109,8 @@ class _Prompted(ABC):
 
     @staticmethod
     def _shape(cue: Cue) -> tuple[int, bool, bool]:
-        """What must be alike in cues that go through the network together: padding would change their masks."""
-        return len(cue.points), cue.whole_box is not None, cue.mask is not None
+        """Cues in a batch must agree in this, because padding would change their masks."""
+        return len(cue.points), cue.box_or_mask_box is not None, cue.mask is not None
 
     def _pixels(self, image: np.ndarray, size: tuple[int, int]) -> Any:
         import torch
@@ -130,14 +130,14 @@ class _Prompted(ABC):
             inputs["input_points"] = torch.from_numpy(coordinates).to(self.device)
             inputs["input_labels"] = torch.tensor([[cue.signs] for cue in cues], device=self.device)
         if boxed:
-            corners = np.array([cue.whole_box for cue in cues], np.float32)[:, None] * np.tile(scale, 2)
+            corners = np.array([cue.box_or_mask_box for cue in cues], np.float32)[:, None] * np.tile(scale, 2)
             inputs["input_boxes"] = torch.from_numpy(corners).to(self.device)
         if masked:
             inputs["input_masks"] = torch.stack([self._logits(cue.mask, size) for cue in cues]).to(self.device)
         return inputs
 
     def _logits(self, mask: Any, size: tuple[int, int]) -> Any:
-        """A mask as the logits that the prompt encoder takes, (1, side / 4, side / 4): -10 outside, 10 inside."""
+        """A mask as input of the prompt encoder: logits (1, side / 4, side / 4), -10 outside, 10 inside."""
         import torch
         from torch.nn.functional import interpolate
 
@@ -148,7 +148,7 @@ class _Prompted(ABC):
         return interpolate(square, (taken, taken), mode="bilinear", antialias=True)[0] * 20 - 10
 
     def _on_image(self, logits: Any, frame: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
-        """(H, W) bool from (h, w) logits of the whole square."""
+        """Mask (H, W) bool of the image from logits (h, w) of the square input."""
         from torch.nn.functional import interpolate
 
         square = interpolate(logits[None, None].float(), (self.side, self.side), mode="bilinear", align_corners=False)
@@ -157,10 +157,10 @@ class _Prompted(ABC):
 
 
 class Sam(_Prompted):
-    """SAM (Kirillov et al. 2023): longer side 1024, padded to a square at the right and below.
+    """SAM (Kirillov et al. 2023): longer side scaled to 1024, padded to a square at the right and bottom.
 
-    weights: the checkpoint's id, or a folder that holds any SamModel of transformers. Raises InputError where it is
-    absent.
+    weights: the checkpoint's id, or a folder that holds any SamModel of transformers. Raises InputError if it is
+    missing.
     """
 
     default, what, kind = SAM, "SAM", "SamModel"
@@ -173,10 +173,10 @@ class Sam(_Prompted):
 
 
 class Sam2(_Prompted):
-    """SAM 2 (Ravi et al. 2024) on an image: 1024 x 1024, the aspect not kept.
+    """SAM 2 (Ravi et al. 2024) on an image, resized to 1024 x 1024 without keeping the aspect ratio.
 
     weights: the checkpoint's id, or a folder that holds any Sam2Model or Sam2VideoModel of transformers. Raises
-    InputError where it is absent.
+    InputError if it is missing.
     """
 
     default, what, kind = SAM2, "SAM 2", "Sam2Model"

@@ -1,6 +1,6 @@
-"""SAM 2 on video: masks of several objects in all frames, from cues in any of them."""
+"""SAM 2 on video: masks of several objects in all frames, from cues in any frame."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,20 @@ from unocclude.masks import MaskTrack, encode
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised, resized
 from unocclude.perception.sam import SAM2, Cue
+from unocclude.types import FrameProgress
 
 ORIGIN = "sam2"
 
 
 class Sam2Video:
-    """SAM 2 (Ravi et al. 2024) with its memory of the latest and of the prompted frames.
+    """SAM 2 (Ravi et al. 2024) with its memory of recent and prompted frames.
 
-    weights: the checkpoint's id, or a folder that holds any Sam2VideoModel of transformers. Raises InputError where it
-    is absent.
+    weights: the checkpoint's id, or a folder that holds any Sam2VideoModel of transformers. Raises InputError if it
+    is missing.
     """
 
     def __init__(self, weights: str | Path = SAM2, device: str = "auto"):
-        folder = checkpoints.find(weights, SAM2)
+        folder = checkpoints.resolve_checkpoint(weights, SAM2)
         self.device = device_for("SAM 2", device, transformers=True, extra="diffusion")
         from transformers import Sam2VideoModel
 
@@ -37,16 +38,16 @@ class Sam2Video:
         self,
         clip: Clip,
         objects: Sequence[Mapping[int, Cue]],
-        progress: Callable[[int, int], None] | None = None,
+        progress: FrameProgress | None = None,
     ) -> list[MaskTrack]:
         """Visible masks of each object in all frames.
 
-        objects: for each its cues by frame number, one or more. A mask or a box stands for itself in any frame. Points
-        in a frame after the first are a correction: the network sees them together with what it remembers. Frames are
-        gone through forward from the first cue, then backward from it; each is decoded when its turn comes, and what
-        the memory no longer reaches is let go. `progress(done, total)` is called after each frame.
+        objects: for each object one or more cues by frame number. A mask or a box defines the object in its frame.
+        Points after the first cue correct the mask that the network predicts from memory. Frames are processed forward
+        from the first cue, then backward from it; each is decoded on demand, and states outside the memory's range
+        are freed. `progress(done, total)` is called after each frame.
 
-        Raises InputError for an object without cues, a mask with more beside it, or a frame that is not in the clip.
+        Raises InputError for an object without cues, a mask combined with other cues, or a frame not in the clip.
         """
         for cues in objects:
             if not cues:
@@ -74,15 +75,15 @@ class Sam2Video:
 
         with torch.inference_mode():
             followers = [_Follower(self.model, self.device, clip, cues) for cues in objects]
-            for follower in followers[1:]:  # the image encoder, by far the dearest part, runs once a frame
+            for follower in followers[1:]:  # run the image encoder, by far the slowest part, once per frame
                 follower.session.cache = followers[0].session.cache
             for follower in followers:
-                follower.see_cues()
+                follower.process_cues()
         return followers
 
 
 class _Frames:
-    """The clip as the network takes it, (3, side, side) float32 each, decoded when asked for."""
+    """The clip as network inputs, (3, side, side) float32 each, decoded on access."""
 
     def __init__(self, clip: Clip, side: int):
         self.clip, self.side = clip, side
@@ -97,7 +98,7 @@ class _Frames:
 
 
 class _Follower:
-    """One object on its way through the clip. Objects do not influence each other, so each has its own session."""
+    """Tracks one object. Objects do not influence each other, so each has its own session."""
 
     def __init__(self, model: Any, device: str, clip: Clip, cues: Mapping[int, Cue]):
         import torch
@@ -118,8 +119,8 @@ class _Follower:
         self.session.processed_frames = _Frames(clip, self.side)  # type: ignore[assignment]
         self.session.obj_id_to_idx(0)
 
-    def see_cues(self) -> None:
-        """Look at the frames whose cues stand for themselves: they are remembered all through the clip."""
+    def process_cues(self) -> None:
+        """Process the frames whose cues define the object; they stay in memory for the whole clip."""
         for i in sorted(self.cues):
             if i == self.start or not self._corrects(i):
                 self._run(i, self.cues[i])
@@ -129,7 +130,7 @@ class _Follower:
         return i != self.start and cue.box is None and cue.mask is None
 
     def step(self, i: int, backward: bool) -> None:
-        """Find the object in frame i, unless that is done or not yet possible."""
+        """Segment frame i, unless that is done or not yet possible in this direction."""
         import torch
 
         if self.counts[i] is not None or (i < self.start) != backward:
@@ -146,11 +147,11 @@ class _Follower:
 
     def _run(self, i: int, cue: Cue | None, backward: bool = False) -> Any:
         if cue is not None:
-            self._tell(i, cue)
+            self._add_cue(i, cue)
         return self.model(self.session, frame_idx=i, reverse=backward).pred_masks
 
-    def _tell(self, i: int, cue: Cue) -> None:
-        """Give a cue to the session: the network takes a box as two points, labelled 2 and 3."""
+    def _add_cue(self, i: int, cue: Cue) -> None:
+        """Add a cue to the session; the network takes a box as two points with labels 2 and 3."""
         import torch
 
         self.session.obj_with_new_inputs = [0]
@@ -173,16 +174,16 @@ class _Follower:
         )
 
     def _remember(self, i: int) -> None:
-        """A corrected frame counts as prompted (paper, section 4): it stays in memory."""
+        """Treat a corrected frame as prompted, so that it stays in memory (paper, section 4)."""
         outputs = self.session.output_dict_per_obj[0]
         outputs["cond_frame_outputs"][i] = outputs["non_cond_frame_outputs"].pop(i)
 
     def _forget(self, i: int) -> None:
-        """Let go of frames that memory no longer reaches; the way back begins at `start`, so its surroundings stay."""
+        """Free states outside the memory's range. Those around `start` are kept for the backward pass."""
         outputs = self.session.output_dict_per_obj[0]
         for kept in outputs.values():
             for frame in kept.values():
-                frame.pop("high_res_masks", None)  # at the network's full size, used once
+                frame.pop("high_res_masks", None)  # large, and used only once
         tracked = outputs["non_cond_frame_outputs"]
         for frame in [k for k in tracked if min(abs(k - i), abs(k - self.start)) > self.reach]:
             del tracked[frame]

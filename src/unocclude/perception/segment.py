@@ -1,4 +1,4 @@
-"""From a prompt to the object's mask in the prompt's frame: GrabCut, helped by motion."""
+"""Segmentation of the object in the prompt's frame, by GrabCut and motion, without weights."""
 
 from itertools import pairwise
 
@@ -6,23 +6,25 @@ import cv2
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.geometry import clip_box, mask_iou
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, similarity
 from unocclude.perception.graphcut import min_cut
-from unocclude.perception.prompt import Box, Prompt, clip_box
+from unocclude.perception.prompt import Prompt
 from unocclude.perception.window import Window
+from unocclude.types import Box, PixelBox
 
-NEVER = -10.0  # log-odds of a pixel that cannot be the object's
+NEVER = -10.0  # log-odds of a pixel that cannot belong to the object
 MOTION = 1.0  # weight of motion evidence
-_PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, as parts of the box's longer side
+_PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, relative to the box's longer side
 
 
 def segment(clip: Clip, prompt: Prompt) -> np.ndarray:
     """The object's visible mask in frame `prompt.frame`, (H, W) bool, never empty for a checked prompt.
 
-    A mask is taken as it is. A box: GrabCut (Rother et al., SIGGRAPH 2004) against surroundings of three
-    widths votes; the vote is refined by minimum cuts on colours and on motion against the surroundings, where
-    the neighbouring frames show any. A point: grown at several sizes, see `_from_points`.
+    A mask is returned as it is. A box: GrabCut (Rother et al., SIGGRAPH 2004) against surroundings of three widths
+    votes; the vote is refined by minimum cuts on colours and on motion relative to the surroundings in neighbouring
+    frames. A point: see `_from_points`.
     """
     if prompt.mask is not None:
         return prompt.mask != 0
@@ -33,7 +35,7 @@ def segment(clip: Clip, prompt: Prompt) -> np.ndarray:
     return _from_boxes(clip, prompt.frame, boxes)
 
 
-def _from_boxes(clip: Clip, frame: int, boxes: list[tuple[int, int, int, int]]) -> np.ndarray:
+def _from_boxes(clip: Clip, frame: int, boxes: list[PixelBox]) -> np.ndarray:
     shape = (clip.height, clip.width)
     allowed = np.zeros(shape, np.float32)
     for x0, y0, x1, y1 in boxes:
@@ -54,7 +56,7 @@ def _from_boxes(clip: Clip, frame: int, boxes: list[tuple[int, int, int, int]]) 
 
 
 def _grabcut(rgb: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The object among the pixels `inside` of an (h, w, 3) uint8 image, (h, w) bool; all where none is."""
+    """GrabCut within `inside` of an (h, w, 3) uint8 image, (h, w) bool; `inside` itself if the result is empty."""
     if inside.all() or not inside.any():
         return inside
     labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
@@ -63,7 +65,7 @@ def _grabcut(rgb: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _decide(rgb: np.ndarray, labels: np.ndarray, rounds: int) -> np.ndarray:
-    """GrabCut from a map of `cv2.GC_*` labels, (h, w) uint8; the same answer every time."""
+    """Deterministic GrabCut from a map of `cv2.GC_*` labels, (h, w) uint8."""
     cv2.setRNGSeed(0)
     models = np.zeros((2, 1, 65))
     cv2.grabCut(rgb, labels, (0, 0, 1, 1), models[0], models[1], rounds, cv2.GC_INIT_WITH_MASK)
@@ -89,7 +91,7 @@ def _refine(clip: Clip, frame: int, window: Window, vote: np.ndarray, inside: np
 
 
 def _flows(clip: Clip, frame: int, window: Window) -> list[np.ndarray]:
-    """Flow from `frame` to one neighbour before and one after in its shot, within the window."""
+    """Optical flow from `frame` to one neighbour before and one after in its shot, within the window."""
     shot = clip.shot_of(frame)
     here = window.take(clip[frame])
     found = []
@@ -101,10 +103,9 @@ def _flows(clip: Clip, frame: int, window: Window) -> list[np.ndarray]:
 
 
 def _motion_evidence(flow: np.ndarray, cut: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Log-odds that a pixel moves as the object does rather than as the surroundings do, (h, w), within +-2.
+    """Log-odds (h, w) within +-2 that a pixel moves with the object rather than with the surroundings.
 
-    Both motions are similarities fitted to `flow`, on `cut` and outside `inside`; where they agree there is
-    no evidence.
+    Both motions are similarities fitted to `flow`, on `cut` and outside `inside`; where they agree the log-odds are 0.
     """
     grid = pixels(cut.shape)
     object_, scene = similarity(flow, cut), similarity(flow, ~inside)
@@ -114,7 +115,7 @@ def _motion_evidence(flow: np.ndarray, cut: np.ndarray, inside: np.ndarray) -> n
     return np.clip(evidence * np.clip(gap - 0.5, 0, 1), -2, 2)
 
 
-def _bounds(boxes: list[tuple[int, int, int, int]]) -> Box:
+def _bounds(boxes: list[PixelBox]) -> Box:
     rows = np.array(boxes)
     return (*rows[:, :2].min(0).tolist(), *rows[:, 2:].max(0).tolist())
 
@@ -122,9 +123,9 @@ def _bounds(boxes: list[tuple[int, int, int, int]]) -> Box:
 def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
     """Segment around points on the object.
 
-    For several object sizes, pixels near the points are taken as the object's and pixels beyond that size as
-    not; GrabCut decides between. Of the masks, the one whose outline follows the strongest edges and that
-    most agrees with the next size is taken.
+    For several object sizes, pixels near the points are labelled object and pixels beyond that size background, and
+    GrabCut decides in between. The mask whose outline follows the strongest edges and which agrees best with the next
+    size wins.
     """
     frame, shape = clip[prompt.frame], (clip.height, clip.width)
     points = np.array(prompt.points)
@@ -155,7 +156,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
         return np.ones(shape, bool)
     agreement = [1.0] * len(masks)
     if len(masks) > 1:
-        pairs = [iou(a, b) for a, b in pairwise(masks)]
+        pairs = [mask_iou(a, b, empty=0.0) for a, b in pairwise(masks)]
         agreement = [max(p) for p in zip([0, *pairs], [*pairs, 0], strict=True)]
     best = masks[int(np.argmax([s * (0.3 + a) for s, a in zip(scores, agreement, strict=True)]))]
     for x, y in points:
@@ -164,7 +165,7 @@ def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
 
 
 def _edge_support(rgb: np.ndarray, cut: np.ndarray, reach: np.ndarray) -> float:
-    """Mean colour step across the outline, 0..1; outlines on the limit of the reach count 0."""
+    """Mean colour step across the outline, 0..1; outline pixels at the limit of `reach` count as 0."""
     lab = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), (0, 0), 1.0).astype(np.float32)
     kernel = np.ones((3, 3), np.uint8)
     step = np.linalg.norm(cv2.dilate(lab, kernel) - cv2.erode(lab, kernel), axis=2)
@@ -183,12 +184,8 @@ def _parts_with(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.isin(labels, list(wanted)) if wanted else mask
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum()) / max(float((a | b).sum()), 1.0)
-
-
 def tidy(mask: np.ndarray, smallest: float = 0.03, hole: float = 0.01) -> np.ndarray:
-    """Without specks and pinholes: parts under `smallest` and holes under `hole` of the mask's area."""
+    """Remove components under `smallest` and fill holes under `hole` of the mask's area."""
     area = mask.sum()
     if not area:
         return mask

@@ -1,4 +1,4 @@
-"""What is in a picture, in tags: by RAM++ where its published weights are."""
+"""Image tagging by RAM++."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ from unocclude.perception.prepare import normalised, resized
 DEFAULT = "ram-plus"
 TAGS, THRESHOLDS = "ram_tag_list.txt", "ram_tag_list_threshold.txt"
 OPEN_WORLD = 0.6
-"""The one threshold of Open-World Amodal Appearance Completion for all tags."""
+"""Threshold that Open-World Amodal Appearance Completion uses for all tags."""
 
 
 class Tagger:
     """RAM++ (Huang et al. 2023) on Swin-L at 384 x 384; its English tags.
 
-    weights: the checkpoint's id, or a folder that holds its files. threshold: the least probability of every tag, such
-    as `OPEN_WORLD`; without it each tag has its own, as published. Raises InputError where the files are absent or
-    another's.
+    weights: the checkpoint's id, or a folder that holds its files. threshold: minimum probability for all tags, such as
+    `OPEN_WORLD`; by default each tag has its own, as published. Raises InputError if the files are missing or do not
+    fit.
     """
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto", threshold: float | None = None):
-        folder = checkpoints.find(weights, DEFAULT)
+        folder = checkpoints.resolve_checkpoint(weights, DEFAULT)
         self.device = device_for("tagging", device, extra="diffusion")
         from unocclude.networks.ram_plus import load
 
@@ -42,11 +42,13 @@ class Tagger:
         self.network = load(checkpoints.part_file(folder, file), len(self.tags)).to(self.device)
 
     def __call__(self, image: np.ndarray) -> list[str]:
-        """Tags of an image, (H, W, 3) uint8 RGB, in the list's order: those more probable than their thresholds."""
-        return [tag for tag, likely in zip(self.tags, self.likely(image) > self.thresholds, strict=True) if likely]
+        """Tags of an image, (H, W, 3) uint8 RGB, whose probability exceeds their threshold, in the list's order."""
+        return [
+            tag for tag, passed in zip(self.tags, self.probabilities(image) > self.thresholds, strict=True) if passed
+        ]
 
-    def likely(self, image: np.ndarray) -> np.ndarray:
-        """How probable each of `tags` is, (tags,) float64 in 0..1. The whole image is seen, its aspect not kept."""
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Probability of each of `tags`, (tags,) float64 in 0..1. The image's aspect ratio is not kept."""
         import torch
 
         from unocclude.networks.ram_plus import SIDE

@@ -1,4 +1,4 @@
-"""Words to an object's mask in one picture."""
+"""From a text to the mask of the object it names in one image."""
 
 import os
 from collections.abc import Callable
@@ -10,20 +10,20 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.networks import device_for
-from unocclude.perception.ground import GroundingDino
+from unocclude.perception.grounding_dino import GroundingDino
 from unocclude.perception.prepare import HALF, normalised, resized
 from unocclude.perception.sam import Cue, Sam, Sam2
-from unocclude.perception.words import SAM, SAM2, SAM3, SERVER, asks, check_text, check_weights
+from unocclude.perception.text_prompt import SAM, SAM2, SAM3, SERVER, check_text, check_weights, is_question
 
 Finder = Callable[[np.ndarray, str], np.ndarray]
-"""An image, (H, W, 3) uint8, and a text, to the mask of what the text names best, (H, W) bool; empty where nothing
-fits."""
+"""A function of an image, (H, W, 3) uint8, and a text: the mask of the best match, (H, W) bool, empty if there is
+none."""
 
 
 class GroundedSam:
-    """Grounding DINO's best box, masked by SAM 2 where its weights are, else by SAM.
+    """Grounding DINO's best box, segmented by SAM 2 if its weights are present, else by SAM.
 
-    Raises InputError where weights are absent.
+    Raises InputError if weights are missing.
     """
 
     def __init__(self, device: str = "auto"):
@@ -42,15 +42,14 @@ class GroundedSam:
 
 
 class Sam3:
-    """SAM 3 (Meta, 2025): all instances of a concept at once; the best-scored is taken.
+    """SAM 3 (Meta, 2025), which finds all instances of a concept; the one with the highest score is used.
 
     weights: the checkpoint's id, or a folder that holds any Sam3Model of transformers with its tokenizer. threshold:
-    the least score (presence times query), as transformers' own post-processing has it. Raises InputError where
-    weights are absent.
+    minimum score (presence times query), as in transformers' post-processing. Raises InputError if weights are missing.
     """
 
     def __init__(self, weights: str | Path = SAM3, device: str = "auto", threshold: float = 0.3):
-        folder = checkpoints.find(weights, SAM3)
+        folder = checkpoints.resolve_checkpoint(weights, SAM3)
         self.device, self.threshold = device_for("SAM 3", device, transformers=True, extra="diffusion"), threshold
         from transformers import AutoTokenizer, Sam3Model
 
@@ -83,8 +82,8 @@ class Sam3:
         return np.asarray((wide[0, 0] > 0.5).cpu().numpy())
 
 
-class Reasoned:
-    """LISA's answer to a question: by the server at $UNOCCLUDE_LISA, else on its weights."""
+class ReasoningSegmenter:
+    """Reasoning segmentation by LISA: the server at $UNOCCLUDE_LISA if set, else local weights."""
 
     def __init__(self, device: str = "auto"):
         from unocclude.perception.reason import Lisa, LisaServer
@@ -98,10 +97,12 @@ class Reasoned:
 
 
 class TextToMask:
-    """The mask of what words name: by SAM 3 where its weights are, else by Grounding DINO and SAM; of what answers a
-    question (a text that ends in a question mark), by LISA, where it is here or at $UNOCCLUDE_LISA.
+    """Segments the object that a text names.
 
-    Raises InputError when called, with the line that fetches them, where no weights are.
+    Uses SAM 3 if its weights are present, else Grounding DINO and SAM. A question (a text that ends in a question mark)
+    goes to LISA, if its weights or a server at $UNOCCLUDE_LISA are available.
+
+    Calling it raises InputError, with the command that fetches them, if weights are missing.
     """
 
     def __init__(self, device: str = "auto"):
@@ -109,7 +110,7 @@ class TextToMask:
 
     @cached_property
     def _reason(self) -> Finder:
-        return Reasoned(self.device)
+        return ReasoningSegmenter(self.device)
 
     @cached_property
     def _name(self) -> Finder:
@@ -117,13 +118,13 @@ class TextToMask:
         return Sam3(device=self.device) if checkpoints.have(SAM3) else GroundedSam(self.device)
 
     def find(self, image: np.ndarray, text: str) -> np.ndarray:
-        """The mask, empty where nothing fits."""
-        return (self._reason if asks(text) else self._name)(image, text)
+        """The mask of the best match, (H, W) bool; empty if nothing matches."""
+        return (self._reason if is_question(text) else self._name)(image, text)
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
-        """(H, W) bool mask of the one object that fits best, in an image (H, W, 3) uint8 RGB.
+        """Mask (H, W) bool of the best-matching object in an image (H, W, 3) uint8 RGB.
 
-        Raises InputError for a text that says nothing or is too long, and where nothing fits it.
+        Raises InputError if the text is empty or too long, or if nothing matches it.
         """
         check_text(text)
         mask = self.find(image, text)

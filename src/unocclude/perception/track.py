@@ -1,52 +1,52 @@
-"""Visible masks of one object in all frames from a prompt in one, without weights.
+"""Tracking of one object from a prompt in one frame, without weights.
 
-Each frame's mask is an exact minimum cut. Its evidence: the previous mask moved by dense optical flow,
-trusted only where forward and backward flow agree; a localised colour model of the previous frame, moved by
-the same flow; and long-term colours of the object, anywhere in it and at their place in it. Where flow has no
-answer (something was uncovered) colour decides, but only inside the object's expected extent: its last
-well-visible silhouette, carried along by its own motion, or by its last known motion against the camera's
-while it is hidden. When little of the object is left it is looked for elsewhere by its looks (`find.py`).
+Each frame's mask is an exact minimum cut. Its evidence: the previous mask warped by dense optical flow, trusted only
+where forward and backward flow agree; a local colour model of the previous frame, warped by the same flow; and
+long-term colours of the object, with and without their position in it. Where flow fails (something was uncovered)
+colour decides, but only inside the object's expected extent: its last well-visible silhouette, moved with the object,
+or with its last known motion relative to the camera while it is hidden. When little of the object is left it is
+searched by appearance (`reidentification`).
 
 After Video SnapCut (Bai et al., SIGGRAPH 2009), Dynamic Color Flow (Bai et al., ECCV 2010) and ObjectFlow
-(Tsai et al., CVPR 2016); the code is ours.
+(Tsai et al., CVPR 2016); the implementation is ours.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.geometry import bounding_box
 from unocclude.masks import MaskTrack, encode
 from unocclude.perception.colours import ColourGrid, colour_bins
-from unocclude.perception.find import Looks, Place
 from unocclude.perception.flow import dense_flow, pixels, places, sample, similarity
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.prompt import Prompt
+from unocclude.perception.reidentification import Match, TemplateMemory
 from unocclude.perception.segment import NEVER, segment, tidy
 from unocclude.perception.window import Window
+from unocclude.types import FrameProgress, PixelBox
 
 ORIGIN = "flow+cut"
-Progress = Callable[[int, int], None]
 
-# Weights of the evidence (log-odds) and of the cut's smoothness; set by hand on ten clips.
+# Weights of the evidence (log-odds) and of the cut's smoothness, set by hand on ten clips.
 PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 1.1, 1.5
-UNCOVERED = 0.7  # chance that an uncovered pixel in the middle of the expected extent is the object's
-HIDDEN = 0.3  # the same for a pixel that was not the object's in the last frame (an occluder, or an error)
-DOUBT = 0.8  # how much less such a pixel counts as an example of background when its colour is the object's
-FADE = 0.9  # of the expected extent a frame, where the object turns out not to be while it is well visible
-LEARN = 0.05  # share of the long-term colours renewed by a frame where the object is well visible
-GONE = 0.02  # of the usual area: less counts as nothing
-POOR = 0.65  # of the usual worth: less makes us look elsewhere
-FOUND = 0.35  # of the usual worth: what must be found there
-UNLIKE = 30.0  # rms colour difference (Lab) at which a found place is not the object
+UNCOVERED = 0.7  # probability that an uncovered pixel in the middle of the expected extent belongs to the object
+HIDDEN = 0.3  # the same for a pixel outside the object's last mask (an occluder, or an error)
+DOUBT = 0.8  # reduction of its weight as an example of background if it has the object's colour
+FADE = 0.9  # decay per frame of the expected extent outside the mask of a well-visible object
+LEARN = 0.05  # update rate of the long-term colours in frames that show the object well
+GONE = 0.02  # smaller masks, relative to the usual area, count as empty
+POOR = 0.65  # below this fraction of the usual score the object is searched elsewhere
+FOUND = 0.35  # minimum score of a match found there, relative to the usual score
+UNLIKE = 30.0  # RMS colour difference (Lab) from which a match is not the object
 
 
-def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None) -> MaskTrack:
-    """Visible masks of what boxes, points or a mask name: propagated from the prompt's frame forward, then backward.
+def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None) -> MaskTrack:
+    """Track the object marked by boxes, points or a mask: forward from the prompt's frame, then backward.
 
-    The same input gives the same masks, bit for bit. Memory does not grow with the clip's length.
+    Deterministic, bit for bit. Memory does not grow with the clip's length.
     """
     prompt.check(clip)
     first = segment(clip, prompt)
@@ -71,40 +71,41 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: Progress | None = None) -
 
 
 @dataclass
-class _Usual:
-    """What a well-visible frame looks like: the object's area, and its worth (summed colour evidence)."""
+class _RunningMeans:
+    """Moving averages over well-visible frames: the object's area and its score (summed colour evidence)."""
 
     area: float
-    worth: float
+    score: float
 
-    def learn(self, area: float, worth: float) -> None:
+    def learn(self, area: float, score: float) -> None:
         self.area = 0.9 * self.area + 0.1 * area
-        self.worth = 0.9 * self.worth + 0.1 * worth
+        self.score = 0.9 * self.score + 0.1 * score
 
 
 @dataclass
 class _Colours:
-    """Long-term colours of the object: anywhere in it, and by their place in its box."""
+    """Long-term colours of the object: without position, and by position in its box."""
 
     anywhere: ColourGrid = field(default_factory=ColourGrid)
     placed: ColourGrid = field(default_factory=lambda: ColourGrid(cells=5))
 
     def learn(self, bins: np.ndarray, inside: np.ndarray, share: float) -> None:
-        """Let the pixels `inside` (0..1) make up `share` of what is known."""
+        """Update the colours with the pixels `inside` (0..1), at rate `share`."""
         total = max(float(inside.sum()), 1.0)
         for grid, (x, y) in ((self.anywhere, places(inside.shape)), (self.placed, _placed(inside))):
             grid.fade(1.0 - share)
             grid.add(bins, x, y, inside, inside * (share * 1e4 / total))
 
     def evidence(self, bins: np.ndarray, extent: np.ndarray, background: np.ndarray) -> np.ndarray:
-        """Log-odds, within +-3, that a colour is the object's (in `extent`) and not that of `background`."""
+        """Log-odds within +-3 of the object's colours (positions relative to `extent`) against those of
+        `background`."""
         x, y = places(bins.shape)
         scene = ColourGrid()
         scene.add(bins, x, y, 1.0 - background, np.ones_like(background))
         return self.against(scene, bins, extent)
 
     def against(self, scene: ColourGrid, bins: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        """The same against the background colours that `scene` holds."""
+        """`evidence` against the background colours in `scene`."""
         x, y = places(bins.shape)
         anywhere = self.anywhere.look(bins, x, y)[0] / max(self.anywhere.totals[0], 1.0)
         placed = self.placed.look(bins, *_placed(extent))[0] / max(self.placed.totals[0], 1.0)
@@ -114,26 +115,26 @@ class _Colours:
 
 
 class Follower:
-    """Carries an object from frame to frame; `mask` is (H, W) bool, its visible mask in the last frame."""
+    """Tracks an object from frame to frame; `mask` (H, W) bool is its visible mask in the last frame."""
 
     def __init__(self, frame: np.ndarray, mask: np.ndarray):
         self.mask = mask
-        self._extent = mask.astype(np.float32)  # 0..1: where the object is expected, hidden parts included
-        self._drift = np.zeros(2)  # of the object against the camera, frame pixels a frame
+        self._extent = mask.astype(np.float32)  # 0..1: where the object is expected, including hidden parts
+        self._drift = np.zeros(2)  # motion of the object relative to the camera, pixels per frame
         self._colours = _Colours()
-        self._looks = Looks()
+        self._templates = TemplateMemory()
         self._poor = 0  # frames since the object was last seen well enough
-        window = Window.around(_box_of(mask), mask.shape)
+        window = Window.around(_box_or_frame(mask), mask.shape)
         inside = window.take(self._extent)
         bins = colour_bins(cv2.cvtColor(window.take(frame), cv2.COLOR_RGB2LAB))
         self._colours.learn(bins, inside, 1.0)
         evidence = self._colours.evidence(bins, inside, 1.0 - inside)
-        self._usual = _Usual(float(mask.sum()), _worth(evidence, inside > 0.5, window))
-        self._looks.see(frame, mask)
+        self._usual = _RunningMeans(float(mask.sum()), _score(evidence, inside > 0.5, window))
+        self._templates.add(frame, mask)
 
     def step(self, before: np.ndarray, now: np.ndarray) -> None:
-        """Go from frame `before`, whose mask is known, to the next one, `now`; both (H, W, 3) uint8 RGB."""
-        window = Window.around(_box_of(self._extent > 0.3), self.mask.shape)
+        """Track from frame `before`, whose mask is known, to the next one, `now`; both (H, W, 3) uint8 RGB."""
+        window = Window.around(_box_or_frame(self._extent > 0.3), self.mask.shape)
         a, b = window.take(before), window.take(now)
         inside, extent = window.take(self.mask.astype(np.float32)), window.take(self._extent)
         lab_a, lab_b = cv2.cvtColor(a, cv2.COLOR_RGB2LAB), cv2.cvtColor(b, cv2.COLOR_RGB2LAB)
@@ -159,23 +160,23 @@ class Follower:
         carried = np.zeros_like(self._extent)
         box = np.s_[window.y0 : window.y1, window.x0 : window.x1]
         carried[box] = cv2.resize(expected, (window.x1 - window.x0, window.y1 - window.y0))
-        mask, worth = window.put(cut, now), _worth(recalled, cut, window)
+        mask, score = window.put(cut, now), _score(recalled, cut, window)
         if mask.sum() < max(9.0, GONE * self._usual.area):
             mask[:] = False
-            worth = 0.0
+            score = 0.0
         hidden = mask.sum() < 0.8 * (carried > 0.5).sum()
         self.mask = mask
         self._extent = np.maximum(mask, carried * (1.0 if hidden else FADE)).astype(np.float32)
         if not hidden:
-            self._usual.learn(float(mask.sum()), worth)
+            self._usual.learn(float(mask.sum()), score)
             self._colours.learn(bins_b, cut.astype(np.float32), LEARN)
-            self._looks.see(now, mask)
-        self._poor = self._poor + 1 if hidden and worth < POOR * self._usual.worth else 0
+            self._templates.add(now, mask)
+        self._poor = self._poor + 1 if hidden and score < POOR * self._usual.score else 0
         if self._poor and self._poor % 2 == 0:
-            self._search(now, worth)
+            self._search(now, score)
 
     def jump(self, now: np.ndarray) -> None:
-        """Go to frame `now` across a cut: nothing is carried over but how the object looks."""
+        """Continue at frame `now` after a cut; only the object's appearance is kept."""
         self.mask = np.zeros_like(self.mask)
         self._drift[:] = 0
         self._poor += 1
@@ -184,7 +185,7 @@ class Follower:
     def _motion(
         self, forth: np.ndarray, back: np.ndarray, inside: np.ndarray, extent: np.ndarray, window: Window
     ) -> np.ndarray:
-        """The object's motion in window pixels, (2, 3): as seen, or camera and last drift."""
+        """The object's motion (2, 3) in window pixels: measured, or camera motion plus the last drift."""
         slip = np.linalg.norm(forth + sample(back, pixels(inside.shape) + forth), axis=2)
         camera = similarity(forth, (inside < 0.5) & (extent < 0.3) & (slip < 1))
         seen = inside > 0.5
@@ -202,15 +203,15 @@ class Follower:
             self._drift = 0.7 * self._drift + 0.3 * drift if self._drift.any() else drift
         return own
 
-    def _search(self, now: np.ndarray, worth: float, reach: float = 2.0) -> None:
-        """Go on from where the object is found by its looks, if that is clearly worth more than `worth`."""
+    def _search(self, now: np.ndarray, score: float, reach: float = 2.0) -> None:
+        """Search the object by appearance and continue there if its score clearly exceeds `score`."""
         size = float(np.sqrt(self._usual.area))
         near = _centre(self._extent)
-        needed = max(FOUND * self._usual.worth, 1.5 * worth)
+        needed = max(FOUND * self._usual.score, 1.5 * score)
         best: np.ndarray | None = None
-        for place in self._looks.find(now, near, size * (reach + 0.25 * self._poor)):
-            if place.difference < UNLIKE:
-                mask, value = self._cut_at(now, place)
+        for match in self._templates.search(now, near, size * (reach + 0.25 * self._poor)):
+            if match.difference < UNLIKE:
+                mask, value = self._cut_at(now, match)
                 if value > needed and mask.any():
                     best, needed = mask, value
         if best is not None:
@@ -218,13 +219,13 @@ class Follower:
             self._drift[:] = 0
             self._poor = 0
 
-    def _cut_at(self, now: np.ndarray, place: Place) -> tuple[np.ndarray, float]:
-        """Segment the object where it was found; its (H, W) bool mask and worth."""
-        window = Window.around(place.box, now.shape[:2])
+    def _cut_at(self, now: np.ndarray, match: Match) -> tuple[np.ndarray, float]:
+        """Segment the object at a match; its mask (H, W) bool and score."""
+        window = Window.around(match.box, now.shape[:2])
         lab = cv2.cvtColor(window.take(now), cv2.COLOR_RGB2LAB)
         bins = colour_bins(lab)
-        expected = window.take(place.silhouette(now.shape[:2]))
-        spread = 1 + 0.04 * max(place.box[2] - place.box[0], place.box[3] - place.box[1]) * min(window.scale)
+        expected = window.take(match.silhouette(now.shape[:2]))
+        spread = 1 + 0.04 * max(match.box[2] - match.box[0], match.box[3] - match.box[1]) * min(window.scale)
         soft = cv2.GaussianBlur(expected, (0, 0), spread)
         prior = PRIOR * _log_odds(0.8 * soft)
         prior[soft < 0.03] = NEVER
@@ -232,11 +233,11 @@ class Follower:
         for _ in range(3):
             recalled = self._colours.evidence(bins, expected, 1.0 - cut)
             cut = tidy(min_cut(prior + recalled, lab, SMOOTHNESS))
-        return window.put(cut, now), _worth(recalled, cut, window)
+        return window.put(cut, now), _score(recalled, cut, window)
 
 
 def _trust(forth: np.ndarray, back: np.ndarray, lab_a: np.ndarray, lab_b: np.ndarray) -> np.ndarray:
-    """How far the flow back from b to a can be trusted, (h, w) 0..1: round trip, likeness, in the window."""
+    """Confidence (h, w) 0..1 in the flow from b to a: forward-backward consistency, similarity, inside the window."""
     there = pixels(back.shape) + back
     slip = np.linalg.norm(back + sample(forth, there), axis=2) / (1.0 + 0.1 * np.linalg.norm(back, axis=2))
     change = np.abs(lab_b.astype(np.float32) - sample(lab_a, there).astype(np.float32)).sum(2)
@@ -249,7 +250,7 @@ def _trust(forth: np.ndarray, back: np.ndarray, lab_a: np.ndarray, lab_b: np.nda
 def _nearby(
     bins_a: np.ndarray, bins_b: np.ndarray, inside: np.ndarray, weight: np.ndarray, forth: np.ndarray
 ) -> np.ndarray:
-    """Log-odds, within +-3, of b's pixels by the colours a's labelled pixels bring to their place."""
+    """Log-odds within +-3 of b's pixels by the colours of a's labelled pixels, moved by the flow."""
     height, width = inside.shape
     target = pixels(inside.shape) + forth + 0.5
     grid = ColourGrid(cells=8)
@@ -258,8 +259,8 @@ def _nearby(
     return np.clip(np.log((own + 0.5) / (other + 0.5)), -3, 3)
 
 
-def _worth(evidence: np.ndarray, cut: np.ndarray, window: Window) -> float:
-    """Colour evidence for a mask, summed over its pixels, in frame pixels."""
+def _score(evidence: np.ndarray, cut: np.ndarray, window: Window) -> float:
+    """Score of a mask: colour evidence summed over its pixels, in units of frame pixels."""
     return float(evidence[cut].sum()) / (window.scale[0] * window.scale[1])
 
 
@@ -268,15 +269,15 @@ def _log_odds(chance: np.ndarray) -> np.ndarray:
 
 
 def _placed(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each pixel's x and y as parts of the extent's box, widened by a fifth, both (h, w), 0..1 inside it."""
-    x0, y0, x1, y1 = _box_of(extent > 0.3)
+    """Pixel coordinates x, y, (h, w) each, relative to the extent's box enlarged by a fifth: 0..1 inside it."""
+    x0, y0, x1, y1 = _box_or_frame(extent > 0.3)
     grid = pixels(extent.shape)
     width, height = max(x1 - x0, 1) * 1.2, max(y1 - y0, 1) * 1.2
     return (grid[..., 0] - (x0 + x1) / 2) / width + 0.5, (grid[..., 1] - (y0 + y1) / 2) / height + 0.5
 
 
 def _centre(weight: np.ndarray) -> tuple[float, float]:
-    """Centre of mass, x and y; the middle where there is no mass."""
+    """Centre of mass (x, y); the image centre if all weights are 0."""
     total = float(weight.sum())
     if total <= 0:
         return weight.shape[1] / 2, weight.shape[0] / 2
@@ -284,7 +285,7 @@ def _centre(weight: np.ndarray) -> tuple[float, float]:
     return float(weight.sum(0) @ columns) / total, float(weight.sum(1) @ rows) / total
 
 
-def _box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of a mask, ends exclusive; the whole frame when it is empty."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return (x, y, x + width, y + height) if width else (0, 0, mask.shape[1], mask.shape[0])
+def _box_or_frame(mask: np.ndarray) -> PixelBox:
+    """The bounding box of a mask; the whole frame if it is empty."""
+    box = bounding_box(mask)
+    return box if box[2] else (0, 0, mask.shape[1], mask.shape[0])

@@ -1,14 +1,16 @@
-"""The part of the frame that is worked on: a crop around the object at a bounded size."""
+"""Windows: crops around the object, scaled down to a bounded size."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from unocclude.types import Box
+
 
 @dataclass(frozen=True)
 class Window:
-    """A box of the frame (pixels, exclusive ends), seen at `width` x `height` <= its own size."""
+    """A box of the frame (pixels, exclusive ends), scaled to `width` x `height`, never enlarged."""
 
     x0: int
     y0: int
@@ -18,12 +20,10 @@ class Window:
     height: int
 
     @classmethod
-    def around(
-        cls, box: tuple[float, float, float, float], shape: tuple[int, int], pad: float = 0.4, side: int = 320
-    ) -> "Window":
+    def around(cls, box: Box, shape: tuple[int, int], pad: float = 0.4, side: int = 320) -> "Window":
         """The window around `box`, padded by `pad` of its longer side (at least 16 px).
 
-        It is seen at a size of at most `side` px. `shape` is the frame's (height, width). A box outside the
+        Its longer side is scaled to at most `side` px. `shape` is the frame's (height, width). A box outside the
         frame gives the nearest strip of the frame.
         """
         height, width = shape
@@ -41,17 +41,16 @@ class Window:
         return self.width / (self.x1 - self.x0), self.height / (self.y1 - self.y0)
 
     def take(self, image: np.ndarray) -> np.ndarray:
-        """This part of a frame-sized (H, W[, C]) uint8 or float32 array, at the window's size."""
+        """Crop a frame-sized (H, W) or (H, W, C) uint8 or float32 array and scale it to the window's size."""
         crop = np.ascontiguousarray(image[self.y0 : self.y1, self.x0 : self.x1])
         if crop.shape[:2] == (self.height, self.width):
             return crop
         return cv2.resize(crop, (self.width, self.height), interpolation=cv2.INTER_AREA)
 
     def put(self, mask: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """A window-sized (h, w) bool mask as an (H, W) bool mask of the frame, edges fitted to its.
+        """Paste a window-sized mask (h, w) bool into a frame-sized mask (H, W) bool.
 
-        When the window is smaller than its box, the enlarged mask is refitted with a guided filter
-        (He et al., 2010) on the frame's luma.
+        When the mask has to be enlarged, a guided filter (He et al., 2010) on the frame's luma aligns its edges.
         """
         full = np.zeros(frame.shape[:2], bool)
         size = (self.x1 - self.x0, self.y1 - self.y0)
@@ -67,6 +66,8 @@ class Window:
 
 
 def _guided(image: np.ndarray, guide: np.ndarray, radius: int, epsilon: float = 1e-3) -> np.ndarray:
+    """Guided filter of `image` by `guide`, (h, w) float32 both."""
+
     def mean(a: np.ndarray) -> np.ndarray:
         return cv2.blur(a, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
 

@@ -1,4 +1,4 @@
-"""Generated clips whose truth is known exactly, also where things are hidden."""
+"""Generated clips with exact ground truth, including hidden parts."""
 
 from unocclude.synthesis.rigid import rigid_world
 from unocclude.synthesis.sprites import sprite_world

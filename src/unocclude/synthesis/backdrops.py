@@ -1,4 +1,4 @@
-"""Moving backgrounds: a far plane, hills or houses, and the ground, each passing at a speed of its own."""
+"""Moving backgrounds with parallax: a far plane, hills or houses, and the ground."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _SPARE = 16
 
 @dataclass
 class Camera:
-    """How a camera pans: pan, tilt (T,): pixels that it has moved right and down against the ground."""
+    """A panning camera. pan, tilt: (T,), displacement to the right and down relative to the ground, in pixels."""
 
     frames: int
     width: int
@@ -24,7 +24,7 @@ class Camera:
 
     @classmethod
     def draw(cls, frames: int, width: int, height: int, rng: Generator) -> "Camera":
-        """Stands still, pans at a steady pace, or is held by hand."""
+        """A random camera: static, panning steadily, or hand-held."""
         i = np.arange(frames)
         speed = float(rng.choice([0.0, rng.normal(0, 0.008), rng.normal(0, 0.02)])) * width
         shake = rng.uniform(0, 0.012) * width if rng.uniform() < 0.4 else 0.0
@@ -34,12 +34,15 @@ class Camera:
 
     @property
     def time(self) -> np.ndarray:
-        """0 to 1 over the clip; a single frame is its middle."""
+        """Time from 0 to 1 over the clip; 0.5 for a single frame."""
         return np.linspace(0, 1, self.frames) if self.frames > 1 else np.array([0.5])
 
     def kept(self, x: np.ndarray, half: float, rng: Generator) -> np.ndarray:
-        """A way across the frame, moved and where needed slowed down, so that what is `half` wide stays inside or, in
-        a quarter of clips, is cut by the border for a while."""
+        """Shift, and slow down if necessary, a path across the frame so that an object of half width `half` stays
+        inside.
+
+        In a quarter of clips the border may cut it for a while.
+        """
         low, high = (-0.1 * half, self.width + 0.1 * half) if rng.uniform() < 0.25 else (half, self.width - half)
         span = float(np.ptp(x))
         if span > max(high - low, 1):
@@ -48,7 +51,7 @@ class Camera:
 
 
 class Grain:
-    """Sensor noise of a deviation in grey levels: one field a clip, moved at random from frame to frame."""
+    """Sensor noise with a deviation in grey levels: one noise field per clip, shifted randomly in each frame."""
 
     def __init__(self, deviation: float, height: int, width: int, rng: Generator):
         self.rng, self.size = rng, (height, width)
@@ -56,18 +59,18 @@ class Grain:
         self.field = rng.standard_normal(shape, np.float32) * np.float32(deviation)
 
     def develop(self, picture: np.ndarray) -> np.ndarray:
-        """A frame, (H, W, 3) uint8, of a picture (H, W, 3) float32."""
+        """Add noise to an image (H, W, 3) float32; returns (H, W, 3) uint8."""
         top, left = self.rng.integers(0, _SPARE, 2)
         return cv2.add(picture, self.field[top : top + self.size[0], left : left + self.size[1]], dtype=cv2.CV_8U)
 
 
 class Backdrop:
-    """What is behind everything. `horizon`: the ground's upper edge in pixels."""
+    """The background. horizon: the ground's upper edge in pixels."""
 
     def __init__(self, camera: Camera, horizon: float, rng: Generator):
         self.camera = camera
         self._before = np.zeros((0, 0, 4), np.float32)
-        self.layers: list[tuple[np.ndarray, float]] = []  # (picture of the whole way, speed)
+        self.layers: list[tuple[np.ndarray, float]] = []  # (image of the whole path, speed)
         width, height = camera.width, camera.height
         rise = int(np.ceil(np.ptp(camera.tilt))) + 2
         hue = rng.uniform()
@@ -101,14 +104,14 @@ class Backdrop:
 
     @staticmethod
     def _soft(height: int, width: int, hue: float, vivid: float, rng: Generator, contrast: float) -> np.ndarray:
-        """Cloth drawn at half size: what lies behind is a little out of focus."""
+        """A texture at half resolution, because the background is slightly out of focus."""
         small = cloth(height // 2 + 1, width // 2 + 1, hue, vivid, rng, contrast)
         return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
     @staticmethod
     def _sky(picture: np.ndarray, hue: float, rng: Generator) -> None:
         h, w = picture.shape[:2]
-        if rng.uniform() < 0.75:  # by day
+        if rng.uniform() < 0.75:  # daylight
             top, bottom = (
                 np.array([95, 140, 205]) * rng.uniform(0.6, 1.1),
                 np.array([200, 215, 225]) * rng.uniform(0.8, 1),
@@ -121,7 +124,7 @@ class Backdrop:
 
     @staticmethod
     def _skyline(picture: np.ndarray, horizon: float, rng: Generator) -> None:
-        """Cut a layer to hills or to houses."""
+        """Cut a layer to the outline of hills or houses."""
         h, w = picture.shape[:2]
         x = np.arange(w)
         if rng.uniform() < 0.5:
@@ -139,7 +142,7 @@ class Backdrop:
         picture *= share
 
     def render(self, i: int) -> np.ndarray:
-        """Frame i, premultiplied (H, W, 4) float32, opaque."""
+        """Render frame i, premultiplied (H, W, 4) float32, opaque."""
         camera = self.camera
         if i and camera.pan[i] == camera.pan[i - 1] and camera.tilt[i] == camera.tilt[i - 1]:
             return self._before.copy()

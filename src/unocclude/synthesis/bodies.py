@@ -1,4 +1,4 @@
-"""What stands and falls in physics worlds: MJCF bodies of several parts, in random measures."""
+"""Bodies of physics worlds: MJCF bodies of several parts with random dimensions."""
 
 from collections.abc import Callable
 from xml.etree.ElementTree import Element, SubElement
@@ -26,7 +26,7 @@ def solid(body: Element, kind: str, size: object, skin: str, **attributes: objec
 # Rigid bodies -----------------------------------------------------------------------------------------------
 
 Mesh = Callable[[np.ndarray, np.ndarray], str]
-"""Takes vertices (n, 3) and faces (m, 3), gives the mesh's name."""
+"""A function that adds a mesh from vertices (n, 3) and faces (m, 3) and returns its name."""
 Skins = list[str]
 """Names of materials: the first one is the body's main colour."""
 
@@ -77,7 +77,7 @@ def _arch(body: Element, skins: Skins, mesh: Mesh, rng: Generator) -> None:
 
 
 def _clump(body: Element, skins: Skins, mesh: Mesh, rng: Generator) -> None:
-    """A few primitives, each grown on the one before."""
+    """A few primitives, each attached to the previous one."""
     at = np.zeros(3)
     for k in range(rng.integers(2, 5)):
         kind = str(rng.choice(["box", "sphere", "cylinder", "ellipsoid", "capsule"]))
@@ -100,7 +100,7 @@ def _rock(body: Element, skins: Skins, mesh: Mesh, rng: Generator) -> None:
 
 
 def _turned(profile: np.ndarray, closed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a profile, (n, 2) radius and height, counter-clockwise, around the z axis: vertices and faces."""
+    """Solid of revolution of a profile (n, 2), radius and height, counter-clockwise: vertices and faces."""
     around = 28
     angle = np.arange(around) * 2 * np.pi / around
     radius, height = profile.T
@@ -145,7 +145,7 @@ RIGID: dict[str, Callable[[Element, Skins, Mesh, Generator], None]] = {
 
 
 def post(body: Element, skins: Skins, rng: Generator) -> None:
-    """Something tall that stands on the ground and does not move."""
+    """A tall, static object standing on the ground."""
     half, height = rng.uniform(0.07, 0.16), rng.uniform(0.45, 0.8)
     kind = "box" if rng.uniform() < 0.5 else "cylinder"
     size = (half, half, height) if kind == "box" else (half, height, 0)

@@ -1,22 +1,24 @@
-"""Modal and amodal RGB pairs for content completion as in Diffusion-VAS (section 3.4, figure 2): an unoccluded object,
-out of which the mask sequences of other objects are carved."""
+"""Modal and amodal RGB pairs for content completion as in Diffusion-VAS (section 3.4, figure 2).
+
+Mask sequences of other objects are removed from an unoccluded object.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from unocclude.synthesis.sources import Source
+from unocclude.synthesis.source_clips import SourceClip
 from unocclude.synthesis.world import World
 
 THRESHOLD = 0.7
-"""Carving ends when the mean IoU of what is left and the whole falls below this ("a set threshold"; the value is that
-of the published code)."""
+"""Carving stops when the mean IoU of the remaining and the whole mask falls below this ("a set threshold" in the paper,
+with the value of the published code)."""
 ROUNDS = 5
-"""Carved at most so often, and at least once, whatever the threshold says (published code)."""
+"""Maximum number of mask sequences; at least one is used whatever the threshold (published code)."""
 
 
-def choose_object(sources: Sequence[Source], index: int, seed: int) -> Source:
-    """The object of pair `index`: every source once before any comes again."""
+def choose_object(sources: Sequence[SourceClip], index: int, seed: int) -> SourceClip:
+    """The object of pair `index`; each source is used once before any is used again."""
     turn, k = divmod(index, len(sources))
     return sources[np.random.default_rng([seed, 3, turn]).permutation(len(sources))[k]]
 
@@ -24,9 +26,11 @@ def choose_object(sources: Sequence[Source], index: int, seed: int) -> Source:
 def carve(amodal: Sequence[np.ndarray], masks: Sequence[Sequence[np.ndarray]], threshold: float = THRESHOLD) -> tuple[
     list[np.ndarray], int
 ]:  # fmt: skip
-    """What is left of `amodal`, (T, H, W) bool, when mask sequences (T, H, W each) are taken away one after the other,
-    frame i from frame i, and how many were used: the next is used while the mean IoU with `amodal`, over frames that
-    have an object, is not below `threshold`. One that would leave nothing in any frame is passed over."""
+    """Remove mask sequences, (T, H, W) bool each, one after the other from `amodal`, (T, H, W) bool.
+
+    Continues while the mean IoU with `amodal`, over frames with an object, is at least `threshold`. A sequence that
+    would leave nothing in any frame is skipped. Returns the remaining masks and the number of sequences used.
+    """
     modal, used = [mask.copy() for mask in amodal], 0
     for sequence in masks:
         if used and mean_visibility(modal, amodal) < threshold:
@@ -38,24 +42,24 @@ def carve(amodal: Sequence[np.ndarray], masks: Sequence[Sequence[np.ndarray]], t
 
 
 def mean_visibility(modal: Sequence[np.ndarray], amodal: Sequence[np.ndarray]) -> float:
-    """Mean over frames that have an object of |M ∩ A| / |M ∪ A|; 1 where no frame has."""
+    """Mean of |M ∩ A| / |M ∪ A| over frames with an object; 1 without any."""
     values = [float((m & a).sum() / (m | a).sum()) for m, a in zip(modal, amodal, strict=True) if (m | a).any()]
     return float(np.mean(values)) if values else 1.0
 
 
 def carve_world(
-    object_: Source,
-    sources: Sequence[Source],
+    object_: SourceClip,
+    sources: Sequence[SourceClip],
     seed: int,
     frames: int | None = 25,
     size: tuple[int, int] | None = (256, 128),
     threshold: float = THRESHOLD,
 ) -> World:
-    """A pair as a world: `frames` are the modal RGB on white (the second stage's input), `amodal_rgb` the whole object
-    (its target), `visible` what carving left and `amodal` the whole.
+    """A pair as a world.
 
-    `sources`: whose masks carve, where they lie in their own frames; `object_` itself does not. frames, size: as
-    published, 25 frames of 256x128, aspect ratio not kept.
+    `frames` are the modal RGB on white (input of stage 2), `amodal_rgb` the whole object (its target), `visible` the
+    carved masks and `amodal` the whole ones. sources: clips whose masks are removed, at their original positions,
+    except `object_` itself. frames, size: as published, 25 frames of 256x128, aspect ratio not kept.
     """
     rng = np.random.default_rng(seed)
     numbers = object_.window(frames, rng)

@@ -1,31 +1,34 @@
-"""Pseudo-occluded clips as in the data set of TGVAC (section 3.2): an unoccluded object, and the object of another clip
-laid over it so that it occludes; the truth is what was there before."""
+"""Pseudo-occluded clips as in the data set of TGVAC (section 3.2).
+
+The object of one clip is pasted over the unoccluded object of another; the ground truth is the original clip.
+"""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from unocclude.synthesis.sources import Source
+from unocclude.synthesis.source_clips import SourceClip
 from unocclude.synthesis.world import World
 
 VALIDATION = 0.2
-"""Share of the sources whose clips are for validation (section 4.1, "80-20 split")."""
+"""Fraction of the sources used for validation (section 4.1, "80-20 split")."""
 CANDIDATES = 12
-"""Ways of the occluder that are drawn; the one whose mean occlusion rate is nearest to the one wanted is taken."""
+"""Number of random occluder trajectories; the one with the mean occlusion rate closest to the target is used."""
 
 
-def split_sources(sources: Sequence[Source], seed: int) -> dict[str, str]:
-    """ "train" or "val" by source name, about 80 to 20. Sources are divided and not clips, so that no validation
-    object is seen in training."""
+def split_sources(sources: Sequence[SourceClip], seed: int) -> dict[str, str]:
+    """Assign each source, by name, to "train" or "val", about 80 to 20, so that no object is in both."""
     order = np.random.default_rng([seed, 80, 20]).permutation(len(sources))
     held_out = {int(k) for k in order[: round(VALIDATION * len(sources))]}
     return {source.name: "val" if k in held_out else "train" for k, source in enumerate(sources)}
 
 
-def choose_pair(sources: Sequence[Source], index: int, seed: int) -> tuple[Source, Source]:
-    """Object and occluder of clip `index`: every source is the object once before any is it again; the occluder is
-    another source of the same split where that has one."""
+def choose_pair(sources: Sequence[SourceClip], index: int, seed: int) -> tuple[SourceClip, SourceClip]:
+    """Object and occluder of clip `index`.
+
+    Each source is the object once before any is again. The occluder is another source, of the same split if possible.
+    """
     turn, k = divmod(index, len(sources))
     order = np.random.default_rng([seed, 1, turn]).permutation(len(sources))
     object_ = sources[order[k]]
@@ -37,14 +40,14 @@ def choose_pair(sources: Sequence[Source], index: int, seed: int) -> tuple[Sourc
 
 
 def composite_world(
-    object_: Source, occluder: Source, seed: int, frames: int | None = None, size: tuple[int, int] | None = None
+    object_: SourceClip, occluder: SourceClip, seed: int, frames: int | None = None, size: tuple[int, int] | None = None
 ) -> World:
-    """`occluder`'s object moves over `object_`'s, which is unoccluded.
+    """Paste the object of `occluder` over the unoccluded object of `object_`.
 
-    frames: how many, None for all unoccluded ones. size: (width, height) of the result, None for the source's. How
-    much is hidden varies from clip to clip (a mean occlusion rate of 0.05 to 0.65 is aimed at; Table 1 has means of
-    0.29 to 0.39). The occluder keeps its own motion inside its box, while the box crosses the object. Its edge is soft
-    inwards only, so that visible pixels are the source's, bit for bit.
+    frames: number of frames, None for all unoccluded ones. size: (width, height), None for that of the source. The
+    target of the mean occlusion rate is random, 0.05 to 0.65 (Table 1 has means of 0.29 to 0.39). The occluder keeps
+    its own motion inside its box while the box moves over the object. Its edge is soft only inwards, so that visible
+    pixels equal the source's, bit for bit.
     """
     rng = np.random.default_rng(seed)
     numbers = object_.window(frames, rng)
@@ -73,8 +76,8 @@ def composite_world(
     return world
 
 
-def _cut_out(source: Source, numbers: np.ndarray) -> list[np.ndarray]:
-    """The object alone, premultiplied (h, w, 4) uint8, cut to the box that holds it in all frames, with a rim."""
+def _cut_out(source: SourceClip, numbers: np.ndarray) -> list[np.ndarray]:
+    """The object alone, premultiplied RGBA (h, w, 4) uint8, cropped to its box over all frames, with a margin."""
     masks = source.masks(numbers, None)
     union = np.logical_or.reduce(masks)
     ys, xs = np.flatnonzero(union.any(1)), np.flatnonzero(union.any(0))
@@ -82,7 +85,7 @@ def _cut_out(source: Source, numbers: np.ndarray) -> list[np.ndarray]:
     out = []
     for picture, mask in zip(source.frames(numbers, None), masks, strict=True):
         inside = np.pad(mask[box], 2)
-        # soft inwards only: beyond the mask there is its own background
+        # soft only inwards, because outside the mask is the source's background
         alpha = np.where(inside, cv2.GaussianBlur(inside.astype(np.uint8) * 255, (3, 3), 0), 0).astype(np.uint8)
         rgb = np.pad(picture[box], ((2, 2), (2, 2), (0, 0)), mode="edge")
         share = alpha[..., None].astype(np.float32) / 255
@@ -91,11 +94,12 @@ def _cut_out(source: Source, numbers: np.ndarray) -> list[np.ndarray]:
 
 
 def _aim(amodal: list[np.ndarray], cut: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Where the occluder lies in every frame, (T, 2, 3), cut-out pixels to frame pixels."""
+    """The occluder's trajectory (T, 2, 3), maps from cut-out to frame pixels, with an occlusion rate near a random
+    target."""
     wanted = rng.uniform(0.05, 0.65)
     middles, reach = _middles(amodal)
     tops, tall = _middles([thing[..., 3] > 127 for thing in cut])
-    # the candidates are tried on small masks
+    # candidates are evaluated on small masks
     small = min(1.0, 72 / max(amodal[0].shape))
     size = tuple(max(1, round(side * small)) for side in amodal[0].shape[::-1])
     masks = [cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127 for mask in amodal]
@@ -115,7 +119,7 @@ def _aim(amodal: list[np.ndarray], cut: list[np.ndarray], rng: np.random.Generat
 
 
 def _middles(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
-    """Middles of the masks' boxes, (T, 2) x and y, smooth over time, and the median diagonal."""
+    """Centres (x, y) of the masks' boxes, (T, 2), smoothed over time, and the median diagonal."""
     middles, diagonals = [], []
     for mask in masks:
         ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -131,12 +135,12 @@ def _middles(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
 
 
 def _way(middles: np.ndarray, reach: float, tops: np.ndarray, tall: float, rng: np.random.Generator) -> np.ndarray:
-    """A course of the occluder, drawn: it crosses the object, follows it for a while, or hovers over it."""
+    """A random trajectory of the occluder: it crosses the object, follows it for a while, or stays over it."""
     count = len(middles)
     time = np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
     scale = rng.uniform(0.5, 1.2) * reach / max(tall, 1)
     flip = float(rng.choice([-1, 1]))
-    follow = rng.uniform(0, 1)  # 0: its way is laid over where the object is on the whole; 1: it goes along
+    follow = rng.uniform(0, 1)  # 0: relative to the object's mean position; 1: relative to its position in each frame
     base = follow * middles + (1 - follow) * middles.mean(0)
     angle = rng.normal(0, 0.35) + (np.pi if rng.uniform() < 0.5 else 0)
     travel = rng.uniform(0.1, 1.4) * reach * (time - rng.uniform(-0.5, 0.5))

@@ -1,4 +1,4 @@
-"""What walks in physics worlds: jointed creatures, driven by sines."""
+"""Walking creatures of physics worlds: articulated bodies driven by sine waves."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from unocclude.synthesis.bodies import Generator, Skins, put, solid
 
 @dataclass
 class Gait:
-    """A creature's drive: actuator k goes for `offset + swing * wave(2 pi rate t + phase)`, where the wave is
-    a sine, or, for knees, its positive half."""
+    """Control of a creature: the target of actuator k is `offset + swing * wave(2 pi rate t + phase)`, where the wave
+    is a sine or, for knees, its positive half."""
 
     rate: float
     names: list[str] = field(default_factory=list)
@@ -23,20 +23,21 @@ class Gait:
         self.rows.append((offset, swing, phase, half))
 
     def targets(self, time: float) -> np.ndarray:
-        """Angles for all actuators at a time in seconds, (n,) radians."""
+        """Target angles (n,) of all actuators in radians at a time in seconds."""
         offset, swing, phase, half = np.array(self.rows, float).T
         wave = np.sin(2 * np.pi * self.rate * time + phase)
         return offset + swing * np.where(half > 0, np.maximum(wave, 0), wave)
 
 
 def creature(body: Element, actuators: Element, name: str, skins: Skins, rng: Generator) -> tuple[Gait, float, float]:
-    """A walker along its own x axis: torso, neck, head, tail, and two, four or six legs of two parts each.
+    """Build a creature that walks along its x axis: torso, neck, head, tail, and two, four or six legs of two parts
+    each.
 
-    Its torso turns against springs, which stand for the sense of balance that a sine does not have. Gives its
-    gait, how high its torso is, in metres, and how fast it walks, in metres a second.
+    Springs keep the torso upright, because sine waves do not balance. Returns its gait, the height of its torso in
+    metres, and its walking speed in metres per second.
     """
     pairs = int(rng.choice([1, 2, 2, 2, 3]))
-    half = rng.uniform(0.1, 0.16) if pairs == 1 else rng.uniform(0.24, 0.36)  # of the torso's length
+    half = rng.uniform(0.1, 0.16) if pairs == 1 else rng.uniform(0.24, 0.36)  # relative to the torso's length
     girth, thigh, shin = rng.uniform(0.13, 0.19), rng.uniform(0.2, 0.3), rng.uniform(0.2, 0.28)
     limb = rng.uniform(0.045, 0.065)
     mass = 12.0
@@ -68,14 +69,14 @@ def creature(body: Element, actuators: Element, name: str, skins: Skins, rng: Ge
         x = 0.0 if pairs == 1 else half * (1 - 2 * pair / (pairs - 1))
         for side in (-1, 1):
             part = f"leg{pair}{'lr'[side > 0]}"
-            phase = np.pi * ((pair + (side > 0)) % 2)  # the legs across from each other step together
+            phase = np.pi * ((pair + (side > 0)) % 2)  # diagonally opposite legs step together
             upper = hinge(body, part, (x, side * girth * 0.8, -0.02), (0, 1, 0), strength)
             solid(upper, "capsule", limb * 1.25, skins[1], fromto=(0, 0, 0, 0, 0, -thigh), mass=0.5)
             lower = hinge(upper, f"{part}.knee", (0, 0, -thigh), (0, 1, 0), strength / 2)
             solid(lower, "capsule", limb, skins[1], fromto=(0, 0, 0, 0, 0, -shin), mass=0.3)
             foot = (limb * 1.7, limb * 1.1, limb)
             solid(lower, "ellipsoid", foot, skins[2], pos=(limb * 0.6, 0, -shin), mass=0.1)
-            # a positive turn swings a leg back; it is bent while it comes forward
+            # a positive angle swings a leg back; the leg is bent while it moves forward
             gait.add(f"{name}.{part}", -0.12, -stride, phase)
             gait.add(f"{name}.{part}.knee", 0.15, 0.9, phase + np.pi / 2, half=True)
 

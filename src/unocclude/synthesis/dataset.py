@@ -1,7 +1,7 @@
 """Making a whole data set: clips in parallel, each whole or not at all, resumable, the same for any workers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,21 @@ from unocclude.media import files
 from unocclude.media.images import read_png
 from unocclude.outfolder import OutFolder
 from unocclude.synthesis import statistics
+from unocclude.synthesis.dataset_spec import DatasetSpec
 from unocclude.synthesis.parallel import unordered
-from unocclude.synthesis.recipes import Recipe
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import write_world
+from unocclude.types import Progress
 
 SHARD = 100
 """Clips in a shard."""
 WAITING = ".clips"
 """Where clips wait for their shard to be full; gone when the data set is finished."""
 
-Progress = Callable[[str, int, int], None]
-
 
 def make_dataset(
-    recipe: Recipe,
+    spec: DatasetSpec,
     out: str | Path,
     count: int,
     *,
@@ -39,27 +38,27 @@ def make_dataset(
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Make clips 0 to count - 1 of a recipe in `out` and return what its synth.json says.
+    """Make clips 0 to count - 1 of a spec in `out` and return what its synth.json says.
 
     Each clip is a folder in our GT layout, `out`/00000; a scene of several objects gives `out`/00000_0, 00000_1 ....
     shards: clips a WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json comes last: version,
     arguments, statistics (`statistics.summarise`), train and validation clips where there is a split.
 
-    Raises InputError where `out` cannot be used (see `outfolder.check_out`), and what the recipe raises.
+    Raises InputError where `out` cannot be used (see `outfolder.check_out`), and what the spec raises.
     """
-    identity = {"verb": "synth", **recipe.identity, "count": count, "shards": shards}
-    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE, inputs=recipe.inputs)
+    identity = {"verb": "synth", **spec.identity, "count": count, "shards": shards}
+    folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE, inputs=spec.inputs)
     if folder.finished:
         return json.loads((folder.path / SYNTH_FILE).read_text())
     try:
         folder.claim()
-        return _make(folder, recipe, count, workers, shards, progress)
+        return _make(folder, spec, count, workers, shards, progress)
     finally:
         folder.release()
 
 
 def _make(
-    folder: OutFolder, recipe: Recipe, count: int, workers: int, shards: int, progress: Progress
+    folder: OutFolder, spec: DatasetSpec, count: int, workers: int, shards: int, progress: Progress
 ) -> dict[str, Any]:
     out = folder.path
     clips = out / WAITING if shards else out
@@ -71,7 +70,7 @@ def _make(
     progress("making", len(done), count)
     for group, members in enumerate(groups):
         _pack(out, clips, group, members, done)
-    for i in unordered(_Make(recipe, clips), todo, workers):
+    for i in unordered(_Make(spec, clips), todo, workers):
         done.add(i)
         if shards:
             _pack(out, clips, i // shards, groups[i // shards], done)
@@ -87,8 +86,8 @@ def _make(
     }
     if any("split" in meta for meta in metas):
         info["split"] = {name: [n for n, m in clip_metas(out) if m["split"] == name] for name in ("train", "val")}
-    if recipe.refused:
-        info["left_out"] = recipe.refused
+    if spec.refused:
+        info["left_out"] = spec.refused
     folder.finish(info)
     return json.loads((folder.path / SYNTH_FILE).read_text())
 
@@ -96,11 +95,11 @@ def _make(
 class _Make:
     """Makes a clip by its number; goes to worker processes."""
 
-    def __init__(self, recipe: Recipe, out: Path):
-        self.recipe, self.out = recipe, out
+    def __init__(self, spec: DatasetSpec, out: Path):
+        self.spec, self.out = spec, out
 
     def __call__(self, index: int) -> int:
-        worlds = self.recipe.make(index)
+        worlds = self.spec.make(index)
         names = [f"{index:05d}"] if len(worlds) == 1 else [f"{index:05d}_{k}" for k in range(len(worlds))]
         for name, world in zip(names, worlds, strict=True):
             world.about.update(statistics.measure(world), index=index, objects=len(worlds))

@@ -1,7 +1,7 @@
 """Articulated figures in side view, walking to the right: people, four-legged animals, birds.
 
-A figure is a tree of parts. Each part is a flat plate along a bone, hung by its joint into its parent; angles over
-time move it. Lengths are in the figure's height; y points down; an angle of 0 points to the right.
+A figure is a tree of parts. Each part is a flat plate along a bone, attached to its parent by a joint and moved by an
+angle over time. Lengths are relative to the figure's height; y points down; an angle of 0 points to the right.
 """
 
 from collections.abc import Callable
@@ -14,30 +14,33 @@ from unocclude.synthesis import gaits
 from unocclude.synthesis.paint import cloth, plate, scaled, shifted, turned
 
 FAR = 0.68
-"""How much darker the limbs on the far side are."""
+"""Brightness of limbs on the far side."""
 
 Generator = np.random.Generator
 Widths = list[tuple[float, float]]
-Look = Callable[[int, int], np.ndarray]
-"""Colour of a part of the given height and width in pixels, (h, w, 3) uint8."""
+Texture = Callable[[int, int], np.ndarray]
+"""A function from height and width in pixels to the colours of a part, (h, w, 3) uint8."""
 
 
 @dataclass
-class Part:
-    """A plate along a bone. parent: its name, "" for the root; joint: where it hangs, in the parent's coordinates
-    (along, across); rest: its angle against the parent's; angles: (T,) added to that; depth: drawn from low to high."""
+class BodyPart:
+    """A plate along a bone.
+
+    parent: name of the parent, "" for the root. joint: position in the parent's coordinates (along, across). rest:
+    angle relative to the parent. length, widths: see `bone_plate`. depth: drawing order, from low to high.
+    """
 
     parent: str
     joint: tuple[float, float]
     rest: float
     length: float
     widths: Widths
-    look: Look
+    look: Texture
     depth: int
     light: float = 1.0
 
     def paint(self, density: float) -> tuple[np.ndarray, np.ndarray]:
-        """Its plate at `density` pixels a unit, and (3, 3) from the plate's pixels to the part's own units."""
+        """The plate at `density` pixels per unit, and the map (3, 3) from its pixels to the part's coordinates."""
         image, origin = bone_plate(self.length, self.widths, self.look, density)
         image[..., :3] = np.rint(image[..., :3] * self.light)
         return image, scaled(1 / density, 1 / density) @ shifted(-origin[0] - 1, -origin[1] - 1)
@@ -45,13 +48,16 @@ class Part:
 
 @dataclass
 class Figure:
-    """Parts by name, parents first; angles: name → (T,); feet: names of the parts that touch the ground; pitch:
-    (T,) of the whole; bounce: (T,) its height over the ground; middle: of the figure over its standing point; pace: how
-    far it goes forward in a frame without feet, in its height; slides: its feet do not carry it anywhere."""
+    """An articulated figure.
+
+    parts: by name, parents first. angles: (T,) by name. feet: names of the parts that touch the ground. pitch: (T,) of
+    the whole body. bounce: (T,), height above the ground. middle: centre relative to the standing point. pace: speed
+    per frame of figures without feet. slides: steps do not move the figure forward.
+    """
 
     kind: str
     name: str
-    parts: dict[str, Part]
+    parts: dict[str, BodyPart]
     angles: dict[str, np.ndarray]
     feet: list[str]
     pitch: np.ndarray
@@ -61,8 +67,10 @@ class Figure:
     slides: bool = False
 
     def pose(self, density: float) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
-        """Its plates, far ones first, with where they lie in every frame, (T, 3, 3), in units around its middle above
-        the standing point, the lowest foot on the ground; and how far it goes forward in a frame."""
+        """Plates, far ones first, with their maps (T, 3, 3) to coordinates around the figure's centre; and the speed.
+
+        The lowest foot is on the ground. The speed is the distance per frame that keeps feet from sliding.
+        """
         count = len(self.pitch)
         speed = self.pace
         lying: dict[str, np.ndarray] = {"": turned(self.pitch)}
@@ -74,34 +82,36 @@ class Figure:
             ankles = np.stack([lying[foot] @ np.array([0, 0, 1]) for foot in self.feet])
             soles = np.array([self.parts[foot].widths[0][1] for foot in self.feet])
             x, down = ankles[..., 0], (ankles[..., 1] + soles[:, None]).max(0)
-            # a foot that goes back stands on the ground and must not slide: as fast the figure goes forward
+            # a foot that moves backwards stands on the ground and must not slide, so the figure moves forward as fast
             steps = -np.diff(x, axis=1)
             speed = float(steps[steps > 0].mean()) if (steps > 0).any() and not self.slides else 0.0
         lift = shifted(np.full(count, -self.middle[0]), -down - self.bounce)
         plates = []
         for name, part in sorted(self.parts.items(), key=lambda item: item[1].depth):
             if density * (part.length + 2 * part.widths[0][1]) < 1.5:
-                continue  # an eye that nobody would see
+                continue  # too small to be seen
             image, inner = part.paint(density)
             plates.append((image, lift @ lying[name] @ inner))
         return plates, speed
 
 
-def bone_plate(length: float, widths: Widths, look: Look, density: float) -> tuple[np.ndarray, tuple[float, float]]:
-    """A rounded, shaded, tapering plate and where its joint lies in it (x, y in pixels, without the rim). widths:
-    (share of the length, half width), joined smoothly; both ends are round."""
+def bone_plate(length: float, widths: Widths, look: Texture, density: float) -> tuple[np.ndarray, tuple[float, float]]:
+    """A rounded, shaded, tapered plate, and the position of its joint in it (x, y in pixels, without the margin).
+
+    widths: (fraction of the length, half width), interpolated smoothly; both ends are round.
+    """
     along = np.array([w[0] for w in widths]) * length
     half = np.array([w[1] for w in widths])
     start, end = half[0], half[-1]
     u = np.arange(np.floor(-start * density) - 1, np.ceil((length + end) * density) + 2) / density
     widest = half.max()
     v = np.arange(np.floor(-widest * density) - 1, np.ceil(widest * density) + 2) / density
-    # a cosine between the knots instead of straight lines: limbs have no corners
+    # cosine instead of linear interpolation, because limbs have no corners
     inside = np.clip(u, 0, length)
     k = np.clip(np.searchsorted(along, inside, side="right") - 1, 0, len(along) - 2)
     t = (inside - along[k]) / np.maximum(along[k + 1] - along[k], 1e-9)
     w = half[k] + (half[k + 1] - half[k]) * (0.5 - 0.5 * np.cos(np.pi * np.clip(t, 0, 1)))
-    flank = w  # the light falls on the round ends as on the flanks, so that joints do not show
+    flank = w  # round ends are shaded like the flanks, so that joints are not visible
     w = np.where(u < 0, np.sqrt(np.maximum(start**2 - u**2, 0)), w)
     w = np.where(u > length, np.sqrt(np.maximum(end**2 - (u - length) ** 2, 0)), w)
     gap = (w[None] - np.abs(v)[:, None]) * density
@@ -112,8 +122,8 @@ def bone_plate(length: float, widths: Widths, look: Look, density: float) -> tup
     return plate(colour, coverage), (-u[0] * density, -v[0] * density)
 
 
-def sheet(hue: float, vivid: float, rng: Generator, contrast: float | None = None, tone: float = 1.0) -> Look:
-    """One cloth that several parts are cut from."""
+def sheet(hue: float, vivid: float, rng: Generator, contrast: float | None = None, tone: float = 1.0) -> Texture:
+    """A texture shared by several parts."""
     sheet = np.clip(cloth(72, 72, hue, vivid, rng, contrast) * tone, 0, 255).astype(np.uint8)
 
     def look(height: int, width: int) -> np.ndarray:
@@ -124,12 +134,13 @@ def sheet(hue: float, vivid: float, rng: Generator, contrast: float | None = Non
     return look
 
 
-def plain(colour: tuple[float, float, float]) -> Look:
+def plain(colour: tuple[float, float, float]) -> Texture:
+    """A texture of one colour."""
     return lambda height, width: np.full((height, width, 3), colour, np.float32)
 
 
 def person(frames: int, rng: Generator) -> Figure:
-    """Somebody who walks, strolls, marches or runs."""
+    """A person who walks, strolls, marches or runs."""
     stout = rng.uniform(0.8, 1.35)
     tone = rng.uniform(0.35, 1.0)
     skin = plain((235 * tone, 190 * tone, 160 * tone))
@@ -142,39 +153,41 @@ def person(frames: int, rng: Generator) -> Figure:
     s = stout
     down = np.pi
     parts = {
-        "torso": Part("", (0, 0), -np.pi / 2, 0.29,
-                      [(0, 0.075 * s), (0.45, 0.066 * s), (0.85, 0.088 * s), (1, 0.05 * s)], top, 50),
-        "neck": Part("torso", (0.29, 0.005), 0.1, 0.08, [(0, 0.032), (1, 0.028)], skin, 45),
-        "head": Part("neck", (0.085, 0), 0.0, 0.095, [(0, 0.045), (0.4, 0.066), (1, 0.055)], skin, 52),
-        "nose": Part("head", (0.045, 0.055), np.pi / 2, 0.014, [(0, 0.013), (1, 0.009)], skin, 51),
-        "hair": Part("head", (0.06, -0.022), rng.uniform(-0.1, 0.25), 0.075, [(0, 0.03), (0.5, 0.056), (1, 0.042)],
+        "torso": BodyPart("", (0, 0), -np.pi / 2, 0.29,
+                          [(0, 0.075 * s), (0.45, 0.066 * s), (0.85, 0.088 * s), (1, 0.05 * s)], top, 50),
+        "neck": BodyPart("torso", (0.29, 0.005), 0.1, 0.08, [(0, 0.032), (1, 0.028)], skin, 45),
+        "head": BodyPart("neck", (0.085, 0), 0.0, 0.095, [(0, 0.045), (0.4, 0.066), (1, 0.055)], skin, 52),
+        "nose": BodyPart("head", (0.045, 0.055), np.pi / 2, 0.014, [(0, 0.013), (1, 0.009)], skin, 51),
+        "hair": BodyPart("head", (0.06, -0.022), rng.uniform(-0.1, 0.25), 0.075, [(0, 0.03), (0.5, 0.056), (1, 0.042)],
                      hair, 53),
     }  # fmt: skip
     if rng.uniform() < 0.35:
-        parts["tress"] = Part("head", (0.06, -0.05), np.pi - 0.25, rng.uniform(0.08, 0.2), [(0, 0.035), (1, 0.02)],
+        parts["tress"] = BodyPart("head", (0.06, -0.05), np.pi - 0.25, rng.uniform(0.08, 0.2), [(0, 0.035), (1, 0.02)],
                               hair, 54)  # fmt: skip
     if skirt:
-        parts["skirt"] = Part("", (0, -0.01), np.pi / 2, rng.uniform(0.12, 0.24),
-                              [(0, 0.07 * s), (1, rng.uniform(0.09, 0.13) * s)], top, 49)  # fmt: skip
+        parts["skirt"] = BodyPart("", (0, -0.01), np.pi / 2, rng.uniform(0.12, 0.24),
+                                  [(0, 0.07 * s), (1, rng.uniform(0.09, 0.13) * s)], top, 49)  # fmt: skip
     for side, depth, light in (("far", 10, FAR), ("near", 40, 1.0)):
         parts |= {
-            f"{side} thigh": Part("torso", (0, 0), down, 0.235, [(0, 0.062 * s), (1, 0.042 * s)], legs, depth, light),
-            f"{side} shank": Part(f"{side} thigh", (0.235, 0), 0, 0.225,
-                                  [(0, 0.04 * s), (0.3, 0.04 * s), (1, 0.024)], shank, depth - 1, light),
-            f"{side} foot": Part(f"{side} shank", (0.225, 0), -np.pi / 2, 0.075, [(0, 0.024), (1, 0.016)], shoe,
+            f"{side} "
+            f"thigh": BodyPart("torso", (0, 0), down, 0.235, [(0, 0.062 * s), (1, 0.042 * s)], legs, depth, light),
+            f"{side} shank": BodyPart(f"{side} thigh", (0.235, 0), 0, 0.225,
+                                      [(0, 0.04 * s), (0.3, 0.04 * s), (1, 0.024)], shank, depth - 1, light),
+            f"{side} foot": BodyPart(f"{side} shank", (0.225, 0), -np.pi / 2, 0.075, [(0, 0.024), (1, 0.016)], shoe,
                                  depth, light),
         }  # fmt: skip
         above = depth + (20 if side == "near" else -8)
         parts |= {
-            f"{side} arm": Part("torso", (0.255, 0), down, 0.155, [(0, 0.04 * s), (1, 0.028 * s)], top, above, light),
-            f"{side} forearm": Part(f"{side} arm", (0.155, 0), 0, 0.14, [(0, 0.027 * s), (1, 0.018)], forearm,
+            f"{side} "
+            f"arm": BodyPart("torso", (0.255, 0), down, 0.155, [(0, 0.04 * s), (1, 0.028 * s)], top, above, light),
+            f"{side} forearm": BodyPart(f"{side} arm", (0.155, 0), 0, 0.14, [(0, 0.027 * s), (1, 0.018)], forearm,
                                     above + 1, light),
-            f"{side} hand": Part(f"{side} forearm", (0.145, 0), 0, 0.035, [(0, 0.019), (1, 0.017)], skin, above + 2,
+            f"{side} hand": BodyPart(f"{side} forearm", (0.145, 0), 0, 0.035, [(0, 0.019), (1, 0.017)], skin, above + 2,
                                  light),
         }  # fmt: skip
     if rng.uniform() < 0.25:  # a bag or rucksack
         bag = sheet(rng.uniform(), 0.7, rng, 0.3)
-        parts["bag"] = Part(
+        parts["bag"] = BodyPart(
             "torso", (0.06, -0.085 * s), rng.uniform(-0.15, 0.15), 0.17, [(0, 0.05), (1, 0.04)], bag, 48
         )
     angles, pitch, bounce = gaits.biped(frames, rng)
@@ -195,7 +208,7 @@ ANIMALS = {
 
 
 def animal(frames: int, rng: Generator) -> Figure:
-    """A four-legged animal that walks, trots or gallops; proportions drawn around those of a known kind."""
+    """A four-legged animal that walks, trots or gallops; proportions vary around those of a real species."""
     name = str(rng.choice(list(ANIMALS)))
     body, thick, leg, neck, lift, head, tail, hue, vivid = ANIMALS[name]
     body, thick, leg, neck, tail = (v * rng.uniform(0.88, 1.14) for v in (body, thick, leg, neck, tail))
@@ -204,28 +217,29 @@ def animal(frames: int, rng: Generator) -> Figure:
     eye = plain((15, 12, 12))
     slim = thick * rng.uniform(0.3, 0.42)
     parts = {
-        "body": Part("", (0, 0), 0, body, [(0, thick * 0.8), (0.45, thick * 0.9), (0.8, thick), (1, thick * 0.75)],
+        "body": BodyPart("", (0, 0), 0, body, [(0, thick * 0.8), (0.45, thick * 0.9), (0.8, thick), (1, thick * 0.75)],
                      fur, 30),
-        "neck": Part("body", (body * 0.98, -thick * 0.25), lift, neck,
-                     [(0, thick * 0.65), (1, max(0.4 * thick, head * 0.2))], fur, 32),
-        "head": Part("neck", (neck, 0), -lift * 0.75 + rng.uniform(0.15, 0.5), head,
-                     [(0, head * 0.32), (0.35, head * 0.32), (1, head * 0.17)], fur, 35),
-        "ear": Part("head", (head * 0.02, -head * 0.24), -2.0 + rng.uniform(-0.4, 0.4), head * rng.uniform(0.2, 0.5),
-                    [(0, head * 0.12), (1, head * 0.05)], dark, 36),
-        "eye": Part("head", (head * 0.3, -head * 0.1), 0, head * 0.02, [(0, head * 0.05), (1, head * 0.05)], eye, 37),
+        "neck": BodyPart("body", (body * 0.98, -thick * 0.25), lift, neck,
+                         [(0, thick * 0.65), (1, max(0.4 * thick, head * 0.2))], fur, 32),
+        "head": BodyPart("neck", (neck, 0), -lift * 0.75 + rng.uniform(0.15, 0.5), head,
+                         [(0, head * 0.32), (0.35, head * 0.32), (1, head * 0.17)], fur, 35),
+        "ear": BodyPart("head", (head * 0.02, -head * 0.24), -2.0 + rng.uniform(-0.4, 0.4),
+                        head * rng.uniform(0.2, 0.5), [(0, head * 0.12), (1, head * 0.05)], dark, 36),
+        "eye": BodyPart("head", (head * 0.3, -head * 0.1), 0, head * 0.02,
+                        [(0, head * 0.05), (1, head * 0.05)], eye, 37),
     }  # fmt: skip
     if name == "elephant":
-        parts["trunk"] = Part("head", (head, 0.02), 0.9, 0.2, [(0, 0.045), (1, 0.03)], fur, 34)
-        parts["trunk end"] = Part("trunk", (0.2, 0), 0.5, 0.16, [(0, 0.03), (1, 0.02)], fur, 34)
-        parts["ear"] = Part("head", (0.0, -0.02), 2.0, head * 0.6, [(0, head * 0.3), (1, head * 0.25)], dark, 38)
+        parts["trunk"] = BodyPart("head", (head, 0.02), 0.9, 0.2, [(0, 0.045), (1, 0.03)], fur, 34)
+        parts["trunk end"] = BodyPart("trunk", (0.2, 0), 0.5, 0.16, [(0, 0.03), (1, 0.02)], fur, 34)
+        parts["ear"] = BodyPart("head", (0.0, -0.02), 2.0, head * 0.6, [(0, head * 0.3), (1, head * 0.25)], dark, 38)
     if name == "horse":
-        parts["mane"] = Part("neck", (0.02, -thick * 0.5), 0.05, neck, [(0, 0.03), (1, 0.03)], dark, 33)
+        parts["mane"] = BodyPart("neck", (0.02, -thick * 0.5), 0.05, neck, [(0, 0.03), (1, 0.03)], dark, 33)
     at, rest = (0.0, -thick * 0.3), np.pi - rng.uniform(0.1, 0.6)
     parent = "body"
     for k in range(3):
         width = slim * (0.7 - 0.15 * k) if name != "lizard" else thick * (0.6 - 0.17 * k)
         look = dark if name == "horse" or (k == 2 and name in ("cow", "giraffe", "elephant")) else fur
-        parts[f"tail {k}"] = Part(parent, at, rest, tail / 3, [(0, width), (1, width * 0.8)], look, 28)
+        parts[f"tail {k}"] = BodyPart(parent, at, rest, tail / 3, [(0, width), (1, width * 0.8)], look, 28)
         parent, at, rest = f"tail {k}", (tail / 3, 0), rng.uniform(-0.1, 0.3)
     upper, lower = leg * 0.52, leg * 0.48
     for side, depth, light in (("far", 10, FAR), ("near", 40, 1.0)):
@@ -233,12 +247,12 @@ def animal(frames: int, rng: Generator) -> Figure:
             n = f"{side} {pair}"
             wide = slim * (1.5 if pair == "hind" else 1.25)
             parts |= {
-                f"{n} thigh": Part("body", (body * place, thick * 0.45), np.pi / 2, upper,
-                                   [(0, wide), (1, slim * 0.75)], fur, depth, light),
-                f"{n} shank": Part(f"{n} thigh", (upper, 0), 0, lower, [(0, slim * 0.72), (1, slim * 0.5)], fur,
+                f"{n} thigh": BodyPart("body", (body * place, thick * 0.45), np.pi / 2, upper,
+                                       [(0, wide), (1, slim * 0.75)], fur, depth, light),
+                f"{n} shank": BodyPart(f"{n} thigh", (upper, 0), 0, lower, [(0, slim * 0.72), (1, slim * 0.5)], fur,
                                    depth - 1, light),
-                f"{n} foot": Part(f"{n} shank", (lower, 0), -np.pi / 2 + 0.25, slim * 0.7,
-                                  [(0, slim * 0.52), (1, slim * 0.4)], dark, depth, light),
+                f"{n} foot": BodyPart(f"{n} shank", (lower, 0), -np.pi / 2 + 0.25, slim * 0.7,
+                                      [(0, slim * 0.52), (1, slim * 0.4)], dark, depth, light),
             }  # fmt: skip
     angles, pitch, bounce = gaits.quadruped(frames, rng)
     feet = [name for name in parts if name.endswith("foot")]
@@ -246,23 +260,23 @@ def animal(frames: int, rng: Generator) -> Figure:
 
 
 def bird(frames: int, rng: Generator) -> Figure:
-    """A bird that flies: its wings beat."""
+    """A flying bird with beating wings."""
     hue, vivid = rng.uniform(), rng.uniform(0.1, 0.9)
     feather, other = sheet(hue, vivid, rng, rng.uniform(0.2, 0.9)), sheet(hue + 0.4, vivid, rng, 0.5)
     beak = plain((225, 160, 50))
     long = rng.uniform(0.3, 0.48)
     parts = {
-        "body": Part("", (-long / 2, 0), 0, long, [(0, 0.05), (0.55, 0.1), (1, 0.06)], feather, 30),
-        "tail": Part("body", (0.02, 0), np.pi + 0.05, rng.uniform(0.12, 0.3), [(0, 0.04), (1, 0.07)], other, 25),
-        "head": Part("body", (long + 0.02, -0.04), -0.2, 0.09, [(0, 0.06), (0.5, 0.07), (1, 0.05)], feather, 34),
-        "eye": Part("head", (0.06, -0.015), 0, 0.004, [(0, 0.012), (1, 0.012)], plain((10, 10, 10)), 36),
-        "beak": Part("head", (0.11, 0.01), 0.1, rng.uniform(0.06, 0.14), [(0, 0.025), (1, 0.006)], beak, 33),
+        "body": BodyPart("", (-long / 2, 0), 0, long, [(0, 0.05), (0.55, 0.1), (1, 0.06)], feather, 30),
+        "tail": BodyPart("body", (0.02, 0), np.pi + 0.05, rng.uniform(0.12, 0.3), [(0, 0.04), (1, 0.07)], other, 25),
+        "head": BodyPart("body", (long + 0.02, -0.04), -0.2, 0.09, [(0, 0.06), (0.5, 0.07), (1, 0.05)], feather, 34),
+        "eye": BodyPart("head", (0.06, -0.015), 0, 0.004, [(0, 0.012), (1, 0.012)], plain((10, 10, 10)), 36),
+        "beak": BodyPart("head", (0.11, 0.01), 0.1, rng.uniform(0.06, 0.14), [(0, 0.025), (1, 0.006)], beak, 33),
     }
     span = rng.uniform(0.25, 0.38)
     for side, depth, light in (("far", 10, FAR), ("near", 40, 1.0)):
-        parts[f"{side} wing"] = Part("body", (long * 0.6, -0.03), -np.pi / 2 - 0.35, span, [(0, 0.09), (1, 0.075)],
+        parts[f"{side} wing"] = BodyPart("body", (long * 0.6, -0.03), -np.pi / 2 - 0.35, span, [(0, 0.09), (1, 0.075)],
                                      other, depth, light)  # fmt: skip
-        parts[f"{side} tip"] = Part(f"{side} wing", (span, 0), -0.3, span * 0.9, [(0, 0.07), (1, 0.02)], feather,
+        parts[f"{side} tip"] = BodyPart(f"{side} wing", (span, 0), -0.3, span * 0.9, [(0, 0.07), (1, 0.02)], feather,
                                     depth - 1, light)  # fmt: skip
     angles, pitch, bounce = gaits.wings(frames, rng)
     return Figure("bird", "bird", parts, angles, [], pitch, bounce, (0, 0))

@@ -8,16 +8,16 @@ when walking, in diagonal pairs when trotting, fore and hind together when gallo
 import numpy as np
 
 Gait = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
-"""Angles by part, pitch of the whole body (T,), height over the ground (T,) in the figure's height."""
+"""Angles by part; pitch of the whole body (T,); height above the ground (T,), relative to the figure's height."""
 
 
 def _phase(frames: int, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
-    """(T,) phase; `low` to `high` cycles in 24 frames."""
+    """Phase (T,) with a random rate of `low` to `high` cycles in 24 frames."""
     return 2 * np.pi * rng.uniform(low, high) * np.arange(frames) / 24 + rng.uniform(0, 2 * np.pi)
 
 
 def _leg(phase: np.ndarray, swing: float, bend: float, rest: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Hip and knee: the knee bends most just before the leg passes under the body on its way forward."""
+    """Angles of hip and knee; the knee bends most just before the leg passes under the body moving forward."""
     return -swing * np.sin(phase), rest + bend * (0.5 + 0.5 * np.cos(phase + 0.4)) ** 2
 
 
@@ -37,7 +37,7 @@ def biped(frames: int, rng: np.random.Generator) -> Gait:
         angles[f"{side} arm"] = arm
         angles[f"{side} forearm"] = -elbow - 0.25 * np.maximum(0, -np.sin(phase + shift)) * swing
     angles["torso"] = rng.uniform(0.1, 0.3) * run + 0.03 * np.sin(2 * phase)
-    for side in ("near", "far"):  # the legs hang from the torso, but do not lean with it
+    for side in ("near", "far"):  # legs are attached to the torso, but do not lean with it
         angles[f"{side} thigh"] = angles[f"{side} thigh"] - angles["torso"]
     angles["neck"] = -0.7 * angles["torso"]
     angles["head"] = 0.06 * np.sin(phase + 1)
@@ -64,7 +64,7 @@ def quadruped(frames: int, rng: np.random.Generator) -> Gait:
     for name, shift in zip(names, shifts, strict=True):
         hip, knee = _leg(phase + 2 * np.pi * shift, swing, bend, 0.1)
         if name.endswith("hind"):
-            hip, knee = hip - 0.15, knee + 0.25  # a hind leg stands bent
+            hip, knee = hip - 0.15, knee + 0.25  # hind legs are bent when standing
         angles[f"{name} thigh"], angles[f"{name} shank"] = hip, knee
         angles[f"{name} foot"] = -hip - 0.7 * knee
     nod, wag = rng.uniform(0.03, 0.1), rng.uniform(0.1, 0.35)
@@ -82,7 +82,7 @@ def quadruped(frames: int, rng: np.random.Generator) -> Gait:
 
 
 def wings(frames: int, rng: np.random.Generator) -> Gait:
-    """Wings that beat; the tips lag behind."""
+    """Beating wings, whose tips lag behind."""
     phase = _phase(frames, 1.2, 3.0, rng)
     beat = rng.uniform(0.5, 1.0)
     angles: dict[str, np.ndarray] = {}

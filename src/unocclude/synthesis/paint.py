@@ -1,7 +1,7 @@
-"""Fast 2-D painting: cloth from a bank of patterns, plates laid into a picture by affine warps, wobbling outlines.
+"""Fast 2-D drawing: textures from a bank of patterns, plates drawn by affine warps, and swaying outlines.
 
-Pictures here are premultiplied RGBA, (H, W, 4) float32 from 0 to 255: laying one over another is one multiplication
-and one addition.
+Images here are premultiplied RGBA, (H, W, 4) float32, 0 to 255, so that compositing is one multiplication and one
+addition.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ import numpy as np
 from unocclude.synthesis.plates import TEXTURES, colours, octaves, texture
 
 BANK = 40
-"""How many patterns there are; a clip recolours a few of them, which is much faster than drawing its own."""
+"""Number of patterns. Clips recolour some of them, which is much faster than generating new ones."""
 _SIDE = 256
 
 
 @lru_cache(maxsize=BANK)
 def _pattern(k: int) -> np.ndarray:
-    """Pattern k of the bank, (256, 256) uint8; it goes on over its edges as at the opposite side."""
+    """Pattern k of the bank, (256, 256) uint8; it tiles seamlessly."""
     rng = np.random.default_rng([95, k])
     if k % 4 == 0:
         level = octaves(_SIDE, _SIDE, 60, 3, rng)
@@ -28,7 +28,7 @@ def _pattern(k: int) -> np.ndarray:
         level = cv2.cvtColor(texture(kind, _SIDE, _SIDE, rng.uniform(2, 4), 0, 1, rng), cv2.COLOR_RGB2GRAY)
     level = level.astype(np.float32)
     share = (0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(_SIDE, dtype=np.float32) + 0.5) / _SIDE)) ** 0.5
-    for axis, weight in ((0, share[:, None]), (1, share[None])):  # towards an edge, what is seamless there fades in
+    for axis, weight in ((0, share[:, None]), (1, share[None])):  # fade to a seamless copy towards the edges
         level = weight * level + (1 - weight) * np.roll(level, _SIDE // 2, axis)
     low, high = np.percentile(level, [1, 99])
     return np.clip(255 * (level - low) / (high - low), 0, 255).astype(np.uint8)
@@ -37,8 +37,10 @@ def _pattern(k: int) -> np.ndarray:
 def cloth(
     height: int, width: int, hue: float, vivid: float, rng: np.random.Generator, contrast: float | None = None
 ) -> np.ndarray:
-    """A patterned surface, (H, W, 3) uint8 RGB, colours around a hue (0 to 1), `vivid` 0 to 1; `contrast` 0 is plain,
-    1 the whole pattern; drawn where None."""
+    """A patterned surface, (H, W, 3) uint8 RGB.
+
+    hue: central hue, 0 to 1. vivid: saturation, 0 to 1. contrast: of the pattern, 0 (plain) to 1; random if None.
+    """
     if contrast is None:
         contrast = rng.uniform(0.25, 0.9)
     pattern = _pattern(int(rng.integers(BANK)))
@@ -58,8 +60,8 @@ def cloth(
 
 
 def plate(colour: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Colour (h, w, 3) and coverage (h, w), both 0 to 255, as a premultiplied (h, w, 4) uint8 plate with a clear rim
-    of one pixel."""
+    """A premultiplied plate (h + 2, w + 2, 4) uint8 from colour (h, w, 3) and coverage (h, w), both 0 to 255, with a
+    transparent margin of one pixel."""
     share = coverage[..., None].astype(np.float32) / 255
     out = np.zeros((coverage.shape[0] + 2, coverage.shape[1] + 2, 4), np.uint8)
     out[1:-1, 1:-1, :3] = np.rint(np.clip(colour, 0, 255) * share)
@@ -68,7 +70,7 @@ def plate(colour: np.ndarray, coverage: np.ndarray) -> np.ndarray:
 
 
 def over(picture: np.ndarray, drawn: np.ndarray) -> None:
-    """Lay one premultiplied picture, float32 or uint8, over another of the same size, in place."""
+    """Composite one premultiplied image, float32 or uint8, over another of the same size, in place."""
     through = 1 - cv2.extractChannel(drawn, 3).astype(np.float32) / 255
     cv2.multiply(picture, cv2.merge([through] * 4), dst=picture)
     cv2.add(picture, drawn, dst=picture, dtype=cv2.CV_32F)
@@ -76,14 +78,14 @@ def over(picture: np.ndarray, drawn: np.ndarray) -> None:
 
 @dataclass
 class Patch:
-    """A premultiplied picture of a part of the frame; (x, y): where its upper left pixel lies in the frame."""
+    """A premultiplied image of a part of the frame; (x, y): position of its upper left pixel."""
 
     x: int
     y: int
     picture: np.ndarray
 
     def cut(self, height: int, width: int) -> tuple[tuple[slice, slice], np.ndarray]:
-        """What of it lies in a frame: where, and its picture there."""
+        """The part inside a frame: its position, and the image there."""
         h, w = self.picture.shape[:2]
         top, left = max(0, self.y), max(0, self.x)
         bottom, right = max(top, min(height, self.y + h)), max(left, min(width, self.x + w))
@@ -95,9 +97,9 @@ class Patch:
 class Sprite:
     """Plates that move together, drawn one over the other.
 
-    plates: (h, w, 4) uint8 of `plate`, with where each lies in every frame, (T, 2 or 3, 3), plate pixels (rim counted)
-    to frame pixels, centres at integers. centre: its middle (T, 2), height: its size (T,), both in frame pixels. sway,
-    wavelength, beat: its outline moves by up to `sway` pixels in waves, `beat` radians a frame.
+    plates: (h, w, 4) uint8 from `plate`, each with its maps (T, 2 or 3, 3) from plate pixels (including the margin) to
+    frame pixels, centres at integers. centre: (T, 2) and height: (T,), in frame pixels. sway, wavelength, beat: the
+    outline moves in waves of up to `sway` pixels, `beat` radians per frame.
     """
 
     kind: str
@@ -109,7 +111,7 @@ class Sprite:
     beat: float = 0.0
 
     def move(self, x: np.ndarray | float, y: np.ndarray | float) -> None:
-        """Move it by (T,) or one number of pixels."""
+        """Translate it, by (T,) pixels or a constant."""
         for _, place in self.plates:
             place[:, 0, 2] += x
             place[:, 1, 2] += y
@@ -118,7 +120,7 @@ class Sprite:
 
     @cached_property
     def _boxes(self) -> np.ndarray:
-        """Of every plate in every frame, (N, T, 4) int: x0, y0, x1, y1 with exclusive ends."""
+        """Boxes of all plates in all frames, (N, T, 4) int: x0, y0, x1, y1, ends exclusive."""
         found = []
         for image, place in self.plates:
             h, w = image.shape[:2]
@@ -127,7 +129,7 @@ class Sprite:
         return np.stack(found).astype(np.int64)
 
     def render(self, i: int, height: int, width: int) -> Patch:
-        """Frame i, as far as it lies in or a little beside a frame of that size."""
+        """Render frame i, clipped to a frame of this size plus a small margin."""
         margin = int(np.ceil(1.5 * self.sway)) + 1
         bounds = (-margin, -margin, width + margin, height + margin)
         boxes = self._boxes[:, i]
@@ -152,11 +154,11 @@ class Sprite:
 
 
 def _swayed(picture: np.ndarray, x: float, y: float, amount: float, wavelength: float, phase: float) -> np.ndarray:
-    """A picture whose content sways by `amount` pixels around (x, y)."""
+    """Distort an image by waves of `amount` pixels around (x, y)."""
     h, w = picture.shape[:2]
     k = 2 * np.pi / wavelength
     ys, xs = np.arange(h, dtype=np.float32) - np.float32(y), np.arange(w, dtype=np.float32) - np.float32(x)
-    # waves across and along, of which some run faster, so that the motion does not look like a pendulum
+    # waves in both directions with different speeds, so that the motion is not a simple oscillation
     across = xs + 0.4 * amount * np.sin(0.7 * k * xs - 2 * phase)
     along = ys + 0.4 * amount * np.sin(0.8 * k * ys + 2 * phase)
     map_x = across[None] + (amount * np.sin(k * ys + phase))[:, None] + np.float32(x)

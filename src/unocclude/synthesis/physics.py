@@ -1,4 +1,4 @@
-"""Physics scenes: what is in one, how it is lit and looked at, and how it moves."""
+"""Physics scenes: objects, lights, camera and motion."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,19 +15,19 @@ from unocclude.synthesis.plates import TEXTURES, texture
 
 FPS = 12.0
 STEPS = 40
-"""Steps of the simulation from frame to frame."""
+"""Simulation steps per frame."""
 BEFORE = 0.5
-"""Seconds of simulation before frame 0: walkers find their gait, and what is thrown is under way."""
+"""Seconds of simulation before frame 0, so that walkers have found their gait and thrown objects are in the air."""
 GRAVITY = 9.81
 FASTEST = 100.0
-"""Metres or radians a second: what is faster was flung by an error of the simulation."""
+"""Maximum speed, metres or radians per second; anything faster is a simulation error."""
 
 Generator = np.random.Generator
 
 
 @dataclass
-class Thing:
-    """One object: its body's name, "rigid" or "creature", and what shape of these it is."""
+class PhysicsObject:
+    """An object of the scene: name of its body, kind ("rigid" or "creature") and shape."""
 
     body: str
     kind: str
@@ -35,11 +35,11 @@ class Thing:
 
 
 @dataclass
-class Path:
-    """Where the camera is in every frame: degrees, degrees, metres, and the point it looks at."""
+class CameraPath:
+    """The camera in every frame: azimuth and elevation in degrees, distance in metres, and its look-at point."""
 
     motion: str
-    middle: float  # azimuth that the scene is laid out for, the same at every length
+    middle: float  # azimuth for which the scene is laid out, independent of the number of frames
     azimuth: np.ndarray
     elevation: np.ndarray
     distance: np.ndarray
@@ -57,18 +57,18 @@ class Path:
 
 
 @dataclass
-class Scene:
-    """A compiled scene. `starts` are qpos and qvel, by joint, of what is thrown or walks when the simulation begins."""
+class PhysicsScene:
+    """A compiled scene. `starts`: initial qpos and qvel, by joint, of thrown objects and walkers."""
 
     model: Any
-    things: list[Thing]
+    things: list[PhysicsObject]
     gaits: list[Gait]
-    path: Path
+    path: CameraPath
     fovy: float
     starts: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def play(self, frames: int) -> Iterator[tuple[int, Any]]:
-        """Simulate, and give (frame, MjData) at every frame; stops early where the physics gets out of hand."""
+        """Simulate and yield (frame, MjData) for each frame; stops early if the simulation becomes unstable."""
         mujoco = load_mujoco()
         data = mujoco.MjData(self.model)
         for joint, (position, velocity) in self.starts.items():
@@ -76,7 +76,7 @@ class Scene:
             data.joint(joint).qvel[:] = velocity
         drives = [([data.actuator(name).id for name in gait.names], gait) for gait in self.gaits]
         for step in range(round(BEFORE * FPS * STEPS) + STEPS * (frames - 1) + 1):
-            # MuJoCo would start again from its first pose, and write a log file where we are
+            # MuJoCo would reset to its first pose and write a log file into the working directory
             if data.warning.number.any() or not np.abs(data.qvel).max(initial=0) < FASTEST:
                 return
             done = step - round(BEFORE * FPS * STEPS)
@@ -115,7 +115,7 @@ class _Builder:
         return name
 
     def skin(self, hue: float, vivid: float = 1.0) -> str:
-        """A material for bodies: the texture lies on the six sides of a cube around each part."""
+        """A material for bodies: a texture mapped onto a cube around each part."""
         rng = self.rng
         image = texture(str(rng.choice(list(TEXTURES))), 96, 96, rng.uniform(2.5, 4.5), hue, vivid, rng)
         file = self._picture(image)
@@ -125,10 +125,10 @@ class _Builder:
         return file
 
     def ground(self, hue: float, metres: float) -> str:
-        """A material for floors and walls: a texture that repeats, mirrored, every so many metres."""
+        """A material for floors and walls: a texture that repeats, mirrored, every `metres`."""
         rng = self.rng
         image = texture(str(rng.choice(list(TEXTURES))), 256, 256, rng.uniform(3, 6), hue, rng.uniform(0.2, 0.7), rng)
-        calm = rng.uniform(0.35, 0.75)  # what moves should stand out
+        calm = rng.uniform(0.35, 0.75)  # moving objects should stand out
         image = np.rint(image.mean((0, 1)) * (1 - calm) + image * calm).astype(np.uint8)
         image = np.concatenate([image, image[:, ::-1]], axis=1)
         file = self._picture(np.concatenate([image, image[::-1]], axis=0))
@@ -146,8 +146,9 @@ class _Builder:
         return load_mujoco().MjModel.from_xml_string(tostring(self.root, encoding="unicode"), self.files)
 
 
-def build(frames: int, width: int, height: int, rng: Generator) -> Scene:
-    """A scene to be drawn at width x height samples: a place, posts, things thrown into it, and walkers."""
+def build(frames: int, width: int, height: int, rng: Generator) -> PhysicsScene:
+    """Build a random scene of floor and walls, posts, thrown objects and walkers, rendered at width x height
+    samples."""
     fovy = float(rng.uniform(34, 40))
     make = _Builder(width, height, fovy, rng)
     path = _path(frames, rng)
@@ -155,7 +156,7 @@ def build(frames: int, width: int, height: int, rng: Generator) -> Scene:
     away, right = np.array([np.cos(azimuth), np.sin(azimuth), 0]), np.array([np.sin(azimuth), -np.cos(azimuth), 0])
     _place(make, away, right)
 
-    scene = Scene(None, [], [], path, fovy)
+    scene = PhysicsScene(None, [], [], path, fovy)
     for _ in range(int(rng.choice([0, 1, 1, 2]))):
         at = rng.uniform(-1.2, -0.75) * away + rng.uniform(-0.7, 0.7) * right
         post(_add(make, scene, "rigid", "post", at, rng.uniform(0, np.pi)), _skins(make), rng)
@@ -167,9 +168,9 @@ def build(frames: int, width: int, height: int, rng: Generator) -> Scene:
     return scene
 
 
-def _add(make: _Builder, scene: Scene, kind: str, shape: str, at: np.ndarray, turn: float) -> Element:
+def _add(make: _Builder, scene: PhysicsScene, kind: str, shape: str, at: np.ndarray, turn: float) -> Element:
     name = f"object{len(scene.things)}"
-    scene.things.append(Thing(name, kind, shape))
+    scene.things.append(PhysicsObject(name, kind, shape))
     return put(make.world, "body", name=name, pos=at, quat=(np.cos(turn / 2), 0, 0, np.sin(turn / 2)))
 
 
@@ -178,8 +179,8 @@ def _skins(make: _Builder) -> list[str]:
     return [make.skin(hue), make.skin(hue + make.rng.uniform(-0.2, 0.2)), make.skin(hue + 0.5)]
 
 
-def _thrown(make: _Builder, scene: Scene, away: np.ndarray, right: np.ndarray) -> None:
-    """A rigid body on its way to a point on the ground that it reaches within the clip."""
+def _thrown(make: _Builder, scene: PhysicsScene, away: np.ndarray, right: np.ndarray) -> None:
+    """Add a rigid body thrown towards a point on the ground, which it reaches within the clip."""
     rng = make.rng
     shape = str(rng.choice(list(RIGID)))
     reach = BEFORE + rng.uniform(-0.2, 0.6)
@@ -200,8 +201,8 @@ def _thrown(make: _Builder, scene: Scene, away: np.ndarray, right: np.ndarray) -
     scene.starts[f"{scene.things[-1].body}.free"] = position, np.concatenate([speed, rng.uniform(-4, 4, 3)])
 
 
-def _walker(make: _Builder, scene: Scene, k: int, away: np.ndarray, right: np.ndarray) -> None:
-    """A creature that crosses the view, from one side towards the other."""
+def _walker(make: _Builder, scene: PhysicsScene, k: int, away: np.ndarray, right: np.ndarray) -> None:
+    """Add a creature that crosses the view from one side to the other."""
     rng = make.rng
     side = rng.choice([-1, 1])
     heading = -side * right + rng.uniform(-0.25, 0.25) * away
@@ -210,7 +211,7 @@ def _walker(make: _Builder, scene: Scene, k: int, away: np.ndarray, right: np.nd
     name = scene.things[-1].body
     gait, tall, speed = creature(body, make.actuator, name, _skins(make), rng)
     body.set("pos", f"{at[0]:.9g} {at[1]:.9g} {tall + 0.01:.9g}")
-    for geom in body.iter("geom"):  # of its own parts none collide; with all else they do
+    for geom in body.iter("geom"):  # its own parts do not collide with each other
         geom.set("contype", str(2 << k))
         geom.set("conaffinity", str(0xFF & ~(2 << k)))
         geom.set("friction", "1.2 0.01 0.001")
@@ -219,7 +220,7 @@ def _walker(make: _Builder, scene: Scene, k: int, away: np.ndarray, right: np.nd
 
 
 def _place(make: _Builder, away: np.ndarray, right: np.ndarray) -> None:
-    """Floor, walls or sky, and lights."""
+    """Add floor, walls or sky, and lights."""
     rng = make.rng
     hue = rng.uniform()
     floor = make.ground(hue, rng.uniform(2, 4))
@@ -244,11 +245,11 @@ def _place(make: _Builder, away: np.ndarray, right: np.ndarray) -> None:
         put(make.world, "light", pos=at, dir=-at, diffuse=colour, **soft)
 
 
-def _path(frames: int, rng: Generator) -> Path:
-    """A camera that stands still (half of them), or circles the scene, comes nearer or turns, ever smoothly."""
+def _path(frames: int, rng: Generator) -> CameraPath:
+    """A random smooth camera path: static (half of them), orbit, dolly or pan."""
     motion = str(rng.choice(["static", "static", "static", "orbit", "dolly", "pan"]))
     seconds = np.arange(frames) / FPS
-    course = np.sin(rng.uniform(1.2, 2) * (seconds - 1) + rng.uniform(-0.5, 0.5))  # about -1 to 1 over 2 seconds
+    course = np.sin(rng.uniform(1.2, 2) * (seconds - 1) + rng.uniform(-0.5, 0.5))  # roughly -1 to 1 over 2 seconds
     sign = rng.choice([-1, 1])
     middle = rng.uniform(0, 360)
     azimuth = np.full(frames, middle)
@@ -262,4 +263,4 @@ def _path(frames: int, rng: Generator) -> Path:
         distance = distance * (1 + sign * rng.uniform(0.06, 0.13) * course)
     elif motion == "pan":
         look_at = look_at + course[:, None] * [*rng.uniform(-0.3, 0.3, 2), rng.uniform(-0.1, 0.1)]
-    return Path(motion, middle, azimuth, elevation, distance, look_at)
+    return CameraPath(motion, middle, azimuth, elevation, distance, look_at)

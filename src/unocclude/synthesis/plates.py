@@ -1,4 +1,4 @@
-"""What generated things look like: procedural textures and silhouettes, flat and in high resolution."""
+"""Procedural textures and silhouettes for generated objects, flat and in high resolution."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ Generator = np.random.Generator
 
 
 def octaves(height: int, width: int, coarse: float, fine: float, rng: Generator) -> np.ndarray:
-    """Noise of mean 0 and deviation 1 with details from `coarse` down to `fine` pixels, (H, W) float32."""
+    """Multi-octave noise (H, W) float32, mean 0 and deviation 1, with details from `coarse` down to `fine` pixels."""
     total = np.zeros((height, width), np.float32)
     cell = max(coarse, fine)
     while cell >= fine:
         rows, columns = (int(np.ceil(size / cell)) + 4 for size in (height, width))
         grid = rng.normal(size=(rows, columns)).astype(np.float32)
-        # where the grid lies is random, or all octaves would have their knots on the same lines
+        # random grid offsets, or all octaves would have their knots on the same lines
         x, y = rng.uniform(1, 2, 2)
         place = np.array([[1 / cell, 0, x], [0, 1 / cell, y]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -28,8 +28,8 @@ def octaves(height: int, width: int, coarse: float, fine: float, rng: Generator)
 
 
 def colours(count: int, hue: float, vivid: float, rng: Generator) -> np.ndarray:
-    """Colours around a hue (0 to 1), dark and bright ones in turn, (count, 3) float32, 0 to 255; `vivid`
-    0 makes them grey."""
+    """Colours (count, 3) float32, 0 to 255, around a hue (0 to 1), alternately dark and bright; grey if `vivid` is
+    0."""
     hues = (hue + rng.uniform(-0.11, 0.11, count)) % 1 * 360
     saturation = vivid * rng.uniform(0.4, 0.9, count)
     value = np.where(np.arange(count) % 2, rng.uniform(0.7, 0.95, count), rng.uniform(0.25, 0.5, count))
@@ -84,8 +84,10 @@ TEXTURES: dict[str, Callable[[int, int, float, float, float, Generator], np.ndar
 
 
 def texture(kind: str, height: int, width: int, grain: float, hue: float, vivid: float, rng: Generator) -> np.ndarray:
-    """A picture without empty places, (H, W, 3) uint8 RGB: `kind` is one of TEXTURES, `grain` its finest
-    detail in pixels, `hue` what its colours lie around and `vivid` how strong they are, both 0 to 1."""
+    """A texture (H, W, 3) uint8 RGB without flat areas.
+
+    kind: one of TEXTURES. grain: finest detail in pixels. hue: central hue, 0 to 1. vivid: saturation, 0 to 1.
+    """
     image = TEXTURES[kind](height, width, grain, hue, vivid, rng)
     image += 9 * octaves(height, width, 4 * grain, grain, rng)[..., None]
     return np.clip(np.rint(image), 4, 251).astype(np.uint8)
@@ -93,7 +95,7 @@ def texture(kind: str, height: int, width: int, grain: float, hue: float, vivid:
 
 # Silhouettes ------------------------------------------------------------------------------------------------
 
-_FINER = 3  # silhouettes are drawn this much larger, so that the plate's own edge is smooth
+_FINER = 3  # silhouettes are drawn at this scale, so that their edges are smooth
 LETTERS = "RAB&K486S"
 
 
@@ -128,7 +130,7 @@ def _letter(size: int, rng: Generator) -> np.ndarray:
         cv2.LINE_AA,
     )
     x, y, w, h = cv2.boundingRect(canvas)
-    fit = 1.9 * size / 2 / np.hypot(w, h) * 1.05  # its box within the circle, its corners being empty or nearly so
+    fit = 1.9 * size / 2 / np.hypot(w, h) * 1.05  # its box fits into the circle; its corners are almost empty
     move = np.array([[fit, 0, size / 2 - fit * (x + w / 2)], [0, fit, size / 2 - fit * (y + h / 2)]])
     return cv2.warpAffine(canvas, move, (size, size), flags=cv2.INTER_LINEAR)
 
@@ -148,8 +150,10 @@ SILHOUETTES: dict[str, Callable[[int, Generator], np.ndarray]] = {
 
 
 def silhouette(kind: str, size: int, rng: Generator, hole: bool = False) -> np.ndarray:
-    """Coverage of a shape within the circle that fills a square, (size, size) uint8, 255 inside: `kind` is
-    one of SILHOUETTES; with `hole` there is a round hole near the middle."""
+    """Coverage (size, size) uint8 of a shape within the inscribed circle, 255 inside.
+
+    kind: one of SILHOUETTES. hole: cut a round hole near the centre.
+    """
     mask = SILHOUETTES[kind](_FINER * size, rng)
     if hole:
         centre = _FINER * size * (0.5 + rng.uniform(-0.06, 0.06, 2))

@@ -1,4 +1,4 @@
-"""Pseudo-ground-truth: amodal masks where a data set tells only amodal boxes (Diffusion-VAS, appendix C, table 8)."""
+"""Pseudo ground truth: amodal masks from the amodal boxes of a data set (Diffusion-VAS, appendix C, table 8)."""
 
 import json
 import tempfile
@@ -16,16 +16,18 @@ METHOD = "diffusion-vas"
 
 
 def box_samples(spec: str) -> list[Sample]:
-    """The samples of a data set (as `open_dataset` takes it) that tell amodal boxes; InputError where none does."""
+    """Samples of a data set (see `open_dataset`) with amodal boxes; raises InputError if there are none."""
     found = [sample for sample in open_dataset(spec) if sample.has_truth and sample.truth.boxes is not None]
     if not found:
-        raise InputError(f"{spec} tells no amodal boxes; pseudo-ground-truth is made from these")
+        raise InputError(f"{spec} has no amodal boxes, which pseudo ground truth is made from")
     return found
 
 
 def pseudo_world(sample: Sample, seed: int, weights: str | None) -> World:
-    """A sample with the masks and colours that Diffusion-VAS gives when every frame is cropped to its amodal box.
-    Raises InputError where the method cannot run here."""
+    """A sample with masks and colours predicted by Diffusion-VAS on frames cropped to their amodal boxes.
+
+    Raises InputError if the method cannot run.
+    """
     boxes = sample.truth.boxes
     assert boxes is not None
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + np.maximum(boxes[:, 2:], 1)], 1)

@@ -1,5 +1,4 @@
-"""Worlds of a flat, rigid, textured object that moves behind other things: a homography per frame is their
-truth."""
+"""Rigid worlds: a flat, rigid, textured object that moves behind occluders; its motion is a homography per frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ OCCLUDERS: tuple[Occluder, ...] = get_args(Occluder)
 PARTIAL: tuple[Occluder, ...] = ("pole", "bar", "blob")
 
 DENSITY = 2
-"""Plate pixels per frame pixel: plates are finer than frames, so that a warp loses nothing."""
+"""Plate pixels per frame pixel; plates have a higher resolution, so that warping loses nothing."""
 SAMPLES = 3
-"""Each frame pixel is the mean of this many samples squared."""
+"""Each frame pixel is the mean of this number of samples squared."""
 GRAIN = 2.5
-"""Finest detail of textures in frame pixels: what is finer would shimmer when it moves."""
+"""Finest detail of textures in frame pixels; finer details would alias when moving."""
 
 
 def rigid_world(
@@ -43,22 +42,21 @@ def rigid_world(
     motion: "affine" (the object turns, scales, shears and drifts), "perspective" (it tilts in 3-D and
     drifts), "camera" (as affine, while the camera itself pans, zooms, rolls and tilts). size: the object's
     diameter as a fraction of the frame's shorter side. occluders: any of "pole" (stands still in the scene),
-    "bar" and "blob" (cross the object), "wall" (wider than the object: hides it wholly for some frames); None
-    draws two that hide it partly. Without `never_whole` and with at least a dozen frames, some frame shows
-    the whole object. never_whole: a bar swings over the object instead: every frame hides a part, every part
-    is seen in some frame. noise: deviation of the camera's sensor noise in grey levels. The same arguments
-    give the same world, bit for bit.
+    "bar" and "blob" (cross the object), "wall" (wider than the object, hides it fully for some frames); None
+    selects two that hide it partly. Without `never_whole` and with at least a dozen frames, some frame shows the whole
+    object. never_whole: instead, a bar swings over the object, such that every frame hides a part, and every part is
+    visible in some frame. noise: deviation of sensor noise in grey levels. Deterministic, bit for bit.
 
     Raises ValueError for sizes under 16 pixels, no frames, or names that do not exist.
     """
     _check(motion, frames, width, height, occluders)
-    # a generator for everything of its own: the same seed is the same scene at every size and length
+    # separate random generators, so that a seed gives the same scene at every size and length
     rng, *rngs = np.random.default_rng([seed, MOTIONS.index(motion)]).spawn(5)
     stage = _Stage(frames, width, height, radius=size * min(width, height) / 2)
     camera = _camera(stage, rngs[0]) if motion == "camera" else [np.eye(3)] * frames
     place = (_tilting if motion == "perspective" else _turning)(stage, rngs[1])
 
-    hue = rng.uniform()  # the background's is opposite, occluders lie between
+    hue = rng.uniform()  # the background has the opposite hue, occluders lie in between
     object_ = _object(stage, hue, rngs[2])
     object_.homographies = [c @ h for c, h in zip(camera, place, strict=True)]
     background = _background(stage, camera, hue + 0.5, rngs[3])
@@ -66,7 +64,7 @@ def rigid_world(
     if never_whole:
         hiding = [_swinging(stage, camera, hue, rng)]
     else:
-        # one after the other; a single frame shows the moment when they all hide the object
+        # one after the other; a single frame shows the moment when all hide the object
         count = len(chosen)
         moments = np.linspace(0.3, 0.7, count) if min(count, frames) > 1 else [0.5] * count
         hiding = [
@@ -106,12 +104,12 @@ def _check(motion: str, frames: int, width: int, height: int, occluders: Sequenc
         raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
 
 
-# What there is ----------------------------------------------------------------------------------------------
+# Objects --------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class _Stage:
-    """How long and large a world is, and the way that its object takes."""
+    """Size and length of a world, and the path of its object."""
 
     frames: int
     width: int
@@ -120,12 +118,12 @@ class _Stage:
 
     @property
     def time(self) -> np.ndarray:
-        """0 to 1 over the clip; a single frame is its middle."""
+        """Time from 0 to 1 over the clip; 0.5 for a single frame."""
         return np.linspace(0, 1, self.frames) if self.frames > 1 else np.array([0.5])
 
     @property
     def along(self) -> np.ndarray:
-        """Unit vector of the frame's longer side: that is where there is room to move."""
+        """Unit vector along the frame's longer side, where there is room to move."""
         return np.array([1.0, 0.0]) if self.width >= self.height else np.array([0.0, 1.0])
 
     @property
@@ -136,7 +134,7 @@ class _Stage:
     def path(self) -> np.ndarray:
         """The object's centre in the scene, (T, 2): a drift along the longer side and a gentle swing across.
 
-        Clips of a few frames are a part of it, not the same way at a higher speed.
+        Clips of a few frames are a part of it, not the same path at a higher speed.
         """
         reach = self.radius * 1.12
         room = max(0.0, max(self.width, self.height) / 2 - reach)
@@ -148,12 +146,12 @@ class _Stage:
 
 @dataclass
 class _Layer:
-    """A flat thing: its plate, (h, w, 4) uint8 with colour also where it is transparent, and where that lies
-    in each frame, (3, 3) each."""
+    """A flat layer: its plate (h, w, 4) uint8, with colours also where it is transparent, and its map (3, 3) to each
+    frame."""
 
     plate: np.ndarray
     homographies: list[np.ndarray]
-    endless: bool = False  # goes on, mirrored, beyond the plate
+    endless: bool = False  # continues, mirrored, outside the plate
 
     def render(self, i: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         """Colour (H, W, 3) and coverage (H, W) of frame i, uint8."""
@@ -186,7 +184,7 @@ class _Layer:
 
 
 def _over(below: np.ndarray, colour: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Lay a colour over a picture; bit for bit one or the other where the opacity is 255 or 0."""
+    """Composite a colour over an image; exact where the opacity is 255 or 0."""
     share = opacity[..., None].astype(np.uint16)
     return ((colour * share + below * (255 - share) + 127) // 255).astype(np.uint8)
 
@@ -211,14 +209,14 @@ def _object(stage: _Stage, hue: float, rng: np.random.Generator) -> _Layer:
 
 
 def _background(stage: _Stage, camera: list[np.ndarray], hue: float, rng: np.random.Generator) -> _Layer:
-    margin = 0.2  # of the frame on every side: what a moving camera sees beyond frame 0
+    margin = 0.2  # relative to the frame, on every side: visible to a moving camera beyond frame 0
     size = [round((1 + 2 * margin) * side * DENSITY) for side in (stage.height, stage.width)]
     plate = _plate(np.full(size, 255, np.uint8), 1.6 * GRAIN, hue, 0.5, rng)
     lie = _shift(stage.centre) @ _scale(1 / DENSITY) @ _middle(plate)
     return _Layer(plate, [c @ lie for c in camera], endless=True)
 
 
-# How it moves -----------------------------------------------------------------------------------------------
+# Motion ----------------------------------------------------------------------------------------------------
 
 
 def _shift(by: np.ndarray) -> np.ndarray:
@@ -235,24 +233,24 @@ def _rotation(angle: float) -> np.ndarray:
 
 
 def _middle(plate: np.ndarray) -> np.ndarray:
-    """Plate pixels to coordinates around the plate's middle."""
+    """Map from plate pixels to coordinates around the plate's centre."""
     return _shift(-(np.array(plate.shape[1::-1]) - 1) / 2)
 
 
 def _wave(stage: _Stage, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
-    """A smooth course between two values, (T,): about a whole wave over the clip."""
+    """A smooth oscillation between two values, (T,), about one period over the clip."""
     cycles, phase = rng.uniform(0.6, 1.1), rng.uniform(0, 2 * np.pi)
     return (low + high) / 2 + (high - low) / 2 * np.sin(2 * np.pi * cycles * stage.time + phase)
 
 
 def _lying(stage: _Stage) -> np.ndarray:
-    """Plate pixels of the object to frame pixels around its middle."""
+    """Map from plate pixels of the object to frame pixels around its centre."""
     side = max(8, round(2 * stage.radius * DENSITY))
     return _scale(1 / DENSITY) @ _shift(np.full(2, -(side - 1) / 2))
 
 
 def _turning(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
-    """The object turns, scales, shears and drifts: plate to scene, affine."""
+    """Maps from plate to scene of an object that rotates, scales, shears and drifts (affine)."""
     angle = _wave(stage, -0.5, 0.5, rng) + rng.uniform(-0.4, 0.4)
     grow, squeeze = _wave(stage, 0.86, 1.08, rng), _wave(stage, 0.92, 1.0, rng)
     shear = _wave(stage, -0.15, 0.15, rng)
@@ -264,14 +262,14 @@ def _turning(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _tilting(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
-    """A pinhole camera looks at the object as it tilts about both axes of its plane: plate to scene."""
+    """Maps from plate to scene of an object that tilts about both axes of its plane, seen by a pinhole camera."""
     focal = 3 * stage.radius  # near enough for strong perspective
     pitch, yaw, roll = (_wave(stage, -limit, limit, rng) for limit in (0.5, 0.65, 0.3))
     motions = []
     for i in range(stage.frames):
         turn = cv2.Rodrigues(np.array([pitch[i], 0, 0]))[0] @ cv2.Rodrigues(np.array([0, yaw[i], 0]))[0]
         turn = turn @ _rotation(roll[i])
-        # a plate point (x, y) lies at x r1 + y r2 + (0, 0, 1.1 focal): H = K [r1 r2 t]
+        # a plate point (x, y) is at x r1 + y r2 + (0, 0, 1.1 focal): H = K [r1 r2 t]
         pose = np.column_stack([turn[:, 0], turn[:, 1], [0, 0, 1.1 * focal]])
         whole = _shift(stage.path[i]) @ np.diag([focal, focal, 1]) @ pose @ _lying(stage)
         motions.append(whole / whole[2, 2])
@@ -279,7 +277,7 @@ def _tilting(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _camera(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
-    """A camera that pans, zooms, rolls and tilts a little: scene to frame, the identity in frame 0."""
+    """Maps from scene to frame of a camera that slightly pans, zooms, rolls and tilts; the identity in frame 0."""
     size = np.array([stage.width, stage.height])
     pan = np.stack([_wave(stage, -0.05, 0.05, rng), _wave(stage, -0.03, 0.03, rng)], axis=-1) * size
     zoom, roll = _wave(stage, 0.93, 1.05, rng), _wave(stage, -0.06, 0.06, rng)
@@ -295,7 +293,7 @@ def _camera(stage: _Stage, rng: np.random.Generator) -> list[np.ndarray]:
     return [step / step[2, 2] for step in steps]
 
 
-# What is in front -------------------------------------------------------------------------------------------
+# Occluders ---------------------------------------------------------------------------------------------------
 
 
 def _choose(kinds: Sequence[Occluder] | None, rng: np.random.Generator) -> list[Occluder]:
@@ -316,7 +314,7 @@ def _occluder(
     hue: float,
     rng: np.random.Generator,
 ) -> _Layer:
-    """Something that is in front of the object's middle at `moment` (0 to 1) of the clip."""
+    """An occluder that is in front of the object's centre at `moment` (0 to 1) of the clip."""
     radius, time = stage.radius, stage.time
     thickness = radius * {"pole": rng.uniform(0.3, 0.45), "bar": rng.uniform(0.4, 0.6), "blob": 0, "wall": 2.5}[kind]
     if kind == "blob":
@@ -336,7 +334,7 @@ def _occluder(
     if kind == "pole":
         centres = np.tile(here, (stage.frames, 1))
     else:
-        # it crosses against the object's way, and is over it for about a third of the clip
+        # it moves against the object's direction and covers it for about a third of the clip
         speed = (radius + half) / {"bar": 0.17, "blob": 0.18, "wall": 0.3}[kind]
         across = rng.uniform(-0.25, 0.25) * radius * stage.along[::-1]
         centres = stage.path - np.outer((time - moment) * speed, stage.along) + across
@@ -344,7 +342,7 @@ def _occluder(
 
 
 def _swinging(stage: _Stage, camera: list[np.ndarray], hue: float, rng: np.random.Generator) -> _Layer:
-    """A bar that swings over the object, to and fro, and never leaves it."""
+    """A bar that swings over the object and never leaves it."""
     plate = _plate(_beam(stage, 0.45 * stage.radius), 1.4 * GRAIN, _between(hue, rng), 0.7, rng)
     sway = 0.55 * stage.radius * np.cos(2 * np.pi * 1.5 * stage.time)
     centres = stage.path + np.outer(sway, stage.along)
@@ -352,7 +350,7 @@ def _swinging(stage: _Stage, camera: list[np.ndarray], hue: float, rng: np.rando
 
 
 def _beam(stage: _Stage, thickness: float) -> np.ndarray:
-    """An upright bar that reaches beyond the frame on both sides, with a clear rim: uint8 coverage."""
+    """Coverage (uint8) of an upright bar that extends beyond the frame on both sides, with a transparent margin."""
     across = max(1, round(thickness * DENSITY))
     length = round(2.6 * np.hypot(stage.width, stage.height) * DENSITY)
     return np.pad(np.full((length, across), 255, np.uint8), 2)
@@ -365,8 +363,8 @@ def _laid(
     stage: _Stage,
     camera: list[np.ndarray],
 ) -> _Layer:
-    """A plate in the scene: its middle at (T, 2) `centres`, leaning by (T,) angles away from upright (across
-    the object's way)."""
+    """A plate in the scene with its centre at `centres` (T, 2), rotated by (T,) angles from upright (across the
+    object's path)."""
     upright = 0.0 if stage.along[0] else np.pi / 2
     return _Layer(
         plate,

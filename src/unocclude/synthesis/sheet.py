@@ -1,4 +1,4 @@
-"""A contact sheet: what a generator makes, at a glance."""
+"""Contact sheets of generated clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,13 +23,16 @@ class Row:
 
 
 def spread(count: int, columns: int) -> list[int]:
-    """`columns` frame numbers spread over a clip of `count` frames, fewer where the clip is shorter."""
+    """`columns` frame numbers evenly spaced over a clip of `count` frames, fewer if the clip is shorter."""
     return np.linspace(0, count - 1, min(columns, count)).round().astype(int).tolist()
 
 
 def contact_sheet(rows: Sequence[Row], height: int = 112) -> np.ndarray:
-    """A picture, (H, W, 3) uint8 RGB: a row a clip; a column a frame, on top the frame with the amodal outline, below
-    it the amodal RGB. `height`: of a frame in the sheet, pixels."""
+    """A contact sheet, (H, W, 3) uint8 RGB, with one row per clip and one column per frame.
+
+    Each tile shows the frame with the outline of the amodal mask, and the amodal RGB below it. height: of a frame in
+    the sheet, in pixels.
+    """
     strips = []
     for row in rows:
         tiles = []
@@ -48,5 +51,5 @@ def contact_sheet(rows: Sequence[Row], height: int = 112) -> np.ndarray:
 
 
 def write_sheet(path: str | Path, rows: Sequence[Row]) -> None:
-    """Write a contact sheet as PNG, whole or not at all."""
+    """Write a contact sheet as PNG, atomically."""
     write_png(path, contact_sheet(rows))

@@ -1,4 +1,4 @@
-"""Worlds of 2-D sprites, made fast: people, animals, birds and wobbling shapes that move over a moving background
+"""Sprite worlds, fast to generate: people, animals, birds and deforming shapes that move over a moving background
 behind poles, trees, fences, walls and other sprites."""
 
 from collections.abc import Callable
@@ -8,26 +8,24 @@ import cv2
 import numpy as np
 
 from unocclude.synthesis.backdrops import Backdrop, Camera, Grain
-from unocclude.synthesis.bystanders import poser, rider
 from unocclude.synthesis.figures import Figure, animal, bird, person
 from unocclude.synthesis.paint import Patch, Sprite, cloth, over, plate, scaled, shifted, turned
+from unocclude.synthesis.people import poser, rider
 from unocclude.synthesis.plates import SILHOUETTES, silhouette
 from unocclude.synthesis.world import World
 
 ATTEMPTS = 6
-"""Most draws are good at once; the last resort is the one of so many in which the object is seen most."""
+"""Most random draws are suitable at once; otherwise the one of this many that shows most of the object is used."""
 
 Generator = np.random.Generator
 
 
 def sprite_world(seed: int, frames: int = 24, width: int = 256, height: int = 256) -> World:
-    """A clip of one sprite, the object, behind others: an articulated figure (person, animal, bird) or a textured
-    shape, whose outline may wobble, over a moving background.
+    """A clip of one sprite behind others: an articulated figure (person, animal, bird) or a textured, deforming shape.
 
-    Every clip hides something of the object in some frame (unless it is too short for that), from a sliver to all of
-    it, and shows something of it in at least a third of them; in some clips the frame's border cuts it. visible is a
-    subset of amodal; amodal_rgb equals the frame where visible, bit for bit; where hidden it is the object's own
-    colour. The same arguments give the same world, bit for bit.
+    Every clip (unless it is too short) hides the object partly or fully in some frame, and shows some of it in at least
+    a third of the frames; in some clips the frame's border cuts it. visible is a subset of amodal; amodal_rgb equals
+    the frame where visible, bit for bit, and is the object's own colour where hidden. Deterministic, bit for bit.
 
     Raises ValueError for sizes under 16 pixels or no frames.
     """
@@ -44,7 +42,7 @@ def sprite_world(seed: int, frames: int = 24, width: int = 256, height: int = 25
 
 
 def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> World:
-    # a generator for everything of its own: the same seed is much the same scene at every size
+    # separate random generators, so that a seed gives much the same scene at every size
     r_object, r_camera, r_back, r_front, r_noise, r_light = np.random.default_rng([seed, 7, attempt]).spawn(6)
     tall = min(width, height) * r_object.uniform(0.42, 0.85)
     floor = height * r_object.uniform(0.72, 0.98)
@@ -76,7 +74,7 @@ def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> Worl
         amodal, visible = np.zeros((2, height, width), bool)
         amodal[at] = own[..., 3] >= 127.5
         visible[at] = amodal[at] & (opacity[:, *at] < 128).all(0)
-        # its own colour; what the frame shows of it is the frame's, with its light and noise
+        # the object's own colours; where visible, the frame's, with its light and noise
         rgb = np.zeros((height, width, 3), np.uint8)
         colour = np.clip(_tinted(own, shade) * (255 / np.maximum(own[..., 3:], 1)), 0, 255)
         np.copyto(rgb[at], np.rint(colour), where=amodal[at][..., None], casting="unsafe")
@@ -99,14 +97,14 @@ def _tinted(scene: np.ndarray, shade: np.ndarray) -> np.ndarray:
 
 
 def _put(scene: np.ndarray, patch: Patch) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Lay a patch over the scene; where it lies there, and its picture."""
+    """Composite a patch over the scene; returns its position and image there."""
     where, picture = patch.cut(*scene.shape[:2])
     if picture.size:
         over(scene[where], picture)
     return where, picture
 
 
-# Things that move -------------------------------------------------------------------------------------------
+# Moving sprites ---------------------------------------------------------------------------------------------
 
 
 FIGURES: dict[str, Callable[[int, Generator], Figure]] = {
@@ -120,14 +118,16 @@ def _other(rng: Generator) -> str:
 
 
 def _wave(camera: Camera, low: float, high: float, rng: Generator) -> np.ndarray:
-    """A smooth course between two values, (T,)."""
+    """A smooth oscillation between two values, (T,)."""
     cycles, phase = rng.uniform(0.3, 1.0), rng.uniform(0, 2 * np.pi)
     return (low + high) / 2 + (high - low) / 2 * np.sin(2 * np.pi * cycles * camera.time + phase)
 
 
 def _sprite(kind: str, tall: float, floor: float, place: float, camera: Camera, rng: Generator) -> Sprite:
-    """A sprite of a kind, `tall` pixels high, standing at `floor`; in the clip's middle it is at about the share
-    `place` of the frame's width."""
+    """A sprite of a kind, `tall` pixels high, standing at `floor`.
+
+    place: its horizontal position in the middle of the clip, relative to the frame's width.
+    """
     if kind in FIGURES:
         return _figure(FIGURES[kind](camera.frames, rng), tall, floor, place, camera, rng)
     return _shape(tall * 0.9, floor, place, camera, rng)
@@ -137,11 +137,11 @@ def _figure(figure: Figure, tall: float, floor: float, place: float, camera: Cam
     count = camera.frames
     side = float(rng.choice([-1, 1]))
     grow = _wave(camera, 1 - rng.uniform(0, 0.22), 1 + rng.uniform(0, 0.22), rng)
-    # turning towards the viewer shortens what lies along the way; most keep their direction
+    # turning towards the viewer shortens the figure; most keep their direction
     face = np.cos(_wave(camera, -0.9, 0.9, rng)) if rng.uniform() < 0.35 else np.ones(count)
     size = tall * grow * (0.85 if figure.kind == "animal" else 1)
     plates, speed = figure.pose(float(size.max()))
-    # feet do not slide: what the steps do not explain is the camera's motion
+    # feet do not slide: the rest of the motion is the camera's
     steps = speed * size * side * face
     y = np.full(count, floor)
     if figure.kind == "bird":
@@ -159,7 +159,7 @@ def _figure(figure: Figure, tall: float, floor: float, place: float, camera: Cam
 
 
 def _shape(tall: float, floor: float, place: float, camera: Camera, rng: Generator) -> Sprite:
-    """A textured silhouette that drifts, turns, grows and wobbles like a jelly."""
+    """A textured silhouette that drifts, rotates, scales and deforms."""
     side = max(12, round(tall))
     kind = str(rng.choice([*SILHOUETTES, "ball"]))
     ys, xs = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
@@ -183,11 +183,11 @@ def _shape(tall: float, floor: float, place: float, camera: Camera, rng: Generat
     return Sprite(kind, [(image, places)], np.stack([x, y], -1), size * tall, sway, wavelength, beat)
 
 
-# What is in front -------------------------------------------------------------------------------------------
+# Occluders --------------------------------------------------------------------------------------------------
 
 
 def _occluders(object_: Sprite, floor: float, camera: Camera, rng: Generator) -> list[Sprite]:
-    """One to three things in front of the object, each over its middle at a moment of its own."""
+    """One to three occluders, each in front of the object's centre at a random moment."""
     things = []
     count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
     for moment in rng.permutation(np.linspace(0.25, 0.75, count) if count > 1 else rng.uniform(0.2, 0.8, 1)):
@@ -204,7 +204,7 @@ def _occluders(object_: Sprite, floor: float, camera: Camera, rng: Generator) ->
 
 
 def _crossing(other: Sprite, at: np.ndarray, i: int, tall: float, camera: Camera, rng: Generator) -> Sprite:
-    """Another sprite, moved so that it is in front of the object in frame i."""
+    """Another sprite, placed in front of the object in frame i."""
     way = (np.arange(camera.frames) - i) / max(camera.frames, 1) * rng.uniform(-0.7, 0.7) * camera.width
     gap = at - other.centre[i] + (rng.uniform(-0.2, 0.2) * tall, 0.1 * tall)
     other.move(gap[0] + way, 0.0 if rng.uniform() < 0.5 and abs(gap[1]) < 0.4 * tall else float(gap[1]))
@@ -212,12 +212,12 @@ def _crossing(other: Sprite, at: np.ndarray, i: int, tall: float, camera: Camera
 
 
 def _standing(kind: str, at: np.ndarray, tall: float, i: int, floor: float, camera: Camera, rng: Generator) -> Sprite:
-    """Something that stands still in the scene, nearer than the object: it passes by faster than the ground does."""
+    """A static occluder nearer than the object, which therefore moves faster than the ground."""
     image, anchor = STANDING[kind](tall, camera, rng)
     near = rng.uniform(1.0, 1.35)
     x = at[0] + rng.uniform(-0.15, 0.15) * tall + near * (camera.pan[i] - camera.pan)
     foot = at[1] if kind == "sign" else max(floor, at[1]) + rng.uniform(0.03, 0.25) * tall
-    if kind == "bush":  # low as it is, it grows before what stands, and hangs before what flies
+    if kind == "bush":  # as it is low, it stands in front of standing objects, and hangs in front of flying ones
         foot = max(at[1] + 0.3 * tall, foot - 0.2 * tall)
     y = foot + near * (camera.tilt[i] - camera.tilt)
     lean = turned(rng.uniform(-0.06, 0.06) if kind in ("pole", "tree", "fence") else 0.0)
@@ -228,7 +228,7 @@ def _standing(kind: str, at: np.ndarray, tall: float, i: int, floor: float, came
 
 
 def _cut(coverage: np.ndarray, hue: float, vivid: float, rng: Generator, round_: bool = False) -> np.ndarray:
-    """Cloth cut to a coverage, (h, w) uint8; `round_` shades it as a column."""
+    """A textured plate with a coverage (h, w) uint8; `round_` shades it like a column."""
     colour = cloth(coverage.shape[0], coverage.shape[1], hue, vivid, rng).astype(np.float32) * rng.uniform(0.6, 1.0)
     if round_:
         x = np.linspace(-1, 1, coverage.shape[1])

@@ -1,4 +1,4 @@
-"""What a generated data set is like, in the rows of TGVAC's Table 1."""
+"""Statistics of a generated data set, in the rows of TGVAC's Table 1."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,16 +19,19 @@ ROWS = {
 
 
 def coverage_rate(amodal: Sequence[np.ndarray], visible: Sequence[np.ndarray]) -> float:
-    """|∪ᵢ (Aᵢ ∩ Oᵢ)| / |∪ᵢ Aᵢ| of a clip (TGVAC section 3.2): which share of the places where the object ever is was
-    hidden at least once. Masks (H, W) bool; 0 where there is no object."""
+    """|∪ᵢ (Aᵢ ∩ Oᵢ)| / |∪ᵢ Aᵢ| of a clip (TGVAC section 3.2): the fraction of the area ever covered by the object
+    that is hidden at least once. Masks (H, W) bool; 0 without an object."""
     object_ = np.logical_or.reduce(list(amodal))
     hidden = np.logical_or.reduce([a & ~v for a, v in zip(amodal, visible, strict=True)])
     return float(hidden.sum() / object_.sum()) if object_.any() else 0.0
 
 
 def measure(world: World) -> dict[str, float]:
-    """Of one clip: object_size, |A| / (H W) averaged over frames; mean_occlusion_rate, 1 - |M| / |A| averaged over
-    frames that have an object; occlusion_coverage_rate."""
+    """Statistics of one clip.
+
+    object_size: mean of |A| / (H W). mean_occlusion_rate: mean of 1 - |M| / |A| over frames with an object.
+    occlusion_coverage_rate: see `coverage_rate`.
+    """
     there = [bool(a.any()) for a in world.amodal]
     rates = [rate for rate, is_there in zip(world.occlusion_rate, there, strict=True) if is_there]
     return {
@@ -56,7 +59,7 @@ def summarise(clips: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def as_text(table: dict[str, dict[str, float]]) -> str:
-    """The table as the paper prints it: a column a data set."""
+    """Format the table as in the paper, one column per data set."""
     wide = max(map(len, ROWS.values()))
     columns = {name: max(len(name), 8) for name in table}
     lines = [" " * wide + "".join(f"  {name:>{w}}" for name, w in columns.items())]

@@ -1,4 +1,4 @@
-"""World: a generated clip with its truth, and how it is written as a GT folder."""
+"""World: a generated clip with its ground truth, and writing it as a GT folder."""
 
 import json
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from unocclude.media.images import write_png
 
 @dataclass(frozen=True)
 class World:
-    """A clip of T frames and all that is true of one object in it; every list has T entries.
+    """A clip of T frames with the ground truth of one object; every list has T entries.
 
-    frames: (H, W, 3) uint8 RGB, what a camera sees. amodal: (H, W) bool, the whole silhouette. visible:
-    (H, W) bool, the part of it that no occluder hides. amodal_rgb: (H, W, 3) uint8, the object's own colour
-    on `amodal` (without sensor noise and without what shines through its anti-aliased edge), black elsewhere.
-    occluders: (K, H, W) uint8, the opacity of each of K occluders; one hides a pixel from 128 on.
+    frames: (H, W, 3) uint8 RGB. amodal: (H, W) bool, the amodal mask. visible: (H, W) bool, the visible mask.
+    amodal_rgb: (H, W, 3) uint8, the object's own colours on `amodal` (without sensor noise and without background in
+    its anti-aliased edge), black elsewhere. occluders: (K, H, W) uint8, the opacity of each of K occluders; one hides a
+    pixel from 128 on.
 
-    What only some generators know is empty elsewhere. plate: (h, w, 4) uint8, the flat object itself, with colour
-    also outside its silhouette; homographies: (3, 3) float64, plate to frame; camera: (3, 3) float64, the scene
-    (what a camera at rest would see) to frame. Pixel centres are at integers. depth: (H, W) float32, metres along
-    the camera's axis to what is visible, inf where there is nothing. about: what the world was made from.
+    The following are empty where a generator does not provide them. plate: (h, w, 4) uint8, the texture of a flat
+    object, with colours also outside its silhouette. homographies: (3, 3) float64, plate to frame. camera: (3, 3)
+    float64, scene (the view of a static camera) to frame. Pixel centres are at integers. depth: (H, W) float32, metres
+    along the optical axis to the visible surface, inf where there is none. about: metadata of the generator.
     """
 
     frames: list[np.ndarray]
@@ -45,7 +45,7 @@ class World:
 
     @cached_property
     def occlusion_rate(self) -> list[float]:
-        """1 - |M| / |A| of every frame; 0 where there is no object."""
+        """1 - |M| / |A| per frame; 0 without an object."""
         pairs = zip(self.visible, self.amodal, strict=True)
         return [1 - float(m.sum() / a.sum()) if a.any() else 0.0 for m, a in pairs]
 
@@ -65,11 +65,11 @@ def _millimetres(depth: np.ndarray) -> np.ndarray:
 
 def write_world(world: World, folder: str | Path) -> None:
     """Write a world in our GT layout: frames/, visible_masks/, amodal_masks/, amodal_rgb/ (object on black)
-    as 00000.png and on, and meta.json: fps, occlusion_rate, homographies and what the world was made from; depth/ where
-    the world has depth, 16 bit, millimetres, 0 where there is nothing within 65 m.
+    as 00000.png and so on, and meta.json with fps, occlusion_rate, homographies and `about`. If the world has depth,
+    depth/ is 16 bit, millimetres, 0 where there is nothing within 65 m.
 
-    Files appear whole or not at all; meta.json comes last. Frames of an earlier, longer world are removed.
-    Raises OSError when the folder cannot be written.
+    Files are written atomically, meta.json last. Frames of an earlier, longer world are removed. Raises OSError if the
+    folder cannot be written.
     """
     folder = Path(folder)
     (folder / "meta.json").unlink(missing_ok=True)

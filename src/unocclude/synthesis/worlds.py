@@ -1,4 +1,4 @@
-"""Worlds of things that fall and creatures that walk: physics, with the exact truth of every object."""
+"""Physics worlds: falling objects and walking creatures, simulated and rendered by MuJoCo."""
 
 from typing import Any
 
@@ -7,30 +7,28 @@ import numpy as np
 
 from unocclude.errors import UnoccludeError
 from unocclude.synthesis.offscreen import Offscreen, metres
-from unocclude.synthesis.physics import FPS, Scene, build
+from unocclude.synthesis.physics import FPS, PhysicsScene, build
 from unocclude.synthesis.world import World
 
 ATTEMPTS = 50
 
 
 def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 256) -> list[World]:
-    """Simulate one scene, and give a world for each of its objects that is worth completing.
+    """Simulate one scene and return a world for each of its objects that is suitable for completion.
 
-    Those are the objects that cover 0.6 % of the frame at some time, are seen in at least half of the frames,
-    and are more than 10 % but not wholly hidden in an eighth of them, and not equally in all; all share one
-    list of frames. A scene without any is drawn again from a derived seed.
+    Suitable objects cover 0.6 % of the frame at some time, are visible in at least half of the frames, and are more
+    than 10 % but not fully hidden in an eighth of them, with varying occlusion. All worlds share one list of frames. A
+    scene without a suitable object is generated again from a derived seed.
 
-    Masks are counted over the same 2x2 samples of every pixel: `amodal` where the object alone, above the
-    ground, covers at least two of them, `visible` where also more than half of these are seen (of a pixel that two
-    objects share by half, both are visible). `amodal_rgb` is the frame's colour on `visible`; elsewhere it is the
-    object drawn alone, which lacks the others' shadows.
-    `occluders` is one layer: how much of the object is hidden there, and around it whatever hides some of it
-    in that frame. `about` has seed and attempt, the object's index, body ("rigid" or "creature") and
-    class (its shape), and the camera. The same arguments give the same worlds, bit for bit, on the same
-    machine and OpenGL driver.
+    Masks are counted over 2x2 samples per pixel: `amodal` where the object alone, above the ground, covers at least two
+    of them, `visible` where more than half of these are visible (a pixel that two objects share equally is visible for
+    both). `amodal_rgb` is the frame's colour on `visible`; elsewhere the object is rendered alone, without shadows of
+    others. `occluders` is one layer: the hidden fraction of the object, and around it everything that hides part of it
+    in that frame. `about` has seed and attempt, the object's index, body ("rigid" or "creature") and class (its shape),
+    and the camera. Deterministic, bit for bit, on the same machine and OpenGL driver.
 
-    Raises ValueError for sizes under 16 pixels or no frames; InputError when MuJoCo or EGL is absent;
-    UnoccludeError when no scene will do (in frames too small to tell objects apart).
+    Raises ValueError for sizes under 16 pixels or no frames, InputError if MuJoCo or EGL is missing, UnoccludeError if
+    no suitable scene is found (with frames too small to tell objects apart).
     """
     if frames < 1 or min(width, height) < 16:
         raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
@@ -54,11 +52,11 @@ def _worthwhile(world: World) -> bool:
     return len(world) == 1 or bool(np.ptp(rates[area > 0]) > 0.05)
 
 
-def _film(scene: Scene, frames: int, width: int, height: int, about: dict[str, Any]) -> list[World]:
-    """Play a scene and draw it: a world for every object in it; none if its physics got out of hand."""
+def _film(scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any]) -> list[World]:
+    """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable."""
     model = scene.model
     roots = [model.body(thing.body).id for thing in scene.things]
-    owner = np.full(model.ngeom + 1, -1)  # of each geom the object that it belongs to; the last is for no geom
+    owner = np.full(model.ngeom + 1, -1)  # object of each geom; the last entry is for no geom
     for k, root in enumerate(roots):
         owner[:-1][model.body_rootid[model.geom_bodyid] == root] = k
     pictures: list[np.ndarray] = []
@@ -89,18 +87,21 @@ def _film(scene: Scene, frames: int, width: int, height: int, about: dict[str, A
 
 
 def _add(world: World, colour: np.ndarray, whole: np.ndarray, seen: np.ndarray, index: int) -> None:
-    """Add a frame's truth from its samples, (2 H, 2 W): the object's colour when alone, where it is, who is seen."""
+    """Append a frame's ground truth from samples (2 H, 2 W).
+
+    colour: the object rendered alone. whole: where it is. seen: index of the visible object.
+    """
     frame = world.frames[-1]
     own = whole & (seen == index)
     area, clear = _count(whole), _count(own)
     amodal = area >= 2
-    # that more than half of it is seen is the same as that its occluders' opacity is under 128
+    # more than half of it is visible exactly if the opacity of its occluders is under 128
     visible = amodal & (2 * clear > area)
     total = sum(part.astype(np.uint16) for part in _four(colour * whole[..., None]))
     rgb = (total + area[..., None] // 2) // np.maximum(area, 1)[..., None]
     rgb = np.where(visible[..., None], frame, rgb * amodal[..., None]).astype(np.uint8)
 
-    hides = np.zeros(seen.max() + 2, bool)  # the last is for -1: the place itself hides nothing
+    hides = np.zeros(seen.max() + 2, bool)  # the last entry is for -1: the static scene hides nothing
     hides[np.unique(seen[whole & ~own])] = True
     hides[-1] = False
     opacity = np.where(amodal, 1 - clear / np.maximum(area, 1), _count(hides[seen]) / 4)
@@ -111,17 +112,17 @@ def _add(world: World, colour: np.ndarray, whole: np.ndarray, seen: np.ndarray, 
 
 
 def _four(samples: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The four samples of every pixel, (H, W, ...) each."""
+    """The four samples of each pixel, (H, W, ...) each."""
     return samples[::2, ::2], samples[::2, 1::2], samples[1::2, ::2], samples[1::2, 1::2]
 
 
 def _count(samples: np.ndarray) -> np.ndarray:
-    """How many of the four hold, (H, W) uint8."""
+    """Number of the four samples that are true, (H, W) uint8."""
     a, b, c, d = _four(samples.view(np.uint8))
     return a + b + c + d
 
 
 def _second(buffer: np.ndarray) -> np.ndarray:
-    """The second greatest of the four: never a depth between two things, where there is nothing."""
+    """The second largest of the four samples, which is never a mixture of two depths."""
     a, b, c, d = _four(buffer)
     return np.maximum(np.minimum(np.maximum(a, b), np.maximum(c, d)), np.maximum(np.minimum(a, b), np.minimum(c, d)))

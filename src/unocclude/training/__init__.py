@@ -1,4 +1,4 @@
-"""Training: one loop (`loop`), and a recipe a network: data, model and loss."""
+"""Training: one loop (`loop`) for all networks; a recipe holds the data, model and loss of one network."""
 
 import tomllib
 from importlib import import_module
@@ -27,13 +27,13 @@ RECIPES = {
     "videomae": "unocclude.training.videomae:VideoMAE",
     "3d-unet": "unocclude.training.diffusion_vas:UNet3D",
 }
-"""Every recipe by name, as module:class; none is imported before it is asked for."""
+"""Recipes by name, as module:class. They are imported on demand."""
 
 
-def find(name: str) -> "type[Recipe]":
-    """The recipe of a name; raises InputError where there is none, or torch and accelerate are not installed."""
+def get_recipe(name: str) -> "type[Recipe]":
+    """The recipe class of this name; raises InputError if it is unknown or a package it needs is missing."""
     if name not in RECIPES:
-        raise InputError(f"there is no recipe {name}; there are {', '.join(RECIPES)}")
+        raise InputError(f"unknown recipe {name}; known are {', '.join(RECIPES)}")
     module, _, kind = RECIPES[name].partition(":")
     try:
         found: type[Recipe] = getattr(import_module(module), kind)
@@ -43,8 +43,8 @@ def find(name: str) -> "type[Recipe]":
 
 
 def read_config(path: Path, recipe: "type[Recipe]") -> "tuple[Any, LoopOptions]":
-    """The tables [recipe] and [loop] of a TOML file; raises InputError, one line, for what is wrong in it."""
-    from unocclude.training.loop import LoopOptions
+    """Read the tables [recipe] and [loop] of a TOML file; raises InputError, one line, if it is not valid."""
+    from unocclude.training.loop import RENAMED, LoopOptions
 
     try:
         content = tomllib.loads(path.read_text())
@@ -56,6 +56,8 @@ def read_config(path: Path, recipe: "type[Recipe]") -> "tuple[Any, LoopOptions]"
         raise InputError(f"{path} is not TOML: {error}") from error
     if unknown := content.keys() - {"recipe", "loop"}:
         raise InputError(f"{path}: unknown table or key {min(unknown)}; there are [recipe] and [loop]")
+    if old := content.get("loop", {}).keys() & RENAMED.keys():
+        raise InputError(f"{path}: loop.{min(old)} is now called {RENAMED[min(old)]}")
     try:
         return recipe.Options(**content.get("recipe", {})), LoopOptions(**content.get("loop", {}))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What is worked out once of every scene of a source, kept on disk and shared by runs."""
+"""A disk cache of preprocessed training clips, shared by runs."""
 
 import hashlib
 import re
@@ -8,16 +8,19 @@ from pathlib import Path
 
 from unocclude.media.files import write_bytes
 from unocclude.synthesis.parallel import unordered
-from unocclude.training.recipe import Progress
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
+from unocclude.types import Progress
 
 Work = Callable[[int], list[bytes]]
 
 
-def cached(source: Source, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
-    """The files of all scenes of a source, in order: `work(i)` gives the contents of those of scene i. What is not in
-    `cache` yet is made first, in worker processes; `work` must be picklable. kind: what the files hold, in a word."""
-    scenes = re.sub(r"count=\d+&?", "", source.spec)  # a longer run goes on from a shorter one's
+def cached(source: ClipSource, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
+    """The preprocessed files of all scenes of a source, in order; missing ones are created in worker processes.
+
+    cache: folder that holds them. kind: short name of the preprocessing, part of the folder's name. work: a picklable
+    function; `work(i)` returns the contents of the files of scene i.
+    """
+    scenes = re.sub(r"count=\d+&?", "", source.spec)  # so that a larger count reuses the clips of a smaller one
     key = hashlib.sha256(repr((scenes, source.without)).encode()).hexdigest()[:12]
     folder = cache / f"{kind}-{re.sub('[^a-z0-9]+', '-', source.spec.partition('?')[0].lower()).strip('-')}-{key}"
     folder.mkdir(parents=True, exist_ok=True)

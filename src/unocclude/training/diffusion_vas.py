@@ -1,5 +1,7 @@
-"""The recipes of Diffusion-VAS (Chen et al. 2024, section 3, 4.1 and A.1): masks, masks with depth, content, the
-one-stage model of table 7, and the 3D U-Net that regresses instead."""
+"""Recipes of Diffusion-VAS (Chen et al. 2024, sections 3, 4.1 and A.1).
+
+Both stages, masks (with or without depth) and content; the one-stage model of table 7; the 3D U-Net regressor of A.2.
+"""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -10,42 +12,47 @@ import torch
 from pydantic import Field
 
 from unocclude.errors import InputError
-from unocclude.methods.diffusion_vas.checkpoint import read_parts
-from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_SAYS
-from unocclude.methods.diffusion_vas.parts import small_parts
-from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrame, embedded
-from unocclude.methods.diffusion_vas.stages import FPS, MOTION, NOISE, object_pixels
-from unocclude.networks.small import as_configured
-from unocclude.networks.widened import widened
-from unocclude.training import judge, recipe, views, wholes
+from unocclude.methods.diffusion_vas.checkpoint import load_components
+from unocclude.methods.diffusion_vas.completer import FPS, MOTION, NOISE, object_pixels
+from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_DESCRIPTION
+from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrameEmbeddings, clip_embeddings
+from unocclude.methods.diffusion_vas.small_pipeline import small_components
+from unocclude.networks.expand_conv_in import expand_conv_in
+from unocclude.networks.group_norm import apply_config_groups
+from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 TRAINED = ("temporal_transformer_block", "conv_in")
 
 
-class VASOptions(recipe.Options, views.ClipOptions):
-    """[recipe] of all of them."""
+class VASOptions(recipe.RecipeOptions, training_clips.ClipOptions):
+    """[recipe] options that all recipes here share."""
 
     base: str = Field(
-        "", description="folder of a pipeline to begin with, Stable Video Diffusion's or an earlier run's"
+        "", description="pipeline folder to start from: Stable Video Diffusion's, or pipeline/ of an earlier run"
     )
-    vae: str = Field("", description="folder of a VAE of our own (recipe vae), where there is no base")
-    widths: list[int] = Field([32, 64], description="channels of the network's levels, where there is no base")
-    pretrained: bool = Field(True, description="false: the base's form, drawn anew (table 6)")
-    second: Literal["none", "depth", "frames", "amodal"] = Field("none", description="the second condition (table 3)")
-    zero: bool = Field(True, description="input channels that the base lacks begin with zero weights (table 4)")
+    vae: str = Field("", description="without base: folder of a VAE trained with recipe vae")
+    widths: list[int] = Field([32, 64], description="without base: channels per level of the network")
+    pretrained: bool = Field(True, description="false: the base's architecture with random weights (table 6)")
+    second: Literal["none", "depth", "frames", "amodal"] = Field(
+        "none", description="second conditioning clip (table 3)"
+    )
+    zero: bool = Field(True, description="initialise new input channels with zeros (table 4)")
     trained: Literal["published", "all"] = Field(
-        "published", description="published: temporal transformers and the first layer alone"
+        "published", description="parameters to train; published: only the temporal transformers and the first layer"
     )
     tokens: Literal["own", "all"] = Field(
-        "own", description="CLIP rows of a frame: its own, as at inference, or all frames', as published in training"
+        "own",
+        description="CLIP embeddings a frame attends to: own, as at inference; all, as in published training",
     )
-    dropout: float = Field(0.1, ge=0, lt=1 / 3, description="rate at which conditions are left out")
-    regression: bool = Field(False, description="one step from the conditions, no noise (baseline 3D-UNet)")
+    dropout: float = Field(
+        0.1, ge=0, lt=1 / 3, description="probability of dropping conditions, for classifier-free guidance"
+    )
+    regression: bool = Field(False, description="predict in one step without noise (baseline 3D-UNet)")
     sampled: int = Field(10, ge=1, description="denoising steps in evaluation")
-    threshold: int = Field(THRESHOLD, ge=0, lt=765, description="in evaluation: " + THRESHOLD_SAYS)
+    threshold: int = Field(THRESHOLD, ge=0, lt=765, description="in evaluation: " + THRESHOLD_DESCRIPTION)
 
 
 class MaskDepthOptions(VASOptions):
@@ -61,28 +68,30 @@ class RegressionOptions(MaskDepthOptions):
     regression: bool = True
 
 
-class VAS(views.OnClips):
+class VAS(training_clips.ClipRecipe):
     """A denoiser of latents under EDM's preconditioning (Karras et al. 2022, table 1; equation 1)."""
 
     options: VASOptions
     first: str
-    """The first condition and what it is that is learnt, fields of `Views`."""
+    """Names of the first condition and of the training target, fields of `TrainingClip`."""
     target: str
 
     def network(self) -> torch.nn.Module:
         options = self.options
         clips = 1 if options.second == "none" else 2
         if options.base:
-            self.parts = read_parts(Path(options.base), torch.float32)
+            self.parts = load_components(Path(options.base), torch.float32)
             if not options.pretrained:
-                self.parts["unet"] = as_configured(type(self.parts["unet"]).from_config(self.parts["unet"].config))
+                self.parts["unet"] = apply_config_groups(
+                    type(self.parts["unet"]).from_config(self.parts["unet"].config)
+                )
         elif options.vae:
-            self.parts = small_parts(Path(options.vae), options.widths, LATENTS * 2, options.size)
+            self.parts = small_components(Path(options.vae), options.widths, LATENTS * 2, options.size)
         else:
-            raise InputError(f"recipe {self.name} needs base, a pipeline to begin with, or vae, a VAE of its own")
+            raise InputError(f"recipe {self.name} needs base, a pipeline to start from, or vae, the VAE of a new one")
         for name in ("vae", "image_encoder"):
             self.parts[name].requires_grad_(False)
-        network: torch.nn.Module = widened(self.parts["unet"], LATENTS * (1 + clips), zero=options.zero)
+        network: torch.nn.Module = expand_conv_in(self.parts["unet"], LATENTS * (1 + clips), zero=options.zero)
         if options.trained == "published":
             for name, value in network.named_parameters():
                 value.requires_grad_(any(part in name for part in TRAINED))
@@ -97,8 +106,8 @@ class VAS(views.OnClips):
         return batch
 
     @staticmethod
-    def _stack(clips: list[Views], field: str) -> torch.Tensor:
-        return torch.stack([views.pictures(getattr(clip, field)) for clip in clips])
+    def _stack(clips: list[TrainingClip], field: str) -> torch.Tensor:
+        return torch.stack([training_clips.to_tensor(getattr(clip, field)) for clip in clips])
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         with torch.no_grad():
@@ -130,7 +139,7 @@ class VAS(views.OnClips):
         self, network: torch.nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor,
         rows: torch.Tensor, strength: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
-        """F of equation 1, float32: what the network says of (N, F, 4, h, w) noisy latents."""
+        """The network output F of equation 1, float32, for noisy latents (N, F, 4, h, w)."""
         count, frames = noisy.shape[:2]
         wide = sigma.to(noisy).view(-1, 1, 1, 1, 1)
         ids = torch.tensor([[FPS - 1.0, MOTION, 0.0]], device=noisy.device).repeat(count, 1)
@@ -140,11 +149,13 @@ class VAS(views.OnClips):
         else:
             rows = rows.view(count * frames, 1, -1)
         inputs = torch.cat([noisy / (wide**2 + 1).sqrt(), conditions], 2)
-        answer: torch.Tensor = network(inputs, 0.25 * sigma.to(noisy).log(), PerFrame(rows), added_time_ids=ids).sample
+        answer: torch.Tensor = network(
+            inputs, 0.25 * sigma.to(noisy).log(), PerFrameEmbeddings(rows), added_time_ids=ids
+        ).sample
         return answer.float()
 
     def _encode(self, clips: torch.Tensor, sample: bool) -> torch.Tensor:
-        """(N, F, 4, h, w) latents of (N, F, 3, H, W), not scaled."""
+        """Encode (N, F, 3, H, W) to latents (N, F, 4, h, w), not scaled."""
         vae = self.parts["vae"].to(clips.device)
         latents = vae.encode(clips.flatten(0, 1)).latent_dist
         return (latents.sample() if sample else latents.mode()).unflatten(0, clips.shape[:2])
@@ -152,7 +163,7 @@ class VAS(views.OnClips):
     def _embed(self, clips: torch.Tensor) -> torch.Tensor:
         """(N, F, D) CLIP embeddings of the frames."""
         encoder = self.parts["image_encoder"].to(clips.device)
-        found = embedded(encoder, self.parts["feature_extractor"], clips.flatten(0, 1), clips.device)
+        found = clip_embeddings(encoder, self.parts["feature_extractor"], clips.flatten(0, 1), clips.device)
         return found.to(clips.device).unflatten(0, clips.shape[:2])
 
     def _pipeline(self, network: torch.nn.Module) -> DiffusionVASPipeline:
@@ -161,8 +172,8 @@ class VAS(views.OnClips):
         return pipeline
 
     @torch.no_grad()
-    def answer(self, network: torch.nn.Module, clip: Views, seed: int = 0) -> torch.Tensor:
-        """(F, H, W, 3) float32 in [0, 1] of the trained network for a clip."""
+    def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
+        """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]."""
         pipeline = self._pipeline(network).to(next(network.parameters()).device)
         batch = {"first": self._stack([clip], self.first)}
         if self.options.second != "none":
@@ -180,18 +191,23 @@ class VAS(views.OnClips):
         return frames[0]
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        return judge.mean([self.judge(clip, self.answer(network, clip).numpy()) for clip in self.clips.held])
+        return clip_metrics.mean(
+            [self.frame_metrics(clip, self.answer(network, clip).numpy()) for clip in self.clips.held]
+        )
 
     @abstractmethod
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        """Figures of every frame of an answer (F, H, W, 3)."""
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        """Metrics per frame of an output (F, H, W, 3) in [0, 1]."""
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
-        """Two rows a clip: what is to be learnt, and the answer."""
+        """Two rows per clip: the target and the network's output."""
         rows = []
         for clip in self.clips.held[:6]:
             answer = self.answer(network, clip).permute(0, 3, 1, 2) * 2 - 1
-            rows += [views.sheet(views.pictures(getattr(clip, self.target))), views.sheet(answer)]
+            rows += [
+                training_clips.side_by_side(training_clips.to_tensor(getattr(clip, self.target))),
+                training_clips.side_by_side(answer),
+            ]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
@@ -202,8 +218,10 @@ class VAS(views.OnClips):
 def dropped(
     rows: torch.Tensor, conditions: torch.Tensor, rate: float, chance: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Conditions left out for classifier-free guidance, by one number in [0, 1) a sample (InstructPix2Pix, Brooks et
-    al. 2023, section 3.2.1): CLIP rows under twice the rate, the latents between once and thrice the rate."""
+    """Drop conditions for classifier-free guidance (InstructPix2Pix, Brooks et al. 2023, section 3.2.1).
+
+    chance: (N,) uniform random numbers. CLIP embeddings are dropped below 2 rate, latents between rate and 3 rate.
+    """
     chance = chance.to(rows.device)
     kept_rows = (chance >= 2 * rate).view(-1, 1, 1)
     kept = ((chance < rate) | (chance >= 3 * rate)).view(-1, 1, 1, 1, 1)
@@ -211,13 +229,13 @@ def dropped(
 
 
 def edm_denoised(answer: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """D of equation 1, from F, for v-prediction: z / (sigma^2 + 1) - F sigma / sqrt(sigma^2 + 1)."""
+    """Denoised D of equation 1 for v-prediction, z / (sigma^2 + 1) - F sigma / sqrt(sigma^2 + 1); `answer` is F."""
     sigma = sigma.view(-1, *[1] * (noisy.ndim - 1))
     return noisy / (sigma**2 + 1) - answer * sigma / (sigma**2 + 1).sqrt()
 
 
 def edm_loss(answer: torch.Tensor, noisy: torch.Tensor, target: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Equation 1 with the weight (1 + sigma^2) / sigma^2."""
+    """The loss of equation 1, with weight (1 + sigma^2) / sigma^2."""
     weight = ((1 + sigma**2) / sigma**2).view(-1, *[1] * (noisy.ndim - 1))
     return (weight * (edm_denoised(answer, noisy, sigma) - target) ** 2).mean()
 
@@ -227,27 +245,27 @@ class Mask(VAS):
 
     name = "vas-mask"
     summary = "Diffusion-VAS, stage 1a: visible masks to amodal masks"
-    Options: ClassVar[type[recipe.Options]] = VASOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = VASOptions
     first, target = "visible", "amodal"
 
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.mask_figures(clip, object_pixels(answer, self.options.threshold))
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        return clip_metrics.mask_metrics(clip, object_pixels(answer, self.options.threshold))
 
 
 class MaskDepth(Mask):
-    """Stage 1b: with a second condition, whose input channels begin at zero (section 3.3)."""
+    """Stage 1b: with a second condition, whose input channels are initialised with zeros (section 3.3)."""
 
     name = "vas-mask-depth"
     summary = "Diffusion-VAS, stage 1b: visible masks and depth to amodal masks"
-    Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = MaskDepthOptions
 
 
 class UNet3D(MaskDepth):
-    """The network regresses amodal masks in one step (baseline 3D-UNet, section A.2)."""
+    """Regression of amodal masks in one step (baseline 3D-UNet, section A.2)."""
 
     name = "3d-unet"
     summary = "the network of Diffusion-VAS as a regressor: one step, no noise"
-    Options: ClassVar[type[recipe.Options]] = RegressionOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = RegressionOptions
 
 
 class Content(VAS):
@@ -255,19 +273,19 @@ class Content(VAS):
 
     name = "vas-content"
     summary = "Diffusion-VAS, stage 2: the visible object and its amodal mask to the whole object"
-    Options: ClassVar[type[recipe.Options]] = ContentOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = ContentOptions
     first, target = "objects", "wholes"
 
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return judge.content_figures(clip, answer)
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        return clip_metrics.content_metrics(clip, answer)
 
 
 class OneStage(Content):
-    """Content from the visible object alone, the mask being where it is not white (table 7)."""
+    """Content from the visible object and depth in one stage; the mask is where the output is not white (table 7)."""
 
     name = "vas-one-stage"
     summary = "Diffusion-VAS in one stage: the visible object and depth to the whole object"
-    Options: ClassVar[type[recipe.Options]] = MaskDepthOptions
+    Options: ClassVar[type[recipe.RecipeOptions]] = MaskDepthOptions
 
-    def judge(self, clip: Views, answer: np.ndarray) -> judge.Figures:
-        return wholes.figures(clip, answer)
+    def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
+        return object_on_white.clip_metrics_of(clip, answer)

@@ -1,6 +1,6 @@
-"""A mini Fill model: sheets of one object in several frames, of which the generator of IC-Amodal learns to fill cells.
+"""A small FLUX-Fill model for IC-Amodal: it learns to fill sub-images of a grid that shows one object.
 
-Flow matching (Lipman et al. 2023) as FLUX has it: z_t = (1 - t) z + t e, and the network says e - z.
+Trained by flow matching (Lipman et al. 2023) as in FLUX: z_t = (1 - t) z + t e; the network predicts e - z.
 """
 
 from pathlib import Path
@@ -12,42 +12,42 @@ import torch
 from pydantic import Field
 
 from unocclude.errors import InputError
-from unocclude.methods.ic_amodal.cells import GROUNDS, silhouette
-from unocclude.methods.ic_amodal.generator import Generator, Job, encode, read_pipeline
-from unocclude.methods.ic_amodal.grid import Cell, Sheet
+from unocclude.methods.ic_amodal.completer import ALONE, BESIDE
+from unocclude.methods.ic_amodal.grid import Grid, SubImage
+from unocclude.methods.ic_amodal.inputs import BACKGROUNDS, silhouette
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.ic_amodal.parts import small_pipeline, tokens
-from unocclude.methods.ic_amodal.stages import ALONE, BESIDE
-from unocclude.methods.shown import WHITE, tensor
-from unocclude.training import judge, recipe, views
+from unocclude.methods.ic_amodal.pipeline import FillJob, GridFiller, encode, read_pipeline
+from unocclude.methods.ic_amodal.small_pipeline import pack_tokens, small_pipeline
+from unocclude.methods.network_inputs import WHITE, tensor
+from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 KINDS = {"beside": 0.6, "pair": 0.2, "alone": 0.2}
-"""How often a batch is of guided completion, of two frames that rectify each other, of single pictures."""
+"""Probabilities of a batch's kind: completion beside an exemplar, two frames completed at once, single images."""
 HELD_SEED = 1
 UNSURE = 0.4
-"""How often all around the object may hide it, as in evidence from few frames."""
+"""Probability that the hole surrounds the object, as occlusion evidence from few frames leaves it."""
 
 
-class FluxFillOptions(recipe.Options, views.ClipOptions):
-    """[recipe]."""
+class FluxFillOptions(recipe.RecipeOptions, training_clips.ClipOptions):
+    """[recipe] of `flux-fill`."""
 
-    base: str = Field("", description="folder of a pipeline in FLUX.1-Fill's format to go on from")
-    vae: str = Field("", description="folder of a VAE of our own (vae, temporal = false), where there is no base")
-    heads: int = Field(4, ge=1, description="attention heads, of 32 channels each, where there is no base")
-    double: int = Field(4, ge=1, description="double-stream blocks")
-    single: int = Field(8, ge=0, description="single-stream blocks")
-    weight: float = Field(4.0, ge=0, description="how much more the loss counts in holes")
+    base: str = Field("", description="pipeline folder in FLUX.1-Fill's format to continue from")
+    vae: str = Field("", description="without base: folder of a VAE trained with recipe vae, temporal = false")
+    heads: int = Field(4, ge=1, description="without base: attention heads, of 32 channels each")
+    double: int = Field(4, ge=1, description="without base: double-stream blocks")
+    single: int = Field(8, ge=0, description="without base: single-stream blocks")
+    weight: float = Field(4.0, ge=0, description="additional weight of the loss inside holes")
     sampled: int = Field(12, ge=1, description="denoising steps in evaluation")
 
 
-class FluxFill(views.OnClips):
-    """Learns from clips with truth what the method asks of the generator, on grounds of all kinds."""
+class FluxFill(training_clips.ClipRecipe):
+    """Trains on the grids that IC-Amodal gives to its generator, made from clips with truth, on all backgrounds."""
 
     name = "flux-fill"
-    summary = "a mini Fill model for IC-Amodal: in-context completion at the size of sprites"
+    summary = "a small FLUX-Fill model for IC-Amodal: in-context completion of small images"
     Options = FluxFillOptions
     options: FluxFillOptions
 
@@ -61,7 +61,7 @@ class FluxFill(views.OnClips):
             self.pipeline = small_pipeline(Path(options.vae), options.heads, options.double, options.single)
         else:
             raise InputError(
-                "recipe flux-fill needs base, a pipeline to go on from, or vae (recipe vae with temporal = false)"
+                "recipe flux-fill needs base, a pipeline to continue from, or vae (recipe vae with temporal = false)"
             )
         sentences = {"alone": ALONE, "beside": BESIDE}
         self.texts = {kind: encode(self.pipeline, sentence.format("object")) for kind, sentence in sentences.items()}
@@ -71,10 +71,10 @@ class FluxFill(views.OnClips):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
-        pairs = [drawn(self.clips.draw(rng), kind, rng) for _ in range(size)]
+        pairs = [random_grid_pair(self.clips.draw(rng), kind, rng) for _ in range(size)]
         return {
-            "asked": torch.stack([tensor(sheet.picture) for sheet, _ in pairs]),
-            "holes": torch.from_numpy(np.stack([sheet.hole for sheet, _ in pairs])),
+            "incomplete": torch.stack([tensor(grid.picture) for grid, _ in pairs]),
+            "holes": torch.from_numpy(np.stack([grid.hole for grid, _ in pairs])),
             "wholes": torch.stack([tensor(whole.picture) for _, whole in pairs]),
         }
 
@@ -83,12 +83,12 @@ class FluxFill(views.OnClips):
         device = holes.device
         pipeline.vae.to(device)
         with torch.no_grad():
-            z = tokens(pipeline, self._encode(batch["wholes"]))
-            known = self._encode(batch["asked"] * (1 - holes))
+            z = pack_tokens(pipeline, self._encode(batch["wholes"]))
+            known = self._encode(batch["incomplete"] * (1 - holes))
             factor = pipeline.vae_scale_factor
-            mask = tokens(pipeline, torch.nn.functional.pixel_unshuffle(holes, factor))
+            mask = pack_tokens(pipeline, torch.nn.functional.pixel_unshuffle(holes, factor))
             text = self._text("alone" if holes.shape[-1] == self.options.size[0] else "beside", len(z), device)
-            inputs = torch.cat([tokens(pipeline, known), mask], 2)
+            inputs = torch.cat([pack_tokens(pipeline, known), mask], 2)
         height, width = (side // (2 * factor) for side in holes.shape[-2:])
         ids = pipeline._prepare_latent_image_ids(len(z), height, width, device, z.dtype)
         t = torch.sigmoid(torch.randn(len(z), 1, 1, device=device))
@@ -110,43 +110,47 @@ class FluxFill(views.OnClips):
         return (latents - vae.config.shift_factor) * vae.config.scaling_factor
 
     def _text(self, kind: str, count: int, device: torch.device) -> tuple[torch.Tensor, ...]:
-        """The prompt's embeddings (count, L, D) and (count, P), and its positions (L, 3)."""
+        """Prompt embeddings (count, L, D) and (count, P), and text positions (L, 3)."""
         rows, pooled, ids = (part.to(device) for part in self.texts[kind])
         return rows.expand(count, -1, -1), pooled.expand(count, -1), ids
 
-    def _answers(self, network: torch.nn.Module, clip: Views, number: int) -> tuple[Sheet, np.ndarray, Views]:
-        """A held-out clip's sheet, the last sub-image filled, (h, w, 3) uint8, and the frame's truth."""
+    def _answers(
+        self, network: torch.nn.Module, clip: TrainingClip, number: int
+    ) -> tuple[Grid, np.ndarray, TrainingClip]:
+        """Grid of a validation clip, its filled last sub-image (h, w, 3) uint8, and the truth of that frame."""
         rng = np.random.default_rng([HELD_SEED, number])
-        chosen, other = two(clip, rng)
-        sheet, _ = asked(clip, chosen, other, "beside", rng, "white", carve=False)
+        chosen, other = choose_frames(clip, rng)
+        grid, _ = make_grid_pair(clip, chosen, other, "beside", rng, "white", carve=False)
         pipeline = self.pipeline
         pipeline.register_modules(transformer=network)
         pipeline.to(next(network.parameters()).device)
         transformer: Any = network
         stock = transformer.attn_processors
         settings = ICAmodalOptions.model_validate({"steps": self.options.sampled})
-        filled = Generator(pipeline, settings).fill([Job(sheet, number)], BESIDE.format("object"))[0]
+        filled = GridFiller(pipeline, settings).fill([FillJob(grid, number)], BESIDE.format("object"))[0]
         transformer.set_attn_processor(stock)
-        return sheet, sheet.cell(filled, 4), clip.part(np.array([other]))
+        return grid, grid.sub_image(filled, 4), clip.select(np.array([other]))
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        """Figures of frames that are filled beside a whole exemplar; visible pixels count as they are."""
+        """Metrics of frames filled beside a complete exemplar; visible pixels are kept."""
         found = []
         for number, clip in enumerate(self.clips.held):
-            sheet, filled, truth = self._answers(network, clip, number)
-            cell = sheet.rows[1][1]
+            grid, filled, truth = self._answers(network, clip, number)
+            cell = grid.rows[1][1]
             assert cell.hole is not None
-            mask = silhouette(filled, truth.visible[0] > 127, cell.hole, GROUNDS["white"])
-            found.append(judge.mask_figures(truth, mask[None]) | judge.content_figures(truth, filled[None] / 255.0))
-        return judge.mean(found)
+            mask = silhouette(filled, truth.visible[0] > 127, cell.hole, BACKGROUNDS["white"])
+            found.append(
+                clip_metrics.mask_metrics(truth, mask[None]) | clip_metrics.content_metrics(truth, filled[None] / 255.0)
+            )
+        return clip_metrics.mean(found)
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
-        """A row a clip: the sheet, the sub-image as it was filled, and the truth."""
+        """One row per clip: the grid, the filled sub-image and the truth."""
         rows = []
         for number, clip in enumerate(self.clips.held[:6]):
-            sheet, filled, truth = self._answers(network, clip, number)
+            grid, filled, truth = self._answers(network, clip, number)
             lower = np.hstack([filled, truth.wholes[0]])
-            rows.append(np.hstack([sheet.picture, np.vstack([np.full_like(lower, WHITE), lower])]))
+            rows.append(np.hstack([grid.picture, np.vstack([np.full_like(lower, WHITE), lower])]))
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
@@ -155,34 +159,41 @@ class FluxFill(views.OnClips):
         return [folder / FOLDER]
 
 
-def drawn(clip: Views, kind: str, rng: np.random.Generator) -> tuple[Sheet, Sheet]:
-    """A sheet as the method asks it and the same with nothing hidden, on some ground."""
-    chosen, other = two(clip, rng)
-    return asked(clip, chosen, other, kind, rng, str(rng.choice(list(GROUNDS))), carve=bool(rng.uniform() < 0.5))
+def random_grid_pair(clip: TrainingClip, kind: str, rng: np.random.Generator) -> tuple[Grid, Grid]:
+    """A random grid with holes, and the same grid complete, on a random background."""
+    chosen, other = choose_frames(clip, rng)
+    return make_grid_pair(
+        clip, chosen, other, kind, rng, str(rng.choice(list(BACKGROUNDS))), carve=bool(rng.uniform() < 0.5)
+    )
 
 
-def two(clip: Views, rng: np.random.Generator) -> tuple[int, int]:
-    """The frame that shows most of the object, and any other, the same where there is none."""
+def choose_frames(clip: TrainingClip, rng: np.random.Generator) -> tuple[int, int]:
+    """The frame with the largest visible area, and a random other one (the same if there is no other)."""
     chosen = int((clip.visible > 127).sum((1, 2)).argmax())
     others = [k for k in range(len(clip)) if k != chosen and (clip.amodal[k] > 127).any()]
     return chosen, int(rng.choice(others)) if others else chosen
 
 
-def asked(
-    clip: Views, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
-) -> tuple[Sheet, Sheet]:
-    """What the method asks of frame `other` beside `chosen`, of both at once ("pair"), or of `other` alone; and the
-    truth. carve: some of the visible part is hidden by a bar of one colour."""
-    exemplar, target = (_cells(clip, k, rng, GROUNDS[ground], carve) for k in (chosen, other))
+def make_grid_pair(
+    clip: TrainingClip, chosen: int, other: int, kind: str, rng: np.random.Generator, ground: str, carve: bool
+) -> tuple[Grid, Grid]:
+    """A grid with holes, and the same grid complete.
+
+    kind: "beside", frame `other` beside the complete frame `chosen`; "pair", both with holes; "alone", `other` only.
+    carve: hide some of the visible part behind a bar of one colour.
+    """
+    exemplar, target = (_sub_images(clip, k, rng, BACKGROUNDS[ground], carve) for k in (chosen, other))
     if kind == "alone":
-        return Sheet([[target[1]]]), Sheet([[target[2]]])
+        return Grid([[target[1]]]), Grid([[target[2]]])
     left = exemplar[1] if kind == "pair" else exemplar[2]
-    whole = Sheet([[exemplar[0], exemplar[2]], [target[0], target[2]]])
-    return Sheet([[exemplar[0], left], [target[0], target[1]]]), whole
+    whole = Grid([[exemplar[0], exemplar[2]], [target[0], target[2]]])
+    return Grid([[exemplar[0], left], [target[0], target[1]]]), whole
 
 
-def _cells(clip: Views, k: int, rng: np.random.Generator, ground: int, carve: bool) -> tuple[Cell, Cell, Cell]:
-    """X, I with its hole, and A of frame k."""
+def _sub_images(
+    clip: TrainingClip, k: int, rng: np.random.Generator, ground: int, carve: bool
+) -> tuple[SubImage, SubImage, SubImage]:
+    """The frame X, the visible part I with its hole, and the complete object A of frame k."""
     frame, visible, amodal = clip.frames[k], clip.visible[k] > 127, clip.amodal[k] > 127
     bar = np.zeros_like(visible)
     if carve:
@@ -192,12 +203,12 @@ def _cells(clip: Views, k: int, rng: np.random.Generator, ground: int, carve: bo
     whole = np.clip(np.rint(clip.wholes[k] + (1 - share) * (ground - WHITE)), 0, 255).astype(np.uint8)
     seen = visible & ~bar
     shown = np.where(seen[..., None], frame, ground).astype(np.uint8)
-    return Cell(frame), Cell(shown, opened(seen, amodal, bar, rng)), Cell(whole)
+    return SubImage(frame), SubImage(shown, random_hole(seen, amodal, bar, rng)), SubImage(whole)
 
 
-def opened(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A completion mask such as occlusion evidence leaves: the hidden part and what hides it, grown by some pixels; or,
-    where little is known, all around the object."""
+def random_hole(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A completion mask like those of occlusion evidence: the hidden part and its occluder, dilated; sometimes the
+    whole surroundings of the object, as when little is known."""
     reach = int(rng.integers(1, max(3, visible.shape[0] // 4)))
     hidden = (amodal & ~visible).astype(np.uint8)
     around = cv2.dilate(hidden, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
@@ -209,7 +220,7 @@ def opened(visible: np.ndarray, amodal: np.ndarray, bar: np.ndarray, rng: np.ran
 
 
 def _bar(amodal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A bar over some of the object, in any direction."""
+    """A bar across the object, in a random direction."""
     rows, columns = np.nonzero(amodal)
     if not len(rows):
         return np.zeros_like(amodal)

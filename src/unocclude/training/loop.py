@@ -1,4 +1,4 @@
-"""The one training loop, on accelerate: mixed precision, accumulation, EMA, checkpoints that resume exactly, logs."""
+"""The training loop, on accelerate: mixed precision, gradient accumulation, EMA, exact resume and logs."""
 
 import json
 import math
@@ -22,7 +22,8 @@ from unocclude.media import files
 from unocclude.media.images import write_png
 from unocclude.networks.files import read_plain, read_state
 from unocclude.networks.loading import check_names
-from unocclude.training.recipe import Batch, Progress, Recipe
+from unocclude.training.recipe import Batch, Recipe
+from unocclude.types import Progress
 
 LOG = "log.jsonl"
 AVERAGE, EARLIER_AVERAGE = "average.pt", "custom_checkpoint_1.pkl"
@@ -30,34 +31,36 @@ PLACE = "place.pt"
 """In a checkpoint, beside accelerate's files: the averaged weights; how far the run is. What is registered with
 accelerate it reads as a pickle that may run code, so nothing is."""
 KEPT = 2
-"""Checkpoints that are kept."""
+"""Number of checkpoints to keep."""
+RENAMED = {"rate": "learning_rate", "decay": "weight_decay", "clip": "max_grad_norm", "begin": "init_from"}
+"""Former names of options in [loop]."""
 
 
 class LoopOptions(BaseModel):
-    """What every recipe's configuration has in [loop]."""
+    """The [loop] table of a configuration, the same for all recipes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(1000, ge=1, description="optimiser steps")
-    batch: int = Field(32, ge=1, description="samples a step on every device")
-    accumulate: int = Field(1, ge=1, description="batches whose gradients make a step")
-    rate: float = Field(1e-3, gt=0, description="highest learning rate; cosine down to a hundredth")
-    warmup: int = Field(100, ge=0, description="steps in which it rises")
-    decay: float = Field(0.01, ge=0, description="weight decay")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights, which are what is exported")
+    batch: int = Field(32, ge=1, description="samples per batch and device")
+    accumulate: int = Field(1, ge=1, description="batches per optimiser step")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate; decays by cosine to 1 % of it")
+    warmup: int = Field(100, ge=0, description="steps of linear learning-rate warm-up")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay of AdamW")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights, which is exported")
     precision: str = Field("no", pattern="^(no|bf16|fp16)$", description="no, bf16 or fp16")
-    begin: str = Field("", description="OUT of an earlier run, whose averaged weights this one begins with")
+    init_from: str = Field("", description="OUT of an earlier run; start from its averaged weights")
     seed: int = Field(0, ge=0)
-    workers: int = Field(1, ge=0, description="processes that make batches")
-    threads: int = Field(0, ge=0, description="CPU threads of torch, 0 for its own choice")
+    workers: int = Field(1, ge=0, description="worker processes that load batches")
+    threads: int = Field(0, ge=0, description="CPU threads of torch; 0: torch decides")
     log_every: int = Field(20, ge=1)
     save_every: int = Field(500, ge=1)
     evaluate_every: int = Field(500, ge=1)
 
 
 class _Batches(Dataset[Batch]):
-    """The batches of a process from a number on."""
+    """The batches of one process, by number."""
 
     def __init__(self, recipe: Recipe, size: int, numbers: range):
         self.recipe, self.size, self.numbers = recipe, size, numbers
@@ -92,15 +95,17 @@ class _Run:
 
 
 def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -> dict[str, Any]:
-    """Train a recipe and write into `out`: checkpoints/, log.jsonl, tensorboard/, samples/STEP.png, and at the end the
-    exported network. Goes on from the newest checkpoint where there is one; the result is then the same as without
-    the interruption, bit for bit, on the same machine.
+    """Train a recipe and write checkpoints/, log.jsonl, tensorboard/, samples/STEP.png and the exported network.
 
-    Returns the last evaluation's figures.
+    Resumes from the newest checkpoint in `out` if there is one; on the same machine the result is bit for bit the one
+    of an uninterrupted run.
+
+    Returns the metrics of the last evaluation ("figures"), the names of exported files and the time in seconds.
+    Raises InputError if the loss is not finite.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    AcceleratorState._reset_state()  # what an earlier run in this process asked for
+    AcceleratorState._reset_state()  # left over from an earlier run in this process
     accelerator = Accelerator(
         mixed_precision=options.precision, gradient_accumulation_steps=options.accumulate,
         log_with="tensorboard", project_dir=out,
@@ -108,13 +113,13 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
     recipe.prepare(max(1, options.workers), progress)
     set_seed(options.seed)
     network = recipe.network()
-    if options.begin:
-        _begin(network, Path(options.begin))
-    # made before accelerate wraps the network in its precision
+    if options.init_from:
+        _init_from(network, Path(options.init_from))
+    # created before accelerate wraps the network for mixed precision
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
     average.to(accelerator.device)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, options))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _lr_factor(step, options))
     network, optimiser = accelerator.prepare(network, optimiser)
     step = _Run(average, schedule)
     checkpoints = out / "checkpoints"
@@ -123,22 +128,24 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
     log = _Log(out / LOG, step.done)
     accelerator.init_trackers("tensorboard")
     figures: dict[str, Any] = {}
-    begin, before = time.monotonic(), log.seconds
+    started, before = time.monotonic(), log.seconds
     network.train()
     sums: dict[str, list[float]] = {}
     for batch in _batches(recipe, options, accelerator, step.done):
         with accelerator.accumulate(network):
             with accelerator.autocast():
-                loss, said = recipe.loss(network, batch)
+                loss, parts = recipe.loss(network, batch)
             accelerator.backward(loss)
             if accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(network.parameters(), options.clip)
+                accelerator.clip_grad_norm_(network.parameters(), options.max_grad_norm)
             optimiser.step()
             optimiser.zero_grad()
-        total = float(loss.detach())  # one wait for the device a step
+        total = float(loss.detach())  # the only synchronisation with the device per step
         if not math.isfinite(total):
-            raise InputError(f"the loss is {total} at step {step.done + 1}; lower rate, or use another precision")
-        for name, value in {"loss": total, **said}.items():
+            raise InputError(
+                f"the loss is {total} at step {step.done + 1}; lower learning_rate, or use another precision"
+            )
+        for name, value in {"loss": total, **parts}.items():
             sums.setdefault(name, []).append(value)
         if not accelerator.sync_gradients:
             continue
@@ -150,7 +157,7 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
         entry: dict[str, Any] = {}
         if step.done % options.log_every == 0 or last:
             entry = {name: round(sum(values) / len(values), 6) for name, values in sums.items()}
-            entry["rate"] = schedule.get_last_lr()[0]
+            entry["learning_rate"] = schedule.get_last_lr()[0]
             sums = {}
         if (step.done % options.evaluate_every == 0 or last) and accelerator.is_main_process:
             average.eval()
@@ -159,21 +166,21 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
             (out / "samples").mkdir(exist_ok=True)
             write_png(out / "samples" / f"{step.done:07d}.png", recipe.picture(average.module))
         if entry and accelerator.is_main_process:
-            seconds = round(before + time.monotonic() - begin, 1)
+            seconds = round(before + time.monotonic() - started, 1)
             log.add({"step": step.done, **entry, "seconds": seconds})
             accelerator.log(entry, step=step.done)
         if step.done % options.save_every == 0 or last:
             _save(accelerator, checkpoints, step)
     average.eval()
-    if not figures and accelerator.is_main_process:  # resumed after its last step
+    if not figures and accelerator.is_main_process:  # resumed after the last step
         figures = recipe.evaluate(average.module)
     accelerator.end_training()
     written = recipe.export(average.module, out) if accelerator.is_main_process else []
     return {"figures": figures, "files": [path.name for path in written], "seconds": log.seconds}
 
 
-def _rate(step: int, options: LoopOptions) -> float:
-    """Share of the highest learning rate: up in a line, down in a cosine."""
+def _lr_factor(step: int, options: LoopOptions) -> float:
+    """Learning rate as a fraction of its peak: linear warm-up, then cosine decay to 0.01."""
     if step < options.warmup:
         return (step + 1) / options.warmup
     share = (step - options.warmup) / max(1, options.steps - options.warmup)
@@ -181,7 +188,7 @@ def _rate(step: int, options: LoopOptions) -> float:
 
 
 def _batches(recipe: Recipe, options: LoopOptions, accelerator: Accelerator, done: int) -> Iterator[Batch]:
-    """The batches of the steps that are left, on the device; each process of several takes its own."""
+    """Batches of the remaining steps, on the device; with several processes, each takes its share."""
     share = accelerator.num_processes
     first, stop = done * options.accumulate, options.steps * options.accumulate
     numbers = range(first * share + accelerator.process_index, stop * share, share)
@@ -193,11 +200,11 @@ def _batches(recipe: Recipe, options: LoopOptions, accelerator: Accelerator, don
         yield {name: value.to(accelerator.device) for name, value in batch.items()}
 
 
-def _begin(network: torch.nn.Module, earlier: Path) -> None:
-    """Give a network the averaged weights of an earlier run's newest checkpoint."""
+def _init_from(network: torch.nn.Module, earlier: Path) -> None:
+    """Load the averaged weights of an earlier run's newest checkpoint into a network."""
     checkpoint = _newest(earlier / "checkpoints")
     if checkpoint is None:
-        raise InputError(f"{earlier} has no checkpoint to begin with; give the OUT of a training run")
+        raise InputError(f"{earlier} has no checkpoint to start from; give the OUT of a training run")
     file = next(
         (file for name in (AVERAGE, EARLIER_AVERAGE) if (file := checkpoint / name).exists()), checkpoint / AVERAGE
     )
@@ -223,7 +230,7 @@ def _newest(checkpoints: Path) -> Path | None:
 
 
 def _save(accelerator: Accelerator, checkpoints: Path, run: _Run) -> None:
-    """A checkpoint, whole or not at all; the newest `KEPT` stay."""
+    """Write a checkpoint atomically and delete all but the newest `KEPT`."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     whole = checkpoints / f"{run.done:07d}"
     part = Path(broadcast_object_list([str(files.temporary(whole))])[0])
@@ -241,7 +248,7 @@ def _save(accelerator: Accelerator, checkpoints: Path, run: _Run) -> None:
 
 
 class _Log:
-    """log.jsonl: a line a logged step; what comes after a resumed checkpoint is taken back."""
+    """log.jsonl, one line per logged step. Lines after the checkpoint that a run resumes from are dropped."""
 
     def __init__(self, path: Path, done: int):
         self.path = path

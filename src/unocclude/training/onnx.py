@@ -1,4 +1,4 @@
-"""A trained network as ONNX, for running without torch."""
+"""Export of a trained network to ONNX, so that it runs without torch."""
 
 import logging
 import warnings
@@ -18,16 +18,21 @@ def write_onnx(
     outputs: Sequence[str],
     path: Path,
 ) -> Path:
-    """Write `network` to `path`, whole or not at all; the first dimension of every input may differ later."""
+    """Write `network` to `path` atomically. The first dimension of every input stays dynamic.
+
+    example: one tensor per input. inputs, outputs: their names in the ONNX graph.
+    """
     batch = torch.export.Dim("batch")
     shapes: tuple[Any, ...] = tuple({0: batch} for _ in example)
-    doubled = tuple(torch.cat([tensor, tensor]) for tensor in example)  # a batch of one would become a constant
+    doubled = tuple(
+        torch.cat([tensor, tensor]) for tensor in example
+    )  # the exporter would turn a batch of one into a constant
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # that there is no torchvision
+    logger.setLevel(logging.ERROR)  # it reports that torchvision is missing
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's about itself
+            warnings.simplefilter("ignore")  # deprecations inside the exporter
             program = torch.onnx.export(
                 network.cpu().eval(), doubled, dynamo=True, input_names=list(inputs), output_names=list(outputs),
                 dynamic_shapes=shapes, verbose=False,

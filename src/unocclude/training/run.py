@@ -1,4 +1,4 @@
-"""A training run from its configuration to its OUT folder."""
+"""Run a training from its configuration to its OUT folder."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,18 @@ from typing import Any
 from unocclude import __version__
 from unocclude.layout import TRAIN_FILE
 from unocclude.outfolder import OutFolder
-from unocclude.training import find, read_config
-from unocclude.training.recipe import Progress
+from unocclude.training import get_recipe, read_config
+from unocclude.types import Progress
 
 
 def run_training(
     name: str, config: Path, out: Path, *, resume: bool, overwrite: bool, progress: Progress
 ) -> dict[str, Any]:
-    """Train recipe `name` and return what train.json says. Raises InputError for a bad recipe, configuration or OUT."""
-    recipe = find(name)
+    """Train recipe `name` and return the content of train.json.
+
+    Raises InputError for a bad recipe, configuration or OUT.
+    """
+    recipe = get_recipe(name)
     options, loop = read_config(config, recipe)
     identity = {"verb": "train", "recipe": name, "options": options.model_dump(), "loop": loop.model_dump()}
     given = [str(value) for part in (options, loop) for value in part.model_dump().values()]

@@ -1,5 +1,4 @@
-"""The shape prior of `recall`: which pixels around its visible part an object covers, from its masks over time and the
-picture."""
+"""Recipe of `recall`'s shape prior, which predicts amodal masks from masks over time and the image."""
 
 from pathlib import Path
 from typing import Any
@@ -10,40 +9,41 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from unocclude.methods.recall import view as views
+from unocclude.methods.recall import prior_inputs
 from unocclude.networks.unet import UNet
-from unocclude.training import recipe, studied
+from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
+from unocclude.training.evidence_clips import EvidenceClip, EvidenceClipMaker
 from unocclude.training.onnx import write_onnx
-from unocclude.training.recipe import Batch, Progress
-from unocclude.training.sources import Source
-from unocclude.training.studied import Studied, Study
+from unocclude.training.recipe import Batch
+from unocclude.training.sources import ClipSource
+from unocclude.types import Progress
 
 FILE = "shape_prior.onnx"
 RANK = 6
-"""Ways in which a whole silhouette may differ from the mean one (the rank of the covariance of its logits)."""
+"""Rank of the covariance of the logits."""
 DRAWS = 8
 GROUP = 4
-"""Samples that are drawn from one clip at a time: reading it costs more than drawing."""
+"""Samples taken from a clip each time it is loaded, because loading is the slow part."""
 
 
-class ShapeOptions(recipe.Options):
+class ShapeOptions(recipe.RecipeOptions):
     """[recipe] of the shape prior."""
 
-    train: list[str] = Field(description="sources of clips with truth (see training.sources)")
-    validation: list[str] = Field(description="the same, for evaluation: other seeds, other classes")
-    without: list[str] = Field([], description="classes that training never sees")
-    cache: str = Field("cache", description="folder of studied clips")
-    picture: bool = Field(True, description="false: the network sees masks alone")
-    limit: int = Field(160, ge=1, description="clips of each validation source")
+    train: list[str] = Field(description="sources of training clips (see training.sources)")
+    validation: list[str] = Field(description="sources of validation clips: other seeds, other classes")
+    without: list[str] = Field([], description="object classes left out of training")
+    cache: str = Field("cache", description="folder for preprocessed clips")
+    picture: bool = Field(True, description="false: the network sees masks only")
+    limit: int = Field(160, ge=1, description="clips per validation source")
 
 
 class ShapePrior(recipe.Recipe):
-    """Input and output as in `methods.recall.view`: what is seen of a frame and its neighbours, and logits of the
-    amodal mask, with a low-rank factor of their covariance (Monteiro et al. 2020, stochastic segmentation networks)."""
+    """Inputs as in `methods.recall.prior_inputs`; outputs are logits of the amodal mask and a low-rank factor of their
+    covariance (stochastic segmentation networks, Monteiro et al. 2020)."""
 
     name = "shape-prior"
-    summary = "recall's shape prior: masks over time and a picture to a whole silhouette"
+    summary = "recall's shape prior: masks over time and the image to the amodal mask"
     Options = ShapeOptions
     options: ShapeOptions
 
@@ -51,26 +51,28 @@ class ShapePrior(recipe.Recipe):
         cache = Path(self.options.cache)
         self._clips: list[Path] = []
         for spec in self.options.train:
-            source = Source(spec, tuple(self.options.without))
-            self._clips += cached(source, cache, "studied", Study(source), workers, progress)
+            source = ClipSource(spec, tuple(self.options.without))
+            self._clips += cached(source, cache, "evidence", EvidenceClipMaker(source), workers, progress)
         self._held = {
-            spec: cached(Source(spec), cache, "studied", Study(Source(spec)), workers, progress)[: self.options.limit]
+            spec: cached(ClipSource(spec), cache, "evidence", EvidenceClipMaker(ClipSource(spec)), workers, progress)[
+                : self.options.limit
+            ]
             for spec in self.options.validation
         }
 
     @property
     def planes(self) -> int:
-        """How many of a view's planes the network sees: the picture's are the last."""
-        return views.PLANES if self.options.picture else views.PLANES - views.PICTURE
+        """Number of input planes; the image planes are the last ones."""
+        return prior_inputs.PLANES if self.options.picture else prior_inputs.PLANES - prior_inputs.PICTURE
 
     def network(self) -> torch.nn.Module:
-        return UNet(self.planes, 1 + RANK, views.NUMBERS)
+        return UNet(self.planes, 1 + RANK, prior_inputs.NUMBERS)
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         samples: list[tuple[np.ndarray, ...]] = []
         while len(samples) < size:
-            clip = studied.load(self._clips[int(rng.integers(len(self._clips)))])
+            clip = evidence_clips.load(self._clips[int(rng.integers(len(self._clips)))])
             samples += [sample for _ in range(GROUP) if (sample := draw(clip, rng)) is not None]
         planes, numbers, target, weight = (np.stack(part) for part in zip(*samples[:size], strict=True))
         return {
@@ -79,7 +81,7 @@ class ShapePrior(recipe.Recipe):
         }  # fmt: skip
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Cross entropy, Dice, Dice on the hidden pixels, and the stochastic network's likelihood."""
+        """Cross entropy, Dice loss, Dice loss on hidden pixels, and negative log likelihood of the sampled logits."""
         answer = network(batch["planes"], batch["numbers"]).float()
         logits, factors = answer[:, :1], answer[:, 1:]
         target, weight = batch["target"], batch["weight"]
@@ -96,22 +98,23 @@ class ShapePrior(recipe.Recipe):
         return total, {name: float(part.detach()) for name, part in parts.items()}
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        """mIoU, mIoU_occ and false area in views of held-out clips, every third frame; visible pixels are kept."""
+        """mIoU, mIoU_occ and false area on every third frame of the validation clips; visible pixels are kept."""
         figures: dict[str, float] = {}
         for spec, clips in self._held.items():
             found: dict[str, list[float]] = {"miou": [], "miou_occ": [], "false_area": []}
             for path in clips:
-                for name, value in _judge(network, studied.load(path)):
+                for name, value in _judge(network, evidence_clips.load(path)):
                     found[name].append(value)
             kind = spec.partition("?")[0].rpartition(":")[2]
             figures |= {f"{kind}/{name}": round(float(np.mean(v)), 4) if v else 0.0 for name, v in found.items()}
         return figures
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
-        """A row a clip: what is seen, evidence (red: may hide, blue: background), truth, answer, two draws."""
+        """One row per clip: visible mask, evidence (red: possible occluder, blue: background), truth, output, two
+        samples."""
         rows = []
         for path in [path for clips in self._held.values() for path in clips[:6]]:
-            clip = studied.load(path)
+            clip = evidence_clips.load(path)
             rates = 1 - clip.visible.sum((1, 2)) / np.maximum(clip.amodal.sum((1, 2)), 1)
             for i in np.argsort(np.abs(rates - 0.5))[:1]:
                 if (sample := _at(clip, int(i))) is not None:
@@ -119,59 +122,64 @@ class ShapePrior(recipe.Recipe):
         return np.vstack(rows) if rows else np.zeros((1, 1, 3), np.uint8)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        example = (torch.zeros(1, self.planes, views.SIDE, views.SIDE), torch.zeros(1, views.NUMBERS))
+        example = (
+            torch.zeros(1, self.planes, prior_inputs.SIDE, prior_inputs.SIDE),
+            torch.zeros(1, prior_inputs.NUMBERS),
+        )
         return [write_onnx(network, example, ("planes", "numbers"), ("logits",), folder / FILE)]
 
 
-Shown = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""planes and numbers as in `views.look`, target (1, S, S) float32."""
+PriorSample = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""planes and numbers as in `prior_inputs.look`; target (1, S, S) float32."""
 
 
-def draw(clip: Studied, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """A disturbed sample: (planes, numbers, target, weight) as in `views.look`, target and weight (1, S, S) float32.
-    None where the clip expects nothing in the frame that was drawn."""
+def draw(clip: EvidenceClip, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """An augmented sample of a random frame; None if no object is expected in it.
+
+    Returns planes and numbers as in `prior_inputs.look`, target and weight (1, S, S) float32.
+    """
     step = int(rng.choice([1, 1, 1, 2, 3]))
-    clip = clip.every(step, int(rng.integers(step))) if step > 1 else clip
+    clip = clip.subsample(step, int(rng.integers(step))) if step > 1 else clip
     rates = 1 - clip.visible.sum((1, 2)) / np.maximum(clip.amodal.sum((1, 2)), 1)
-    # two of three samples are of frames that hide something
+    # two of three samples are occluded frames
     odds = np.where(rates > 0.01, 2.0 / max(1, (rates > 0.01).sum()), 1.0 / max(1, (rates <= 0.01).sum()))
     i = int(rng.choice(len(clip), p=odds / odds.sum()))
     sample = _at(clip, i, float(np.exp(rng.normal(0, 0.07))), (rng.normal(0, 0.04), rng.normal(0, 0.04)))
     if sample is None:
         return None
     planes, numbers, target = sample
-    said = planes[5 : -views.PICTURE]
+    context = planes[5 : -prior_inputs.PICTURE]
     fate = rng.uniform(size=4)
-    if fate[0] < 0.05:  # an image, or a clip that is all hidden but for this frame
-        said[:], numbers[:] = 0, 0
+    if fate[0] < 0.05:  # no context: a single image, or an object hidden in all other frames
+        context[:], numbers[:] = 0, 0
     elif fate[0] < 0.3:
-        away = rng.uniform(size=views.CONTEXT) < rng.uniform(0.1, 0.8)
-        said[away], numbers[np.concatenate([away, away])] = 0, 0
-    if fate[1] < 0.1:  # nothing is known of what is in front
+        away = rng.uniform(size=prior_inputs.CONTEXT) < rng.uniform(0.1, 0.8)
+        context[away], numbers[np.concatenate([away, away])] = 0, 0
+    if fate[1] < 0.1:  # nothing is known about occluders
         planes[1:4] = 0
-        np.maximum(said, 0, out=said)
+        np.maximum(context, 0, out=context)
     if fate[2] < 0.3:
         planes[0] = _mistaken(planes[0], rng)
-    planes[-views.PICTURE :] = _recoloured(planes[-views.PICTURE :], rng)
+    planes[-prior_inputs.PICTURE :] = _recoloured(planes[-prior_inputs.PICTURE :], rng)
     if fate[3] < 0.5:
         planes, target = planes[..., ::-1].copy(), target[..., ::-1].copy()
     return planes, numbers, target, _weight(planes, target)
 
 
-def _at(clip: Studied, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> Shown | None:
-    box = views.whole_box(clip.sight, i)
+def _at(clip: EvidenceClip, i: int, zoom: float = 1.0, move: tuple[float, float] = (0.0, 0.0)) -> PriorSample | None:
+    box = prior_inputs.object_box(clip.object_frames, i)
     if not np.isfinite(box).all():
         return None
-    view = views.place(box, zoom, move)
-    planes, numbers = views.look(clip.sight, i, view)
-    side = (views.SIDE, views.SIDE)
+    view = prior_inputs.view_matrix(box, zoom, move)
+    planes, numbers = prior_inputs.make_inputs(clip.object_frames, i, view)
+    side = (prior_inputs.SIDE, prior_inputs.SIDE)
     target = cv2.warpAffine(clip.amodal[i].astype(np.float32), view[:2], side, flags=cv2.INTER_LINEAR)[None]
     target = (target > 0.5).astype(np.float32)
     return planes, numbers, target
 
 
 def _weight(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Little for what is seen anyway and for the ring around it, where errors are masks' edges, not shape."""
+    """Loss weights: low on the visible part and on a ring around it, where errors are mask noise."""
     seen = (planes[0] > 0.5).astype(np.uint8)
     ring = cv2.dilate(seen, np.ones((3, 3), np.uint8))
     weight = np.where(seen > 0, 0.1, np.where((ring > 0) & (target[0] > 0.5), 0.3, 1.0)) * (planes[4] > 0.99)
@@ -179,7 +187,7 @@ def _weight(planes: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _mistaken(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A visible mask as a tracker gives it: grown or shrunk, with a bite or a lump."""
+    """A visible mask with errors typical of trackers: dilated, eroded, or with a piece missing or added."""
     kind = rng.integers(4)
     if kind < 2:
         kernel = np.ones((3, 3), np.uint8)
@@ -197,9 +205,9 @@ def _mistaken(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A (3, S, S) picture in -1..1 as another camera gives it: other light, other colours, noise; often none."""
+    """Augment an image (3, S, S) in -1..1: light, colours, noise; often removed altogether."""
     fate = rng.uniform(size=4)
-    if fate[0] < 0.35:  # textures are not the world's: masks alone must do, too
+    if fate[0] < 0.35:  # generated textures differ from real ones, so masks alone must suffice too
         return np.zeros_like(picture)
     if fate[1] < 0.15:
         picture = np.repeat(picture.mean(0, keepdims=True), 3, 0)
@@ -220,8 +228,8 @@ def _dice(share: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def _likelihood(
     logits: torch.Tensor, factors: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Negative log likelihood a pixel under logits with covariance `factors factors^T`, by `DRAWS` draws (Monteiro et
-    al. 2020, equation 7)."""
+    """Negative log likelihood per pixel under logits with covariance `factors factors^T`, by Monte Carlo with `DRAWS`
+    samples (Monteiro et al. 2020, equation 7)."""
     count = len(logits)
     normal = torch.randn(count, DRAWS, factors.shape[1], device=factors.device)
     drawn = logits + torch.einsum("bkr,brhw->bkhw", normal, factors)
@@ -233,13 +241,13 @@ def _likelihood(
 
 @torch.inference_mode()
 def _answer(network: Any, planes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """(N, 1 + RANK, S, S) float32 of a stack of samples, of whose planes the network sees the first."""
+    """The network's output (N, 1 + RANK, S, S) float32 for a batch; it uses the first `network.inputs` planes."""
     device = next(network.parameters()).device
     answer = network(torch.from_numpy(planes[:, : network.inputs]).to(device), torch.from_numpy(numbers).to(device))
     return np.asarray(answer.float().cpu().numpy())
 
 
-def _judge(network: torch.nn.Module, clip: Studied) -> list[tuple[str, float]]:
+def _judge(network: torch.nn.Module, clip: EvidenceClip) -> list[tuple[str, float]]:
     samples = [sample for i in range(0, len(clip), 3) if (sample := _at(clip, i)) is not None]
     if not samples:
         return []

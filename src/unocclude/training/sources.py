@@ -15,7 +15,7 @@ from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.media.images import png_pixels
 from unocclude.media.limits import MAX_DECODED, decoding
-from unocclude.synthesis.recipes import prepare_recipe, read_size
+from unocclude.synthesis.dataset_spec import prepare_dataset_spec, read_size
 from unocclude.synthesis.shards import Member, list_shard, read_clip, read_picture
 from unocclude.synthesis.world import World
 
@@ -24,7 +24,7 @@ _PARTS = ("frames", "visible_masks", "amodal_masks", "amodal_rgb")
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipSource:
     """`count` scenes to learn from; `make(i)` gives the worlds of scene i, one for each of its objects.
 
     spec: `synth:KIND?count=N&seed=S&frames=T&size=WxH`, clips that `unocclude synth` would make; `shards:FOLDER`, what
@@ -70,7 +70,7 @@ def _recipe(spec: str) -> tuple[Any, int]:
         raise InputError(f"{spec}: give count=N, 1 or more")
     size = read_size(options["size"]) if "size" in options else None
     sources = Path(options["sources"]) if "sources" in options else None
-    return prepare_recipe(kind, seed, frames or None, size, sources), count
+    return prepare_dataset_spec(kind, seed, frames or None, size, sources), count
 
 
 @lru_cache(maxsize=16)

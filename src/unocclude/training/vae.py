@@ -1,4 +1,4 @@
-"""Small VAEs of pictures and masks, such as diffusion methods work in the latents of."""
+"""Small VAEs of images and masks, whose latents the diffusion methods work in."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -12,33 +12,39 @@ from torch.nn import functional
 from unocclude.errors import InputError
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
+from unocclude.networks.group_norm import SMALL_GROUPS, set_num_groups
 from unocclude.networks.loading import check_names
-from unocclude.networks.small import FEW, grouped
-from unocclude.training import recipe, views
+from unocclude.training import recipe, training_clips
 from unocclude.training.recipe import Batch
-from unocclude.training.views import Views
+from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "vae"
 Kind = Literal["frames", "objects", "wholes", "visible", "amodal", "depth"]
 
 
-class VAEOptions(recipe.Options, views.ClipOptions):
-    """[recipe] of the VAE."""
+class VAEOptions(recipe.RecipeOptions, training_clips.ClipOptions):
+    """[recipe] of `vae`."""
 
-    widths: list[int] = Field([32, 64, 96], description="channels of each level; each but the last halves the picture")
-    temporal: bool = Field(True, description="decodes clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)")
-    layers: int = Field(1, ge=1, description="residual blocks a level")
-    encoder: str = Field("", description="folder of a VAE whose encoder is taken over, frozen: a decoder is learnt")
-    kinds: list[Kind] = Field(
-        ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="the pictures that it learns"
+    widths: list[int] = Field(
+        [32, 64, 96], description="channels per level; each level but the last halves the resolution"
     )
-    patch: int = Field(0, ge=0, description="side of the squares that it learns from, drawn of the pictures; 0: whole")
-    divergence: float = Field(1e-6, ge=0, description="weight of the latents' divergence from a normal distribution")
+    temporal: bool = Field(
+        True, description="temporal decoder for clips (Diffusion-VAS); false: frame by frame (TGVAC, FLUX)"
+    )
+    layers: int = Field(1, ge=1, description="residual blocks per level")
+    encoder: str = Field("", description="folder of a VAE whose encoder is reused, frozen; only the decoder is trained")
+    kinds: list[Kind] = Field(
+        ["frames", "objects", "wholes", "amodal", "depth"], min_length=1, description="kinds of images to train on"
+    )
+    patch: int = Field(0, ge=0, description="side of random training crops in pixels; 0: whole images")
+    divergence: float = Field(1e-6, ge=0, description="weight of the KL divergence of the latents")
 
 
-class VAE(views.OnClips):
-    """Encodes single frames, decodes clips (Stable Video Diffusion's temporal decoder) or frames too. Learns frames,
-    objects on white, masks and depth alike, since methods encode all of these, or the `kinds` that one needs."""
+class VAE(training_clips.ClipRecipe):
+    """A VAE that encodes frames and decodes clips (Stable Video Diffusion's temporal decoder) or frames.
+
+    Trained on frames, objects on white, masks and depth, because the methods encode all of these; `kinds` selects.
+    """
 
     name = "vae"
     summary = "a small VAE, with a temporal decoder or without, for the diffusion recipes"
@@ -55,8 +61,8 @@ class VAE(views.OnClips):
             network = AutoencoderKLTemporalDecoder(**form)
         else:
             network = AutoencoderKL(up_block_types=("UpDecoderBlock2D",) * levels, shift_factor=0.0, **form)
-        grouped(network)
-        with torch.no_grad():  # little noise at first: pictures are learnt sooner
+        set_num_groups(network)
+        with torch.no_grad():  # little noise at first speeds up training
             network.quant_conv.weight[4:] = 0
             network.quant_conv.bias[4:] = -6
         if self.options.encoder:
@@ -67,8 +73,8 @@ class VAE(views.OnClips):
     def _take_over(self, network: Any, folder: Path) -> None:
         state = read_weights(folder, "diffusion_pytorch_model")
         groups = read_json(folder / "config.json").get("norm_num_groups")
-        if groups != FEW:
-            raise InputError(f"{folder}: its norms have {groups} groups; give a VAE that recipe {self.name} made")
+        if groups != SMALL_GROUPS:
+            raise InputError(f"{folder}: its norms have {groups} groups; give a VAE trained with recipe {self.name}")
         for name in ("encoder", "quant_conv"):
             part, prefix = getattr(network, name), f"{name}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -78,9 +84,11 @@ class VAE(views.OnClips):
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        return {"clips": torch.stack([views.pictures(self._any(self.clips.draw(rng), rng)) for _ in range(size)])}
+        return {
+            "clips": torch.stack([training_clips.to_tensor(self._any(self.clips.draw(rng), rng)) for _ in range(size)])
+        }
 
-    def _any(self, clip: Views, rng: np.random.Generator) -> np.ndarray:
+    def _any(self, clip: TrainingClip, rng: np.random.Generator) -> np.ndarray:
         chosen: np.ndarray = getattr(clip, self.options.kinds[int(rng.integers(len(self.options.kinds)))])
         if chosen.ndim == 4 and rng.uniform() < 0.5:
             chosen = recoloured(chosen, rng)
@@ -91,15 +99,14 @@ class VAE(views.OnClips):
         return chosen
 
     def through(self, network: Any, clips: torch.Tensor, sample: bool) -> tuple[Any, torch.Tensor]:
-        """(N, F, 3, h, w) to the latents' distribution and what is decoded of them."""
+        """Encode and decode (N, F, 3, h, w): the posterior of the latents and the reconstruction."""
         posterior = network.encode(clips.flatten(0, 1)).latent_dist
         latents = posterior.sample() if sample else posterior.mode()
         length = {"num_frames": clips.shape[1]} if self.options.temporal else {}
         return posterior, network.decode(latents, **length).sample.view(clips.shape)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Mean absolute error of the pictures, of their differences in space and of what is no grey in them, this as a
-        share of what there is; and the divergence."""
+        """L1 errors of pixels, spatial gradients and chroma (relative to the chroma present), and KL divergence."""
         clips = batch["clips"]
         posterior, decoded = self.through(network, clips, sample=True)
         wrong = decoded - clips
@@ -113,12 +120,12 @@ class VAE(views.OnClips):
 
     @torch.no_grad()
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        """PSNR (dB) of each kind of picture through the VAE and back."""
+        """Reconstruction PSNR (dB) of each kind of image."""
         figures = {}
         for kind in self.options.kinds:
             errors = []
             for clip in self.clips.held[:24]:
-                pictures = views.pictures(getattr(clip, kind))[None].to(next(network.parameters()).device)
+                pictures = training_clips.to_tensor(getattr(clip, kind))[None].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1].clamp(-1, 1)
                 errors.append(float(functional.mse_loss(decoded, pictures)) / 4)
             figures[f"{kind}/psnr"] = round(-10 * float(np.log10(np.mean(errors))), 2)
@@ -129,18 +136,18 @@ class VAE(views.OnClips):
         rows = []
         for clip in self.clips.held[:4]:
             for kind in self.options.kinds:
-                pictures = views.pictures(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
+                pictures = training_clips.to_tensor(getattr(clip, kind))[None, :6].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1]
-                rows += [views.sheet(pictures[0]), views.sheet(decoded[0])]
+                rows += [training_clips.side_by_side(pictures[0]), training_clips.side_by_side(decoded[0])]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        """diffusers' folder; `scaling_factor` is one over the latents' deviation."""
+        """Save in diffusers' format; `scaling_factor` is 1 / standard deviation of the latents."""
         vae: Any = network
         with torch.no_grad():
             device = next(network.parameters()).device
             latents = [
-                vae.encode(views.pictures(getattr(clip, kind)).to(device)).latent_dist.mode()
+                vae.encode(training_clips.to_tensor(getattr(clip, kind)).to(device)).latent_dist.mode()
                 for clip in self.clips.held[:16]
                 for kind in self.options.kinds
             ]
@@ -150,8 +157,10 @@ class VAE(views.OnClips):
 
 
 def recoloured(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(F, h, w, 3) uint8 with its channels in a drawn order, up to four times as far from grey, and some inverted.
-    Objects are mostly dull and small on white: on those alone, a small VAE learns brightness and never colour."""
+    """Colour augmentation of (F, h, w, 3) uint8: shuffle channels, raise saturation up to 4 times, invert some.
+
+    Without it a small VAE learns brightness but not colour, because most objects are small and dull on white.
+    """
     shuffled = pictures[..., rng.permutation(3)].astype(np.float32)
     grey = shuffled.mean(-1, keepdims=True)
     vivid: np.ndarray = (grey + rng.uniform(1, 4) * (shuffled - grey)).clip(0, 255).round().astype(np.uint8)
@@ -159,4 +168,5 @@ def recoloured(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def chroma(clips: torch.Tensor) -> torch.Tensor:
+    """Difference of each channel of (N, F, 3, h, w) from the pixel's grey level."""
     return clips - clips.mean(2, keepdim=True)

@@ -10,22 +10,22 @@ from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 from unocclude.errors import InputError
 from unocclude.networks.loading import load_pretrained
-from unocclude.training import judge, recipe, views
+from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch
 
 FOLDER = "videomae"
 
 
-class VideoMAEOptions(recipe.Options, views.ClipOptions):
+class VideoMAEOptions(recipe.RecipeOptions, training_clips.ClipOptions):
     """[recipe] of `videomae`."""
 
-    base: str = Field("", description="folder of a published VideoMAEForPreTraining; without it a small one is drawn")
-    patch: int = Field(8, ge=1, description="pixels of a patch's side, where there is no base")
-    width: int = Field(128, ge=8, description="channels of the encoder, where there is no base")
-    layers: int = Field(4, ge=1, description="layers of the encoder, where there is no base")
+    base: str = Field("", description="folder of a published VideoMAEForPreTraining; without it a small one is created")
+    patch: int = Field(8, ge=1, description="without base: patch size in pixels")
+    width: int = Field(128, ge=8, description="without base: channels of the encoder")
+    layers: int = Field(4, ge=1, description="without base: layers of the encoder")
 
 
-class VideoMAE(views.OnClips):
+class VideoMAE(training_clips.ClipRecipe):
     name = "videomae"
     summary = "VideoMAE, supervised: visible masks to amodal masks in one step (baseline of Diffusion-VAS)"
     Options = VideoMAEOptions
@@ -55,41 +55,43 @@ class VideoMAE(views.OnClips):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         drawn = [self.clips.draw(rng) for _ in range(size)]
-        stack = lambda field: torch.stack([views.pictures(getattr(clip, field)) for clip in drawn])  # noqa: E731
+        stack = lambda field: torch.stack([training_clips.to_tensor(getattr(clip, field)) for clip in drawn])  # noqa: E731
         return {"visible": stack("visible"), "amodal": stack("amodal")}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Cross entropy of the amodal masks."""
+        """Binary cross entropy of the amodal masks."""
         logits = network(batch["visible"]).float()
         loss = functional.binary_cross_entropy_with_logits(logits, (batch["amodal"][:, :, 0] > 0).float())
         return loss, {"entropy": float(loss.detach())}
 
     @torch.no_grad()
-    def _answer(self, network: torch.nn.Module, clip: views.Views) -> np.ndarray:
+    def _answer(self, network: torch.nn.Module, clip: training_clips.TrainingClip) -> np.ndarray:
         device = next(network.parameters()).device
-        found: np.ndarray = (network(views.pictures(clip.visible)[None].to(device))[0] > 0).cpu().numpy()
+        found: np.ndarray = (network(training_clips.to_tensor(clip.visible)[None].to(device))[0] > 0).cpu().numpy()
         return found
 
     def evaluate(self, network: torch.nn.Module) -> dict[str, float]:
-        return judge.mean([judge.mask_figures(clip, self._answer(network, clip)) for clip in self.clips.held])
+        return clip_metrics.mean(
+            [clip_metrics.mask_metrics(clip, self._answer(network, clip)) for clip in self.clips.held]
+        )
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
-        """Two rows a clip: what is to be learnt, and the answer."""
+        """Two rows per clip: the target and the network's output."""
         rows = []
         for clip in self.clips.held[:6]:
             answer = (255 * self._answer(network, clip)).astype(np.uint8)
-            rows += [views.sheet(views.pictures(part)) for part in (clip.amodal, answer)]
+            rows += [training_clips.side_by_side(training_clips.to_tensor(part)) for part in (clip.amodal, answer)]
         return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
-        """transformers' folder of a VideoMAEForPreTraining."""
+        """Save as a VideoMAEForPreTraining in transformers' format."""
         assert isinstance(network, _Regressor)
         network.model.save_pretrained(folder / FOLDER)
         return [folder / FOLDER]
 
 
 class _Regressor(torch.nn.Module):
-    """(N, F, 3, H, W) in [-1, 1] to logits (N, F, H, W); no patch is masked, so the decoder speaks of all of them."""
+    """(N, F, 3, H, W) in [-1, 1] to logits (N, F, H, W). No patch is masked, so the decoder predicts all of them."""
 
     def __init__(self, model: VideoMAEForPreTraining):
         super().__init__()
@@ -102,5 +104,5 @@ class _Regressor(torch.nn.Module):
         count, frames, _, height, width = clips.shape
         deep, side = config.tubelet_size, int(config.patch_size)  # type: ignore[arg-type]
         shape = (count, frames // deep, height // side, width // side, deep, side, side, config.num_channels)
-        video = patches.view(shape).mean(-1)  # a mask's channels are the same
+        video = patches.view(shape).mean(-1)  # all channels of a mask are equal
         return video.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, frames, height, width)

@@ -29,7 +29,7 @@ def have(id: str) -> bool:
     return not CHECKPOINTS[id].missing(home() / id)
 
 
-def find(id_or_dir: str | Path, need: str | None = None) -> Path:
+def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
     """The folder of a checkpoint, all of whose parts are there.
 
     id_or_dir: an id of `CHECKPOINTS`, `MINI`, or a folder of the user's own. need: the id of the checkpoint whose parts

@@ -1,4 +1,4 @@
-"""The published checkpoints' directory format: what each part is, and how its network differs from diffusers'."""
+"""Loading of checkpoints in the published directory format, whose network differs from that of diffusers."""
 
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,18 @@ import torch
 from unocclude.errors import InputError
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
+from unocclude.networks.group_norm import CONFIG_KEY, apply_config_groups, set_num_groups
 from unocclude.networks.loading import check_names, load_pretrained, reading
-from unocclude.networks.small import KEY, as_configured, grouped
 
 DEAD, USED = "conv_in.", "conv_in2."
-"""The published network keeps Stable Video Diffusion's first layer, which nothing calls, beside the one it uses."""
+"""The published network keeps Stable Video Diffusion's first layer, which is not used, beside the one it uses."""
 
 
-def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """The pipeline's parts by name. model_index.json names a class of the published code's own for the network, so the
-    parts are read one by one.
+def load_components(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Load the pipeline's components, by name, from the folder of one stage.
 
-    Raises InputError where one is absent or is another network's.
+    model_index.json names a class of the published code for the U-Net, so components are loaded one by one. Raises
+    InputError if one is missing or does not fit.
     """
     from diffusers import EulerDiscreteScheduler
     from transformers import CLIPVisionModelWithProjection
@@ -40,15 +40,18 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def read_vae(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """Stable Video Diffusion's VAE, or a small one of recipe `vae`; raises InputError where the folder holds none."""
+    """Load Stable Video Diffusion's VAE or one trained with recipe `vae`; raises InputError if there is none."""
     from diffusers import AutoencoderKLTemporalDecoder
 
     vae = load_pretrained(AutoencoderKLTemporalDecoder, folder, "video VAE of diffusers", torch_dtype=dtype)
-    return as_configured(vae)
+    return apply_config_groups(vae)
 
 
 def read_unet(folder: Path, dtype: torch.dtype) -> Any:
-    """diffusers' network with as many input channels as the layer that is used has, all names and shapes checked."""
+    """Load the U-Net into diffusers' class; all names and shapes are checked.
+
+    The number of input channels is that of the first layer in use.
+    """
     from accelerate import init_empty_weights
     from diffusers import UNetSpatioTemporalConditionModel as UNet
 
@@ -60,18 +63,18 @@ def read_unet(folder: Path, dtype: torch.dtype) -> Any:
     config["in_channels"] = (
         state[f"{DEAD}weight"].shape[1] if f"{DEAD}weight" in state else config.get("in_channels", 8)
     )
-    groups = config.pop(KEY, None)
+    groups = config.pop(CONFIG_KEY, None)
     with init_empty_weights():
         unet = UNet(**config)
     if groups:
-        grouped(unet, groups)
+        set_num_groups(unet, groups)
     check_names(folder, state, {name: value.shape for name, value in unet.state_dict().items()})
     unet.load_state_dict({name: value.to(dtype) for name, value in state.items()}, assign=True)
     return unet.eval()
 
 
 def _feature_extractor(folder: Path) -> Any:
-    """Only its mean and deviation are used; the class that reads them without torchvision."""
+    """The image processor, of which only mean and standard deviation are used; this class needs no torchvision."""
     from transformers import CLIPImageProcessorPil
 
     with reading(folder, "CLIP image processor"):

@@ -1,4 +1,4 @@
-"""The published order of the conditioning and the repaired one: all that differs between them."""
+"""The published and the repaired order of the conditioning; everything that differs between them is here."""
 
 from abc import ABC, abstractmethod
 
@@ -7,21 +7,23 @@ import torch
 from unocclude.errors import InputError
 
 
-class Order(ABC):
-    """How frames become conditioning."""
+class ConditioningOrder(ABC):
+    """How frames are turned into conditioning."""
 
     @abstractmethod
     def frame(self, image: torch.Tensor) -> torch.Tensor:
-        """A frame (3, H, W) in [-1, 1] as the VAE sees it."""
+        """A frame (3, H, W) in [-1, 1] as input of the VAE."""
 
     @abstractmethod
     def rows(self, embeddings: torch.Tensor, guided: bool) -> torch.Tensor:
-        """CLIP rows, one for each frame of each half of the batch, (2F, 1, D), or (F, 1, D) without guidance, from the
-        frames' embeddings (F, D). The first half is unconditional."""
+        """CLIP embeddings for the U-Net from those of the frames (F, D).
+
+        With guidance (2F, 1, D), unconditional half first; without (F, 1, D).
+        """
 
 
-class Aligned(Order):
-    """Each frame attends to its own embedding; the unconditional half to none."""
+class Aligned(ConditioningOrder):
+    """Repaired: each frame attends to its own embedding, the unconditional half to zeros."""
 
     def frame(self, image: torch.Tensor) -> torch.Tensor:
         return image
@@ -31,12 +33,12 @@ class Aligned(Order):
         return rows[:, None]
 
 
-class Parity(Order):
-    """As the published code does it.
+class Parity(ConditioningOrder):
+    """As in the published code.
 
-    A frame without any negative value is stretched once more (its image processor takes it for one in [0, 1]). Zeros
-    and embeddings alternate frame by frame, while the network takes the first half of the rows for the unconditional
-    one: both halves get some of each.
+    A frame without negative values is rescaled once more, because its image processor assumes a range of [0, 1]. Zeros
+    and embeddings alternate frame by frame, but the network takes the first half of the rows as unconditional, so both
+    halves get a mixture of the two.
     """
 
     def frame(self, image: torch.Tensor) -> torch.Tensor:
@@ -49,11 +51,11 @@ class Parity(Order):
         return pairs.flatten(0, 1)[:, None]
 
 
-ORDERS: dict[str, Order] = {"aligned": Aligned(), "parity": Parity()}
+ORDERS: dict[str, ConditioningOrder] = {"aligned": Aligned(), "parity": Parity()}
 
 
-def order(name: str) -> Order:
-    """Raises InputError where there is no such order."""
+def get_conditioning_order(name: str) -> ConditioningOrder:
+    """The order of this name; raises InputError if there is none."""
     if name not in ORDERS:
         raise InputError(f"conditioning_order is {name!r}, expected one of {', '.join(ORDERS)}")
     return ORDERS[name]

@@ -1,5 +1,7 @@
-"""The diffusion pipeline of both stages of Diffusion-VAS (Chen et al. 2024, section 3): Stable Video Diffusion
-conditioned on two clips."""
+"""Diffusion pipeline of both stages of Diffusion-VAS (Chen et al. 2024, section 3).
+
+Stable Video Diffusion, conditioned on two clips.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +18,16 @@ from transformers import CLIPVisionModelWithProjection
 
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas import checkpoint
-from unocclude.methods.diffusion_vas.conditioning import Order, order
-from unocclude.methods.windows import blend, windows
+from unocclude.methods.diffusion_vas.conditioning import ConditioningOrder, get_conditioning_order
+from unocclude.methods.windows import blend, split_windows
 
 LATENTS = 4
-"""Channels of a latent frame; each conditioning clip has as many."""
+"""Channels of a latent frame, and of each conditioning clip."""
 ENCODED = 8
-"""Frames that are encoded at once."""
+"""Frames encoded per batch."""
 
 Pictures = Sequence[torch.Tensor]
-"""(3, H, W) float32 in [-1, 1] each, made when asked for."""
+"""A clip: (3, H, W) float32 in [-1, 1] per frame, possibly computed on access."""
 
 
 @dataclass
@@ -37,8 +39,8 @@ class DiffusionVASOutput(BaseOutput):
     latents: torch.Tensor
 
 
-class PerFrame:
-    """CLIP rows of their own for every frame, where diffusers' network would repeat one for all frames of a clip."""
+class PerFrameEmbeddings:
+    """CLIP embeddings that differ per frame; diffusers' U-Net would repeat one for all frames of a clip."""
 
     def __init__(self, rows: torch.Tensor):
         self.rows = rows
@@ -49,11 +51,11 @@ class PerFrame:
 
 
 class DiffusionVASPipeline(DiffusionPipeline):
-    """Denoises a clip under two conditioning clips.
+    """Denoises a clip conditioned on one or two clips.
 
     Segmentation: first = visible masks, second = pseudo-depth. Completion: first = the visible object on white,
-    second = amodal masks. Input channels of the network are noisy latents, first and second, in this order; a network
-    with 8 of them (the mask-only stage) takes no second.
+    second = amodal masks. The U-Net's input channels are noisy latents, first and second, in this order; a U-Net
+    with 8 input channels (mask-only stage) takes no second clip.
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -72,13 +74,15 @@ class DiffusionVASPipeline(DiffusionPipeline):
         )
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.multiple = self.factor * 2 ** (len(unet.config.block_out_channels) - 1)
-        """Sides of pictures that every level of the network halves without a rest; 64 as published."""
+        """Sides divisible by this can be halved at every level of the U-Net; 64 as published."""
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, torch_dtype: torch.dtype = torch.float32) -> "DiffusionVASPipeline":
-        """The pipeline from a folder in the published format or our own; weights in full or half precision
-        (`.fp16`). Raises InputError where the folder holds none."""
-        return cls(**checkpoint.read_parts(Path(folder), torch_dtype))
+        """Load a pipeline from a folder, with weights in full or half precision (`.fp16`).
+
+        Raises InputError if the folder does not hold one.
+        """
+        return cls(**checkpoint.load_components(Path(folder), torch_dtype))
 
     @torch.no_grad()
     def __call__(
@@ -100,20 +104,21 @@ class DiffusionVASPipeline(DiffusionPipeline):
     ) -> DiffusionVASOutput:
         """first, second: (1, F, 3, H, W) float in [-1, 1], any F from 1 on, H and W divisible by the VAE's factor (8).
 
-        min_guidance_scale to max_guidance_scale: from the first to the last frame; guidance is on where the latter is
-        over 1. conditioning_order: "parity" (as published, quirks and all) or "aligned". generator: draws the noise
-        of first, of second and of the latents, in this order. window: frames that are denoised together, all by
-        default; longer clips go through overlapping windows (`overlap` frames, half of them by default) whose
+        min_guidance_scale, max_guidance_scale: guidance scale of the first and of the last frame, linear in between;
+        guidance is on if the latter exceeds 1. conditioning_order: "parity" (as published) or "aligned". generator:
+        draws the noise of first, of second and of the latents, in this order. window: frames denoised together, by
+        default all; longer clips are split into windows that overlap by `overlap` frames (default: half), whose
         predictions are blended at every step. output_type: "pt" or "latent".
 
-        Raises InputError for inputs of another form.
+        Raises InputError for inputs of another shape.
         """
         conditions = [clip for clip in (first, second) if clip is not None]
         self._check(conditions)
         denoised = self.denoise(
             [list(clip[0].float().cpu()) for clip in conditions], num_inference_steps=num_inference_steps,
             guidance=(min_guidance_scale, max_guidance_scale), fps=fps, motion_bucket_id=motion_bucket_id,
-            noise_aug_strength=noise_aug_strength, how=order(conditioning_order), generator=generator, window=window,
+            noise_aug_strength=noise_aug_strength, how=get_conditioning_order(conditioning_order), generator=generator,
+            window=window,
             overlap=overlap,
         )  # fmt: skip
         frames = None
@@ -132,12 +137,12 @@ class DiffusionVASPipeline(DiffusionPipeline):
         fps: int,
         motion_bucket_id: int,
         noise_aug_strength: float,
-        how: Order,
+        how: ConditioningOrder,
         generator: torch.Generator | None,
         window: int | None,
         overlap: int | None,
     ) -> torch.Tensor:
-        """(1, F, 4, h, w) denoised latents; the options are the call's. Only latents are kept of all frames."""
+        """Denoised latents (1, F, 4, h, w); options as in `__call__`. Only latents are kept for all frames."""
         count = len(conditions[0])
         guided = guidance[1] > 1
         latents, embeddings = self._encode(conditions[0], how, noise_aug_strength, generator, embed=True)
@@ -156,7 +161,7 @@ class DiffusionVASPipeline(DiffusionPipeline):
         scale = torch.linspace(*guidance, count).to(dtype).view(1, count, 1, 1, 1)
         length = min(count, window or count)
         stride = max(1, length - (length // 2 if overlap is None else overlap))
-        parts = windows(count, length, stride)
+        parts = split_windows(count, length, stride)
         with self.progress_bar(total=num_inference_steps) as bar:
             for t in self.scheduler.timesteps:
                 noisy = self.scheduler.scale_model_input(latents, t)
@@ -169,7 +174,9 @@ class DiffusionVASPipeline(DiffusionPipeline):
                         blank[:, :, LATENTS:] = 0
                         inputs = torch.cat([blank, inputs])
                     rows = how.rows(embeddings[span], guided).to(device)
-                    answer = self.unet(inputs, t, PerFrame(rows), added_time_ids=ids, return_dict=False)[0].cpu()
+                    answer = self.unet(inputs, t, PerFrameEmbeddings(rows), added_time_ids=ids, return_dict=False)[
+                        0
+                    ].cpu()
                     if guided:
                         without, with_ = answer.chunk(2)
                         answer = without + scale[:, span] * (with_ - without)
@@ -182,8 +189,10 @@ class DiffusionVASPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, chunk: int = 8) -> Iterator[torch.Tensor]:
-        """Frames of (1, F, 4, h, w) latents, (n, H, W, 3) float32 in [0, 1] on the CPU, `chunk` of them at a time;
-        what is decoded together is smoothed in time together."""
+        """Decode latents (1, F, 4, h, w) to (n, H, W, 3) float32 in [0, 1] on the CPU, `chunk` frames at a time.
+
+        The temporal decoder smooths frames of one chunk over time.
+        """
         scaled = latents[0] / self.vae.config.scaling_factor
         for start in range(0, len(scaled), chunk):
             part = scaled[start : start + chunk].to(self._execution_device, self.vae.dtype)
@@ -191,10 +200,12 @@ class DiffusionVASPipeline(DiffusionPipeline):
             yield (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
     def _encode(
-        self, frames: Pictures, how: Order, strength: float, generator: torch.Generator | None, embed: bool
+        self, frames: Pictures, how: ConditioningOrder, strength: float, generator: torch.Generator | None, embed: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(1, F, 4, h, w) latents of a conditioning clip with noise on its pixels (modes, not scaled), and, if asked
-        for, (F, D) CLIP embeddings of its frames, before the noise."""
+        """Encode a conditioning clip: latents (1, F, 4, h, w), modes, not scaled, of the frames with noise added.
+
+        embed: also return the CLIP embeddings (F, D) of the frames without noise.
+        """
         upcast = self.vae.dtype == torch.float16 and self.vae.config.force_upcast
         if upcast:
             self.vae.to(torch.float32)
@@ -203,10 +214,12 @@ class DiffusionVASPipeline(DiffusionPipeline):
             part = [frames[i] for i in range(start, min(start + ENCODED, len(frames)))]
             if embed:
                 embeddings.append(
-                    embedded(self.image_encoder, self.feature_extractor, torch.stack(part), self._execution_device)
+                    clip_embeddings(
+                        self.image_encoder, self.feature_extractor, torch.stack(part), self._execution_device
+                    )
                 )
             seen = torch.stack([how.frame(frame) for frame in part])
-            # a frame at a time, the generator gives the same numbers as for all of them at once
+            # drawn frame by frame, which gives the same numbers as drawing all at once
             noise = torch.cat([randn_tensor((1, *seen.shape[1:]), generator=generator) for _ in part])
             noisy = (seen + strength * noise).to(self._execution_device, self.vae.dtype)
             latents.append(self.vae.encode(noisy).latent_dist.mode().cpu())
@@ -228,9 +241,11 @@ class DiffusionVASPipeline(DiffusionPipeline):
             )
 
 
-def embedded(encoder: Any, extractor: Any, images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """(n, D) CLIP image embeddings, on the CPU, of (n, 3, H, W) in [-1, 1]; resized as Stable Video Diffusion does.
-    extractor: whose mean and deviation are used; device: where the encoder runs."""
+def clip_embeddings(encoder: Any, extractor: Any, images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """CLIP image embeddings (n, D), on the CPU, of (n, 3, H, W) in [-1, 1], resized as in Stable Video Diffusion.
+
+    extractor: image processor whose mean and standard deviation are used. device: where the encoder runs.
+    """
     side = encoder.config.image_size
     mean, std = (
         torch.tensor(getattr(extractor, name)).view(1, 3, 1, 1).to(images) for name in ("image_mean", "image_std")

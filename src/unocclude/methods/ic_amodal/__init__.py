@@ -1,2 +1,5 @@
-"""IC-Amodal (CVPR 2026): images guide images. An inpainting model completes every frame beside an exemplar of the same
-object in the same clip, itself completed together with a second frame; no training."""
+"""IC-Amodal (CVPR 2026), training-free video amodal completion.
+
+An inpainting model completes each frame beside an exemplar, a frame of the same clip that was itself completed together
+with a second frame.
+"""

@@ -1,4 +1,4 @@
-"""Pictures side by side, the region of them that is to be filled, and which tokens of the transformer are whose."""
+"""Grids of sub-images, the region to fill, and which transformer tokens belong to which sub-image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,12 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One sub-image. picture: (h, w, 3) uint8. hole: (h, w) bool, what is to be filled; None where all is known. start:
-    (h, w, 3) uint8, what a denoising at less than full strength begins from, where it is not the picture."""
+class SubImage:
+    """One sub-image of a grid.
+
+    picture: (h, w, 3) uint8. hole: (h, w) bool, the region to fill; None if there is none. start: (h, w, 3) uint8, the
+    initial image for denoising at a strength below 1; by default the picture.
+    """
 
     picture: np.ndarray
     hole: np.ndarray | None = None
@@ -17,11 +20,11 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Cells of one size, row by row, that the generator sees as one picture. The paper's grid G_k is
+class Grid:
+    """ShotInputs of one size, row by row, that the network sees as one image. The paper's grid G_k is
     [X_ex, A_ex; X_k, I_m,k]; sub-images are numbered from 1 in reading order, as in its section 3.3."""
 
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[SubImage]]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,25 +47,27 @@ class Sheet:
         known = np.zeros(self.rows[0][0].picture.shape[:2], bool)
         return np.vstack([np.hstack([known if c.hole is None else c.hole for c in row]) for row in self.rows])
 
-    def cell(self, picture: np.ndarray, number: int) -> np.ndarray:
-        """Sub-image `number` of a picture of the sheet's size."""
+    def sub_image(self, picture: np.ndarray, number: int) -> np.ndarray:
+        """Crop sub-image `number` from a picture of the grid's size."""
         height, width = self.rows[0][0].picture.shape[:2]
         row, column = divmod(number - 1, self.shape[1])
         return picture[row * height : (row + 1) * height, column * width : (column + 1) * width]
 
-    def tokens(self, number: int, side: int) -> np.ndarray:
-        """Omega_number: indices, among the image tokens in the raster order of the packed latents, of sub-image
-        `number`; a token is `side` x `side` pixels. Cells are whole tokens wide and high."""
+    def token_indices(self, number: int, side: int) -> np.ndarray:
+        """Omega_number: indices, among the image tokens in raster order of the packed latents, of sub-image
+        `number`; a token is `side` x `side` pixels. ShotInputs are whole tokens wide and high."""
         height, width = (size // side for size in self.rows[0][0].picture.shape[:2])
         rows, columns = self.shape
         raster = np.arange(rows * height * columns * width).reshape(rows * height, columns * width)
         row, column = divmod(number - 1, columns)
         return raster[row * height : (row + 1) * height, column * width : (column + 1) * width].ravel()
 
-    def order(self, side: int) -> tuple[np.ndarray, int]:
-        """All image tokens cell by cell, the last cell's tokens without a hole before those with one, so that every set
-        of tokens is a slice; and how many have one."""
-        cells = [self.tokens(number, side) for number in range(1, self.shape[0] * self.shape[1] + 1)]
+    def token_order(self, side: int) -> tuple[np.ndarray, int]:
+        """Image tokens sub-image by sub-image; in the last one, tokens that touch the hole come last.
+
+        With this order every set of tokens that is treated alike is a slice. Also returns how many touch the hole.
+        """
+        cells = [self.token_indices(number, side) for number in range(1, self.shape[0] * self.shape[1] + 1)]
         height, width = self.hole.shape
         wanted = self.hole.reshape(height // side, side, width // side, side).any((1, 3)).ravel()
         last = cells.pop()

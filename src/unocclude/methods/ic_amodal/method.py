@@ -1,25 +1,22 @@
-"""IC-Amodal and IC-Amodal+ behind the contract."""
+"""The methods IC-Amodal and IC-Amodal+."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.base import Setting
+from unocclude.methods.base import DEFAULT_SETTINGS, RunSettings
+from unocclude.methods.checkpoint_method import CheckpointMethod
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
-from unocclude.methods.published import Published
 from unocclude.scene import Scene
 
 if TYPE_CHECKING:
-    from unocclude.methods.ic_amodal.stages import Stages
+    from unocclude.methods.ic_amodal.completer import ICAmodalCompleter
 
 MEMORY = "a GPU with 24 GB (weights held in 8 bits) or with 32 GB and more"
 
 
-PLAIN = Setting()
-
-
-class ICAmodal(Published):
+class ICAmodal(CheckpointMethod):
     name = "ic-amodal"
     summary = "an inpainting model guided by an exemplar from the same clip, training-free (IC-Amodal, CVPR 2026)"
     checkpoint = "flux.1-fill-dev"
@@ -28,29 +25,29 @@ class ICAmodal(Published):
     Options = ICAmodalOptions
     options: ICAmodalOptions
     blended: ClassVar[bool] = False
-    """Whether visible pixels are the frame's own, or as the network gives them back."""
+    """Whether visible pixels are the frame's own or the network's output."""
 
-    def __init__(self, options: ICAmodalOptions, setting: Setting = PLAIN):
-        super().__init__(options, setting)
+    def __init__(self, options: ICAmodalOptions, settings: RunSettings = DEFAULT_SETTINGS):
+        super().__init__(options, settings)
         if options.strength < 1 and not options.recall:
-            raise InputError("strength below 1 begins from what recall fills in; add --set recall=true")
+            raise InputError("strength below 1 starts from recall's completion; add --set recall=true")
         if options.reuse and options.ablation == "a1":
-            raise InputError("reuse is of the exemplar, which ablation=a1 has not; leave out one of them")
-        self._stages: Stages | None = None
+            raise InputError("reuse needs an exemplar, which ablation=a1 does not have; leave out one of them")
+        self._completer: ICAmodalCompleter | None = None
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.ic_amodal.stages import Stages
+        from unocclude.methods.ic_amodal.completer import ICAmodalCompleter
 
-        self._stages = Stages(scene, self.folder, self.options, self.setting, self.blended)
+        self._completer = ICAmodalCompleter(scene, self.folder, self.options, self.settings, self.blended)
         for shot in scene.shots:
             if shot.stop > start:
-                yield from self._stages.complete(shot, start)
+                yield from self._completer.complete(shot, start)
 
     def report(self) -> dict[str, Any]:
-        return self._stages.report if self._stages else {}
+        return self._completer.report if self._completer else {}
 
 
 class ICAmodalPlus(ICAmodal):
     name = "ic-amodal-plus"
-    summary = "IC-Amodal blended with what is visible, which stays as it is"
+    summary = "IC-Amodal with the visible pixels of the frame kept"
     blended = True

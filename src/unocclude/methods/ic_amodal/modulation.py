@@ -1,6 +1,7 @@
-"""Sub-region attention modulation (section 3.3) without an attention matrix, and the exemplar's keys and values kept.
+"""Sub-region attention modulation (section 3.3) without an explicit attention matrix, and a cache of the exemplar's
+keys and values.
 
-Tokens come as [text, sub-image 1, 2, 3, 4] (`Sheet.order`), so that every set of them is a slice.
+Tokens are ordered as [text, sub-image 1, 2, 3, 4] (`Grid.token_order`), so that every set of them is a slice.
 """
 
 from dataclasses import dataclass, field
@@ -12,15 +13,15 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_flux import _get_qkv_projections
 
 Mode = Literal["renormalised", "unnormalised"]
-Kept = tuple[torch.Tensor, torch.Tensor]
+KeyValue = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Modulation:
-    """The last `queries` tokens' attention on key n is multiplied by `factors[n]`, (N,) float32.
+    """Multiplies the attention of the last `queries` tokens to key n by `factors[n]`, (N,) float32.
 
-    mode: "renormalised", the weights sum to one again: log(factor) is added to the logits; "unnormalised", the
-    softmax's weights are multiplied as they are, which is the same as multiplying the values.
+    mode: "renormalised", weights sum to one afterwards (log(factor) is added to the logits); "unnormalised", the
+    softmax weights are multiplied without normalisation, which equals multiplying the values.
     """
 
     queries: int
@@ -29,25 +30,25 @@ class Modulation:
 
 
 @dataclass
-class Guide:
-    """What all blocks are told of one forward.
+class AttentionGuide:
+    """Arguments of one forward pass for all attention blocks.
 
-    text: text tokens. kept: of every layer the keys and values of the exemplar's tokens; a forward with `keeping` puts
-    them there, one without takes them as if the tokens stood between the text and its own.
+    text: number of text tokens. kept: keys and values of the exemplar's tokens, per layer. With `keeping` a forward
+    pass stores them; without, it uses them as if these tokens stood between the text and its own.
     """
 
     text: int
     modulation: Modulation | None = None
-    kept: dict[str, Kept] = field(default_factory=dict)
+    kept: dict[str, KeyValue] = field(default_factory=dict)
     keeping: bool = False
 
 
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, modulation: Modulation | None, backend: Any = None
 ) -> torch.Tensor:
-    """Attention (B, S, heads, D) of queries (B, S, ...) on keys and values (B, N, ...), modulated.
+    """Modulated attention (B, S, heads, D) of queries (B, S, ...) to keys and values (B, N, ...).
 
-    Other queries than the modulated ones run the plain kernel; the bias is one row for all of those.
+    Queries that are not modulated use the plain kernel; the others share one row of bias.
     """
     if modulation is None or not modulation.queries:
         answer: torch.Tensor = dispatch_attention_fn(query, key, value, backend=backend)
@@ -56,7 +57,7 @@ def attend(
     plain, guided = query[:, :cut], query[:, cut:]
     if modulation.mode == "renormalised":
         bias = modulation.factors.log().to(query).expand(1, 1, modulation.queries, -1)
-        # the fused kernels of other backends take no bias
+        # the fused kernels of other backends do not support a bias
         native = AttentionBackendName.NATIVE
         found = dispatch_attention_fn(guided, key, value, attn_mask=bias, backend=native)
     else:
@@ -66,7 +67,7 @@ def attend(
 
 
 class GridAttention:
-    """diffusers' `FluxAttnProcessor` for sheets: as it is without a `guide`."""
+    """diffusers' `FluxAttnProcessor` with modulation; identical to it without a `guide`."""
 
     _attention_backend = None
     _parallel_config = None
@@ -81,7 +82,7 @@ class GridAttention:
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
-        guide: Guide | None = None,
+        guide: AttentionGuide | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         parts: list[Any] = list(_get_qkv_projections(attn, hidden_states, encoder_hidden_states))
         known = 3 if encoder_hidden_states is None else 6
@@ -104,7 +105,7 @@ class GridAttention:
         image = attn.to_out[1](attn.to_out[0](hidden_states[:, count:].contiguous()))
         return image, attn.to_add_out(hidden_states[:, :count].contiguous())
 
-    def _with_kept(self, guide: Guide, key: torch.Tensor, value: torch.Tensor) -> Kept:
+    def _with_kept(self, guide: AttentionGuide, key: torch.Tensor, value: torch.Tensor) -> KeyValue:
         if guide.keeping:
             guide.kept[self.name] = key[:, guide.text :], value[:, guide.text :]
         elif guide.kept:
@@ -117,7 +118,7 @@ class GridAttention:
 
 
 def install(transformer: Any, single: bool = False) -> None:
-    """Make the blocks of a FluxTransformer2DModel listen to `joint_attention_kwargs={"guide": ...}`: the double-stream
+    """Make the blocks of a FluxTransformer2DModel accept `joint_attention_kwargs={"guide": ...}`: the double-stream
     (multimodal) blocks modulate, the single-stream ones only if asked for."""
     transformer.set_attn_processor(
         {

@@ -1,24 +1,24 @@
-"""The object's own pixels and the generated ones in one picture: as published, and without a seam."""
+"""Blending of visible and inpainted pixels: as published, and without a seam."""
 
 import cv2
 import numpy as np
 
 SHRINK = 10
-"""Pixels by which the published blend shrinks the visible part."""
+"""Erosion of the visible part in the published blend, in pixels."""
 
 
 def cut_out(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The visible part as published, (h, w, 4) uint8: alpha 255 inside `mask` eroded by 5 x 5 pixels, else 0."""
+    """The visible part as in the published code, (h, w, 4) uint8: alpha 255 in `mask` eroded by 5 x 5, else 0."""
     alpha = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) * 255
     return np.dstack([rgb, alpha])
 
 
 def published_blend(cut: np.ndarray, completion: np.ndarray) -> np.ndarray:
-    """The published blend of the visible part with the completion, (h, w, 4) uint8 all.
+    """Blend the visible part with the completion as published; all (h, w, 4) uint8.
 
-    The cut's alpha is shrunk by `SHRINK` pixels; inside it the cut's pixels count, elsewhere the completion's, and
-    alpha is the larger of both. A ramp between the two is written down in the published code, but assigned to a copy,
-    so it never shows.
+    The cut-out's alpha is eroded by `SHRINK` pixels. Inside it the cut-out's colours are used, elsewhere the
+    completion's; alpha is the maximum of both. The published code also computes a ramp between the two, but assigns it
+    to a copy, so it has no effect.
     """
     transparent = (cut[..., 3] == 0).astype(np.uint8)
     grown = cv2.dilate(transparent, np.ones((2 * SHRINK + 1, 2 * SHRINK + 1), np.uint8)) > 0
@@ -28,11 +28,11 @@ def published_blend(cut: np.ndarray, completion: np.ndarray) -> np.ndarray:
 
 
 def feathered(completion: np.ndarray, original: np.ndarray, visible: np.ndarray, width: int = 12) -> np.ndarray:
-    """The completion with the visible pixels in it as they are, and no step in colour between the two.
+    """Paste the visible pixels into the completion without a colour step at the seam.
 
-    By how much the completion is off is measured on the visible part, smoothly carried over its edge, and taken back
-    with a weight that falls from 1 at the edge to 0 at `width` pixels from it. Two pixels at the edge, where an
-    occluder's colour is mixed in, are not measured.
+    The colour error of the completion is measured on the visible part, smoothly extrapolated over its edge, and
+    subtracted with a weight that falls from 1 at the edge to 0 at `width` pixels from it. The two outermost pixels,
+    which are mixed with the occluder, are not measured.
 
     completion, original: (h, w, 3) uint8. visible: (h, w) bool. Returns (h, w, 3) uint8, equal to `original` on
     `visible` and to `completion` beyond `width`.
@@ -42,7 +42,7 @@ def feathered(completion: np.ndarray, original: np.ndarray, visible: np.ndarray,
     core = cv2.erode(visible.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=1)
     weight = (core if core.any() else visible).astype(np.float32)
     off = (original.astype(np.float32) - completion) * weight[..., None]
-    # wide enough that the measure reaches over the two pixels at the edge and `width` beyond it
+    # wide enough to reach over the two pixels at the edge and `width` beyond it
     sigma = (width + 2) / 3
     reach = cv2.GaussianBlur(weight, (0, 0), sigma)
     carried = cv2.GaussianBlur(off, (0, 0), sigma) / np.maximum(reach, 1e-6)[..., None]

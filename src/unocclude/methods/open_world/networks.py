@@ -1,4 +1,4 @@
-"""The published networks behind `Perception`: those whose weights are here, each loaded when first asked."""
+"""Loads the published networks whose weights are present, each on first use."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from unocclude.methods.open_world.sight import Perception
+from unocclude.methods.open_world.perception import PerceptionNetworks
 from unocclude.weights import have
 
 WHERE: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
     "tags": (("ram-plus",), "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
-    "ground": (("grounding-dino-tiny",), "unocclude.perception.ground:GroundingDino", {}),
+    "ground": (("grounding-dino-tiny",), "unocclude.perception.grounding_dino:GroundingDino", {}),
     "segment": (("sam-vit-huge",), "unocclude.perception.sam:Sam", {}),
-    "choose": (("clip-vit-base-patch32",), "unocclude.perception.tags:TagChoice", {}),
+    "choose": (("clip-vit-base-patch32",), "unocclude.perception.clip_classifier:ClipClassifier", {}),
     "order": (("instaorder-od", "depth-anything-v2-large"), "unocclude.perception.order:best", {}),
 }
-"""For each question its checkpoints, of which one is enough, its class, and how the published code sets it. Without
-InstaOrder, depth orders."""
+"""For each network: alternative checkpoints, the class, and its settings in the published code. Without InstaOrder the
+order comes from depth."""
 
 
 @lru_cache(maxsize=len(WHERE))
@@ -28,8 +28,8 @@ def _network(question: str, device: str) -> Any:
     return getattr(import_module(module), name)(device=device, **settings)
 
 
-def published(device: str) -> Perception:
-    """The networks of Open-World Amodal Appearance Completion, as far as their weights are here."""
+def load_published(device: str) -> PerceptionNetworks:
+    """The networks of Open-World Amodal Appearance Completion whose weights are present."""
 
     def tags(image: np.ndarray) -> list[str]:
         return list(_network("tags", device)(image))
@@ -51,13 +51,13 @@ def published(device: str) -> Perception:
     def order(image: np.ndarray, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
         return np.asarray(_network("order", device)(image, masks, query))
 
-    def here(question: str) -> bool:
+    def available(question: str) -> bool:
         return any(map(have, WHERE[question][0]))
 
-    return Perception(
-        tags=tags if here("tags") else None,
-        ground=ground if here("ground") else None,
-        segment=segment if here("segment") else None,
-        choose=choose if here("choose") else None,
-        order=order if here("order") else None,
+    return PerceptionNetworks(
+        tags=tags if available("tags") else None,
+        ground=ground if available("ground") else None,
+        segment=segment if available("segment") else None,
+        choose=choose if available("choose") else None,
+        order=order if available("order") else None,
     )

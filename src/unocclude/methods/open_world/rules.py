@@ -1,6 +1,6 @@
-"""How the steps go: as published (`Parity`), with the seams repaired (`Repaired`), as the ancestor's (`Progressive`).
+"""Rules of the iteration: as published (`Parity`), repaired (`Repaired`), or of its predecessor (`Progressive`).
 
-A step that differs is a method here; the iteration itself is the same for all.
+Each step that differs is a method here; the iteration itself is the same for all.
 """
 
 from collections.abc import Sequence
@@ -8,60 +8,60 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from unocclude.geometry import mask_iou
 from unocclude.methods.open_world import blend, segments
-from unocclude.methods.open_world.geometry import GAP, SIDES, touched_sides
-from unocclude.perception.segment import iou
+from unocclude.methods.open_world.crop import GAP, SIDES, touched_sides
 
 BACKGROUND = "background"
-"""The tag that the published code adds to those of the image."""
+"""A tag that the published code adds to those of the image."""
 
 BAND = 5
-"""Pixels inside the crop that are opened again at a side that the completed object touches."""
+"""Width in pixels of the band that is inpainted again along a crop side that the completed object touches."""
 
 GREY = (137, 133, 132)
-"""Mean colour of the published wallpaper, 1760 x 1200 pixels of grey."""
+"""Mean colour of the published wallpaper, a grey image of 1760 x 1200 pixels."""
 
 
 class Parity:
-    """Open-World Amodal Appearance Completion (Ao et al. 2025, commit 4f6edb2), step by step.
+    """The steps of Open-World Amodal Appearance Completion (Ao et al. 2025, commit 4f6edb2) as published.
 
-    Only its randomness is ours: it draws from the clock, we from a seed. All masks are (h, w) bool; `visible` is what
-    the user gave of the object, `query` what is held to be the object so far.
+    The only difference is that randomness comes from a seed instead of the clock. All masks are (h, w) bool; `visible`
+    is the given visible mask, `query` the current mask of the object.
     """
 
     inpaintings = 4
-    least_area = 0.01  # of the image; a smaller object is left as it is
-    border = 150  # pixels added to the crop at a side that cuts the object
-    anchored = True  # what the crop lacks of a square is added on such a side
+    least_area = 0.01  # as a fraction of the image; smaller objects are not completed
+    border = 150  # pixels added to the crop at sides that cut the object
+    anchored = True  # the crop is made square by extending it at such sides
     resample = "LANCZOS"
-    needs_detections = True  # an image in which no box is found is left as it is
-    largest: int | None = None  # the image's longer side, beyond which the work is done at a smaller size
+    needs_detections = True  # without any detection nothing is completed
+    largest: int | None = None  # larger images are scaled down so that their longer side is this long
 
-    def touched(self, mask: np.ndarray) -> frozenset[str]:
-        """Sides of the picture that cut the object."""
+    def touched_sides(self, mask: np.ndarray) -> frozenset[str]:
+        """Image sides that cut the object."""
         return touched_sides(mask)
 
     def in_front(self, occluder: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        """What of the occluders may hide the object."""
+        """The part of the occluders that may hide the object."""
         return occluder & ~visible
 
-    def needed(self, occluder: np.ndarray, sides: frozenset[str], has_room: bool) -> bool:
-        """Whether there is anything to complete. has_room: the result's canvas reaches beyond the image."""
+    def is_needed(self, occluder: np.ndarray, sides: frozenset[str], has_room: bool) -> bool:
+        """Whether anything has to be completed. has_room: the canvas is larger than the image."""
         return bool(occluder.any() or sides)
 
-    def background(self, masks: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Segments of what no mask covers."""
+    def background_segments(self, masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Segments of the area that no mask covers."""
         return segments.filled_background(masks)
 
-    def names(self, tags: list[str]) -> list[str]:
-        """Which of the image's tags, `BACKGROUND` among them, the object may be called."""
+    def candidate_names(self, tags: list[str]) -> list[str]:
+        """Tags of the image, including `BACKGROUND`, that may be the object's name."""
         return tags
 
     def backdrop(self, picture: np.ndarray, query: np.ndarray, wallpaper: np.ndarray | None) -> np.ndarray | None:
-        """The first picture that the generator sees: nothing but the object, on the wallpaper; all (h, w, 3) uint8.
+        """The first input of the inpainting model: the object alone on the wallpaper, (h, w, 3) uint8.
 
-        wallpaper: None for flat `GREY` of the published size. None where it is smaller than the picture: the object is
-        skipped.
+        wallpaper: None for flat `GREY` of the published size. Returns None, which skips the object, if the wallpaper is
+        smaller than the picture.
         """
         wallpaper = np.full((1200, 1760, 3), GREY, np.uint8) if wallpaper is None else wallpaper
         rows, columns = np.nonzero(~query)
@@ -71,35 +71,35 @@ class Parity:
         changed[rows, columns] = wallpaper[rows, columns]
         return changed
 
-    def opened(self, mask: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """What is drawn anew, before it is dilated. first: what was in the first iteration."""
+    def region_to_inpaint(self, mask: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """The region to inpaint, before dilation. first: the region of the first iteration."""
         return mask & first
 
-    def dilated(self, mask: np.ndarray, iteration: int, visible: np.ndarray) -> np.ndarray:
-        """The inpainting mask."""
+    def inpainting_mask(self, mask: np.ndarray, iteration: int, visible: np.ndarray) -> np.ndarray:
+        """The dilated inpainting mask."""
         size, times = (5, 3) if iteration == 0 else (3, 1)
         return cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8), iterations=times) > 0
 
-    def accepted(self, drawn: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        """The generator's picture as it goes on, (h, w, 3) uint8. original: the image's own pixels in the crop."""
+    def accept(self, drawn: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        """The inpainted picture that the iteration continues with, (h, w, 3) uint8. original: crop of the image."""
         return drawn
 
-    def amodal(
+    def select_mask(
         self, candidates: Sequence[np.ndarray], query: np.ndarray, visible: np.ndarray, allowed: np.ndarray
     ) -> tuple[int | None, np.ndarray] | None:
-        """The completed object's mask among what was found on the generated picture, and its index there.
+        """Select the completed object's mask among the detections in the inpainted picture; also returns its index.
 
-        The one with the largest IoU with `query`; `query` itself, with index 0, where none overlaps it. None where
-        nothing was found: the object is given up, with all that was drawn. allowed: where it may be.
+        It is the one with the largest IoU with `query`; `query` itself, with index 0, if none overlaps. None if nothing
+        was detected, which discards the completion. allowed: where the object may be.
         """
         if not len(candidates):
             return None
-        overlaps = [iou(query, candidate) for candidate in candidates]
+        overlaps = [mask_iou(query, candidate, empty=0.0) for candidate in candidates]
         best = int(np.argmax(overlaps))
         return best, candidates[best] if overlaps[best] > 0 else query
 
-    def reopened(self, occluder: np.ndarray, sides: frozenset[str]) -> np.ndarray:
-        """Occluders in the crop, with a band along the sides that the completed object touches."""
+    def reopen(self, occluder: np.ndarray, sides: frozenset[str]) -> np.ndarray:
+        """Occluders in the crop, plus a band along the sides that the completed object touches."""
         opened = occluder.copy()
         bands = (opened[:BAND], opened[-BAND:], opened[:, :BAND], opened[:, -BAND:])
         for side, band in zip(SIDES, bands, strict=True):
@@ -107,15 +107,18 @@ class Parity:
                 band[:] = True
         return opened
 
-    def element(self, drawn: np.ndarray, amodal: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    def compose(self, drawn: np.ndarray, amodal: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
         """The completed object, (h, w, 4) uint8."""
         return blend.published_blend(blend.cut_out(original, visible), with_mask(drawn, amodal))
 
 
 class Repaired(Parity):
-    """The same without its seams: background keeps its holes, no visible pixel is drawn over, colours meet without a
-    step, a finished completion is never given up, `background` is no name for an object, small objects and large
-    images count. The object extends only where something hides it; what would fall off the canvas is not drawn."""
+    """The repaired steps.
+
+    Background segments keep their holes; visible pixels are never overwritten; colours match at the seam; a finished
+    completion is never discarded; `background` is not a name; small objects and large images work. The object extends
+    only where something hides it, and nothing outside the canvas is inpainted.
+    """
 
     least_area = 0.0
     needs_detections = False
@@ -124,13 +127,13 @@ class Repaired(Parity):
     def in_front(self, occluder: np.ndarray, visible: np.ndarray) -> np.ndarray:
         return segments.touching(occluder & ~visible, visible)
 
-    def needed(self, occluder: np.ndarray, sides: frozenset[str], has_room: bool) -> bool:
+    def is_needed(self, occluder: np.ndarray, sides: frozenset[str], has_room: bool) -> bool:
         return bool(occluder.any() or (sides and has_room))
 
-    def background(self, masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def background_segments(self, masks: Sequence[np.ndarray]) -> list[np.ndarray]:
         return segments.whole_background(masks)
 
-    def names(self, tags: list[str]) -> list[str]:
+    def candidate_names(self, tags: list[str]) -> list[str]:
         return [tag for tag in tags if tag != BACKGROUND]
 
     def backdrop(self, picture: np.ndarray, query: np.ndarray, wallpaper: np.ndarray | None) -> np.ndarray:
@@ -138,28 +141,28 @@ class Repaired(Parity):
         rows, columns = np.arange(picture.shape[0]) % paper.shape[0], np.arange(picture.shape[1]) % paper.shape[1]
         return np.where(query[..., None], picture, paper[rows[:, None], columns])
 
-    def dilated(self, mask: np.ndarray, iteration: int, visible: np.ndarray) -> np.ndarray:
-        return super().dilated(mask, iteration, visible) & ~visible
+    def inpainting_mask(self, mask: np.ndarray, iteration: int, visible: np.ndarray) -> np.ndarray:
+        return super().inpainting_mask(mask, iteration, visible) & ~visible
 
-    def accepted(self, drawn: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    def accept(self, drawn: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
         return blend.feathered(drawn, original, visible)
 
-    def amodal(
+    def select_mask(
         self, candidates: Sequence[np.ndarray], query: np.ndarray, visible: np.ndarray, allowed: np.ndarray
     ) -> tuple[int | None, np.ndarray]:
-        found = super().amodal(candidates, query, visible, allowed)
+        found = super().select_mask(candidates, query, visible, allowed)
         if found is None or found[1] is query:
             return None, query
         index, mask = found
         return index, (mask & allowed) | visible
 
-    def element(self, drawn: np.ndarray, amodal: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    def compose(self, drawn: np.ndarray, amodal: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
         return with_mask(drawn, amodal)
 
 
 class Progressive(Parity):
     """Progressive Mixed Context Diffusion (Xu et al. 2024, github k8xu/amodal), run without its mixed-context
-    sampling, which needs LaMa; the words given are the object's class."""
+    sampling, which needs LaMa. The description is the object's class."""
 
     inpaintings = 6
     least_area = 0.02
@@ -167,9 +170,9 @@ class Progressive(Parity):
     anchored = False
     resample = "BICUBIC"
 
-    def touched(self, mask: np.ndarray) -> frozenset[str]:
-        """As published: the first row is taken for the last, so the object must lie in the strip at a side, whole, to
-        count as cut by the top or the bottom."""
+    def touched_sides(self, mask: np.ndarray) -> frozenset[str]:
+        """As published, where first and last row are swapped: an object counts as cut by the top or the bottom only if
+        it lies entirely within `GAP` pixels of that side."""
         sides = touched_sides(mask) & {"left", "right"}
         if mask.any() and not mask[GAP + 1 :].any():
             sides |= {"top"}
@@ -177,25 +180,25 @@ class Progressive(Parity):
             sides |= {"bottom"}
         return sides
 
-    def background(self, masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def background_segments(self, masks: Sequence[np.ndarray]) -> list[np.ndarray]:
         return []
 
-    def names(self, tags: list[str]) -> list[str]:
+    def candidate_names(self, tags: list[str]) -> list[str]:
         return []
 
     def backdrop(self, picture: np.ndarray, query: np.ndarray, wallpaper: np.ndarray | None) -> np.ndarray:
         return picture
 
-    def opened(self, mask: np.ndarray, first: np.ndarray) -> np.ndarray:
+    def region_to_inpaint(self, mask: np.ndarray, first: np.ndarray) -> np.ndarray:
         return mask
 
-    def dilated(self, mask: np.ndarray, iteration: int, visible: np.ndarray) -> np.ndarray:
-        return super().dilated(mask, 0, visible)
+    def inpainting_mask(self, mask: np.ndarray, iteration: int, visible: np.ndarray) -> np.ndarray:
+        return super().inpainting_mask(mask, 0, visible)
 
-    def reopened(self, occluder: np.ndarray, sides: frozenset[str]) -> np.ndarray:
+    def reopen(self, occluder: np.ndarray, sides: frozenset[str]) -> np.ndarray:
         return occluder
 
-    def element(self, drawn: np.ndarray, amodal: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    def compose(self, drawn: np.ndarray, amodal: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
         return with_mask(drawn, amodal)
 
 
@@ -203,5 +206,5 @@ RULES: dict[str, type[Parity]] = {"repaired": Repaired, "parity": Parity, "progr
 
 
 def with_mask(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(h, w, 4) uint8: `rgb` with alpha 255 on the mask, else 0."""
+    """RGBA (h, w, 4) uint8 with alpha 255 on the mask, else 0."""
     return np.dstack([rgb, mask.astype(np.uint8) * 255])

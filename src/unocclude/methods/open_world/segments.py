@@ -1,4 +1,4 @@
-"""What surrounds the object, in segments: the background between the masks, and the union of what is in front."""
+"""Segments around the object: background between the masks, and the union of its occluders."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,21 @@ import cv2
 import numpy as np
 
 LEAST = 100
-"""Pixels above which a piece of background counts."""
+"""Background segments up to this many pixels are ignored."""
 
 DISK = np.array([[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0], [0, 0, 1, 0, 0]], np.uint8)
-"""All offsets within two pixels."""
+"""A disk of radius 2."""
 
 
 def remainder(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """What no mask covers, shrunk by two pixels, (H, W) uint8 0 or 1. masks: at least one, (H, W) bool each."""
+    """The area that no mask covers, eroded by two pixels, (H, W) uint8 0 or 1. masks: at least one, (H, W) bool."""
     return cv2.erode((~np.logical_or.reduce(masks)).astype(np.uint8), DISK)
 
 
 def filled_background(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Background segments as published, (H, W) bool each: outer contours of more than `LEAST` pixels' area, filled.
 
-    What a segment surrounds becomes part of it, objects included.
+    Everything inside an outer contour becomes part of the segment, including objects.
     """
     contours, _ = cv2.findContours(remainder(masks), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []
@@ -33,15 +33,15 @@ def filled_background(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def whole_background(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Background segments with their holes, (H, W) bool each: connected pieces of more than `LEAST` pixels."""
+    """Background segments with their holes, (H, W) bool each: connected components of more than `LEAST` pixels."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(remainder(masks), connectivity=8)
     return [labels == k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] > LEAST]
 
 
 def in_front(masks: Sequence[np.ndarray], order: np.ndarray, index: int) -> np.ndarray:
-    """Union of the masks that lie over mask `index`, which they may overlap: (H, W) bool.
+    """Union of the masks that occlude mask `index`, (H, W) bool; it may overlap that mask.
 
-    order: (N, N), true at [i, j] where mask i lies over mask j.
+    order: (N, N), true at [i, j] if mask i occludes mask j.
     """
     union = np.zeros(masks[index].shape, bool)
     for i in map(int, np.flatnonzero(order[:, index])):
@@ -51,7 +51,7 @@ def in_front(masks: Sequence[np.ndarray], order: np.ndarray, index: int) -> np.n
 
 
 def touching(mask: np.ndarray, other: np.ndarray, reach: int = 3) -> np.ndarray:
-    """The connected pieces of `mask` that come within `reach` pixels of `other`; (H, W) bool all."""
+    """Connected components of `mask` that come within `reach` pixels of `other`; all (H, W) bool."""
     near = cv2.dilate(other.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     wanted = np.zeros(labels.max() + 1, bool)

@@ -1,2 +1,4 @@
-"""pix2gestalt (Ozguroglu et al. 2024): the whole object of an image, by image-conditioned Stable Diffusion; a baseline
-of TGVAC."""
+"""pix2gestalt (Ozguroglu et al. 2024): amodal completion of single images by image-conditioned Stable Diffusion.
+
+A baseline of TGVAC.
+"""

@@ -1,4 +1,5 @@
-"""The published checkpoint, one Lightning file of `ldm`'s LatentDiffusion, as parts of diffusers and transformers."""
+"""Conversion of the published checkpoint, a Lightning file of `ldm`'s LatentDiffusion, to diffusers and
+transformers."""
 
 import re
 from collections.abc import Mapping
@@ -18,16 +19,16 @@ UNET, VAE, CLIP, PROJECTION = (
     "cc_projection.",
 )
 HEADS, CLIP_HEAD = 8, 64
-"""Heads of the network's attention; channels of a head of CLIP's."""
+"""Attention heads of the U-Net; channels per attention head of CLIP."""
 
 State = Mapping[str, torch.Tensor]
 
 
-def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """The pipeline's parts by name from the .ckpt in a folder, the first by name where there are several. Sizes are
-    those of its tensors; all names and shapes are checked.
+def load_components(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Load the pipeline's components, by name, from the .ckpt in a folder (the first one by name).
 
-    Raises InputError where there is none or it is another network's.
+    Sizes are inferred from the tensors; all names and shapes are checked. Raises InputError if there is no .ckpt or it
+    does not fit.
     """
     from diffusers import DDIMScheduler
 
@@ -49,7 +50,7 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def _one_after_the_other(first: torch.nn.Linear, second: torch.nn.Linear) -> torch.nn.Linear:
-    """One layer that does what two do, the first having no bias: the published network projects CLIP's embedding."""
+    """Merge two linear layers, the first without bias: the published network projects CLIP's embedding."""
     both = torch.nn.Linear(first.in_features, second.out_features, dtype=first.weight.dtype)
     with torch.no_grad():
         both.weight.copy_(second.weight.double() @ first.weight.double())
@@ -58,7 +59,7 @@ def _one_after_the_other(first: torch.nn.Linear, second: torch.nn.Linear) -> tor
 
 
 def converted(path: Path, state: State) -> dict[str, tuple[torch.nn.Module, State]]:
-    """Each network, without memory of its own, and its tensors by the names that it has there."""
+    """Each network, without allocated memory, and its tensors renamed for it."""
     from accelerate import init_empty_weights
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
@@ -94,15 +95,14 @@ def converted(path: Path, state: State) -> dict[str, tuple[torch.nn.Module, Stat
 
 
 def averaged(state: State) -> dict[str, torch.Tensor]:
-    """The network's tensors: their running averages, with which it is published to be run, where the file has them
-    (their names are without dots)."""
+    """The U-Net's tensors, replaced by their moving averages (named without dots) where present, as published."""
     names = [name for name in state if name.startswith(UNET)]
     ema = {name: "model_ema." + name.removeprefix("model.").replace(".", "") for name in names}
     return {name: state.get(ema[name], state[name]) for name in names}
 
 
 def unet_config(state: State) -> dict[str, Any]:
-    """diffusers' configuration of the network; attention at every level but the last."""
+    """Configuration of the U-Net in diffusers; attention at every level but the last."""
     blocks = {int(found[1]) for name in state if (found := re.match(rf"{UNET}input_blocks\.(\d+)\.", name))}
     downs = sorted(n for n in blocks if f"{UNET}input_blocks.{n}.0.op.weight" in state)
     levels = len(downs) + 1
@@ -120,7 +120,7 @@ def unet_config(state: State) -> dict[str, Any]:
 
 
 def vae_config_of(state: State) -> dict[str, Any]:
-    """diffusers' configuration of the VAE."""
+    """Configuration of the VAE in diffusers."""
     first = re.compile(rf"{VAE}encoder\.down\.(\d+)\.block\.(\d+)\.conv1\.weight")
     found = {(int(m[1]), int(m[2])): state[name].shape[0] for name in state if (m := first.match(name))}
     levels, layers = (max(key[k] for key in found) + 1 for k in range(2))
@@ -145,11 +145,11 @@ RENAMED = (
     (r"\.mlp\.c_fc\.", ".mlp.fc1."),
     (r"\.mlp\.c_proj\.", ".mlp.fc2."),
 )
-"""OpenAI's names of CLIP's image encoder to transformers'."""
+"""Patterns that rename the tensors of OpenAI's CLIP image encoder for transformers."""
 
 
 def vision(state: State) -> dict[str, torch.Tensor]:
-    """OpenAI's image encoder by transformers' names; query, key and value of a layer are one tensor there."""
+    """Rename the tensors of OpenAI's image encoder for transformers and split its fused query, key and value."""
     out = {}
     for name, value in state.items():
         if name == "proj":

@@ -1,5 +1,7 @@
-"""The diffusion pipeline of pix2gestalt (Ozguroglu et al. 2024, section 3.2), as its inference.py runs it (commit
-1726a9d): latent diffusion conditioned on the image's CLIP embedding and on the latents of image and mask."""
+"""Diffusion pipeline of pix2gestalt (Ozguroglu et al. 2024, section 3.2), as in its inference.py (commit 1726a9d).
+
+Latent diffusion conditioned on the image's CLIP embedding and on the latents of image and mask.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,16 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch.nn import functional
 from transformers import CLIPVisionModelWithProjection
 
-from unocclude.methods.pix2gestalt.checkpoint import read_parts
+from unocclude.methods.pix2gestalt.checkpoint import load_components
 from unocclude.perception.prepare import CLIP
 
 LATENTS = 4
 SCALE = 0.18215
-"""Of the latents that are denoised; those of image and mask are taken as they are."""
+"""Scaling factor of the denoised latents; those of image and mask are not scaled."""
 
 
 class Pix2GestaltPipeline(DiffusionPipeline):
-    """Draws the whole object, on white, of one image and its visible mask."""
+    """Generates the whole object on white from one image and the object's visible mask."""
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
 
@@ -35,8 +37,8 @@ class Pix2GestaltPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, torch_dtype: torch.dtype = torch.float32) -> "Pix2GestaltPipeline":
-        """The pipeline from a folder that holds the published .ckpt. Raises InputError where it does not."""
-        return cls(**read_parts(Path(folder), torch_dtype))
+        """Load the pipeline from a folder with the published .ckpt. Raises InputError if there is none."""
+        return cls(**load_components(Path(folder), torch_dtype))
 
     @torch.no_grad()
     def __call__(
@@ -51,20 +53,22 @@ class Pix2GestaltPipeline(DiffusionPipeline):
         """image, mask: (1, 3, H, W) float in [-1, 1], sides divisible by 64. Returns (1, H, W, 3) float32 in [0, 1] on
         the CPU."""
         device, dtype = self._execution_device, self.unet.dtype
-        words = self._embed(image)[:, None].to(device, dtype)
-        told = torch.cat(
+        image_embedding = self._embed(image)[:, None].to(device, dtype)
+        condition = torch.cat(
             [self.vae.encode(part.to(device, dtype)).latent_dist.mode().to(device) for part in (image, mask)], 1
         )
         guided = guidance_scale != 1
         if guided:
-            words, told = (torch.cat([torch.zeros_like(part), part]) for part in (words, told))
+            image_embedding, condition = (
+                torch.cat([torch.zeros_like(part), part]) for part in (image_embedding, condition)
+            )
         self.scheduler.set_timesteps(num_inference_steps)
-        latents = randn_tensor((1, LATENTS, *told.shape[-2:]), generator=generator)
-        timesteps = self.scheduler.timesteps[1:]  # the published sampler leaves out the noisiest
+        latents = randn_tensor((1, LATENTS, *condition.shape[-2:]), generator=generator)
+        timesteps = self.scheduler.timesteps[1:]  # the published sampler skips the noisiest step
         with self.progress_bar(total=len(timesteps)) as bar:
             for t in timesteps:
-                inputs = torch.cat([latents.to(told).repeat(len(told), 1, 1, 1), told], 1)
-                noise = self.unet(inputs, t, words).sample.float().cpu()
+                inputs = torch.cat([latents.to(condition).repeat(len(condition), 1, 1, 1), condition], 1)
+                noise = self.unet(inputs, t, image_embedding).sample.float().cpu()
                 if guided:
                     without, with_ = noise.chunk(2)
                     noise = without + guidance_scale * (with_ - without)
@@ -75,7 +79,7 @@ class Pix2GestaltPipeline(DiffusionPipeline):
         return (whole / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
     def _embed(self, image: torch.Tensor) -> torch.Tensor:
-        """(1, D) CLIP embedding, projected; resized without antialiasing, corners on corners, as published."""
+        """Projected CLIP embedding (1, D); the image is resized without antialiasing, corners aligned, as published."""
         side = self.image_encoder.config.image_size
         small = functional.interpolate(image, (side, side), mode="bicubic", align_corners=True) / 2 + 0.5
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in CLIP)

@@ -1,84 +1,12 @@
-"""`recall`, the default method: the hidden part of an object is looked for in the frames that show it.
+"""`recall`, the default method: finds the hidden part of an object in the frames that show it.
 
-Well-visible frames before and after are laid over the frame (`motion.align`), vote on the silhouette
-(`silhouette`) within what occlusion evidence leaves open (`motion.evidence`), and give their pixels (`appearance`). Two
-small networks, trained on generated clips, have a say as well (`prior`, on what `view` shows them). What no frame shows
-is inpainted from the object's own pixels. A single image has no other frames: `still`.
+Frames before and after that show the object well are aligned to the frame (`motion.align`). They vote on the silhouette
+(`silhouette`), within what occlusion evidence leaves open (`motion.evidence`), and give their pixels (`appearance`).
+Two small networks, trained on generated clips, vote as well (`prior`, with the inputs of `prior_inputs`). What no frame
+shows is inpainted from the object's own pixels. A single image has no other frames: see `still`.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from unocclude.methods.recall.method import Recall
+from unocclude.methods.recall.options import RecallOptions
 
-import cv2
-import numpy as np
-from pydantic import Field
-
-from unocclude.completion import FrameResult
-from unocclude.errors import InputError
-from unocclude.methods.ahead import ahead
-from unocclude.methods.base import Method, MethodOptions, Setting
-from unocclude.methods.compose import compose
-from unocclude.methods.recall.appearance import recall_pixels
-from unocclude.methods.recall.prior import ShapePrior
-from unocclude.methods.recall.silhouette import Silhouette, Voter
-from unocclude.methods.recall.still import complete_still
-from unocclude.scene import Scene
-
-
-class RecallOptions(MethodOptions):
-    references: int = Field(12, ge=2, le=64, description="frames that vote on each frame's silhouette")
-    prior: bool = Field(True, description="use the trained shape prior as well")
-
-
-PLAIN = Setting()
-
-
-class Recall(Method):
-    name = "recall"
-    summary = "finds the hidden part in the frames that show it; no downloads, CPU"
-    samples = True
-    Options = RecallOptions
-    options: RecallOptions
-
-    def __init__(self, options: RecallOptions, setting: Setting = PLAIN):
-        super().__init__(options, setting)
-        if setting.hypotheses > 1 and not options.prior:
-            raise InputError("recall draws hypotheses from its prior; leave out --set prior=false or --hypotheses")
-
-    def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        prior = ShapePrior(scene.evidence) if self.options.prior else None
-        draws = self.setting.hypotheses - 1
-        voter = Voter(scene.evidence, self.options.references, prior, draws, self.setting.seed)
-        return ahead(lambda i: self._frame(scene, voter, i), range(start, len(scene)))
-
-    def _frame(self, scene: Scene, voter: Voter, i: int) -> FrameResult:
-        frame, visible = scene.frame(i), scene.visible(i)
-        results = []
-        if len(scene.clip.shot_of(i)) == 1:
-            amodal, colour, recalled = complete_still(scene, i)
-            results.append(compose(i, frame, visible, amodal, colour, recalled))
-        else:
-            for silhouette in voter.silhouettes(i):
-                amodal = upsample(scene, silhouette) | visible
-                colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
-                results.append(compose(i, frame, visible, amodal, colour, recalled))
-        wanted = self.setting.hypotheses
-        if wanted == 1:
-            return results[0]
-        # one silhouette: all hypotheses are the same
-        return replace(results[0], hypotheses=results if len(results) == wanted else results[:1] * wanted)
-
-
-def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:
-    """The added part of a working silhouette as a (H, W) bool mask on the canvas; the visible part's own edge is not
-    touched, so that an object that is not hidden stays as it is."""
-    work = scene.evidence.work
-    soft: np.ndarray = np.zeros((work.height, work.width), np.float32)
-    near: np.ndarray = np.zeros((work.height, work.width), np.uint8)
-    soft[silhouette.window] = silhouette.soft
-    near[silhouette.window] = silhouette.added
-    size = (scene.width, scene.height)
-    if (scene.height, scene.width) != soft.shape:
-        soft = cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)
-        near = cv2.resize(cv2.dilate(near, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_NEAREST)
-    return (soft > 0.5) & (near > 0)
+__all__ = ["Recall", "RecallOptions"]

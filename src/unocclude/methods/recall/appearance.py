@@ -1,4 +1,4 @@
-"""Pixels of the hidden part: copied from the best-aligned frame that shows them, matched in gain, without seams."""
+"""Appearance of the hidden part: pixels copied from aligned frames, matched in gain and blended without seams."""
 
 import cv2
 import numpy as np
@@ -10,23 +10,24 @@ from unocclude.motion.fill import smooth_fill
 from unocclude.scene import Scene
 
 LARGEST_CORRECTION = 40.0
-"""Grey levels by which a copied pixel may be changed to meet the visible ones."""
+"""Maximum correction of a copied pixel in grey levels."""
 
 MOST_SOURCES = 8
+"""Maximum number of references that pixels are copied from."""
 RIM = 3
-"""Pixels this near to a copied one take its colour: at a source's own edge colours are mixed with its background."""
+"""Pixels this close to a copied one take its colour, because colours at a source's edge are mixed with background."""
 
 MOST_BLENDED = 5
-"""Where several references are laid exactly, so many are averaged: noise and misalignment cancel."""
+"""Maximum number of precisely aligned references that are averaged, to cancel noise and misalignment."""
 
 
 def recall_pixels(
     scene: Scene, i: int, visible: np.ndarray, amodal: np.ndarray, silhouette: Silhouette
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colour of the hidden pixels `amodal & ~visible` of frame i.
+    """Colours of the hidden pixels `amodal & ~visible` of frame i.
 
-    visible, amodal: (H, W) bool on the canvas. Returns colour (H, W, 3) uint8, valid on `amodal`, and recalled
-    (H, W) bool: pixels copied from another frame; the others were inpainted from the object's own.
+    visible, amodal: (H, W) bool on the canvas. Returns the colours (H, W, 3) uint8, valid on `amodal`, and a mask
+    (H, W) bool of pixels copied from other frames; the rest is inpainted from the object's own pixels.
     """
     frame = scene.frame(i)
     recalled = np.zeros_like(visible)
@@ -34,7 +35,7 @@ def recall_pixels(
     if not hidden.any():
         return frame, recalled
     colour = frame.copy()
-    # the hidden part and the visible pixels around it, which gain and seams are matched on
+    # the hidden part and the surrounding visible pixels, to which gain and seams are matched
     x, y, w, h = cv2.boundingRect(hidden.astype(np.uint8))
     reach = max(8, max(w, h) // 4)
     box = np.s_[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach]
@@ -42,7 +43,7 @@ def recall_pixels(
     copied = here.copy()
     to_canvas = scene.evidence.work.to_canvas
     into_box = np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1.0]])
-    seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # its edge is mixed with the occluder
+    seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # edge pixels are mixed with the occluder
     references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
     weight = np.zeros(wanted.shape, np.float32)
     for _, aligned in references[:MOST_SOURCES]:
@@ -50,12 +51,12 @@ def recall_pixels(
         motion = into_box @ to_canvas @ aligned.motion @ np.linalg.inv(to_canvas) @ shift(part.x, part.y)
         size = wanted.shape[::-1]
         cover = cv2.warpPerspective(part.mask.astype(np.uint8) * 255, motion, size) > 127
-        # the source's own edge is mixed with its background
+        # edge pixels of the source are mixed with its background
         clean = cv2.erode(cover.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         take = clean & wanted & (weight < (MOST_BLENDED if aligned.trusted else 1))
         if not take.any():
             continue
-        moved = cv2.warpPerspective(part.look, motion, size, flags=cv2.INTER_CUBIC)
+        moved = cv2.warpPerspective(part.image, motion, size, flags=cv2.INTER_CUBIC)
         moved = _meet(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
         old = weight[take][:, None]
         copied[take] = (copied[take] * old + moved[take]) / (old + 1)
@@ -70,7 +71,7 @@ def recall_pixels(
 
 
 def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Every pixel's nearest known pixel's colour; image (h, w, 3), known (h, w) bool with at least one True."""
+    """Colour of the nearest known pixel, for every pixel. image: (h, w, 3). known: (h, w) bool, not empty."""
     _, labels = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -80,12 +81,14 @@ def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _meet(moved: np.ndarray, target: np.ndarray, meet: np.ndarray) -> np.ndarray:
-    """`moved` (h, w, 3) corrected smoothly so that it equals `target` where they meet (`meet`, (h, w) bool): a
-    membrane (Farbman et al. 2009) through the differences along the seam and the mean difference inside."""
+    """Correct `moved` (h, w, 3) smoothly so that it matches `target` where they overlap (`meet`, (h, w) bool).
+
+    A membrane (Farbman et al. 2009) interpolates the smoothed differences in the overlap.
+    """
     if meet.sum() < 12:
         return moved
     difference = np.clip(target - moved, -LARGEST_CORRECTION, LARGEST_CORRECTION)
-    # differences of single pixels are noise and misalignment; only what neighbours share is gain
+    # differences of single pixels are noise and misalignment; only smooth differences are gain
     weight = cv2.GaussianBlur(meet.astype(np.float32), (0, 0), 2.0)
     smooth = cv2.GaussianBlur(difference * meet[..., None], (0, 0), 2.0) / np.maximum(weight, 1e-6)[..., None]
     return moved + smooth_fill(smooth, meet)

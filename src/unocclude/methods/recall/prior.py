@@ -1,30 +1,33 @@
-"""The shape prior at work: what two small networks, trained on generated clips, make of an object's masks over time and
-of the picture."""
+"""The shape prior: two small networks, trained on generated clips, predict amodal masks from masks over time and the
+image."""
 
 import cv2
 import numpy as np
 
-from unocclude.methods.recall import view as views
+from unocclude.methods.recall import prior_inputs
 from unocclude.methods.recall.weights import session
 from unocclude.motion.camera import shift
 from unocclude.motion.evidence import Evidence
 
-NETWORKS = {"shape_prior.onnx": views.PLANES, "shape_prior_masks.onnx": views.PLANES - views.PICTURE}
-"""Files, and how many of the planes each sees: all, or all but the picture."""
+NETWORKS = {
+    "shape_prior.onnx": prior_inputs.PLANES,
+    "shape_prior_masks.onnx": prior_inputs.PLANES - prior_inputs.PICTURE,
+}
+"""Files of the networks, and their number of input planes: all, or all but the image."""
 NOWHERE = -6.0
-"""Logit beyond the view."""
+"""Logit outside the view."""
 
 
 class ShapePrior:
     """Runs the networks in `weights/` on frames of a scene; see the model card there.
 
-    Each gives, in a view of the frame (`views.place`), logits of the whole silhouette and the factors of their
-    covariance: logits + factors . z, z normal, is a draw of the silhouette.
+    Each network predicts, in a square view of the frame (`prior_inputs.view_matrix`), logits of the amodal mask and a
+    factor of their covariance: logits + factors . z, with z standard normal, is a sample.
     """
 
     def __init__(self, evidence: Evidence):
         work = evidence.work
-        self.sight = views.Sight(
+        self.frames = prior_inputs.ObjectFrames(
             evidence.trajectory,
             evidence.picture,
             lambda i: work.visible[i],
@@ -33,18 +36,18 @@ class ShapePrior:
         )
 
     def logits(self, i: int, draws: int = 0, seed: int = 0) -> np.ndarray | None:
-        """(1 + draws, h, w) float32 logits of frame i's silhouette in its window: the mean, and draws around it.
+        """Logits of frame i's amodal mask in its window, (1 + draws, h, w) float32: the mean, and random samples.
 
-        A draw of a number is the same way of being different in all frames. None where nothing is expected.
+        Sample k uses the same z in all frames, so that it is consistent over time. None if no object is expected.
         """
-        box = views.whole_box(self.sight, i)
-        window = self.sight.window(i)
+        box = prior_inputs.object_box(self.frames, i)
+        window = self.frames.window(i)
         size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
         if not np.isfinite(box).all() or not min(size):
             return None
-        view = views.place(box)
-        planes, numbers = views.look(self.sight, i, view)
-        # in a mirror as well; one network is better on real clips, the other on generated ones, their mean near both
+        view = prior_inputs.view_matrix(box)
+        planes, numbers = prior_inputs.make_inputs(self.frames, i, view)
+        # average over a mirrored copy and both networks: one is better on real clips, the other on generated ones
         both, numbers = np.stack([planes, planes[..., ::-1]]), np.stack([numbers, numbers])
         answers = [
             session(file).run(None, {"planes": both[:, :count], "numbers": numbers})[0]

@@ -1,4 +1,4 @@
-"""Votes of other frames on where the hidden part of the object is."""
+"""Amodal masks by votes of other frames."""
 
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -10,48 +10,57 @@ from unocclude.methods.recall.prior import ShapePrior
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
 from unocclude.motion.hull import hull
-from unocclude.motion.working import Recent
+from unocclude.motion.working import FrameCache
 
-# How much a reference's pixel that is not its visible object speaks against the object, by label: what may hide
-# the object there says next to nothing.
+# Weight of a reference's pixel outside its visible object as a vote against the object, by label: a possible occluder
+# is hardly any evidence.
 AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.05}
 WHOLE_KNOWS_BETTER = 2.7
-# References laid exactly are believed where they show the object; only what is surely behind it contradicts them.
+"""Factor of votes against from unknown pixels of frames that show the whole object."""
+# The same for precisely aligned references: only pixels that are clearly background contradict them.
 AGAINST_RIGID = {BACKGROUND: 0.4, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
 RIGID_DOUBT = 0.2
+"""Subtracted from the share of votes where the frame itself shows background."""
 DEEP, DEEP_INSIDE = 4.0, 4
-"""Votes from `DEEP_INSIDE` pixels or more inside a silhouette count so many times more: an object that is a little off
-does not vote there."""
+"""Additional weight of votes at least `DEEP_INSIDE` pixels inside a silhouette, which are robust to misalignment."""
 VOTE = 50.0
+"""Integer value of one vote in a uint8 ballot."""
 RIGID_ERROR_SCALE = 12.0
+"""Alignment error in grey levels at which the weight of a trusted reference falls to 1/e."""
 LEAST_TRUSTED, ENOUGH_TRUSTED = 3, 8
+"""Trusted references that are needed to vote without the others, and at which the search for more ends."""
 
 GUESS = 0.1
-"""Weight of the guess where no frame has a say, as a share of all references."""
+"""Weight of the guess (see `_guess`) relative to all references."""
 
 AGREE_FOREIGN = 0.43
 AGREE_STILL = 0.55
+"""Share of votes that makes a pixel part of the object, by label."""
 HULL_BONUS = 0.15
+"""Reduction of that share inside the convex hull of the visible part."""
 UNSURE_ERROR, REFUSED_ERROR = 20.0, 45.0
+"""Alignment error assumed where it could not be measured, and its maximum, in grey levels."""
 ERROR_SCALE = 25.0
 SCORE_SCALE = 4.0
 AGE_SCALE = 12.0
+"""Scales of error (grey levels), score and distance in time (frames) in the weight of a reference."""
 OWN = 2.0
+"""Weight of the frame's own vote that nothing is hidden, relative to all references."""
 
 FOR_WEIGHT, AGAINST_WEIGHT = 1.5, 0.5
-"""How much the votes' log odds count beside the prior's where they speak for the object, and where against it: in
-frames that do not show a part it may be hidden as well."""
+"""Weights of the votes' log-odds relative to the prior's, for votes for and against the object. Votes against are
+weaker, because a part that a frame does not show may be hidden in it too."""
 MOST_SURE, LEFT_TO_PRIOR = 6.0, 0.3
-"""The prior's log odds are cut at the first, and count the second as much where the object is seen as large as ever,
-untouched."""
+"""The prior's log-odds are clipped to +-`MOST_SURE`, and weighted by `LEFT_TO_PRIOR` where the object seems fully
+visible."""
 
 
 @dataclass(frozen=True)
 class Silhouette:
-    """One frame's completed silhouette at working resolution.
+    """The completed silhouette of one frame at working resolution.
 
-    `window` rows and columns; `soft` (h, w) float32 in 0..1, of which > 0.5 is object; `added` (h, w) bool, its part
-    that is not visible; `references` the aligned references and their weights, best first.
+    window: rows and columns. soft: (h, w) float32 in 0..1, object above 0.5. added: (h, w) bool, the part that is not
+    visible. references: aligned references and their weights, best first.
     """
 
     window: tuple[slice, slice]
@@ -61,7 +70,11 @@ class Silhouette:
 
 
 class Voter:
-    """Completes silhouettes of one scene from its references."""
+    """Completes silhouettes of a scene by votes of references.
+
+    count: number of references per frame. prior: shape prior, if any. draws: samples from the prior in addition to the
+    mean; seed: of these.
+    """
 
     def __init__(
         self, evidence: Evidence, count: int = 12, prior: ShapePrior | None = None, draws: int = 0, seed: int = 0
@@ -70,12 +83,14 @@ class Voter:
         self.count = count
         self.prior, self.draws, self.seed = prior, draws, seed
         self.aligner = Aligner(evidence)
-        self._ballots = Recent(lambda s: self._ballot(s, AGAINST, 0))
-        self._rigid_ballots = Recent(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
+        self._ballots = FrameCache(lambda s: self._ballot(s, AGAINST, 0))
+        self._rigid_ballots = FrameCache(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
 
     def references(self, i: int) -> list[int]:
-        """Up to `count` well-visible frames of the shot: half before and half after, in turn; the nearest ones and a
-        spread of the others."""
+        """Up to `count` well-visible frames of the shot, alternately before and after frame i.
+
+        Half of them are the nearest ones, the rest is evenly spaced.
+        """
         wells = [s for s in self.evidence.trajectory.well_near(i) if s != i]
         before, after = [s for s in wells if s < i][::-1], [s for s in wells if s > i]
         untouched = self.evidence.trajectory.ratio[i] > 0.9 and self.evidence.contact[i] < 0.03
@@ -84,8 +99,10 @@ class Voter:
         return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
     def silhouettes(self, i: int) -> list[Silhouette]:
-        """Frame i's silhouette, then as many others as it could have; it alone where references are laid exactly, and
-        the visible mask where neither other frames nor the prior have a say."""
+        """Silhouette of frame i, followed by samples of it.
+
+        Just one if references are aligned precisely; the visible mask if there are neither references nor a prior.
+        """
         evidence, window = self.evidence, self.evidence.window(i)
         visible, labels = self.work.visible[i][window], evidence.labels[i]
         aligned = self._align(self.references(i), i)
@@ -103,7 +120,7 @@ class Voter:
             references = sorted(
                 ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
             )
-            # no prior here: references that lie exactly know better
+            # no prior here: precisely aligned references are better
             softs, smallest = [self._rigid(references, window, labels, visible)], 0.002
         else:
             references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
@@ -112,7 +129,7 @@ class Voter:
         return [self._settle(soft, window, visible, expected * smallest, references) for soft in softs]
 
     def _with_prior(self, i: int, soft: np.ndarray) -> list[np.ndarray]:
-        """What the votes say and what the prior says, together: log odds are added."""
+        """Combine votes and prior by adding their log-odds; one result per sample of the prior."""
         logits = self.prior.logits(i, self.draws, self.seed) if self.prior is not None else None
         if logits is None:
             return [soft]
@@ -120,10 +137,10 @@ class Voter:
         votes = np.log(votes / (1 - votes))
         votes *= np.where(votes > 0, FOR_WEIGHT, AGAINST_WEIGHT)
         weight = 1 - (1 - LEFT_TO_PRIOR) * self._whole(i)
-        return [1 / (1 + np.exp(-(votes + weight * np.clip(said, -MOST_SURE, MOST_SURE)))) for said in logits]
+        return [1 / (1 + np.exp(-(votes + weight * np.clip(sample, -MOST_SURE, MOST_SURE)))) for sample in logits]
 
     def _whole(self, i: int) -> float:
-        """How sure it is that nothing of the object is hidden in frame i, 0 to 1."""
+        """Confidence that the object is fully visible in frame i, 0 to 1."""
         evidence = self.evidence
         return float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
 
@@ -142,7 +159,7 @@ class Voter:
         return Silhouette(window, soft, added, references)
 
     def _align(self, sources: list[int], target: int) -> list[Aligned]:
-        """The sources laid over `target`, in their order, until enough of them are trusted."""
+        """Align sources to `target`, in order, until enough of them are trusted."""
         aligned: list[Aligned] = []
         for source in sources:
             aligned.append(self.aligner.align(source, target))
@@ -151,8 +168,10 @@ class Voter:
         return aligned
 
     def _align_by_way(self, i: int) -> list[Aligned]:
-        """References laid over the frame before or after and from there over frame i, where enough of them can be
-        trusted: what is seen in i alone may be too little to find the way."""
+        """Align references by way of the previous or next frame, if enough of them can be trusted.
+
+        The visible part of frame i alone may be too small for a direct alignment.
+        """
         for via in sorted({i - 1, i + 1} & set(self.work.shot(i))):
             step = self.aligner.align(via, i)
             aligned: list[Aligned] = []
@@ -168,13 +187,13 @@ class Voter:
         return []
 
     def _half_visible(self, i: int) -> list[int]:
-        """Frames nearby that show some of the object, but not well."""
+        """Nearby frames that show only part of the object."""
         trajectory = self.evidence.trajectory
         some = [s for s in self.work.shot(i) if not trajectory.well[s] and trajectory.ratio[s] > 0.2 and s != i]
         return _spread(sorted(some, key=lambda s: abs(s - i)), self.count // 2)
 
     def _count(
-        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], ballots: Recent[np.ndarray]
+        self, references: list[tuple[float, Aligned]], window: tuple[slice, slice], ballots: FrameCache[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weighted votes for and against the object at every pixel of the window, (h, w) float32 each."""
         count = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start, 2), np.float32)
@@ -189,7 +208,7 @@ class Voter:
         labels: np.ndarray,
         visible: np.ndarray,
     ) -> np.ndarray:
-        """Share of references that show the object at a pixel among those that can tell."""
+        """Share of references that show the object at a pixel, among those with evidence there."""
         votes, against = self._count(references, window, self._rigid_ballots)
         own = GUESS * sum(weight for weight, _ in references)
         share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
@@ -207,7 +226,7 @@ class Voter:
             return visible.astype(np.float32)
         votes, against = self._count(references, window, self._ballots)
         total = sum(weight for weight, _ in references)
-        # a frame that shows the object as large as ever, untouched, votes that nothing is hidden in it
+        # a frame in which the object seems fully visible votes that nothing is hidden
         own = OWN * total * self._whole(i) * (labels != FOREIGN)
         guess = GUESS * total
         share = (votes + guess * self._guess(visible, labels)) / (votes + against + own + guess)
@@ -218,11 +237,11 @@ class Voter:
         return soft
 
     def _guess(self, visible: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """What is believed where no frame has a say: the object's hull, as far as something may hide it."""
+        """Guess for pixels without votes: the convex hull of the visible part, where something may occlude it."""
         return 0.9 * (hull(visible) & (labels == FOREIGN)).astype(np.float32)
 
     def _weights(self, aligned: list[Aligned]) -> list[float]:
-        """exp of how well each silhouette and its pixels explain what is seen, and how near in time it is."""
+        """Weights of references: how well silhouette and pixels explain the frame, and how close in time they are."""
         best = max((a.score for a in aligned), default=0.0)
         return [
             float(
@@ -236,8 +255,10 @@ class Voter:
         ]
 
     def _ballot(self, s: int, against: dict[int, float], deep: float) -> np.ndarray:
-        """(h, w, 2) uint8, `VOTE` to a vote: how much frame s says that a place is the object (1 on its visible part,
-        1 + `deep` well inside) and that it is not."""
+        """Votes of frame s for and against the object at each pixel, (h, w, 2) uint8, in units of 1 / `VOTE`.
+
+        Its visible part votes for the object with 1, or 1 + `deep` well inside.
+        """
         visible, window = self.work.visible[s], self.evidence.window(s)
         inner = cv2.erode(visible.astype(np.uint8), np.ones((2 * DEEP_INSIDE + 1,) * 2, np.uint8), borderValue=0)
         table = np.array([against[label] for label in range(4)], np.float32)
@@ -250,8 +271,7 @@ class Voter:
 
 
 def _spread(frames: list[int], count: int) -> list[int]:
-    """`count` of the frames (nearest first): the nearest half of them and an even spread of the rest, in turn, so that
-    also the first few of the result are both near and far."""
+    """Select `count` of `frames` (nearest first): the nearest half, and evenly spaced ones of the rest, alternately."""
     if len(frames) <= count:
         near, far = frames[: (len(frames) + 1) // 2], frames[(len(frames) + 1) // 2 :]
     else:
@@ -261,8 +281,8 @@ def _spread(frames: list[int], count: int) -> list[int]:
 
 
 def _solid(added: np.ndarray, smallest: float) -> np.ndarray:
-    """Added pixels without slivers and specks (parts under `smallest` pixels); none at all where they are under three
-    times that."""
+    """Remove slivers and components under `smallest` pixels; returns an empty mask if less than three times that is
+    left."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     opened = cv2.morphologyEx(added.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(opened)

@@ -1,23 +1,23 @@
-"""A single image: the contour and the symmetry of the visible part, continued inside what may hide it.
+"""Completion of a single image: contour and symmetry of the visible part are continued behind possible occluders.
 
-Weak by nature: nothing in one picture shows the hidden part. A pixel beyond the visible mask counts as possible
-occluder when its region bites into the object's hull, and as background otherwise.
+This is weak, because nothing in a single image shows the hidden part. A pixel outside the visible mask counts as a
+possible occluder if it lies in a deep concavity of the object, and as background otherwise.
 """
 
 import cv2
 import numpy as np
 
 from unocclude.methods.inpaint import inpaint
-from unocclude.motion.hull import bites, hull
+from unocclude.motion.hull import hull, occlusion_concavities
 from unocclude.motion.working import OBJECT_SIZE
 from unocclude.scene import Scene
 
 LEAST_SYMMETRY = 0.8
-"""IoU of the visible part with its mirror image, inside what is known, below which symmetry is not believed."""
+"""Minimum IoU of the visible part with its mirror image, outside possible occluders, for symmetry to be used."""
 
 
 def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Silhouette (H, W) bool, colour (H, W, 3) uint8 and recalled (H, W) bool (none) of a frame without others."""
+    """Complete frame i on its own: silhouette (H, W) bool, colours (H, W, 3) uint8, recalled (H, W) bool (empty)."""
     frame, visible = scene.frame(i), scene.visible(i)
     nothing = np.zeros_like(visible)
     if not visible.any():
@@ -35,7 +35,7 @@ def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.nda
     if scene.given_occluders is not None:
         open_ = small(scene.occluder(i) | ~scene.inside)
     else:
-        open_ = bites(part) | small(~scene.inside)
+        open_ = occlusion_concavities(part) | small(~scene.inside)
     grown = (hull(part) | mirrored(part, open_)) & (open_ | part)
     opened = cv2.morphologyEx((grown & ~part).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     added = cv2.resize(opened.astype(np.float32), visible[box].shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
@@ -45,10 +45,10 @@ def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def mirrored(part: np.ndarray, open_: np.ndarray) -> np.ndarray:
-    """The visible part with its best mirror image added, where that is believed; (H, W) bool.
+    """The visible part united with its best mirror image, if that is plausible; (H, W) bool.
 
-    Axes through the hull's centre are tried in steps of 5 degrees; a mirror image is judged only outside `open_`,
-    where the truth is seen.
+    Axes through the centre of the hull are tried in steps of 5 degrees. A mirror image is evaluated only outside
+    `open_`, the possible occluders.
     """
     filled = hull(part).astype(np.uint8)
     moments = cv2.moments(filled, binaryImage=True)

@@ -1,4 +1,4 @@
-"""The checkpoint's directory format: Stable Diffusion's with a wider first layer, and motion/, the motion modules."""
+"""Checkpoints: Stable Diffusion's format with more input channels, and motion/ with the motion modules."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from unocclude.errors import InputError
-from unocclude.methods.tgvac.motion import Network, motion_config, motion_state, of_config
+from unocclude.methods.tgvac.motion import Network, inflate_with_config, motion_config, motion_state
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
 from unocclude.networks.loading import check_names, load_pretrained, quiet, reading
@@ -17,10 +17,10 @@ MOTION = "motion"
 STEM = "diffusion_pytorch_model"
 
 
-def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """The pipeline's parts by name, `unet` being the frame network, from a folder of ours or of Stable Diffusion 1.5.
+def load_components(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Load the pipeline's components, by name, from a checkpoint of ours or of Stable Diffusion 1.5.
 
-    Raises InputError where one is absent or is another network's.
+    `unet` is the frame network. Raises InputError if a component is missing or does not fit.
     """
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import AutoTokenizer, CLIPTextModel
@@ -41,23 +41,29 @@ def read_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def with_motion(frame: Any, folder: Path) -> Network:
-    """The frame network inflated with a folder's trained motion modules, all names and shapes checked; raises
-    InputError where there are none, or they are another network's."""
+    """Inflate the frame network with the trained motion modules in a folder; all names and shapes are checked.
+
+    Raises InputError if there are none or they do not fit.
+    """
     config = {key: value for key, value in read_json(folder / "config.json").items() if not key.startswith("_")}
     state = read_weights(folder, STEM)
     with reading(folder, "motion module"):
-        network = of_config(frame, config)
+        network = inflate_with_config(frame, config)
     check_names(folder, state, {name: value.shape for name, value in motion_state(network).items()})
     network.load_state_dict(state, strict=False)
     return network.eval()
 
 
 def has_motion(folder: Path) -> bool:
+    """Whether a checkpoint has motion modules."""
     return (folder / MOTION).is_dir()
 
 
-def write_parts(folder: Path, parts: Mapping[str, Any], motion: Any | None = None) -> None:
-    """What `read_parts` and `with_motion` read; motion: the inflated network, of which its motion modules are kept."""
+def save_components(folder: Path, parts: Mapping[str, Any], motion: Any | None = None) -> None:
+    """Save components in the format that `load_components` and `with_motion` read.
+
+    motion: the inflated network, of which only the motion modules are saved.
+    """
     from safetensors.torch import save_file
 
     with quiet():
@@ -71,6 +77,6 @@ def write_parts(folder: Path, parts: Mapping[str, Any], motion: Any | None = Non
 
 
 def check_motion(folder: Path) -> None:
-    """Raise InputError where a checkpoint has frame layers alone."""
+    """Raise InputError if a checkpoint has no motion modules."""
     if not has_motion(folder):
         raise InputError(f"{folder} has no {MOTION}/; train it (recipe tgvac-motion) or set motion=false")

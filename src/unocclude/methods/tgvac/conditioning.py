@@ -1,4 +1,4 @@
-"""What the network is told of the visible object beside the noisy latents: two readings of equation 2."""
+"""Conditioning channels beside the noisy latents: two readings of equation 2."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,17 +16,20 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Conditioning(ABC):
-    """How frames become input channels."""
+    """How the visible object is turned into input channels."""
 
     channels: int
 
     @abstractmethod
     def __call__(self, encode: Encode, objects: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """(n, channels, h, w) of the visible object on white and its mask, (n, 3, H, W) in [-1, 1] each."""
+        """Conditioning channels (n, channels, h, w).
+
+        objects, masks: the visible object on white and its mask, (n, 3, H, W) in [-1, 1] each. encode: the VAE.
+        """
 
 
 class Visible(Conditioning):
-    """Latents of the visible object and, as in inpainting networks, its mask at their size, in [0, 1]."""
+    """Latents of the visible object and its mask in [0, 1] at their size, as in inpainting networks."""
 
     channels = LATENTS + 1
 
@@ -37,7 +40,7 @@ class Visible(Conditioning):
 
 
 class MaskLatent(Conditioning):
-    """Latents of the mask alone, as the equation is printed."""
+    """Latents of the mask only, which is what the equation says."""
 
     channels = LATENTS
 
@@ -45,13 +48,13 @@ class MaskLatent(Conditioning):
         return encode(masks)
 
 
-KINDS: dict[str, Conditioning] = {"visible": Visible(), "mask-latent": MaskLatent()}
+CONDITIONINGS: dict[str, Conditioning] = {"visible": Visible(), "mask-latent": MaskLatent()}
 
 
-def of_inputs(channels: int) -> Conditioning:
-    """The conditioning of a network with so many input channels; raises InputError where there is none."""
-    for kind in KINDS.values():
+def conditioning_for_channels(channels: int) -> Conditioning:
+    """The conditioning of a U-Net with this number of input channels; raises InputError if there is none."""
+    for kind in CONDITIONINGS.values():
         if channels == LATENTS + kind.channels:
             return kind
-    known = ", ".join(f"{LATENTS + kind.channels} ({name})" for name, kind in KINDS.items())
+    known = ", ".join(f"{LATENTS + kind.channels} ({name})" for name, kind in CONDITIONINGS.items())
     raise InputError(f"the network has {channels} input channels; TGVAC's has {known}")

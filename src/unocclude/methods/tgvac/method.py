@@ -1,18 +1,18 @@
-"""TGVAC behind the contract."""
+"""The method TGVAC."""
 
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
-from unocclude.methods.published import MINI_SHIPS, Published
+from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.scene import Scene
 
 
-class TGVAC(Published):
+class TGVAC(CheckpointMethod):
     name = "tgvac"
-    summary = "text-guided video diffusion: the whole object on white, clips of any length by temporal diffusion"
+    summary = "text-guided video diffusion: the whole object on white; clips of any length by temporal diffusion"
     checkpoint = "tgvac"
-    advice = MINI_SHIPS
+    advice = MINI_ADVICE
     words = "description"
     needs = (
         "the diffusion extra and weights of your own training (tgvac; none are published), or mini; a GPU for full size"
@@ -21,9 +21,9 @@ class TGVAC(Published):
     options: TGVACOptions
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
-        from unocclude.methods.tgvac.shots import Shots
+        from unocclude.methods.tgvac.completer import TGVACCompleter
 
-        shots = Shots(scene, self.folder, self.options, self.setting)
+        completer = TGVACCompleter(scene, self.folder, self.options, self.settings)
         for shot in scene.shots:
             if shot.stop > start:
-                yield from (result for result in shots.complete(shot) if result.index >= start)
+                yield from (result for result in completer.complete(shot) if result.index >= start)

@@ -1,4 +1,4 @@
-"""Motion modelling (section 3.3): the frame network inflated to clips, with temporal transformers after its layers."""
+"""Motion modelling (section 3.3): the frame network inflated with temporal transformers."""
 
 from typing import Any, TypeAlias
 
@@ -10,18 +10,18 @@ from torch.nn import functional
 from unocclude.networks.loading import quiet
 
 LENGTH = 14
-"""Frames of a training clip (section 4.1)."""
+"""Frames per training clip (section 4.1)."""
 MODULES = "motion_modules"
 
 Network: TypeAlias = UNet2DConditionModel | UNetMotionModel
-"""Of frames (phase 1), or of clips (phase 2)."""
+"""The network for frames (phase 1) or for clips (phase 2)."""
 
 
 class RelativeAttention(torch.nn.Module):
-    """Attention between the frames of a place, to whose logits a learned number is added for every head and distance
-    of two frames, from -(length - 1) to length - 1 (Shaw et al. 2018, in the form of T5). Begins at zero.
+    """Temporal attention with a learned relative position bias per head and frame distance, initialised with zeros.
 
-    A processor for diffusers' Attention; takes up to `length` frames.
+    Distances range from -(length - 1) to length - 1 (Shaw et al. 2018, in the form of T5). A processor for diffusers'
+    Attention, for up to `length` frames.
     """
 
     def __init__(self, heads: int, length: int):
@@ -40,15 +40,17 @@ class RelativeAttention(torch.nn.Module):
         return answer
 
     def of(self, frames: int) -> torch.Tensor:
-        """(heads, T, T): what is added for frame i that looks at frame j."""
+        """The bias (heads, T, T) of frame i attending to frame j."""
         frame = torch.arange(frames, device=self.bias.device)
         return self.bias[:, frame[None] - frame[:, None] + self.length - 1]
 
 
-def inflated(frame: UNet2DConditionModel, length: int = LENGTH, heads: int = 8) -> UNetMotionModel:
-    """A network for clips whose image layers are those of the frame network, copied, and whose answer is the frame
-    network's until its motion modules are trained: their last layers begin at zero."""
-    return of_config(
+def inflate(frame: UNet2DConditionModel, length: int = LENGTH, heads: int = 8) -> UNetMotionModel:
+    """Inflate the frame network to clips: copy its layers and add motion modules.
+
+    The output equals the frame network's until the motion modules are trained, because their last layers are zero.
+    """
+    return inflate_with_config(
         frame,
         {
             "block_out_channels": list(frame.config.block_out_channels),
@@ -60,13 +62,13 @@ def inflated(frame: UNet2DConditionModel, length: int = LENGTH, heads: int = 8) 
     )
 
 
-def of_config(frame: UNet2DConditionModel, config: dict[str, Any]) -> UNetMotionModel:
-    """The same for the configuration of a `MotionAdapter`, as a checkpoint holds it."""
-    with quiet():  # it warns of precisions that nothing here has
+def inflate_with_config(frame: UNet2DConditionModel, config: dict[str, Any]) -> UNetMotionModel:
+    """`inflate` with the configuration of a `MotionAdapter`, as stored in a checkpoint."""
+    with quiet():  # diffusers warns about precisions that are not used here
         network = UNetMotionModel.from_unet2d(frame, MotionAdapter(**config))
     for name, module in network.named_modules():
         if isinstance(module, BasicTransformerBlock) and MODULES in name:
-            module.pos_embed = None  # sinusoids; distances take their place
+            module.pos_embed = None  # sinusoidal; replaced by the relative bias
             for attention in (module.attn1, module.attn2):
                 relative = RelativeAttention(attention.heads, config["motion_max_seq_length"])
                 attention.set_processor(relative.to(frame.dtype))
@@ -77,7 +79,7 @@ def of_config(frame: UNet2DConditionModel, config: dict[str, Any]) -> UNetMotion
 
 
 def motion_config(network: UNetMotionModel) -> dict[str, Any]:
-    """What `of_config` takes to build it again."""
+    """The configuration from which `inflate_with_config` rebuilds the network."""
     return {
         "block_out_channels": list(network.config.block_out_channels),
         "motion_layers_per_block": network.config.layers_per_block,
@@ -88,22 +90,23 @@ def motion_config(network: UNetMotionModel) -> dict[str, Any]:
 
 
 def motion_state(network: UNetMotionModel) -> dict[str, torch.Tensor]:
-    """The motion modules' tensors by name."""
+    """Tensors of the motion modules, by name."""
     return {name: value for name, value in network.state_dict().items() if MODULES in name}
 
 
-def run(network: Network, inputs: torch.Tensor, time: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-    """Predicted noise (N, F, 4, h, w) for inputs (N, F, C, h, w), by either network.
+def run(network: Network, inputs: torch.Tensor, time: torch.Tensor, text_embeddings: torch.Tensor) -> torch.Tensor:
+    """Noise (N, F, 4, h, w) predicted by either network for inputs (N, F, C, h, w).
 
-    time: one for all, (N,) of clips, or, for the frame network, (N F,) of frames. words: (N, L, D) text embeddings.
+    time: a scalar, (N,) per clip or, for the frame network only, (N F,) per frame. text_embeddings: text embeddings (N,
+    L, D).
     """
     frames = inputs.shape[1]
-    words = words.repeat_interleave(frames, 0)
-    if isinstance(getattr(network, "module", network), UNetMotionModel):  # training may wrap it
-        answer = network(inputs.transpose(1, 2), time, words).sample.transpose(1, 2)
+    text_embeddings = text_embeddings.repeat_interleave(frames, 0)
+    if isinstance(getattr(network, "module", network), UNetMotionModel):  # accelerate may wrap it
+        answer = network(inputs.transpose(1, 2), time, text_embeddings).sample.transpose(1, 2)
     else:
         if time.ndim and len(time) == len(inputs):
             time = time.repeat_interleave(frames, 0)
-        answer = network(inputs.flatten(0, 1), time, words).sample.unflatten(0, inputs.shape[:2])
+        answer = network(inputs.flatten(0, 1), time, text_embeddings).sample.unflatten(0, inputs.shape[:2])
     whole: torch.Tensor = answer
     return whole

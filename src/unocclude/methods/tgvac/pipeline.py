@@ -1,5 +1,7 @@
-"""The diffusion pipeline of TGVAC (section 3.3, 3.4): Stable Diffusion conditioned on a clip's visible object and on
-words, over clips of any length by temporal diffusion."""
+"""Diffusion pipeline of TGVAC (sections 3.3, 3.4).
+
+Stable Diffusion conditioned on the visible object and a description, for clips of any length by temporal diffusion.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,16 +15,16 @@ from diffusers.utils.torch_utils import randn_tensor
 from transformers import CLIPTextModel
 
 from unocclude.errors import InputError
-from unocclude.methods.tgvac.checkpoint import MOTION, check_motion, has_motion, read_parts, with_motion
-from unocclude.methods.tgvac.conditioning import LATENTS, of_inputs
+from unocclude.methods.tgvac.checkpoint import MOTION, check_motion, has_motion, load_components, with_motion
+from unocclude.methods.tgvac.conditioning import LATENTS, conditioning_for_channels
 from unocclude.methods.tgvac.motion import LENGTH, Network, run
-from unocclude.methods.windows import blend_answers, even, windows
+from unocclude.methods.windows import blend_answers, split_windows, uniform_weights
 
 AT_ONCE = 8
-"""Frames that the VAE encodes or decodes at once."""
+"""Frames encoded or decoded per batch."""
 
 Pictures = Sequence[torch.Tensor]
-"""(3, H, W) float32 in [-1, 1] each, made when asked for."""
+"""A clip: (3, H, W) float32 in [-1, 1] per frame, possibly computed on access."""
 
 
 @dataclass
@@ -35,8 +37,11 @@ class TGVACOutput(BaseOutput):
 
 
 class TGVACPipeline(DiffusionPipeline):
-    """Denoises the whole object, on white, of a clip. `unet` is the frame network or the inflated one; its number of
-    input channels says what it is conditioned on (see `conditioning`)."""
+    """Generates the whole object on white for each frame of a clip.
+
+    `unet` is the frame network or the inflated one; its number of input channels determines the conditioning (see
+    `conditioning`).
+    """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
 
@@ -46,30 +51,33 @@ class TGVACPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.conditioning = of_inputs(unet.config.in_channels)
+        self.conditioning = conditioning_for_channels(unet.config.in_channels)
 
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, torch_dtype: torch.dtype = torch.float32, motion: bool | None = None
     ) -> "TGVACPipeline":
-        """The pipeline from a folder as the recipes write it. motion: whether its motion modules are used (table 3),
-        by default where it has some. Raises InputError where the folder does not hold it."""
+        """Load the pipeline from a folder written by the recipes.
+
+        motion: whether to use motion modules (table 3); by default if there are any. Raises InputError if the folder
+        does not hold a pipeline.
+        """
         folder = Path(folder)
         if motion:
             check_motion(folder)
-        parts = read_parts(folder, torch_dtype)
+        parts = load_components(folder, torch_dtype)
         if has_motion(folder) and motion is not False:
             parts["unet"] = with_motion(parts["unet"], folder / MOTION)
         return cls(**parts)
 
     @property
     def side(self) -> int:
-        """Pixels of the side of a picture that the network was trained on."""
+        """Side in pixels of the images the network was trained on."""
         return int(self.unet.config.sample_size) * self.factor
 
     @property
     def length(self) -> int:
-        """Frames of a clip that the network was trained on."""
+        """Number of frames of the clips the network was trained on."""
         return int(getattr(self.unet.config, "motion_max_seq_length", LENGTH))
 
     @torch.no_grad()
@@ -89,7 +97,7 @@ class TGVACPipeline(DiffusionPipeline):
         """objects, masks: (1, F, 3, H, W) float in [-1, 1], any F from 1 on, H and W divisible by the VAE's factor: the
         visible object on white and its mask. The other options are those of `denoise`. output_type: "pt" or "latent".
 
-        Raises InputError for inputs of another form.
+        Raises InputError for inputs of another shape.
         """
         self._check(objects, masks)
         denoised = self.denoise(
@@ -115,33 +123,32 @@ class TGVACPipeline(DiffusionPipeline):
         together: int,
         generator: torch.Generator | None,
     ) -> torch.Tensor:
-        """(1, F, 4, h, w) denoised latents, on the CPU; only latents are kept of all frames.
+        """Denoised latents (1, F, 4, h, w) on the CPU. Only latents are kept for all frames.
 
-        description: what the object is; without words there is nothing to guide by. guidance_scale: of classifier-free
-        guidance by the words, off at 1. window, stride: frames that the network sees together, by default as many as it
-        was trained on, and by which windows are apart; the predictions of all windows that have a frame are averaged at
-        every step (equation 5). together: windows a call of the network. generator: draws every frame's noise once, in
-        order.
+        description: of the object; guidance is off if it is empty. guidance_scale: of classifier-free guidance, off at
+        1. window: frames denoised together, by default as many as in training. stride: between windows; at every step
+        the predictions of all windows that contain a frame are averaged (equation 5). together: windows per call of
+        the network. generator: draws the noise of each frame once, in order.
         """
         count = len(objects)
         window = window or self.length
         self._check_window(window)
         encoded = self._encode(objects, masks)
         guided = guidance_scale != 1 and description != ""
-        words = self.embed(["", description] if guided else [description])
+        text_embeddings = self.embed(["", description] if guided else [description])
         shape = (1, 1, LATENTS, *encoded.shape[-2:])
         latents = torch.cat([randn_tensor(shape, generator=generator) for _ in range(count)], 1)
         self.scheduler.set_timesteps(num_inference_steps)
         latents = latents * self.scheduler.init_noise_sigma
-        parts = windows(count, window, min(stride, window))
+        parts = split_windows(count, window, min(stride, window))
 
         def answers(t: torch.Tensor) -> Iterator[torch.Tensor]:
             for start in range(0, len(parts), together):
                 spans = [slice(part.start, part.stop) for part in parts[start : start + together]]
                 noisy = torch.cat([latents[:, span] for span in spans])
-                inputs = torch.cat([noisy, torch.cat([encoded[:, span] for span in spans])], 2).to(words)
-                inputs = inputs.repeat(len(words), 1, 1, 1, 1)
-                answer = run(self.unet, inputs, t, words.repeat_interleave(len(spans), 0)).float().cpu()
+                inputs = torch.cat([noisy, torch.cat([encoded[:, span] for span in spans])], 2).to(text_embeddings)
+                inputs = inputs.repeat(len(text_embeddings), 1, 1, 1, 1)
+                answer = run(self.unet, inputs, t, text_embeddings.repeat_interleave(len(spans), 0)).float().cpu()
                 if guided:
                     without, with_ = answer.chunk(2)
                     answer = without + guidance_scale * (with_ - without)
@@ -149,45 +156,45 @@ class TGVACPipeline(DiffusionPipeline):
 
         with self.progress_bar(total=num_inference_steps) as bar:
             for t in self.scheduler.timesteps:
-                prediction = blend_answers(answers(t), count, parts, even)
+                prediction = blend_answers(answers(t), count, parts, uniform_weights)
                 latents = self.scheduler.step(prediction, t, latents).prev_sample
                 bar.update()
         return latents
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Frames of (1, F, 4, h, w) latents, (n, H, W, 3) float32 in [0, 1] on the CPU, a few at a time."""
+        """Decode latents (1, F, 4, h, w) to (n, H, W, 3) float32 in [0, 1] on the CPU, a few frames at a time."""
         for part in (latents[0] / self.vae.config.scaling_factor).split(AT_ONCE):
             frames = self.vae.decode(part.to(self._execution_device, self.vae.dtype)).sample.float().cpu()
             yield (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
-        """(n, L, D) CLIP embeddings C(y) of words."""
-        words = tokens(self.tokenizer, texts).to(self._execution_device)
-        embedded: torch.Tensor = self.text_encoder(words).last_hidden_state
+        """CLIP embeddings C(y) of texts, (n, L, D)."""
+        token_ids = tokenize(self.tokenizer, texts).to(self._execution_device)
+        embedded: torch.Tensor = self.text_encoder(token_ids).last_hidden_state
         return embedded
 
     def _encode(self, objects: Pictures, masks: Pictures) -> torch.Tensor:
-        """(1, F, C, h, w): what the network is told of every frame, on the CPU."""
+        """Conditioning channels of all frames, (1, F, C, h, w), on the CPU."""
 
         def encode(pictures: torch.Tensor) -> torch.Tensor:
             latents = self.vae.encode(pictures.to(self._execution_device, self.vae.dtype)).latent_dist.mode()
             scaled: torch.Tensor = latents.cpu() * self.vae.config.scaling_factor
             return scaled
 
-        told = []
+        condition = []
         for start in range(0, len(objects), AT_ONCE):
             some = range(start, min(start + AT_ONCE, len(objects)))
-            told.append(
+            condition.append(
                 self.conditioning(
                     encode, torch.stack([objects[i] for i in some]), torch.stack([masks[i] for i in some])
                 )
             )
-        return torch.cat(told)[None]
+        return torch.cat(condition)[None]
 
     def _check_window(self, window: int) -> None:
         if window > self.length and isinstance(self.unet, UNetMotionModel):
-            raise InputError(f"window is {window}; the motion modules know {self.length} frames, give so many or fewer")
+            raise InputError(f"window is {window}; the motion modules take at most {self.length} frames")
 
     def _check(self, objects: torch.Tensor, masks: torch.Tensor) -> None:
         shape = objects.shape
@@ -201,8 +208,8 @@ class TGVACPipeline(DiffusionPipeline):
             )
 
 
-def tokens(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
-    """(n, L) int64: words as the text encoder takes them."""
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids (n, L) int64 of texts for the text encoder."""
     found: torch.Tensor = tokenizer(
         list(texts), padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
     ).input_ids

@@ -1,4 +1,4 @@
-"""The networks that ship with the package; MODEL_CARD.md says what made them."""
+"""The networks that come with the package; MODEL_CARD.md documents their training."""
 
 from functools import lru_cache
 from importlib import resources
@@ -7,7 +7,8 @@ from typing import Any
 
 @lru_cache(maxsize=4)
 def session(name: str) -> Any:
-    """ONNX Runtime's session of a file in this folder, on one CPU thread: frames run in parallel already."""
+    """An ONNX Runtime session for a file in this folder, with one CPU thread, because frames already run in
+    parallel."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,0 +1,39 @@
+"""Checks of text prompts, and which weights can answer them."""
+
+import os
+
+from unocclude import weights as checkpoints
+from unocclude.errors import InputError
+
+GROUNDING_DINO, SAM, SAM2, SAM3 = "grounding-dino-tiny", "sam-vit-huge", "sam2.1-hiera-large", "sam3"
+LISA = "lisa-13b-llama2-v1"
+SERVER = "UNOCCLUDE_LISA"
+"""Environment variable with the address of a LISA server."""
+MOST_CHARACTERS = 500
+NEEDED = (GROUNDING_DINO, SAM2)
+"""Checkpoints to fetch for text prompts; SAM 2 both segments and tracks."""
+
+
+def check_text(text: str) -> None:
+    """Raise InputError if a text is empty or too long."""
+    if not any(character.isalnum() for character in text):
+        raise InputError("the text is empty; name the object in words")
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(f"the text has {len(text)} characters; name the object in at most {MOST_CHARACTERS}")
+
+
+def is_question(text: str) -> bool:
+    """Whether a text is a question and LISA is available to answer it."""
+    return text.rstrip().endswith("?") and (bool(os.environ.get(SERVER)) or checkpoints.have(LISA))
+
+
+def check_weights(text: str = "") -> None:
+    """Raise InputError unless the weights for this text prompt are present."""
+    if is_question(text):
+        return
+    if checkpoints.have(SAM3) or (checkpoints.have(GROUNDING_DINO) and any(map(checkpoints.have, (SAM2, SAM)))):
+        return
+    raise InputError(
+        f"a text prompt needs weights that are not in {checkpoints.home()}; get them with "
+        f"`unocclude weights fetch {' '.join(NEEDED)}`, or give the object with --box, --point or --masks"
+    )
