@@ -11,8 +11,8 @@ diffusers = pytest.importorskip("diffusers")
 
 from unocclude import InputError, training  # noqa: E402
 from unocclude.methods.diffusion_vas.checkpoint import read_vae  # noqa: E402
+from unocclude.networks.files import read_weights  # noqa: E402
 from unocclude.networks.group_norm import attention_levels, set_num_groups  # noqa: E402
-from unocclude.networks.loading import read_weights  # noqa: E402
 from unocclude.training import training_clips, vae  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
