@@ -9,7 +9,7 @@ import pytest
 from unocclude.errors import InputError
 from unocclude.media.images import encode_png, write_png
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 
 
 def picture(size=(6, 8)):
@@ -49,7 +49,7 @@ def test_what_is_written_comes_back(tmp_path):
     found = dict(read_shard(tmp_path / "0.tar"))
     assert list(found) == ["00000", "00001"]
     assert np.array_equal(read_picture(found["00001"]["frames.00000.png"]), picture())
-    source = Source(f"shards:{tmp_path}")
+    source = ClipSource(f"shards:{tmp_path}")
     (world,) = source.make(1)
     assert source.count == 2 and world.about == {"class": "cat"} and np.array_equal(world.frames[0], picture())
 
@@ -82,7 +82,7 @@ def test_a_clip_has_a_budget(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("unocclude.training.sources.MAX_DECODED", 4 * 48 * 3 - 1)
     with pytest.raises(InputError, match="make shorter clips"):
-        Source(f"shards:{tmp_path}").make(0)
+        ClipSource(f"shards:{tmp_path}").make(0)
 
 
 def test_pictures_are_checked():
@@ -105,4 +105,4 @@ def test_clips_that_do_not_fit_together(tmp_path, broken):
         (clip / "meta.json").write_text("[" * 5)
     write_shard(tmp_path / "0.tar", [clip])
     with pytest.raises(InputError, match="clip 00000 is damaged"):
-        Source(f"shards:{tmp_path}").make(0)
+        ClipSource(f"shards:{tmp_path}").make(0)

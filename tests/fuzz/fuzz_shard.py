@@ -6,7 +6,7 @@ import harness
 from pictures import shards as seeds
 
 from unocclude.synthesis.shards import read_shard
-from unocclude.training.sources import Source
+from unocclude.training.sources import ClipSource
 
 __all__ = ["seeds", "target"]
 
@@ -16,7 +16,7 @@ def target(data: bytes) -> None:
         with harness.one_line():
             assert all(members for _, members in read_shard(path))
         with harness.one_line():
-            source = Source(f"shards:{path.parent}")
+            source = ClipSource(f"shards:{path.parent}")
             for i in range(min(source.count, 3)):
                 with harness.one_line():
                     source.make(i)
