@@ -9,7 +9,7 @@ result.rgba[7]
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from unocclude.version import __version__
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip, open
@@ -44,6 +44,7 @@ __all__ = [
     "MaskTrack",
     "Scene",
     "UnoccludeError",
+    "__version__",
     "complete",
     "evaluate",
     "export",

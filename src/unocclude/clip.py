@@ -6,33 +6,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 import numpy as np
 
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.limits import check_rate, reason
-
-
-class FrameSource(Protocol):
-    """What `media` gives for each kind of input: random access to frames, and their timing."""
-
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def fps(self) -> float: ...
-    @property
-    def times(self) -> Sequence[float]:
-        """Presentation times in seconds."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, i: int) -> np.ndarray:
-        """Frame i as (H, W, 3) uint8 RGB."""
-        ...
+from unocclude.types import FrameSource
 
 
 class ArraySource:
@@ -68,7 +47,13 @@ class Clip:
     `path` is the file or folder it came from, None for frames in memory.
     """
 
-    def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 24 << 20):
+    def __init__(
+        self,
+        source: FrameSource,
+        path: Path | None = None,
+        cache_bytes: int = 24 << 20,
+        shots: Sequence[range] | None = None,
+    ):
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_size = min(MOST_KEPT, max(4, cache_bytes // (source.height * source.width * 3)))
@@ -77,11 +62,18 @@ class Clip:
         self.height, self.width = source.height, source.width
         self.fps = check_rate(source.fps)
         self.times = source.times
+        self._known_shots = None if shots is None else _checked_shots(shots, len(source))
 
     @classmethod
-    def from_frames(cls, frames: Sequence[np.ndarray], fps: float = 24.0) -> "Clip":
-        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array."""
-        return cls(ArraySource(list(frames), fps))
+    def from_frames(
+        cls, frames: Sequence[np.ndarray], fps: float = 24.0, shots: Sequence[range] | None = None
+    ) -> "Clip":
+        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array.
+
+        shots: the ranges of frames between shot cuts, where they are known; else they are detected. Raises InputError
+        unless all frames have one size and the shots follow each other from the first frame to the last.
+        """
+        return cls(ArraySource(list(frames), fps), shots=shots)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -107,6 +99,8 @@ class Clip:
     @cached_property
     def shots(self) -> list[range]:
         """Frame ranges between shot cuts (PySceneDetect); nothing is chained across a cut."""
+        if self._known_shots is not None:
+            return self._known_shots
         from unocclude.media.shots import find_shots
 
         return find_shots(self)
@@ -130,6 +124,14 @@ class Clip:
             for frame in self:
                 digest.update(frame.tobytes())
         return digest.hexdigest()[:16]
+
+
+def _checked_shots(shots: Sequence[range], count: int) -> list[range]:
+    ends = [0, *(shot.stop for shot in shots)]
+    starts = [*(shot.start for shot in shots), count]
+    if ends != starts or any(shot.step != 1 or not shot for shot in shots):
+        raise InputError(f"shots {list(shots)} do not follow each other from frame 0 to frame {count - 1}")
+    return list(shots)
 
 
 def _ends(file: Path, amount: int = 1 << 20) -> bytes:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unocclude import __version__
 from unocclude.clip import Clip
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
@@ -24,6 +23,7 @@ from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.scene import Scene, canvas_size, check_fit, check_pad
 from unocclude.types import Progress
+from unocclude.version import __version__
 
 """Told of every step: what is being done, how many frames are done, of how many."""
 

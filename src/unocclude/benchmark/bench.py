@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import unocclude
 from unocclude.benchmark import published, summary
 from unocclude.datasets import captions, root_of
 from unocclude.datasets.base import Sample
@@ -16,7 +15,7 @@ from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, whole, write_bytes
 from unocclude.methods.base import Method, RunSettings
 from unocclude.outfolder import OutFolder
-from unocclude.run import prepare
+from unocclude.run import complete, prepare
 from unocclude.types import Progress
 
 DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
@@ -143,7 +142,7 @@ def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, A
     if words and words not in own["options"]:
         own["options"][words] = captions.of_truth(sample.truth)
     run = out / "runs" / data / sample.name / method
-    result = unocclude.complete(
+    result = complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
     )
     figures = evaluate(result, sample.truth)
