@@ -13,9 +13,10 @@ from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, whole, write_bytes
+from unocclude.methods import create
 from unocclude.methods.base import Method, RunSettings
 from unocclude.outfolder import OutFolder
-from unocclude.run import complete, prepare
+from unocclude.run import complete
 from unocclude.types import Progress
 
 DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
@@ -50,7 +51,7 @@ def bench(
         if unused := sorted(set(given) - set(methods)):
             raise InputError(f"{what} are given for {', '.join(unused)}, which is not among the methods")
     workers = {
-        method: prepare(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
+        method: create(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
     if not methods or not any(data.values()):
