@@ -111,8 +111,8 @@ def complete(
     `weights`, one by one or as `settings`); or a method that `methods.create` made. occluders: masks of what is known
     to be in front. pad: enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None
     for a temporary one that lives as long as the result, without preview and report. resume: continue an unfinished run
-    of the same request. overwrite: replace a result. pictures: write preview.mp4 and report.html. progress: called with a
-    stage, the frames done and their number.
+    of the same request. overwrite: replace a result. pictures: write preview.mp4 and report.html. progress: called with
+    a stage, the frames done and their number.
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
