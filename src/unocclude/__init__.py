@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from unocclude.export import export
     from unocclude.masks import MaskTrack, read_masks
     from unocclude.perception.locate import track
-    from unocclude.run import complete
+    from unocclude.perception.prompt import Prompt
+    from unocclude.run import complete, stream
     from unocclude.scene import Scene
 
 # Imported when first asked for: `import unocclude` loads neither torch, OpenCV nor PyAV.
@@ -35,13 +36,16 @@ _WHERE = {
     "MaskTrack": "masks",
     "read_masks": "masks",
     "track": "perception.locate",
+    "Prompt": "perception.prompt",
     "Scene": "scene",
+    "stream": "run",
 }
 __all__ = [
     "Clip",
     "Completion",
     "InputError",
     "MaskTrack",
+    "Prompt",
     "Scene",
     "UnoccludeError",
     "__version__",
@@ -50,6 +54,7 @@ __all__ = [
     "export",
     "open",
     "read_masks",
+    "stream",
     "track",
 ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import overload
 
 import numpy as np
 
@@ -36,6 +37,24 @@ class ArraySource:
         return self.frames[i]
 
 
+class _Part:
+    """Some frames of another clip."""
+
+    def __init__(self, clip: "Clip", numbers: range):
+        if not numbers or numbers.step < 1:
+            raise InputError("a part of a clip needs at least one frame, in the clip's order")
+        self._clip, self._numbers = clip, numbers
+        self.height, self.width = clip.height, clip.width
+        self.fps = clip.fps / numbers.step
+        self.times = [clip.times[i] - clip.times[numbers.start] for i in numbers]
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def read(self, i: int) -> np.ndarray:
+        return self._clip[self._numbers[i]].copy()
+
+
 MOST_KEPT = 256
 """Frames, however small, that a clip keeps."""
 
@@ -43,7 +62,8 @@ MOST_KEPT = 256
 class Clip:
     """T frames of H x W x 3 uint8 RGB with random access and a small cache; never the whole video in memory.
 
-    `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `times` are presentation times in seconds.
+    `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
+    reads them from this one. `times` are presentation times in seconds.
     `path` is the file or folder it came from, None for frames in memory.
     """
 
@@ -66,7 +86,7 @@ class Clip:
 
     @classmethod
     def from_frames(
-        cls, frames: Sequence[np.ndarray], fps: float = 24.0, shots: Sequence[range] | None = None
+        cls, frames: "Sequence[np.ndarray] | np.ndarray", fps: float = 24.0, shots: Sequence[range] | None = None
     ) -> "Clip":
         """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array.
 
@@ -78,7 +98,13 @@ class Clip:
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, i: int) -> np.ndarray:
+    @overload
+    def __getitem__(self, i: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Clip": ...
+    def __getitem__(self, i: "int | slice") -> "np.ndarray | Clip":
+        if isinstance(i, slice):
+            return Clip(_Part(self, range(len(self))[i]))
         if not -len(self) <= i < len(self):
             raise IndexError(f"frame {i} of a clip of {len(self)} frames")
         i %= len(self)

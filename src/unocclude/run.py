@@ -3,15 +3,17 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unocclude import methods
 from unocclude.clip import Clip
-from unocclude.completion import Completion
+from unocclude.completion import Completion, FrameResult
 from unocclude.errors import UnoccludeError
 from unocclude.layout import TRACK_FILE
 from unocclude.masks import MaskTrack, encode
@@ -88,14 +90,20 @@ class Request:
         return Scene(self.clip, track, self.occluders, self.pad, text=text)
 
 
+Frames = Clip | np.ndarray | Sequence[np.ndarray]
+"""A clip, or frames in memory: (T, H, W, 3) uint8 RGB, or a sequence of (H, W, 3)."""
+Object = MaskTrack | Prompt | np.ndarray | Sequence[np.ndarray]
+"""Which object: its visible masks in all frames, also as (T, H, W) or a sequence of (H, W), or a prompt to track."""
+
+
 def complete(
-    clip: Clip,
-    prompt: MaskTrack | Prompt,
+    clip: Frames,
+    prompt: Object,
     *,
     method: str | Method = "recall",
     options: dict[str, Any] | None = None,
     settings: RunSettings | None = None,
-    occluders: MaskTrack | None = None,
+    occluders: MaskTrack | np.ndarray | None = None,
     pad: float = 0.0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -106,7 +114,8 @@ def complete(
 ) -> Completion:
     """Complete one object of a clip and write its OUT folder (docs/output-format.md).
 
-    prompt: the object's visible masks in all frames, or a `Prompt` (box, points, mask or text) to track.
+    clip: a `Clip`, or frames in memory, (T, H, W, 3) uint8 RGB. prompt: the object's visible masks in all frames, a
+    `MaskTrack` or (T, H, W) with non-zero pixels for the object; or a `Prompt` (box, points, mask or text) to track.
     method: a method's name, with its own `options` as in `--set` and its settings (`seed`, `hypotheses`, `device`,
     `weights`, one by one or as `settings`); or a method that `methods.create` made. occluders: masks of what is known
     to be in front. pad: enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None
@@ -116,21 +125,68 @@ def complete(
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
-    if not isinstance(method, Method):
-        method = methods.create(method, options or {}, settings or RunSettings(**more))
-    request = Request(clip, prompt, method, occluders, pad)
+    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
     keep = None
     if out is None:
         keep = tempfile.TemporaryDirectory(prefix="unocclude-")
         out, resume, overwrite, pictures = keep.name, True, False, False
     folder = PictureFolder(
         out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
-        count=len(clip), size=canvas_size(clip, pad), hypotheses=method.settings.hypotheses,
+        count=len(request.clip), size=canvas_size(request.clip, pad), hypotheses=request.method.settings.hypotheses,
     )  # fmt: skip
     if not folder.finished:
         with _at_work(folder):
             _write(request, folder, pictures, progress)
     return Completion(folder.given, keep)
+
+
+def stream(
+    clip: Frames,
+    prompt: Object,
+    *,
+    method: str | Method = "recall",
+    options: dict[str, Any] | None = None,
+    settings: RunSettings | None = None,
+    occluders: MaskTrack | np.ndarray | None = None,
+    pad: float = 0.0,
+    progress: Progress = _silent,
+    **more: Any,
+) -> Iterator[FrameResult]:
+    """Complete one object of a clip and yield every frame's `FrameResult` as soon as it is ready; nothing is written.
+
+    The arguments, and what is raised, are those of `complete`.
+    """
+    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
+    track = request.prompt
+    if isinstance(track, Prompt):
+        device = request.method.settings.device
+        track = locate(request.clip, track, lambda done, total: progress("tracking", done, total), device)
+    return _stream(request, track, progress)
+
+
+def _stream(request: Request, track: MaskTrack, progress: Progress) -> Iterator[FrameResult]:
+    for result in request.method.complete(request.scene(track)):
+        progress("completing", result.index + 1, len(request.clip))
+        yield result
+
+
+def _request(
+    clip: Frames,
+    prompt: Object,
+    method: str | Method,
+    options: dict[str, Any] | None,
+    settings: RunSettings,
+    occluders: MaskTrack | np.ndarray | None,
+    pad: float,
+) -> Request:
+    """A request from what the API takes."""
+    return Request(
+        clip if isinstance(clip, Clip) else Clip.from_frames(clip),
+        prompt if isinstance(prompt, MaskTrack | Prompt) else MaskTrack.from_masks(prompt),
+        method if isinstance(method, Method) else methods.create(method, options or {}, settings),
+        occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
+        pad,
+    )
 
 
 def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Progress) -> None:
