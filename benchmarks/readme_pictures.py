@@ -61,7 +61,11 @@ def strip(images: list[np.ndarray], scale: float) -> np.ndarray:
 def save_gif(path: Path, images: list[np.ndarray], fps: float, colours: int = 64) -> None:
     """An endless GIF with one palette for all frames, so that what stands still takes no space."""
     sheet = Image.fromarray(np.vstack(images[:: max(1, len(images) // 8)]))
-    palette = sheet.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    chosen = sheet.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    table = np.array(chosen.getpalette(), np.uint8).reshape(-1, 3)
+    table[table.sum(axis=1).argmax()] = 255  # the page's own white
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(table.tobytes())
     frames = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, optimize=True)
 
