@@ -63,7 +63,7 @@ def save_gif(path: Path, images: list[np.ndarray], fps: float, colours: int = 64
     sheet = Image.fromarray(np.vstack(images[:: max(1, len(images) // 8)]))
     chosen = sheet.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     table = np.array(chosen.getpalette(), np.uint8).reshape(-1, 3)
-    table[table.sum(axis=1).argmax()] = 255  # the page's own white
+    table[(table >= 250).all(axis=1)] = 255  # the page's own white
     palette = Image.new("P", (1, 1))
     palette.putpalette(table.tobytes())
     frames = [Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
