@@ -520,5 +520,5 @@ def test_the_colours_of_a_large_object_are_counted_in_a_part_of_it(monkeypatch):
     rgb[:, :18], rgb[:, 18:] = (200, 35, 35), (50, 90, 200)
     looks = [(rgb, np.ones((20, 30), bool))]
     assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"
-    monkeypatch.setattr(captions, "MOST_PIXELS", 50)
+    monkeypatch.setattr(captions, "MAX_PIXELS", 50)
     assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"

@@ -103,7 +103,7 @@ def picture(seed=0, height=45, width=60):
 
 
 def test_mask_of_an_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(reason, "LONGEST", 16)
+    monkeypatch.setattr(reason, "MAX_TOKENS", 16)
     model = Lisa(pointing(tmp_path, 3.0), "cpu")
     query = "the cat behind the plant"
     mask, text = model(picture(), query)
@@ -135,7 +135,7 @@ def test_mask_of_an_image(tmp_path, monkeypatch):
 
 
 def test_answer_that_points_at_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(reason, "LONGEST", 4)
+    monkeypatch.setattr(reason, "MAX_TOKENS", 4)
     mask, text = Lisa(pointing(tmp_path, 0.0), "cpu")(picture(), "the cat")
     assert mask.shape == (45, 60) and not mask.any() and "[SEG]" not in text
 
@@ -153,7 +153,7 @@ def test_answer_ends_with_its_end(tmp_path):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (3000, 2)])
 def test_strange_images_cost_nothing(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(reason, "LONGEST", 8)
+    monkeypatch.setattr(reason, "MAX_TOKENS", 8)
     mask, _ = Lisa(pointing(tmp_path, 3.0), "cpu")(picture(0, *size), "2 cups")
     assert mask.shape == size
 

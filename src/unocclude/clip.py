@@ -57,7 +57,7 @@ class ArraySource:
         return self.frames[i]
 
 
-MOST_KEPT = 256
+MAX_CACHED = 256
 """Frames, however small, that a clip keeps."""
 
 
@@ -71,7 +71,7 @@ class Clip:
     def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 24 << 20):
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cache_size = min(MOST_KEPT, max(4, cache_bytes // (source.height * source.width * 3)))
+        self._cache_size = min(MAX_CACHED, max(4, cache_bytes // (source.height * source.width * 3)))
         self._lock = Lock()
         self.path = path
         self.height, self.width = source.height, source.width

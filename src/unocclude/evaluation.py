@@ -12,7 +12,7 @@ from unocclude.completion import Completion
 from unocclude.datasets.base import Truth
 from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.files import whole, write_bytes
+from unocclude.media.files import atomic_write, write_bytes
 from unocclude.metrics import (
     BoxPair,
     FalseArea,
@@ -178,5 +178,5 @@ def write_plot(path: str | Path, figures: dict[str, Any]) -> None:
         axes.legend(loc="best", fontsize="small")
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("frame")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=120)

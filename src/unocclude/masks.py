@@ -9,7 +9,7 @@ import numpy as np
 from pycocotools import mask as coco
 
 from unocclude.errors import InputError
-from unocclude.media.rle import all_compressed
+from unocclude.media.rle import to_compressed_rles
 
 
 class MaskTrack:
@@ -107,7 +107,7 @@ class MaskTrack:
 
 def _checked(rles: Iterable[Any]) -> list[dict[str, Any]]:
     try:
-        return all_compressed(rles)
+        return to_compressed_rles(rles)
     except ValueError as error:
         raise InputError(str(error)) from None
 

@@ -11,12 +11,12 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-FAILURES = (URLError, OSError, HTTPException, ValueError)
-"""What `asked` raises; of these HTTPError where the server says that it failed, TimeoutError where time is up."""
+ERRORS = (URLError, OSError, HTTPException, ValueError)
+"""What `open_url` raises; of these HTTPError where the server says that it failed, TimeoutError where time is up."""
 
 
 @contextmanager
-def asked(request: Request, seconds: float, redirects: Sequence[str] = ()) -> Iterator[HTTPResponse]:
+def open_url(request: Request, seconds: float, redirects: Sequence[str] = ()) -> Iterator[HTTPResponse]:
     """The answer to a request, open for reading; the whole block must end within `seconds`, or TimeoutError is raised.
     The time that urllib takes counts for every read alone, so a server that drips would never end.
 
@@ -38,7 +38,7 @@ def asked(request: Request, seconds: float, redirects: Sequence[str] = ()) -> It
     try:
         with opener.open(request, timeout=seconds) as answer:
             yield answer
-    except FAILURES as error:
+    except ERRORS as error:
         if late.is_set():
             raise TimeoutError(f"no whole answer within {seconds:g} seconds") from error
         raise

@@ -26,7 +26,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Marks:
+class RunRecord:
     """What this tool wrote of a run into a folder.
 
     result: the file that the run writes last, "" where the folder does not say. identity: what was asked for, empty
@@ -41,7 +41,7 @@ class Marks:
     tracker: str = ""
 
 
-def read_marks(folder: Path) -> Marks | None:
+def read_run_record(folder: Path) -> RunRecord | None:
     """The marks in a folder; None where this tool did not make it."""
     for name in (RUN_FILE, *layout.LAYOUTS):
         file = folder / name
@@ -54,13 +54,13 @@ def read_marks(folder: Path) -> Marks | None:
                 continue
         except ValueError:  # no JSON: what a power cut leaves
             if name == RUN_FILE and not layout.foreign(folder, RESULT_FILE):
-                return Marks(RESULT_FILE, {}, unfinished=True)
+                return RunRecord(RESULT_FILE, {}, unfinished=True)
             continue
         except (KeyError, TypeError, RecursionError):
             continue
         tokens = tuple(t for t in _texts(content.get("tokens")) if re.fullmatch("[0-9a-f]{16}", t))
         result = VERBS.get(str(identity.get("verb")), "") if name == RUN_FILE else name
-        return Marks(result, identity, name == RUN_FILE, tokens, str(content.get("tracker", "")))
+        return RunRecord(result, identity, name == RUN_FILE, tokens, str(content.get("tracker", "")))
     return None
 
 
@@ -93,7 +93,7 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool, inputs: Iterab
         raise InputError(f"{path} exists; use --resume to finish it, --overwrite to replace it, or another folder")
     if is_empty(out):
         return
-    marks = read_marks(out)
+    marks = read_run_record(out)
     if marks is None:
         raise InputError(f"{path} was not made by this tool, so it is left alone; give another folder")
     if found := layout.links(out, marks.result or RESULT_FILE):
@@ -102,7 +102,7 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool, inputs: Iterab
         _check_replaceable(path, out, marks, inputs)
 
 
-def _check_replaceable(path: str | Path, out: Path, marks: Marks, inputs: Iterable[str | Path | None]) -> None:
+def _check_replaceable(path: str | Path, out: Path, marks: RunRecord, inputs: Iterable[str | Path | None]) -> None:
     if not marks.result:
         raise InputError(f"{path} does not say which command made it, so it is left alone; give another folder")
     if found := layout.foreign(out, marks.result, marks.tokens):
@@ -115,9 +115,9 @@ def _check_replaceable(path: str | Path, out: Path, marks: Marks, inputs: Iterab
             f"{path} cannot be replaced: the new result is written beside it first, and {out.parent} does not let us; "
             "give another folder"
         )
-    stage = stage_of(out)
+    stage = staging_folder(out)
     if stage.exists() and not is_empty(stage):
-        left = read_marks(stage)
+        left = read_run_record(stage)
         if left is None or not left.result or layout.foreign(stage, left.result, left.tokens):
             raise InputError(f"{stage} is in the way, and not made by this tool; move it away")
 
@@ -143,7 +143,7 @@ def resolved(path: str | Path) -> Path:
     return Path(path).resolve()
 
 
-def stage_of(out: Path) -> Path:
+def staging_folder(out: Path) -> Path:
     """Where a result is written that is to replace the one in `out`."""
     return out.with_name(f".{out.name}.unocclude-new")
 
@@ -191,10 +191,10 @@ class OutFolder:
         self.path = self.out
         self._old_lock: Lock | None = None
         there = self.out.exists() and not is_empty(self.out)
-        self._replaced = read_marks(self.out) if there and overwrite else None
+        self._replaced = read_run_record(self.out) if there and overwrite else None
         if self._replaced:
-            self.path = stage_of(self.out)
-        self._found = self._take_up(read_marks(self.out)) if there and resume else None
+            self.path = staging_folder(self.out)
+        self._found = self._take_up(read_run_record(self.out)) if there and resume else None
         self._lock = Lock.of_folder(self.path)
         if self.finished:
             self._tidy()
@@ -204,13 +204,13 @@ class OutFolder:
 
     # Going on ---------------------------------------------------------------------------------------------------
 
-    def _take_up(self, marks: Marks | None) -> Marks | None:
+    def _take_up(self, marks: RunRecord | None) -> RunRecord | None:
         """What an earlier run left that this one goes on with: in OUT, or in the folder that is to replace it."""
         assert marks is not None
-        staged = read_marks(stage_of(self.out)) if stage_of(self.out).is_dir() else None
+        staged = read_run_record(staging_folder(self.out)) if staging_folder(self.out).is_dir() else None
         ours = staged and staged.unfinished and staged.identity == self.identity
         if marks.result and marks.identity != self.identity and staged and ours:
-            self._replaced, self.path = marks, stage_of(self.out)
+            self._replaced, self.path = marks, staging_folder(self.out)
             marks = staged
         if not marks.identity:  # damaged: begun again
             return marks
@@ -220,13 +220,13 @@ class OutFolder:
                 "give the same arguments, or --overwrite"
             )
         self.tracker = marks.tracker
-        self.finished = self._replaced is None and (self.path / self.result).is_file() and self.is_whole()
+        self.finished = self._replaced is None and (self.path / self.result).is_file() and self.is_complete()
         return marks
 
     def _differing(self, earlier: dict[str, Any]) -> list[str]:
         return [key for key in sorted({*earlier, *self.identity}) if earlier.get(key) != self.identity.get(key)]
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether everything that a finished run wrote is there, as far as a quick look tells."""
         return True
 
@@ -247,8 +247,8 @@ class OutFolder:
 
     def _discard_replaced(self) -> None:
         """Remove what this run replaced, where a kill came between."""
-        stage = stage_of(self.out)
-        left = read_marks(stage) if stage.is_dir() else None
+        stage = staging_folder(self.out)
+        left = read_run_record(stage) if stage.is_dir() else None
         if left or (stage.is_dir() and is_empty(stage)):
             self._discard(stage, left)
 
@@ -261,17 +261,17 @@ class OutFolder:
         """
         if self._replaced and not self._found and self.path.exists():  # of an earlier attempt, which is given up
             self._lock.take()
-            self._discard(self.path, read_marks(self.path), self._lock)
+            self._discard(self.path, read_run_record(self.path), self._lock)
         self.path.mkdir(parents=True, exist_ok=True)
         files.sync(self.path.parent)
         self._lock.take()
         self._lock_old()
-        if read_marks(self.path) != self._found:
+        if read_run_record(self.path) != self._found:
             raise InputError(f"{self.given} was written by another run meanwhile; give another folder for -o")
         for path in self.path.iterdir():
             if _is_first(path) and path.name != LOCK_FILE:
                 path.unlink()
-        files.sweep(self.path, self._found.tokens if self._found else ())
+        files.remove_temporary(self.path, self._found.tokens if self._found else ())
         if self._found and not self.resumed:  # begun again
             layout.remove(self.path, self._found.result)
         self.write_json(
@@ -285,22 +285,22 @@ class OutFolder:
 
         Raises UnoccludeError where something of the result is no longer there.
         """
-        self._check_whole()
+        self._check_complete()
         for extra in extras:
             extra(self.path)
-        self._check_whole()
+        self._check_complete()
         self.write_json(self.result, {"schema": SCHEMA, **info, "identity": self.identity})
         if self._replaced:
             self._replace(self._replaced)
         self._forget_run()
 
-    def _check_whole(self) -> None:
-        if not (self.path / RUN_FILE).is_file() or not self.is_whole():
+    def _check_complete(self) -> None:
+        if not (self.path / RUN_FILE).is_file() or not self.is_complete():
             raise UnoccludeError(
                 f"{self.given} was changed by something else during the run: files are missing; repair it with --resume"
             )
 
-    def _replace(self, old: Marks) -> None:
+    def _replace(self, old: RunRecord) -> None:
         """Put the complete result in the place of the old one, and remove that."""
         stage = self.path
         if found := layout.foreign(self.out, old.result, old.tokens):
@@ -308,7 +308,7 @@ class OutFolder:
                 f"{self.given} now also holds {_listed(found)}, so it is left alone; the new result is in {stage}: "
                 "move the other files away, then go on with --resume"
             )
-        files.exchange(self.out, stage)
+        files.swap_folders(self.out, stage)
         self.path = self.out
         self._lock.file = self.out / LOCK_FILE
         if self._old_lock:
@@ -316,7 +316,7 @@ class OutFolder:
         self._discard(stage, old, self._old_lock)
         self._replaced = None
 
-    def _discard(self, folder: Path, marks: Marks | None, lock: Lock | None = None) -> None:
+    def _discard(self, folder: Path, marks: RunRecord | None, lock: Lock | None = None) -> None:
         """Remove a folder that this tool made, but for what it did not write there."""
         lock = lock or Lock.of_folder(folder)
         lock.take()

@@ -10,7 +10,7 @@ import numpy as np
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, FrameResult
 from unocclude.errors import InputError
 from unocclude.media import files
-from unocclude.media.images import looks_whole, png_bytes, read_png
+from unocclude.media.images import is_complete_png, png_bytes, read_png
 from unocclude.outfolder import OutFolder
 
 # provenance comes last: a frame whose provenance is there is whole
@@ -43,10 +43,10 @@ class PictureFolder(OutFolder):
         sampled = [f"hypotheses/{k}/{kind}" for k in samples for kind in KINDS]
         return (*sampled, *(["disagreement"] if sampled else []), *KINDS)
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every picture is there, has the right size and does not end early."""
         folders = [self.path / kind for kind in ("visible_masks", *self.kinds())]
-        return all(looks_whole(folder / _name(i), self.size) for folder in folders for i in range(self.count))
+        return all(is_complete_png(folder / _name(i), self.size) for folder in folders for i in range(self.count))
 
     # Visible masks ----------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ class PictureFolder(OutFolder):
         """Write all visible masks, canvas-sized (H, W) bool, in order."""
         folder, masks = self._folder("visible_masks"), iter(masks)
         for numbers in _chunks(range(self.count), AT_ONCE):
-            with files.Batch() as batch:
+            with files.FileBatch() as batch:
                 for i, mask in zip(numbers, masks, strict=False):
                     batch.add(folder / _name(i), png_bytes(_grey(mask)))
 
@@ -102,19 +102,21 @@ class PictureFolder(OutFolder):
         super().release()
 
     def _write_frame(self, result: FrameResult) -> None:
-        with files.Batch() as batch:
+        with files.FileBatch() as batch:
             for k, hypothesis in enumerate(result.hypotheses, start=1):
                 self._add_pictures(batch, f"hypotheses/{k}/", hypothesis)
             if result.hypotheses:
                 self._add(batch, "disagreement", result.index, result.disagreement)
             self._add_pictures(batch, "", result)
 
-    def _add_pictures(self, batch: files.Batch, prefix: str, result: FrameResult) -> None:
+    def _add_pictures(self, batch: files.FileBatch, prefix: str, result: FrameResult) -> None:
         self._add(batch, prefix + KINDS[0], result.index, _grey(result.amodal))
         self._add(batch, prefix + KINDS[1], result.index, result.rgba)
         self._add(batch, prefix + KINDS[2], result.index, result.provenance, PROVENANCE_PALETTE)
 
-    def _add(self, batch: files.Batch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None) -> None:
+    def _add(
+        self, batch: files.FileBatch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None
+    ) -> None:
         batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
 
     def _folder(self, kind: str) -> Path:

@@ -22,7 +22,7 @@ from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
-from unocclude.scene import Scene, canvas_size, check_fit, check_pad
+from unocclude.scene import Scene, canvas_size, check_masks, check_pad
 from unocclude.types import Progress
 
 """Told of every step: what is being done, how many frames are done, of how many."""
@@ -63,7 +63,7 @@ def complete(
     check_pad(clip, pad)
     _check_prompt(clip, prompt)
     if occluders is not None:
-        check_fit(clip, occluders, "occluder mask")
+        check_masks(clip, occluders, "occluder mask")
 
     keep = None
     if out is None:
@@ -123,7 +123,7 @@ def _has_cuda() -> bool:
 
 def _check_prompt(clip: Clip, prompt: MaskTrack | Prompt) -> None:
     if isinstance(prompt, MaskTrack):
-        check_fit(clip, prompt)
+        check_masks(clip, prompt)
     else:
         prompt.check(clip)
 

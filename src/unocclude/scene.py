@@ -10,7 +10,7 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
-from unocclude.media.images import MAX_PIXELS, too_large
+from unocclude.media.images import MAX_PIXELS, too_large_message
 from unocclude.motion.evidence import Evidence
 
 
@@ -33,7 +33,7 @@ class Scene:
     ):
         for name, masks in (("mask", track), ("occluder mask", occluders)):
             if masks is not None:
-                check_fit(clip, masks, name)
+                check_masks(clip, masks, name)
         if not track.areas.any():
             raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
         check_pad(clip, pad)
@@ -117,10 +117,12 @@ def check_pad(clip: Clip, pad: float) -> None:
         raise InputError(f"pad is {pad:g}, expected 0 to 2 (a fraction of the frame)")
     height, width = canvas_size(clip, pad)
     if width * height > MAX_PIXELS:
-        raise InputError(f"pad {pad:g} makes the canvas too large: {too_large(f'{width}x{height}')}, or pad less")
+        raise InputError(
+            f"pad {pad:g} makes the canvas too large: {too_large_message(f'{width}x{height}')}, or pad less"
+        )
 
 
-def check_fit(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
+def check_masks(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
     """Raise InputError unless there is one mask of the frame's size for every frame."""
     if len(masks) != len(clip):
         raise InputError(

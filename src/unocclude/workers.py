@@ -9,13 +9,13 @@ from multiprocessing.process import BaseProcess
 from unocclude.media import files
 
 
-def begin(token: str) -> None:
+def init_worker(token: str) -> None:
     """In a worker: Ctrl-C is the parent's business, temporary files are named as the parent's, and there is no life
     without it.
 
     token: the parent's `media.files.token`.
     """
-    files.use_token(token)
+    files.set_token(token)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

@@ -18,7 +18,7 @@ from unocclude.media import files
 class Failure:
     """Why a call failed: one line; `trace` is Python's traceback, empty where the process died."""
 
-    reason: str
+    message: str
     trace: str = ""
 
 
@@ -69,7 +69,7 @@ class _Child:
 
 def _serve(call: Callable[[int], None], pipe: Connection, token: str) -> None:
     """In the child: answer numbers until the pipe is closed."""
-    workers.begin(token)
+    workers.init_worker(token)
     while True:
         try:
             number = pipe.recv()

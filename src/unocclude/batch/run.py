@@ -50,7 +50,7 @@ def _write_failures(out: Path, failed: Sequence[Row]) -> None:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["name", "reason"])
-    table.writerows([row.name, row.failure.reason if row.failure else ""] for row in failed)
+    table.writerows([row.name, row.failure.message if row.failure else ""] for row in failed)
     try:
         if failed:
             out.mkdir(parents=True, exist_ok=True)

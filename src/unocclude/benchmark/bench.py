@@ -13,7 +13,7 @@ from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
-from unocclude.media.files import safe_name, whole, write_bytes
+from unocclude.media.files import atomic_write, safe_name, write_bytes
 from unocclude.methods.base import Method, RunSettings
 from unocclude.outfolder import OutFolder
 from unocclude.run import prepare
@@ -84,7 +84,7 @@ def bench(
 
 
 class _BenchFolder(OutFolder):
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the figures of every run can be read."""
         asked = self.identity
         return all(
@@ -206,5 +206,5 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
         axes.set_xticks(range(len(estimates)), list(estimates))
         axes.set_title(name)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=110)

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unocclude.errors import UnoccludeError
 
-LONGEST_NAME = 100
-LONGEST = 1 << 16
+MAX_NAME = 100
+MAX_LINE = 1 << 16
 """Bytes of a line."""
 
 
@@ -21,7 +21,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(strict=True)
 
     time: float = 0
-    person: str = Field(max_length=LONGEST_NAME)
+    person: str = Field(max_length=MAX_NAME)
     data: str
     clip: str
     half: Literal["easy", "hard"]
@@ -63,7 +63,7 @@ def read_choices(log: Path, methods: Sequence[str]) -> tuple[list[Choice], int]:
     if not log.exists():
         return choices, skipped
     with log.open("rb") as file:
-        while line := file.readline(LONGEST):
+        while line := file.readline(MAX_LINE):
             if not line.strip():
                 continue
             try:

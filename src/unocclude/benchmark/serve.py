@@ -14,11 +14,11 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from unocclude.benchmark.choices import LONGEST_NAME
+from unocclude.benchmark.choices import MAX_NAME
 from unocclude.benchmark.study import Study
 from unocclude.errors import InputError, UnoccludeError
 
-LONGEST = 2048
+MAX_REQUEST = 2048
 """Characters of what is asked for; also bytes of what is sent, of which nothing is used."""
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         if urlsplit(came_from)[:2] != ("http", self.headers["Host"]):
             raise _Refused(HTTPStatus.FORBIDDEN, "this did not come from the study's page")
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or _number(length, 9) > LONGEST:
+        if "Transfer-Encoding" in self.headers or _number(length, 9) > MAX_REQUEST:
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "nothing is to be sent along")
         self.rfile.read(int(length))
         with self.page.lock:
@@ -141,15 +141,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Path, person, number of the trial, slot, of a request that may be answered."""
         if self.headers.get_all("Host", []) not in [[f"{host}:{self.server.server_port}"] for host in HOSTS]:
             raise _Refused(HTTPStatus.FORBIDDEN, "the study is not known by that name")
-        if len(self.path) > LONGEST:
+        if len(self.path) > MAX_REQUEST:
             raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long")
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query, max_num_fields=8).items()}
         if not secrets.compare_digest(query.get("token", "").encode(), self.server.token.encode()):
             raise _Refused(HTTPStatus.FORBIDDEN, "give the address as `unocclude study` prints it, token included")
         person = query.get("person", "anonymous")
-        if len(person) > LONGEST_NAME or not person.isprintable():
-            raise _Refused(HTTPStatus.BAD_REQUEST, f"a name has at most {LONGEST_NAME} characters on one line")
+        if len(person) > MAX_NAME or not person.isprintable():
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"a name has at most {MAX_NAME} characters on one line")
         return parts.path, person, _number(query.get("trial", "0")), query.get("slot", "")
 
     def _send(self, kind: str, content: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:

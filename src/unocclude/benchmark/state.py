@@ -9,7 +9,7 @@ from unocclude.errors import InputError
 from unocclude.layout import BENCH_FILE
 from unocclude.names import is_inside
 
-MOST = 256 << 20
+MAX_BYTES = 256 << 20
 """Bytes of a state; it holds every clip's figures."""
 
 
@@ -50,8 +50,8 @@ def read_state(folder: Path) -> State:
     """Raises InputError where the folder is none of `unocclude bench`."""
     file = folder / BENCH_FILE
     try:
-        if file.stat().st_size > MOST:
-            raise InputError(f"{file} has more than {MOST} bytes; it is not as `unocclude bench` writes it")
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError(f"{file} has more than {MAX_BYTES} bytes; it is not as `unocclude bench` writes it")
         return State.model_validate_json(file.read_bytes())
     except ValidationError as error:
         if any(one["type"] == "value_error" for one in error.errors()):

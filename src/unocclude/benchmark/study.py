@@ -18,7 +18,7 @@ from unocclude.datasets import Sample, open_dataset
 from unocclude.errors import InputError
 from unocclude.layout import BENCH_FILE
 from unocclude.media.layers import write_preview
-from unocclude.report.draw import fit, on_checkerboard, shrink
+from unocclude.report.draw import fit_size, on_checkerboard, shrink
 
 LOG = "study.jsonl"
 LONG_SIDE = 320
@@ -136,6 +136,6 @@ class Study:
         else:
             pictures = iter(Completion(self.folder / "runs" / trial.data / trial.clip / what).rgba)
         for picture in pictures:
-            height, width = fit(picture.shape[0], picture.shape[1], LONG_SIDE)
+            height, width = fit_size(picture.shape[0], picture.shape[1], LONG_SIDE)
             small = shrink(picture, (max(2, height // 2 * 2), max(2, width // 2 * 2)))
             yield small if small.shape[2] == 3 else on_checkerboard(small)

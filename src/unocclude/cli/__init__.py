@@ -12,7 +12,7 @@ import typer
 
 from unocclude import __version__
 from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
-from unocclude.cli.echo import echo, encodable, plain
+from unocclude.cli.echo import echo, escape, escape_unencodable
 from unocclude.errors import UnoccludeError
 
 INTERRUPTED = 130
@@ -60,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None:  # a process of its own
         signal.signal(signal.SIGTERM, _terminated)
     args = list(sys.argv[1:] if args is None else args)
-    encodable()
+    escape_unencodable()
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
     if args[:1] != ["weights"]:  # of files that are written in no time
@@ -102,5 +102,5 @@ def _usage(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {plain(' '.join(message.split()))}\n")
+    sys.stderr.write(f"error: {escape(' '.join(message.split()))}\n")
     return code

@@ -74,7 +74,7 @@ def run(
             failed += 1
             if debug and row.failure.trace:
                 echo(row.failure.trace, err=True)
-            echo(f"{row.name}: {row.failure.reason}", err=True)
+            echo(f"{row.name}: {row.failure.message}", err=True)
         elif not quiet:
             echo(row.folder)
     if failed:

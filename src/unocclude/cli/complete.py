@@ -41,7 +41,7 @@ def run(
 
     OUT gets the masks, the RGBA, where every pixel comes from, a preview and a report.
     """
-    from unocclude.cli.memory import share_one_heap
+    from unocclude.cli.memory import use_single_heap
     from unocclude.cli.progress import show_progress
     from unocclude.outfolder import check_out
 
@@ -50,7 +50,7 @@ def run(
     pairs = shared.read_pairs(settings)
     check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks, occluders))
 
-    share_one_heap()
+    use_single_heap()
 
     import unocclude
     from unocclude.masks import read_track

@@ -10,9 +10,9 @@ HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 encoded."""
 
 
-def plain(text: object, lines: bool = False) -> str:
+def escape(text: object, lines: bool = False) -> str:
     """The text with such characters written out, as `\\x1b`. lines: ends of lines stay."""
-    return "".join(map(_shown, str(text))) if not lines else "\n".join(map(plain, str(text).split("\n")))
+    return "".join(map(_shown, str(text))) if not lines else "\n".join(map(escape, str(text).split("\n")))
 
 
 def _shown(character: str) -> str:
@@ -27,10 +27,10 @@ def _escaped(character: str) -> str:
 
 def echo(text: object, *, err: bool = False) -> None:
     """Write a text, and a new line; a path stands on one line, a str may have several."""
-    typer.echo(plain(text, lines=isinstance(text, str)), err=err)
+    typer.echo(escape(text, lines=isinstance(text, str)), err=err)
 
 
-def encodable() -> None:
+def escape_unencodable() -> None:
     """What the terminal's encoding does not have is written out, too, instead of ending the run."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

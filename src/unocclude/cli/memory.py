@@ -5,7 +5,7 @@ import ctypes
 _M_ARENA_MAX = -8  # malloc.h
 
 
-def share_one_heap() -> None:
+def use_single_heap() -> None:
     """Have all threads allocate from one heap, where the C library is glibc.
 
     It would give each thread heaps of its own, and what one thread frees there no other can use: the memory of a long

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unocclude.cli.echo import plain
+from unocclude.cli.echo import escape
 from unocclude.types import Progress
 
 
@@ -33,7 +33,7 @@ class _Lines:
         self._stage = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        stage = plain(stage)
+        stage = escape(stage)
         if stage != self._stage:
             self._stage, self._started, self._first = stage, time.perf_counter(), done
         if done == total:
@@ -77,7 +77,7 @@ def _bars(unit: str) -> Iterator[Progress]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(escape(plain(stage)), total=total, completed=done)
+                tasks[stage] = bars.add_task(escape(escape(stage)), total=total, completed=done)
             bars.update(tasks[stage], completed=done)  # type: ignore[arg-type]
 
         yield report

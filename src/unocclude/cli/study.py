@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo, plain
+from unocclude.cli.echo import echo, escape
 
 if TYPE_CHECKING:  # help must not cost OpenCV
     from unocclude.benchmark.study import Study
@@ -40,7 +40,7 @@ def run(
     from unocclude.benchmark.serve import make_server
 
     server = make_server(study, port)
-    echo(f"{server.address}    (Ctrl-C ends; choices go to {plain(study.log)})")
+    echo(f"{server.address}    (Ctrl-C ends; choices go to {escape(study.log)})")
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -46,10 +46,10 @@ def fetch(
     HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated ones, HF_HUB_OFFLINE forbids looking.
     """
     from unocclude.errors import InputError
-    from unocclude.weights import hub, known
+    from unocclude.weights import get_checkpoint, hub
 
     for id in ids:
-        known(id)
+        get_checkpoint(id)
     if revision is not None and len(ids) > 1:
         raise InputError("--revision goes with one checkpoint")
 
@@ -69,9 +69,9 @@ def path(
     debug: Debug = False,
 ) -> None:
     """Print where a checkpoint lies; exit code 2 where it is not there."""
-    from unocclude.weights import home, known, resolve_checkpoint
+    from unocclude.weights import get_checkpoint, home, resolve_checkpoint
 
-    echo(home() if id is None else resolve_checkpoint(known(id).id))
+    echo(home() if id is None else resolve_checkpoint(get_checkpoint(id).id))
 
 
 @app.command("verify")
@@ -84,9 +84,9 @@ def verify(
     """Read checkpoints and compare them with what is known of them: hashes that are pinned, or what the hub said when
     they were fetched."""
     from unocclude.errors import UnoccludeError
-    from unocclude.weights import CHECKPOINTS, home, hub, known
+    from unocclude.weights import CHECKPOINTS, get_checkpoint, home, hub
 
-    asked = [known(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
+    asked = [get_checkpoint(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
     if not asked:
         echo(f"nothing is in {home()}")
     damaged = [id for id in asked if not hub.verify(id, echo)]
@@ -96,11 +96,11 @@ def verify(
 
 def describe(id: str) -> dict[str, Any]:
     """All that can be said of a checkpoint without looking anything up, as JSON."""
-    from unocclude.weights import UNKNOWN, home, known
-    from unocclude.weights.record import basis, record
+    from unocclude.weights import UNKNOWN, get_checkpoint, home
+    from unocclude.weights.record import hash_status, read_record
 
-    checkpoint, folder = known(id), home() / id
-    fetched = record(folder)
+    checkpoint, folder = get_checkpoint(id), home() / id
+    fetched = read_record(folder)
     parts = []
     for part in checkpoint.parts:
         took = fetched.get(part.source, {})
@@ -118,7 +118,9 @@ def describe(id: str) -> dict[str, Any]:
                 "gated": UNKNOWN if gated is None else gated,
                 "pinned_revision": part.revision,
                 "files": len(files) or UNKNOWN,
-                "hashes": {name: basis(part.pin(name), files.get(name, {})) for name in {**dict(part.sha256), **files}},
+                "hashes": {
+                    name: hash_status(part.pin(name), files.get(name, {})) for name in {**dict(part.sha256), **files}
+                },
                 "bytes": sum(file["bytes"] for file in files.values()) if files else UNKNOWN,
                 "here": not part.missing(folder),
             }

@@ -18,7 +18,7 @@ from unocclude.media import jsonfile
 from unocclude.media.files import safe_name
 from unocclude.media.folder import FolderFrames
 from unocclude.media.images import MAX_PIXELS
-from unocclude.media.rle import outline
+from unocclude.media.rle import segmentation_to_rle
 
 T = TypeVar("T")
 _NO_PLACES = (
@@ -29,12 +29,12 @@ _NO_PLACES = (
     "constrained-int",
     "constrained-str",
 )  # what pydantic adds to tell which part of a type it tried
-MOST_ENTRIES = 200_000
+MAX_ENTRIES = 200_000
 """Annotations, clips or objects in one file; KINS, among the largest, has some 100,000."""
-MOST_TEXT = 16 << 20
+MAX_TEXT = 16 << 20
 """Bytes of a list of names, boxes or the like."""
 
-Many = Annotated[list[T], Field(max_length=MOST_ENTRIES), FailFast()]
+Many = Annotated[list[T], Field(max_length=MAX_ENTRIES), FailFast()]
 """A list in a data set's file: one wrong entry is enough to tell of."""
 Id = Annotated[int, Field(ge=-(10**18), le=10**18)] | Annotated[str, Field(max_length=1_000)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -48,8 +48,8 @@ def _polygons_or_runs(given: Any) -> Any:
     return given
 
 
-Outline = Annotated[Any, AfterValidator(_polygons_or_runs)]
-"""A mask as COCO writes it; `track_of_outlines` and `track_of_rles` check what is in it when it is asked for."""
+Segmentation = Annotated[Any, AfterValidator(_polygons_or_runs)]
+"""A mask in COCO's format. Its content is checked when it is read (`track_from_segmentation`, `track_from_rles`)."""
 
 
 class Entry(BaseModel):
@@ -147,7 +147,7 @@ class Sample:
         return self._truth()
 
 
-def frames(paths: Sequence[Path], fps: float) -> Clip:
+def image_clip(paths: Sequence[Path], fps: float) -> Clip:
     """A clip of image files. Raises InputError, naming it, where one is missing or has another size."""
     for path in paths:
         require(path)
@@ -165,13 +165,13 @@ def require(path: Path, what: str = "") -> Path:
     return path
 
 
-def inside(folder: Path, name: str, file: Path) -> Path:
+def path_inside(folder: Path, name: str, file: Path) -> Path:
     """`folder / name`, a name that `file` gives; raises InputError where it leads elsewhere or is no file name."""
     normal = posixpath.normpath(name)
     if not name.strip() or not name.isprintable():
-        raise InputError(f"{file} names a file {short(name)}, which is no file name; correct it there")
+        raise InputError(f"{file} names a file {shorten(name)}, which is no file name; correct it there")
     if Path(name).is_absolute() or normal == ".." or normal.startswith("../"):
-        raise InputError(f"{file} names a file {short(name)}, which is not in {folder}; use names relative to it")
+        raise InputError(f"{file} names a file {shorten(name)}, which is not in {folder}; use names relative to it")
     return folder / name
 
 
@@ -182,10 +182,10 @@ def read_json(path: Path, what: str = "", *, finite: bool = True) -> Any:
 
 def read_lines(path: Path, what: str = "") -> list[str]:
     """The lines of a text file that are not blank; raises InputError where it is missing or no text."""
-    return [line for line in jsonfile.read_text(require(path, what), MOST_TEXT).splitlines() if line.strip()]
+    return [line for line in jsonfile.read_text(require(path, what), MAX_TEXT).splitlines() if line.strip()]
 
 
-def checked(schema: type[T], content: Any, file: Path | str, remedy: str = "download it again") -> T:
+def validate(schema: type[T], content: Any, file: Path | str, remedy: str = "download it again") -> T:
     """`content` of a file as `schema`, a model or type; raises InputError naming the file, the place in it and the
     remedy."""
     try:
@@ -195,10 +195,10 @@ def checked(schema: type[T], content: Any, file: Path | str, remedy: str = "down
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part not in _NO_PLACES) or "its content"
         problem = "is missing" if first["type"] == "missing" else first["msg"]
-        raise InputError(f"{file}: {short(place)}: {problem}; {remedy}") from None
+        raise InputError(f"{file}: {shorten(place)}: {problem}; {remedy}") from None
 
 
-def short(text: str, most: int = 200) -> str:
+def shorten(text: str, most: int = 200) -> str:
     """Text from a file as it may stand in a message of one line."""
     shown = "".join(c if c.isprintable() else "?" for c in text[:most])
     return shown + "..." * (len(text) > most)
@@ -208,7 +208,7 @@ def _size(track: MaskTrack) -> str:
     return f"{track.width}x{track.height}"
 
 
-def track_of_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
+def track_from_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
     """A track of COCO run-length encodings, {size: [h, w], counts: compressed string or bytes} each, one size.
 
     where: the file and place, for the InputError where one is damaged.
@@ -219,9 +219,9 @@ def track_of_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
         raise InputError(f"{where}: {error}; download it again") from None
 
 
-def track_of_outline(where: str, given: Any, size: tuple[int, int]) -> MaskTrack:
-    """A track of one mask of an (H, W) image: polygons, plain counts, or an RLE (`media.rle.outline`)."""
+def track_from_segmentation(where: str, given: Any, size: tuple[int, int]) -> MaskTrack:
+    """A track of one mask of an (H, W) image: polygons, plain counts, or an RLE (`media.rle.segmentation_to_rle`)."""
     try:
-        return MaskTrack.from_rles([outline(given, size)])
+        return MaskTrack.from_rles([segmentation_to_rle(given, size)])
     except (InputError, ValueError) as error:
         raise InputError(f"{where}: {error}; download it again") from None

@@ -16,7 +16,7 @@ COLOURS = {
 """English's basic colour terms (Berlin and Kay 1969), RGB."""
 SECOND = 0.25
 """Share of the object from which its second colour is named."""
-MOST_PIXELS = 2_000_000
+MAX_PIXELS = 2_000_000
 """That the colours are counted in: of a larger object, every second, third, ..."""
 
 
@@ -50,7 +50,7 @@ def _colours(looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[str]:
         if amodal.any() and rgb.any():
             terms = _lab(np.array(list(COLOURS.values()), np.uint8))
             seen = rgb[amodal]
-            seen = seen[:: len(seen) // MOST_PIXELS + 1]
+            seen = seen[:: len(seen) // MAX_PIXELS + 1]
             gaps = np.linalg.norm(_lab(seen)[:, None] - terms[None], axis=2)
             counts = np.bincount(gaps.argmin(1), minlength=len(COLOURS))
             first, second = np.argsort(-counts, kind="stable")[:2]

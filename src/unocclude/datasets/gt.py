@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from unocclude import clip as clips
-from unocclude.datasets.base import Entry, Sample, Text, Truth, checked, read_json
+from unocclude.datasets.base import Entry, Sample, Text, Truth, read_json, validate
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, read_masks
 from unocclude.media import masks as mask_files
@@ -84,7 +84,7 @@ def read_truth(folder: str | Path) -> Truth:
 
 def _read_notes(file: Path) -> dict[str, Any]:
     notes = read_json(file, finite=False) if file.exists() else {}
-    checked(_Notes, notes, file, "write it again")
+    validate(_Notes, notes, file, "write it again")
     return dict(notes)
 
 

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from unocclude.datasets.base import Entry, Sample, Truth, checked, frames, read_json, require
+from unocclude.datasets.base import Entry, Sample, Truth, image_clip, read_json, require, validate
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 
 FPS = 12.0
-MOST_INSTANCES = 65_535
+MAX_INSTANCES = 65_535
 """What a 16-bit image of instances tells apart."""
 
 
@@ -30,7 +30,7 @@ class _Metadata(Entry):
 
 class _Scene(Entry):
     metadata: _Metadata
-    instances: Annotated[list[Any], Field(max_length=MOST_INSTANCES)]
+    instances: Annotated[list[Any], Field(max_length=MAX_INSTANCES)]
 
 
 def read(root: Path) -> list[Sample]:
@@ -48,7 +48,7 @@ def read(root: Path) -> list[Sample]:
 def scene_size(scene: Path) -> tuple[int, int]:
     """How many frames and instances metadata.json announces."""
     file = scene / "metadata.json"
-    about = checked(_Scene, read_json(file, finite=False), file)  # its cameras and bodies do not matter here
+    about = validate(_Scene, read_json(file, finite=False), file)  # its cameras and bodies do not matter here
     return about.metadata.num_frames, len(about.instances)
 
 
@@ -60,14 +60,14 @@ def sample_of(scene: Path, k: int, count: int, picture: str, labels: str, whole:
 
     def masks(prefix: str) -> MaskTrack:
         found = list(files(prefix))
-        return MaskTrack.from_masks(mask_files.read_labels(file) == k + 1 for file in found)
+        return MaskTrack.from_masks(mask_files.read_label_map(file) == k + 1 for file in found)
 
     def truth() -> Truth:
         return Truth(f"{scene}, instance {k}", masks(labels), masks(f"segmentation_{k}"))
 
     return Sample(
         f"{scene.name}-{k}",
-        lambda: frames(list(files(picture)), FPS),
+        lambda: image_clip(list(files(picture)), FPS),
         partial(masks, labels),
         truth if whole else None,
     )

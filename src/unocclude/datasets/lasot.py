@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, frames, read_lines, require, short
+from unocclude.datasets.base import Sample, image_clip, read_lines, require, shorten
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
@@ -19,7 +19,7 @@ from unocclude.perception.prompt import Prompt
 from unocclude.perception.segment import segment
 
 FPS = 30.0
-FARTHEST = 1e6
+MAX_COORDINATE = 1e6
 """How far a box may reach, in pixels."""
 
 
@@ -34,7 +34,7 @@ def read(root: Path) -> list[Sample]:
 
 
 def _clip(folder: Path) -> Clip:
-    return frames(image_files(require(folder / "img", "the frames")), FPS)
+    return image_clip(image_files(require(folder / "img", "the frames")), FPS)
 
 
 def read_boxes(folder: Path) -> np.ndarray:
@@ -61,10 +61,10 @@ def _read_numbers(file: Path) -> np.ndarray:
         numbers = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.zeros((0, 0))
     except ValueError as error:
         raise InputError(
-            f"{file} holds something other than numbers ({short(str(error))}); download it again"
+            f"{file} holds something other than numbers ({shorten(str(error))}); download it again"
         ) from None
-    if (np.abs(numbers) > FARTHEST).any():
-        raise InputError(f"{file}: a box goes farther than {FARTHEST:.0f} pixels; download it again")
+    if (np.abs(numbers) > MAX_COORDINATE).any():
+        raise InputError(f"{file}: a box goes farther than {MAX_COORDINATE:.0f} pixels; download it again")
     return numbers
 
 

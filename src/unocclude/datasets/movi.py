@@ -13,15 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unocclude.datasets.base import MOST_ENTRIES, Sample, Truth, inside, require, short
-from unocclude.datasets.kubric import MOST_INSTANCES, is_seen, sample_of, scene_size
+from unocclude.datasets.base import MAX_ENTRIES, Sample, Truth, path_inside, require, shorten
+from unocclude.datasets.kubric import MAX_INSTANCES, is_seen, sample_of, scene_size
 from unocclude.datasets.view import view_clip, view_track
 from unocclude.errors import InputError
 
 ENLARGED = 2.0
 PROTOCOLS = ("full", "crop2x")
-MOST_BYTES = 64 << 20
-LARGEST = 4096
+MAX_BYTES = 64 << 20
+MAX_SIDE = 4096
 """Side of a cropped frame, in pixels."""
 
 
@@ -34,17 +34,17 @@ def read(root: Path, split: str = "test", protocol: str = "full", size: str = "2
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is {protocol}, expected {' or '.join(PROTOCOLS)}")
-    if not (size.isascii() and size.isdigit() and 0 < int(size[:9]) <= LARGEST):
-        raise InputError(f"size is {size}, expected a whole number of pixels up to {LARGEST}")
+    if not (size.isascii() and size.isdigit() and 0 < int(size[:9]) <= MAX_SIDE):
+        raise InputError(f"size is {size}, expected a whole number of pixels up to {MAX_SIDE}")
     folder = require(root / split, "a split of MOVi")
     file = folder / "instance_list.npy"
     samples = []
     counts: dict[str, int] = {}
     for entry in _read_names(file):
         video, _, k = entry.rpartition("-")
-        if not re.fullmatch("[0-9]{1,5}", k) or int(k) >= MOST_INSTANCES:
-            raise InputError(f"{file}: {short(entry)} is not VIDEO-K, K a number; download it again")
-        scene = inside(folder, video, file)
+        if not re.fullmatch("[0-9]{1,5}", k) or int(k) >= MAX_INSTANCES:
+            raise InputError(f"{file}: {shorten(entry)} is not VIDEO-K, K a number; download it again")
+        scene = path_inside(folder, video, file)
         if video not in counts:
             counts[video] = scene_size(scene)[0]
         sample = sample_of(scene, int(k), counts[video], "rgba_full", "segmentation_full")
@@ -54,19 +54,19 @@ def read(root: Path, split: str = "test", protocol: str = "full", size: str = "2
 
 def _read_names(file: Path) -> list[str]:
     """What a list of names in NumPy's format holds."""
-    if not require(file, "the list of instances").is_file() or file.stat().st_size > MOST_BYTES:
-        raise InputError(f"{file} is no file of at most {MOST_BYTES >> 20} MB; download it again")
+    if not require(file, "the list of instances").is_file() or file.stat().st_size > MAX_BYTES:
+        raise InputError(f"{file} is no file of at most {MAX_BYTES >> 20} MB; download it again")
     try:
         # mapped: its header cannot ask for more than is there
         listing = np.load(file, mmap_mode="r", allow_pickle=False)
-        if not isinstance(listing, np.ndarray) or listing.dtype.kind != "U" or not 0 < listing.size <= MOST_ENTRIES:
-            raise ValueError(f"expected up to {MOST_ENTRIES} names")
+        if not isinstance(listing, np.ndarray) or listing.dtype.kind != "U" or not 0 < listing.size <= MAX_ENTRIES:
+            raise ValueError(f"expected up to {MAX_ENTRIES} names")
         names = listing.ravel()
         if not names.itemsize or names.view(f"{names.dtype.byteorder}u4").max() > sys.maxunicode:
             raise ValueError("characters that there are not")
         return [str(name) for name in names]
     except Exception as error:  # NumPy does not say what it raises for a damaged file
-        raise InputError(f"{file} is no list of names ({short(str(error))}); download it again") from None
+        raise InputError(f"{file} is no list of names ({shorten(str(error))}); download it again") from None
 
 
 def enlarged_box(mask: np.ndarray) -> tuple[slice, slice]:

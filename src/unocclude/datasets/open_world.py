@@ -13,25 +13,25 @@ from functools import partial
 from pathlib import Path
 
 from unocclude.datasets.base import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     Entry,
     FileName,
     Many,
     Sample,
     Text,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_lines,
     require,
-    short,
+    shorten,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import read_masks
 from unocclude.media.jsonfile import parse_json, read_text
 
 COLUMNS = ("image", "query", "masks")
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 _WRONG_FORM = "it has not the form {annotations: [{filename, labels: [words]}]}"
 
 
@@ -59,8 +59,8 @@ def read(root: Path, images: str | None = None, names: str | None = None) -> lis
     for file, words, masks in rows:
         if listed is None or file in listed:
             stem = Path(file).stem
-            visible = partial(read_masks, inside(base, masks, root)) if masks else None
-            clip = partial(frames, [inside(base, file, root)], 1.0)
+            visible = partial(read_masks, path_inside(base, masks, root)) if masks else None
+            clip = partial(image_clip, [path_inside(base, file, root)], 1.0)
             samples.append(Sample(f"{stem}-{count[stem]}", clip, visible, text=words or None))
             count[stem] += 1
     return samples
@@ -68,19 +68,19 @@ def read(root: Path, images: str | None = None, names: str | None = None) -> lis
 
 def _annotations(path: Path) -> list[tuple[str, str, str]]:
     """File names and queries. The published example has a comma behind its last annotation, which is no JSON."""
-    text = read_text(require(path), MOST_BYTES, "write it again")
+    text = read_text(require(path), MAX_BYTES, "write it again")
     # a string that never ends is taken whole too: a scan from each quote in it would take the square of its length
     text = re.sub(r'(?s)("(?:[^"\\]|\\.)*"?)|,(?=\s*[\]}])', r"\1", text)
-    content = checked(_File, parse_json(text, path, "write it again"), path, _WRONG_FORM)
+    content = validate(_File, parse_json(text, path, "write it again"), path, _WRONG_FORM)
     rows = [(entry.filename, words, "") for entry in content.annotations for words in entry.labels]
-    if len(rows) > MOST_ENTRIES:
-        raise InputError(f"{path} asks {len(rows)} queries; split it into files of at most {MOST_ENTRIES}")
+    if len(rows) > MAX_ENTRIES:
+        raise InputError(f"{path} asks {len(rows)} queries; split it into files of at most {MAX_ENTRIES}")
     return rows
 
 
 def _table(path: Path) -> list[tuple[str, str, str]]:
     """File names, queries and files of masks, "" where a row has none."""
-    table = csv.reader(io.StringIO(read_text(require(path), MOST_BYTES, "save it again"), newline=""))
+    table = csv.reader(io.StringIO(read_text(require(path), MAX_BYTES, "save it again"), newline=""))
     rows: list[tuple[str, str, str]] = []
     try:
         columns = {name: at for at, name in enumerate(next(table, ()))}
@@ -90,11 +90,11 @@ def _table(path: Path) -> list[tuple[str, str, str]]:
                 raise InputError(
                     f"{path}, row {number}: fill the columns {', '.join(COLUMNS)}; one of the last two will do"
                 )
-            if len(rows) == MOST_ENTRIES:
-                raise InputError(f"{path} has more than {MOST_ENTRIES} rows; split it")
+            if len(rows) == MAX_ENTRIES:
+                raise InputError(f"{path} has more than {MAX_ENTRIES} rows; split it")
             rows.append((image, query, masks))
     except csv.Error as error:
-        raise InputError(f"{path} is no table with commas ({short(str(error))}); save it again") from None
+        raise InputError(f"{path} is no table with commas ({shorten(str(error))}); save it again") from None
     return rows
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unocclude.datasets.base import Sample, Truth, frames, require
+from unocclude.datasets.base import Sample, Truth, image_clip, require
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
@@ -30,7 +30,7 @@ def read(root: Path) -> list[Sample]:
     return [
         Sample(
             picture.stem,
-            partial(frames, [picture], 1.0),
+            partial(image_clip, [picture], 1.0),
             partial(_track, visible),
             partial(_truth, visible, whole, mask),
         )
@@ -40,7 +40,7 @@ def read(root: Path) -> list[Sample]:
 
 def _track(file: Path) -> MaskTrack:
     # grey levels between: what is under one half is background
-    return MaskTrack.from_masks([mask_files.read_labels(file) > 127])
+    return MaskTrack.from_masks([mask_files.read_label_map(file) > 127])
 
 
 def _truth(visible: Path, whole: Path, mask: Path) -> Truth:

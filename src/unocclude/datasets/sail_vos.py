@@ -18,11 +18,11 @@ from unocclude.datasets.base import (
     Many,
     Sample,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_json,
-    track_of_rles,
+    track_from_rles,
+    validate,
 )
 from unocclude.errors import InputError
 
@@ -42,13 +42,13 @@ def read(root: Path, images: str | None = None) -> list[Sample]:
         raise InputError(f"{root} is a folder; give the JSON file of clips: sail-vos:FILE.json?images=FOLDER")
     base = Path(images) if images else root.parent
     samples = []
-    for k, clip in enumerate(checked(Many[_Clip], read_json(root), root)):
-        pictures = [inside(base, name.lstrip("/"), root) for name in clip.image_file_names]
+    for k, clip in enumerate(validate(Many[_Clip], read_json(root), root)):
+        pictures = [path_inside(base, name.lstrip("/"), root) for name in clip.image_file_names]
         samples.append(
             Sample(
                 f"{k:05d}-{clip.obj_id}",
-                partial(frames, pictures, FPS),
-                partial(track_of_rles, f"{root}, clip {k}", clip.visible_mask),
+                partial(image_clip, pictures, FPS),
+                partial(track_from_rles, f"{root}, clip {k}", clip.visible_mask),
                 partial(_truth, f"{root}, clip {k}", clip),
             )
         )
@@ -56,4 +56,4 @@ def read(root: Path, images: str | None = None) -> list[Sample]:
 
 
 def _truth(where: str, clip: _Clip) -> Truth:
-    return Truth(where, track_of_rles(where, clip.visible_mask), track_of_rles(where, clip.segmentation))
+    return Truth(where, track_from_rles(where, clip.visible_mask), track_from_rles(where, clip.segmentation))

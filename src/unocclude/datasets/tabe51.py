@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Entry, Many, Sample, Truth, checked, frames, read_json, require, short
+from unocclude.datasets.base import Entry, Many, Sample, Truth, image_clip, read_json, require, shorten, validate
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
@@ -49,7 +49,7 @@ def read(root: Path) -> list[Sample]:
 
 
 def _clip(video: Path) -> Clip:
-    return frames(image_files(require(video / "frames")), FPS)
+    return image_clip(image_files(require(video / "frames")), FPS)
 
 
 def _track(folder: Path) -> MaskTrack:
@@ -70,7 +70,7 @@ def _truth(video: Path) -> Truth:
 
 def read_levels(file: Path) -> np.ndarray:
     """(T,) int levels of occlusion."""
-    content = checked(_File, read_json(file, finite=False), file)
+    content = validate(_File, read_json(file, finite=False), file)
     return np.array([_level(file, frame.level) for frame in content.occlusion], int)
 
 
@@ -79,4 +79,4 @@ def _level(file: Path, given: Any) -> int:
     for start, level in sorted(_LEVELS.items(), key=lambda pair: -len(pair[0])):  # "none" before "no"
         if word.startswith(start):
             return level
-    raise InputError(f"{file}: unknown level of occlusion {short(str(given))!r}; download it again")
+    raise InputError(f"{file}: unknown level of occlusion {shorten(str(given))!r}; download it again")

@@ -22,22 +22,22 @@ from unocclude.datasets.base import (
     Sample,
     Side,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_json,
-    short,
-    track_of_rles,
+    shorten,
+    track_from_rles,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 
 FPS = 2.0
 PROTOCOLS = {"padded": 0.25, "plain": 0.0}
-FARTHEST = 1e7
+MAX_COORDINATE = 1e7
 """How far a box may reach, in pixels."""
 
-_Number = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+_Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 
 
 class _Track(Entry):
@@ -61,18 +61,18 @@ def read(root: Path, images: str | None = None, protocol: str = "padded") -> lis
     return [
         Sample(
             f"{track.video_id}-{track.track_id}",
-            partial(frames, [inside(base, name.lstrip("/"), root) for name in track.file_names], FPS),
+            partial(image_clip, [path_inside(base, name.lstrip("/"), root) for name in track.file_names], FPS),
             partial(_visible, root, track),
             partial(_truth, root, track),
             pad=PROTOCOLS[protocol],
         )
-        for track in checked(Many[_Track], read_json(root), root)
+        for track in validate(Many[_Track], read_json(root), root)
     ]
 
 
 def _visible(root: Path, track: _Track) -> MaskTrack:
     size = [track.height, track.width]
-    return track_of_rles(_where(root, track), [{"size": size, "counts": counts} for counts in track.rles])
+    return track_from_rles(_where(root, track), [{"size": size, "counts": counts} for counts in track.rles])
 
 
 def _truth(root: Path, track: _Track) -> Truth:
@@ -80,4 +80,4 @@ def _truth(root: Path, track: _Track) -> Truth:
 
 
 def _where(root: Path, track: _Track) -> str:
-    return f"{root}, track {short(str(track.track_id))}"
+    return f"{root}, track {shorten(str(track.track_id))}"

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from unocclude.errors import InputError
-from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large
+from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large_message
 
 _BAD = "cannot be read as an array"
 _REMEDY = "save it with numpy.save"
-_MOST_HEADER = 16 << 10  # bytes; numpy itself refuses one of over 10,000
-_MOST_LISTED = 1 << 20  # bytes of an archive's list of members, which is read as a whole
+_MAX_HEADER = 16 << 10  # bytes; numpy itself refuses one of over 10,000
+_MAX_LISTED = 1 << 20  # bytes of an archive's list of members, which is read as a whole
 
 
 class _Header(NamedTuple):
@@ -63,7 +63,7 @@ def _open_plain(path: Path, opened: ExitStack) -> tuple[IO[bytes], int]:
 
 def _open_member(path: Path, opened: ExitStack) -> tuple[IO[bytes], int]:
     """The first array of an archive as a stream, and its length."""
-    if _listed_bytes(path) > _MOST_LISTED:
+    if _listed_bytes(path) > _MAX_LISTED:
         raise InputError(f"{path}: an archive of too many members; {_REMEDY}")
     archive = opened.enter_context(zipfile.ZipFile(path))
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
@@ -89,7 +89,7 @@ def _listed_bytes(path: Path) -> int:
 
 def _read_header(path: Path, stream: IO[bytes]) -> _Header:
     """The header; `stream` is left where the data begin."""
-    head = io.BytesIO(stream.read(_MOST_HEADER))  # numpy would read a header of any length that it claims
+    head = io.BytesIO(stream.read(_MAX_HEADER))  # numpy would read a header of any length that it claims
     version = npy.read_magic(head)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:  # 3.0 is for names of fields, which masks have none of
@@ -106,7 +106,7 @@ def _read_header(path: Path, stream: IO[bytes]) -> _Header:
 def _check_header(path: Path, header: _Header, length: int) -> None:
     count, height, width = header.shape
     if height * width > MAX_PIXELS:
-        raise InputError(f"{path}: {too_large(f'{width}x{height}')}")
+        raise InputError(f"{path}: {too_large_message(f'{width}x{height}')}")
     if count > MAX_FRAMES:
         raise InputError(f"{path}: holds {count} frames, over the limit of {MAX_FRAMES}; cut it into shorter ones")
     if header.frame_bytes * count > length:

@@ -20,12 +20,12 @@ FORMATS = (
     "wav", "mp3", "flac", "aac", "aiff",
 )  # fmt: skip
 _NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
-_MOST_BOXES = 500_000  # the fragments of a whole day, one a second, several times over
+_MAX_BOXES = 500_000  # the fragments of a whole day, one a second, several times over
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
-def is_cut_short(path: Path) -> bool:
+def is_truncated(path: Path) -> bool:
     """Whether an MP4, MOV, MKV, WebM or AVI file is shorter than its headers announce.
 
     Other containers announce no length; for them, and for what cannot be parsed, the answer is False.
@@ -47,7 +47,7 @@ def lacks_index(path: Path) -> bool:
     return bool(kinds) and kinds[0] in (b"ftyp", b"mdat", b"wide", b"free", b"skip") and b"moov" not in kinds
 
 
-def check_announced(path: Path) -> None:
+def check_sample_tables(path: Path) -> None:
     """Refuse an MP4 or MOV whose tables announce more samples than fit into the file.
 
     FFmpeg makes an entry of its index for every one, so that a file of 1 kB can ask for gigabytes.
@@ -76,7 +76,7 @@ def _boxes(stream: BinaryIO, nested: tuple[bytes, ...] = ()) -> Iterator[tuple[b
     """Kind, start of the content and announced end of each MP4 box (ISO/IEC 14496-12, 4.2): those of the top level, and
     those within boxes of the `nested` kinds."""
     todo = [(0, stream.seek(0, 2))]
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MAX_BOXES):
         start, length = todo.pop()
         while start + 8 > length:
             if not todo:

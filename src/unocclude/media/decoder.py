@@ -12,10 +12,10 @@ import numpy as np
 from unocclude.errors import InputError
 from unocclude.media.containers import (
     FORMATS,
-    check_announced,
+    check_sample_tables,
     lacks_index,
 )
-from unocclude.media.limits import MAX_FRAMES, MAX_PIXELS, check_regular, reason, too_large
+from unocclude.media.limits import MAX_FRAMES, MAX_PIXELS, check_regular, reason, too_large_message
 
 NEAR = 12  # frames: decoding on over so few is cheaper than seeking
 REORDER = 16  # frames: the most by which a decoder may deliver out of order (H.264 and HEVC)
@@ -167,7 +167,7 @@ class Decoder:
             self._container.close()
         check_regular(self.path)
         if self._container is None:
-            check_announced(self.path)
+            check_sample_tables(self.path)
         try:
             # `file:` keeps FFmpeg from taking a colon in the name for a protocol.
             self._container = av.open(f"file:{self.path.resolve()}", options=OPTIONS, metadata_errors="replace")
@@ -207,7 +207,7 @@ class Decoder:
                 continue
             for frame in frames:
                 if frame.width * frame.height > MAX_PIXELS:  # decoders that keep to no limit
-                    raise InputError(f"{self.path}: {too_large(f'{frame.width}x{frame.height}')}")
+                    raise InputError(f"{self.path}: {too_large_message(f'{frame.width}x{frame.height}')}")
                 yield frame
 
     def _packets_from(self, place: int) -> Iterable[av.Packet]:

@@ -17,7 +17,7 @@ token = secrets.token_hex(8)
 """Part of every temporary name that this process makes, so that a later run can tell them from other people's files."""
 
 
-def use_token(other: str) -> None:
+def set_token(other: str) -> None:
     """In a worker process: name temporary files as the process that started it does."""
     global token
     token = other
@@ -36,7 +36,7 @@ def is_temporary(name: str, tokens: Iterable[str] | None = None) -> bool:
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, delete it on failure.
 
     The temporary file is new (a link planted under its name would be an error) and is on the disk before it is renamed.
@@ -55,8 +55,8 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def unnamed(path: str | Path) -> Iterator[Path]:
-    """As `whole`, but a killed process leaves nothing at all where the system has files without a name (Linux).
+def atomic_write_unnamed(path: str | Path) -> Iterator[Path]:
+    """As `atomic_write`, but a killed process leaves nothing at all where the system has files without a name (Linux).
 
     The path that is yielded has no suffix then: the format must be given to an encoder by its name.
     """
@@ -64,7 +64,7 @@ def unnamed(path: str | Path) -> Iterator[Path]:
     try:
         descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
     except (AttributeError, OSError):  # another system, or a file system that cannot
-        with whole(path) as part:
+        with atomic_write(path) as part:
             yield part
         return
     try:
@@ -93,18 +93,18 @@ def _name(descriptor: int, path: Path) -> None:
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path` whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data)
 
 
-class Batch:
+class FileBatch:
     """Files that are written together: all are on the disk before the first one gets its name, and names are given in
     the order of `add`. Leaving the block with an error removes what has no name yet."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[Path, Path]] = []
 
-    def __enter__(self) -> "Batch":
+    def __enter__(self) -> "FileBatch":
         return self
 
     def add(self, path: Path, data: bytes) -> None:
@@ -153,7 +153,7 @@ def sync_tree(folder: Path) -> None:
         sync(Path(root))
 
 
-def sweep(folder: str | Path, tokens: Iterable[str]) -> None:
+def remove_temporary(folder: str | Path, tokens: Iterable[str]) -> None:
     """Remove what killed processes with these tokens left half-written under `folder`, and nothing else."""
     tokens = frozenset(tokens)
     for root, folders, names in os.walk(folder):
@@ -166,7 +166,7 @@ def sweep(folder: str | Path, tokens: Iterable[str]) -> None:
             folders.remove(name)
 
 
-def exchange(a: Path, b: Path) -> None:
+def swap_folders(a: Path, b: Path) -> None:
     """Let two folders with the same parent take each other's place: in one step on Linux, elsewhere in three renames
     that are taken back where one fails."""
     if sys.platform == "linux":
@@ -191,7 +191,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
 
 
-LONGEST_NAME = 200
+MAX_NAME_BYTES = 200
 """Bytes of a name that `safe_name` keeps: file systems take 255, and suffixes come on top."""
 
 _NEVER = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\.+|[. ]+$')
@@ -206,7 +206,7 @@ def safe_name(name: str) -> str:
     made = _NEVER.sub("_", name)
     if _DEVICE.match(made):
         made = f"_{made}"
-    if made == name and made and len(made.encode()) <= LONGEST_NAME:
+    if made == name and made and len(made.encode()) <= MAX_NAME_BYTES:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{made.encode()[: LONGEST_NAME - 9].decode(errors='ignore').rstrip('. ')}-{digest}"
+    return f"{made.encode()[: MAX_NAME_BYTES - 9].decode(errors='ignore').rstrip('. ')}-{digest}"

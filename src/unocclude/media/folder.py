@@ -28,7 +28,7 @@ from unocclude.media.limits import (
     clamp_rate,
     decoding,
     identity,
-    too_large,
+    too_large_message,
 )
 
 DEFAULT_FPS = 24.0
@@ -87,7 +87,9 @@ class AnimatedFrames:
         self._orientation = orientation(self._image)
         self.height, self.width = image_size(path)
         if self.height * self.width > MAX_HEAVY:
-            raise InputError(f"{path}: {too_large(f'{self.width}x{self.height}', MAX_HEAVY)} or save it as a video")
+            raise InputError(
+                f"{path}: {too_large_message(f'{self.width}x{self.height}', MAX_HEAVY)} or save it as a video"
+            )
         with decoding(path, "the animation is damaged", "export it again"):
             # the still picture of an APNG for viewers that cannot animate is no frame of it
             self._first = 1 if getattr(self._image, "default_image", False) else 0

@@ -21,7 +21,7 @@ from unocclude.media.limits import (
     MAX_PIXELS,
     check_regular,
     decoding,
-    too_large,
+    too_large_message,
 )
 
 # Pillow's MPEG, PDF and other plugins also "open" files that are no images, so only these are tried.
@@ -29,7 +29,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pbm", ".gif",
             ".avif", ".jp2", ".tga", ".jfif", ".jpe", ".apng")  # fmt: skip
 PNG_START = b"\x89PNG\r\n\x1a\n"
-_MOST_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
+_MAX_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
 HEAVY = ("JPEG2000",)  # over 12 bytes a pixel while they are decoded, and slow
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -72,12 +72,12 @@ def open_image(path: str | Path) -> Image.Image:
         except UnidentifiedImageError:
             raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
         except Image.DecompressionBombError:
-            raise InputError(f"{path}: {too_large()}") from None
+            raise InputError(f"{path}: {too_large_message()}") from None
     most = MAX_HEAVY if image.format in HEAVY else MAX_PIXELS
     if image.width * image.height > most:
         size = f"{image.width}x{image.height}"
         image.close()
-        raise InputError(f"{path}: {too_large(size, most)}")
+        raise InputError(f"{path}: {too_large_message(size, most)}")
     return image
 
 
@@ -182,7 +182,7 @@ def png_bytes(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     return encode_png(array) if palette is None else _encode_palette_png(array, palette)
 
 
-def looks_whole(path: Path, size: tuple[int, int]) -> bool:
+def is_complete_png(path: Path, size: tuple[int, int]) -> bool:
     """Whether a file begins as a PNG of this (height, width) and ends as one, which takes no decoding."""
     try:
         with path.open("rb") as stream:
@@ -259,7 +259,7 @@ def _read_deep(path: Path) -> np.ndarray:
         if not pixels:
             raise InputError(f"{path}: the image is damaged (it is cut short); save it again")
         if pixels > MAX_PIXELS:  # Pillow and OpenCV may believe different headers
-            raise InputError(f"{path}: {too_large()}")
+            raise InputError(f"{path}: {too_large_message()}")
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.dtype != np.uint16:
         raise InputError(f"{path}: this kind of 16-bit image cannot be read; save it with 8 bits per channel")
@@ -277,7 +277,7 @@ def png_pixels(data: bytes) -> int:
     if len(data) < 24 or not data.startswith(PNG_START):
         return 0
     at = len(PNG_START)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         size, kind = struct.unpack_from(">I4s", data, at)
         at += 12 + size
         if kind == b"IEND":

@@ -7,16 +7,16 @@ from typing import Any, NoReturn
 
 from unocclude.errors import InputError
 
-MOST_BYTES = 512 << 20
+MAX_BYTES = 512 << 20
 """Annotations of whole data sets, such as COCOA's and KINS's, have a few hundred MB at most."""
-DEEPEST = 64
-_MOST_MEMORY = 1_600 << 20
+MAX_DEPTH = 64
+_MAX_MEMORY = 1_600 << 20
 _WEIGHTS = {"[": 64, "{": 240, ",": 36, '"': 28}  # bytes of memory that CPython needs, by what is counted in the text
 _WIDE = 4  # bytes that it needs for every character of a text that has one beyond the common ones
 _CONTAINERS = {list, dict}
 
 
-def read_text(path: Path, most: int = MOST_BYTES, remedy: str = "download it again") -> str:
+def read_text(path: Path, most: int = MAX_BYTES, remedy: str = "download it again") -> str:
     """A regular file's text in UTF-8, with or without a byte order mark. Raises InputError for any other."""
     try:
         if not path.is_file():  # a pipe or a device might never end
@@ -35,7 +35,7 @@ def read_text(path: Path, most: int = MOST_BYTES, remedy: str = "download it aga
         raise InputError(f"{path} is not in UTF-8 (byte {error.start}); {remedy}") from None
 
 
-def read_json(path: Path, most: int = MOST_BYTES, remedy: str = "download it again", *, finite: bool = True) -> Any:
+def read_json(path: Path, most: int = MAX_BYTES, remedy: str = "download it again", *, finite: bool = True) -> Any:
     """A JSON file's content. Raises InputError, with `remedy`, for what is damaged, too large or nested too deep.
 
     finite: whether NaN and Infinity, which are no JSON but which Python writes, are refused.
@@ -47,8 +47,8 @@ def parse_json(text: str, path: Path, remedy: str = "download it again", *, fini
     """What `read_json` gives, from text that comes from `path`."""
     strings = len(text) * (1 if text.isascii() and "\\u" not in text else _WIDE)
     memory = sys.getsizeof(text) + strings + sum(weight * text.count(sign) for sign, weight in _WEIGHTS.items())
-    if memory > _MOST_MEMORY:
-        raise InputError(f"{path} would need over {_MOST_MEMORY >> 20} MB of memory; split it")
+    if memory > _MAX_MEMORY:
+        raise InputError(f"{path} would need over {_MAX_MEMORY >> 20} MB of memory; split it")
     try:
         content = json.loads(text, object_pairs_hook=_object, parse_constant=_constant if finite else None)
     except RecursionError:
@@ -56,7 +56,7 @@ def parse_json(text: str, path: Path, remedy: str = "download it again", *, fini
     except ValueError as error:
         raise InputError(f"{path} is no JSON ({error}); {remedy}") from None
     if _is_deep(content):
-        raise InputError(f"{path} is nested over {DEEPEST} deep; {remedy}")
+        raise InputError(f"{path} is nested over {MAX_DEPTH} deep; {remedy}")
     return content
 
 
@@ -74,7 +74,7 @@ def _constant(name: str) -> NoReturn:
 def _is_deep(content: Any) -> bool:
     """Whether what later copies or writes the content might run out of stack."""
     level = [[content]]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [
             list(child.values()) if isinstance(child, dict) else child
             for parent in level

@@ -15,8 +15,8 @@ from PIL import Image
 
 from unocclude.errors import InputError
 from unocclude.media import files
-from unocclude.media.bleed import bleed
 from unocclude.media.limits import check_rate
+from unocclude.media.nearest_fill import fill_nearest
 
 BLEED = 16  # pixels: one macroblock of the codecs
 CHECKER = 16  # pixels per square of the preview's checkerboard
@@ -91,7 +91,7 @@ def _yuv(rgb: np.ndarray, pixels: str) -> av.VideoFrame:
 def _yuva(rgba: np.ndarray, pixels: str, levels: int) -> av.VideoFrame:
     """As `_yuv`, with alpha, whose plane is set here: FFmpeg's scaler is off by one level."""
     # lossy codecs share colour between neighbouring pixels; black beyond the edge would darken it
-    frame = _yuv(bleed(rgba[..., :3], rgba[..., 3] > 0, BLEED), pixels)
+    frame = _yuv(fill_nearest(rgba[..., :3], rgba[..., 3] > 0, BLEED), pixels)
     plane = frame.planes[3]
     dtype = np.dtype(np.uint8 if levels == 256 else "<u2")
     rows = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
@@ -187,7 +187,7 @@ def _write_video(
     if format.container == "apng":  # its muxer would give the last frame the duration of the one before
         options["final_delay"] = str(clock.frame)
     with (
-        files.unnamed(path) as part,
+        files.atomic_write_unnamed(path) as part,
         av.open(str(part), "w", format=format.container, container_options=options) as file,
     ):
         stream = cast(Any, file.add_stream(format.codec, rate=clock.rate, options=dict(format.options)))

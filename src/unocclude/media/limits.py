@@ -34,7 +34,7 @@ _KINDS = {
 Identity = tuple[int, int, int, int]
 
 
-def too_large(size: str = "the frame", most: int = MAX_PIXELS) -> str:
+def too_large_message(size: str = "the frame", most: int = MAX_PIXELS) -> str:
     """What to tell about a frame that has too many pixels."""
     return f"{size} is over the limit of {most // 1_000_000} megapixels per frame; scale it down"
 

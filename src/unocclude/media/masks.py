@@ -14,13 +14,13 @@ from unocclude.media.folder import image_files, is_animated
 from unocclude.media.images import by_rows, open_image, orientation, to_rgb, upright
 from unocclude.media.jsonfile import read_json
 from unocclude.media.limits import BLOCK_PIXELS, check_path, check_regular, decoding
-from unocclude.media.rle import all_compressed
+from unocclude.media.rle import to_compressed_rles
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
-MOST_BYTES = 128 << 20  # of a JSON of one clip's masks
-MOST_LISTED = 1000  # ids that an error names
-MOST_COLOURS = 256  # what a palette can hold; an image that has more is no mask
+MAX_BYTES = 128 << 20  # of a JSON of one clip's masks
+MAX_LISTED = 1000  # ids that an error names
+MAX_COLOURS = 256  # what a palette can hold; an image that has more is no mask
 _HALF = 128  # from this grey level on, a pixel of a lossy mask belongs to the object
 
 
@@ -43,14 +43,14 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
     found = check_path(path)
     suffix = path.suffix.lower()
     if stat.S_ISDIR(found.st_mode):
-        return _picked(path, (read_labels(file) for file in image_files(path)), object_id)
+        return _picked(path, (read_label_map(file) for file in image_files(path)), object_id)
     check_regular(path)
     if suffix == ".json":
         return (coco.decode(rle).astype(bool) for rle in read_rles(path, object_id))
     if suffix in (".npy", ".npz"):
         return _picked(path, read_frames(path), object_id)
     if path.stat().st_size and is_image(path) and not is_animated(path):
-        return _picked(path, iter([read_labels(path)]), object_id)
+        return _picked(path, iter([read_label_map(path)]), object_id)
     if object_id is not None:
         raise InputError(f"{path}: a mask video holds one object; leave out the object id")
     source = open_source(path)
@@ -60,7 +60,7 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
 # Images and arrays ------------------------------------------------------------------------------------------
 
 
-def read_labels(path: Path) -> np.ndarray:
+def read_label_map(path: Path) -> np.ndarray:
     """A mask image as (H, W) of ids: palette indices or grey levels; 0 and 1 where it has colours."""
     with open_image(path) as image:
         ids = image.mode in ("P", "L", "1", "I;16") and image.format not in (*_LOSSY, "GIF")
@@ -74,7 +74,7 @@ def read_labels(path: Path) -> np.ndarray:
     if (array == array[..., :1]).all():
         return array[..., 0]
     colours = len(np.unique(by_rows(array, _as_number)))
-    if colours > MOST_COLOURS:
+    if colours > MAX_COLOURS:
         raise InputError(f"{path}: a picture of {colours} colours, not a mask; give 0 or 255, or one colour an object")
     return np.asarray(array.any(axis=2))
 
@@ -86,11 +86,11 @@ def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> 
     for label in labels:
         mask = np.asarray(label != 0 if object_id is None else label == object_id)
         found |= object_id is None or bool(mask.any())
-        if not found and len(seen) < MOST_LISTED:
+        if not found and len(seen) < MAX_LISTED:
             seen |= _ids(label)
         yield mask
     if not found and object_id is not None:
-        known = ", ".join(str(int(i)) for i in sorted(seen - {0})[:MOST_LISTED]) or "none"
+        known = ", ".join(str(int(i)) for i in sorted(seen - {0})[:MAX_LISTED]) or "none"
         raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}")
 
 
@@ -99,8 +99,8 @@ def _ids(label: np.ndarray) -> set[int]:
     rows = max(1, BLOCK_PIXELS // label.shape[1])
     ids: set[int] = set()
     for top in range(0, len(label), rows):
-        ids.update(np.unique(label[top : top + rows])[: MOST_LISTED + 1].tolist())
-        if len(ids) > MOST_LISTED:
+        ids.update(np.unique(label[top : top + rows])[: MAX_LISTED + 1].tolist())
+        if len(ids) > MAX_LISTED:
             break
     return ids
 
@@ -124,7 +124,7 @@ def _weighted(rgb: np.ndarray) -> np.ndarray:
 
 def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
     """One object's masks from a JSON as checked COCO RLEs, one a frame, empty where it is hidden."""
-    data = read_json(path, MOST_BYTES, "give COCO RLEs, one per frame")
+    data = read_json(path, MAX_BYTES, "give COCO RLEs, one per frame")
     if isinstance(data, dict) and "counts" in data:  # one RLE alone
         data = [data]
     ids = data.get("masklet_id") if isinstance(data, dict) else None
@@ -139,7 +139,7 @@ def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
         raise InputError(f"{path}: holds one object without an id; leave out the object id")
     data = [entry["segmentation"] if isinstance(entry, dict) and "segmentation" in entry else entry for entry in data]
     try:
-        return all_compressed(data)
+        return to_compressed_rles(data)
     except ValueError as error:
         raise InputError(f"{path}: {error}; write it again") from error
 
@@ -153,7 +153,7 @@ def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> li
     count = max(len(frame) for frame in frames)
     given = isinstance(ids, list) and len(ids) == count and all(type(i) is int for i in ids)
     known = ids if given else list(range(count))
-    listed = ", ".join(str(i) for i in known[:MOST_LISTED]) or "none"
+    listed = ", ".join(str(i) for i in known[:MAX_LISTED]) or "none"
     if object_id is None and count > 1:
         raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
     if object_id is not None and object_id not in known:

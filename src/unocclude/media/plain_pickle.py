@@ -11,8 +11,8 @@ import numpy as np
 
 from unocclude.errors import InputError
 
-MOST_BYTES = 256 << 20
-MOST_STEPS = 5_000_000
+MAX_BYTES = 256 << 20
+MAX_STEPS = 5_000_000
 """Instructions in a pickle; the reader takes a microsecond and a half for each at worst."""
 _PLAIN = "().BCFGIJKLMNSTUVX]acegdhjlpqrstu}\x80\x85\x86\x87\x88\x89\x8a\x8c\x8d\x8e\x93\x94\x95"
 
@@ -24,8 +24,8 @@ def read_pickle(path: Path, what: str = "a pickle of plain data") -> Any:
     much memory.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is no file of at most {MOST_BYTES >> 20} MB; check what it is")
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is no file of at most {MAX_BYTES >> 20} MB; check what it is")
         return _Unpickler(io.BytesIO(path.read_bytes())).load()
     except InputError:
         raise
@@ -83,12 +83,12 @@ _KNOWN: dict[str, Callable[..., Any]] = {
 class _Steps(dict[int, Callable[[Any], None]]):
     """What each instruction does, looked up a limited number of times."""
 
-    left = MOST_STEPS
+    left = MAX_STEPS
 
     def __getitem__(self, code: int) -> Callable[[Any], None]:
         self.left -= 1
         if self.left < 0:
-            raise pickle.UnpicklingError(f"over {MOST_STEPS} instructions")
+            raise pickle.UnpicklingError(f"over {MAX_STEPS} instructions")
         return super().__getitem__(code)
 
     def __missing__(self, code: int) -> Callable[[Any], None]:

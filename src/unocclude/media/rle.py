@@ -8,32 +8,32 @@ from pycocotools import mask as coco
 
 from unocclude.media.images import MAX_PIXELS
 
-MOST_RUNS = 10_000_000
+MAX_RUNS = 10_000_000
 """Characters or numbers in the counts of one mask."""
-MOST_MASKS = 100_000
+MAX_MASKS = 100_000
 """In a clip: an hour at 25 frames a second."""
-MOST_BYTES = 100_000_000
+MAX_BYTES = 100_000_000
 """Run lengths of a clip."""
-MOST_POLYGONS = 1_000
-FARTHEST = 1_000_000
+MAX_POLYGONS = 1_000
+MAX_COORDINATE = 1_000_000
 """How far from the image's corner an outline may go, in pixels."""
-LONGEST = 2_000_000
+MAX_OUTLINE = 2_000_000
 """Pixels of outline in one mask: what the decoder makes of them takes a hundred bytes each."""
 
 Size = tuple[int, int]
 
 
-def compressed(given: Any, size: Size | None = None) -> dict[str, Any]:
-    """A COCO RLE, {size: [h, w], counts: text, bytes or a list}, as one that pycocotools decodes safely: {size, counts:
-    bytes}, without empty runs in between.
+def to_compressed_rle(given: Any, size: Size | None = None) -> dict[str, Any]:
+    """Convert a COCO RLE to {size, counts: bytes}, which pycocotools can decode safely.
 
-    size: height and width that it must have. Raises ValueError, saying what is wrong, for anything else.
+    given: {size: [h, w], counts: text, bytes or a list of run lengths}. size: required height and width. Empty runs
+    between others are removed. Raises ValueError, saying what is wrong, if `given` is not a valid RLE.
     """
     if not isinstance(given, dict):
         raise ValueError(f"a {type(given).__name__}, not an object")
     if missing := {"size", "counts"} - given.keys():
         raise ValueError(f"{' and '.join(sorted(missing))} missing")
-    height, width = checked_size(given["size"])
+    height, width = parse_size(given["size"])
     if size is not None and (height, width) != tuple(size):
         raise ValueError(f"it is {width}x{height}, the image {size[1]}x{size[0]}")
     counts = given["counts"]
@@ -47,10 +47,10 @@ def compressed(given: Any, size: Size | None = None) -> dict[str, Any]:
     return dict(coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width))
 
 
-def all_compressed(given: Iterable[Any]) -> list[dict[str, Any]]:
-    """Every mask of a clip as `compressed` gives it, an empty one for None, which is a frame that hides the object.
+def to_compressed_rles(given: Iterable[Any]) -> list[dict[str, Any]]:
+    """Apply `to_compressed_rle` to every mask of a clip; None, for a frame without the object, becomes an empty mask.
 
-    Raises ValueError, with its number, for one that is no mask, where all are None, and for more than a clip may have.
+    Raises ValueError if a mask is invalid (its number is given), all are None, or there are too many.
     """
     found: list[dict[str, Any] | None] = []
     known: dict[Any, dict[str, Any]] = {}  # what occurs many times is understood once
@@ -58,13 +58,13 @@ def all_compressed(given: Iterable[Any]) -> list[dict[str, Any]]:
     for i, rle in enumerate(given):
         code = None if rle is None else _known(rle, i, known)
         total += 0 if code is None else len(code["counts"])
-        if i >= MOST_MASKS or total > MOST_BYTES:
-            raise ValueError(f"over {MOST_MASKS} masks, or {MOST_BYTES // 1_000_000} MB of them, in one clip")
+        if i >= MAX_MASKS or total > MAX_BYTES:
+            raise ValueError(f"over {MAX_MASKS} masks, or {MAX_BYTES // 1_000_000} MB of them, in one clip")
         found.append(code)
     seen = next((code for code in found if code is not None), None)
     if found and seen is None:
         raise ValueError(f"all {len(found)} masks are null; the object must be visible in one")
-    hidden = seen and compressed({"size": seen["size"], "counts": [seen["size"][0] * seen["size"][1]]})
+    hidden = seen and to_compressed_rle({"size": seen["size"], "counts": [seen["size"][0] * seen["size"][1]]})
     return [code or hidden for code in found]  # type: ignore[misc]
 
 
@@ -72,7 +72,7 @@ def _known(rle: Any, i: int, known: dict[Any, dict[str, Any]]) -> dict[str, Any]
     key = (*rle["size"], rle["counts"]) if _is_text(rle) else None
     if key not in known:
         try:
-            code = compressed(rle)
+            code = to_compressed_rle(rle)
         except ValueError as error:
             raise ValueError(f"mask {i} is not a COCO RLE with size and counts ({error})") from None
         if key is None:
@@ -89,21 +89,24 @@ def _is_text(rle: Any) -> bool:
     return isinstance(size, list | tuple) and all(isinstance(side, int) for side in size)
 
 
-def outline(given: Any, size: Size) -> dict[str, Any]:
-    """What COCO's "segmentation" may be, for an (H, W) image, as `compressed` gives it: one polygon x, y, ..., a list
-    of them, plain counts, or an RLE. Raises ValueError, saying what is wrong, for anything else."""
+def segmentation_to_rle(given: Any, size: Size) -> dict[str, Any]:
+    """Convert COCO's "segmentation" of an (H, W) image to a compressed RLE.
+
+    given: one polygon [x, y, ...], a list of polygons, or an RLE. Raises ValueError, saying what is wrong, if it is
+    none of these.
+    """
     if not isinstance(given, list):
-        return compressed(given, size)
-    height, width = checked_size(size)
+        return to_compressed_rle(given, size)
+    height, width = parse_size(size)
     polygons = given if not given or isinstance(given[0], list) else [given]
-    if not 0 < len(polygons) <= MOST_POLYGONS:
-        raise ValueError(f"{len(polygons)} polygons; there must be 1 to {MOST_POLYGONS}")
-    if sum(_length(k, polygon) for k, polygon in enumerate(polygons)) > LONGEST:
-        raise ValueError(f"its outline is longer than {LONGEST} pixels")
+    if not 0 < len(polygons) <= MAX_POLYGONS:
+        raise ValueError(f"{len(polygons)} polygons; there must be 1 to {MAX_POLYGONS}")
+    if sum(_length(k, polygon) for k, polygon in enumerate(polygons)) > MAX_OUTLINE:
+        raise ValueError(f"its outline is longer than {MAX_OUTLINE} pixels")
     return dict(coco.merge(coco.frPyObjects(polygons, height, width)))
 
 
-def checked_size(size: Any) -> Size:
+def parse_size(size: Any) -> Size:
     """Height and width; raises ValueError unless they are whole, positive and within the limit of pixels."""
     if hasattr(size, "tolist"):
         size = size.tolist()
@@ -122,8 +125,8 @@ def parse_counts(text: Any) -> np.ndarray:
     one two before (pycocotools, `rleFrString`). Raises ValueError for what is none."""
     if not isinstance(text, str | bytes):
         raise ValueError(f"its counts are a {type(text).__name__}, not text or a list")
-    if len(text) > MOST_RUNS:
-        raise ValueError(f"over {MOST_RUNS} characters in its counts")
+    if len(text) > MAX_RUNS:
+        raise ValueError(f"over {MAX_RUNS} characters in its counts")
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     bits = np.frombuffer(data, np.uint8) - np.uint8(48)  # what is below wraps around to 208 and more
     if (bits > 63).any():
@@ -145,8 +148,8 @@ def parse_counts(text: Any) -> np.ndarray:
 
 
 def _numbers(counts: list[Any] | tuple[Any, ...]) -> np.ndarray:
-    if len(counts) > MOST_RUNS:
-        raise ValueError(f"over {MOST_RUNS} numbers in its counts")
+    if len(counts) > MAX_RUNS:
+        raise ValueError(f"over {MAX_RUNS} numbers in its counts")
     if not {int, float}.issuperset(map(type, counts)):
         raise ValueError("its counts hold something other than numbers")
     runs = _floats(counts)
@@ -170,8 +173,8 @@ def _length(k: int, polygon: Any) -> float:
     if len(polygon) < 6 or len(polygon) % 2:
         raise ValueError(f"polygon {k} has {len(polygon)} numbers; three points or more need x and y each")
     points = _floats(polygon).reshape(-1, 2)
-    if not (np.abs(points) <= FARTHEST).all():
-        raise ValueError(f"polygon {k} goes farther than {FARTHEST} pixels")
+    if not (np.abs(points) <= MAX_COORDINATE).all():
+        raise ValueError(f"polygon {k} goes farther than {MAX_COORDINATE} pixels")
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()) + len(points)
 
 

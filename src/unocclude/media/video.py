@@ -13,7 +13,7 @@ from av.sidedata.sidedata import SideData
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.containers import is_cut_short
+from unocclude.media.containers import is_truncated
 from unocclude.media.decoder import Decoder, Packet, index_packets
 from unocclude.media.folder import DEFAULT_FPS
 from unocclude.media.images import on_black
@@ -27,11 +27,11 @@ from unocclude.media.limits import (
     clamp_rate,
     decoding,
     identity,
-    too_large,
+    too_large_message,
 )
 
 RECENT_BYTES = 32 << 20  # decoded frames kept, so that walking backwards does not decode a whole GOP per frame
-MOST_RECENT = 256  # however small they are
+MAX_RECENT = 256  # however small they are
 DECODERS = 2  # so that one reader may walk behind another without sending the decoder back each time
 # Their packets may hold no frame that is shown, so that only decoding can count frames.
 HIDDEN_FRAMES = ("vp8", "libvpx", "mpeg4")
@@ -65,9 +65,9 @@ class VideoFrames:
         self._decoders = [decoder]
         codec = decoder.codec
         if codec.width * codec.height > MAX_PIXELS:
-            raise InputError(f"{self.path}: {too_large(f'{codec.width}x{codec.height}')}")
+            raise InputError(f"{self.path}: {too_large_message(f'{codec.width}x{codec.height}')}")
         packets, damaged = decoder.demux()
-        self._check_whole(packets, damaged)
+        self._check_complete(packets, damaged)
         decoder.index = index_packets(packets)
         if decoder.index is None or codec.name in HIDDEN_FRAMES:
             stamps = decoder.decode_all()
@@ -102,10 +102,10 @@ class VideoFrames:
     def _stream(self) -> av.VideoStream:
         return self._decoders[0].stream
 
-    def _check_whole(self, packets: list[Packet], damaged: int) -> None:
+    def _check_complete(self, packets: list[Packet], damaged: int) -> None:
         """Refuse a truncated file: half a clip without a word would be worse than none."""
         announced, readable = self._stream.frames, len(packets)
-        if not (damaged or is_cut_short(self.path)) or (announced and readable >= announced):
+        if not (damaged or is_truncated(self.path)) or (announced and readable >= announced):
             return
         shown = sum(not packet.hidden for packet in packets)
         of = f"of its {announced} frames " if announced else "frames "
@@ -158,7 +158,7 @@ class VideoFrames:
         return chosen
 
     def _remember(self, i: int, frame: av.VideoFrame) -> None:
-        room = min(MOST_RECENT, max(2, RECENT_BYTES // sum(plane.buffer_size for plane in frame.planes)))
+        room = min(MAX_RECENT, max(2, RECENT_BYTES // sum(plane.buffer_size for plane in frame.planes)))
         self._recent[i] = frame
         self._recent.move_to_end(i)
         while len(self._recent) > room:

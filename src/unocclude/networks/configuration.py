@@ -7,7 +7,7 @@ from typing import Any
 from unocclude.errors import InputError
 from unocclude.names import is_inside
 
-MOST = 64 << 20
+MAX_BYTES = 64 << 20
 """Bytes of a configuration; the largest that are published, tokenizers, have some 30 million."""
 CONFIGURATIONS = (
     *("config.json", "generation_config.json", "model_index.json", "preprocessor_config.json"),
@@ -63,5 +63,5 @@ def _refuse_code(path: Path, content: Any) -> None:
 
 
 def _check_size(path: Path) -> None:
-    if (size := path.stat().st_size) > MOST:
+    if (size := path.stat().st_size) > MAX_BYTES:
         raise InputError(f"{path} has {size} bytes, too many for a configuration; fetch the checkpoint again")

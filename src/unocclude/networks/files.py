@@ -22,15 +22,15 @@ def read_state(path: str | Path, entry: str | None = None) -> dict[str, torch.Te
     entry: under which name of the file they are, where a training run saved them beside other things. Raises InputError
     where the file is none.
     """
-    state = read_plain(path)
+    state = read_torch_file(path)
     if entry is not None:
         state = state.get(entry) if isinstance(state, Mapping) else None
     return _tensors(path, state, "give the published state dict")
 
 
-def read_plain(path: str | Path) -> Any:
+def read_torch_file(path: str | Path) -> Any:
     """Tensors and plain data in a file that `torch.save` wrote, on the CPU; raises InputError where there is more."""
-    refuse_script(path)
+    refuse_torchscript(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols: a file that cannot be read is refused
@@ -45,7 +45,7 @@ def read_lightning(path: Path) -> dict[str, torch.Tensor]:
 
     Raises InputError where the file is none.
     """
-    refuse_script(path)
+    refuse_torchscript(path)
     try:
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(_StandIn, name) for name in unknown]):
@@ -64,7 +64,7 @@ class _StandIn:
         return OrderedDict()
 
 
-def refuse_script(path: str | Path) -> None:
+def refuse_torchscript(path: str | Path) -> None:
     """Raise InputError for a TorchScript archive: it is a program, and loading it begins to run it."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -131,4 +131,4 @@ def check_folder(folder: Path) -> None:
     folder at all: see `check_configurations`, or its weights are a program."""
     check_configurations(folder)
     for path in sorted(folder.glob("*.bin")):
-        refuse_script(path)
+        refuse_torchscript(path)

@@ -36,10 +36,10 @@ def load(network: torch.nn.Module, path: str | Path) -> None:
     """Load a published state dict into `network`, strictly; raises InputError where it does not fit."""
     state = read_state(path)
     check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
-    fill(network, state)
+    load_checked(network, state)
 
 
-def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+def load_checked(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     """Give `network` a state whose names and shapes were checked."""
     left = network.load_state_dict(state, strict=False)
     assert not left.unexpected_keys and all(name.endswith(".num_batches_tracked") for name in left.missing_keys)
@@ -66,7 +66,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def reading(folder: Path, what: str) -> Iterator[None]:
+def checked_loading(folder: Path, what: str) -> Iterator[None]:
     """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
     say nothing."""
     check_folder(folder)
@@ -80,12 +80,12 @@ def reading(folder: Path, what: str) -> Iterator[None]:
         raise InputError(f"{folder} does not hold a {what}: {reason}") from error
 
 
-def precision_on(device: str) -> torch.dtype:
+def dtype_for(device: str) -> torch.dtype:
     """What networks run in on a device: half precision on a GPU."""
     return torch.float16 if device.startswith("cuda") else torch.float32
 
 
-def placed(pipeline: Any, device: str) -> Any:
+def prepare_pipeline(pipeline: Any, device: str) -> Any:
     """A diffusers pipeline, ready to run: it shows no bar, and on a GPU its parts wait in main memory in turn."""
     pipeline.set_progress_bar_config(disable=True)
     if device.startswith("cuda"):
@@ -102,7 +102,7 @@ def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:
     files = [path.name for pattern in ("*.safetensors*", "*.bin*") for path in folder.glob(pattern)]
     if files and all(".fp16." in name for name in files):
         options["variant"] = "fp16"
-    with reading(folder, what):
+    with checked_loading(folder, what):
         model, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     if info["missing_keys"]:
         raise InputError(f"{folder} does not hold a {what}: it lacks {min(info['missing_keys'])}")

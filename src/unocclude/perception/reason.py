@@ -18,13 +18,13 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.images import encode_png
-from unocclude.net import FAILURES, asked
+from unocclude.net import ERRORS, open_url
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
 from unocclude.perception.text_prompt import LISA as DEFAULT
 from unocclude.perception.text_prompt import check_text
 
-LONGEST = 512
+MAX_TOKENS = 512
 """Tokens of an answer at most, as published."""
 
 BEFORE = (
@@ -51,14 +51,14 @@ class Lisa:
         from transformers import CLIPImageProcessorPil, LlamaTokenizer
 
         from unocclude.networks.lisa import load
-        from unocclude.networks.loading import precision_on, reading
+        from unocclude.networks.loading import checked_loading, dtype_for
 
-        with reading(folder, "LISA"):
+        with checked_loading(folder, "LISA"):
             self.tokenizer = LlamaTokenizer.from_pretrained(folder, local_files_only=True)
         known = self.tokenizer.get_vocab()
         if lacking := [token for token in (SEG, START, END) if token not in known]:
             raise InputError(f"{folder} does not hold a LISA: its tokenizer lacks {lacking[0]}")
-        self.dtype = precision_on(self.device)
+        self.dtype = dtype_for(self.device)
         self.network = load(folder, self.dtype).to(self.device)
         side = self.network.tower.config.image_size
         self.eye = CLIPImageProcessorPil(
@@ -74,7 +74,7 @@ class Lisa:
         pixels = self.eye(_middle(image), return_tensors="pt")["pixel_values"].to(self.device, self.dtype)
         seg, end = self.tokenizer.convert_tokens_to_ids(SEG), self.tokenizer.eos_token_id
         with torch.inference_mode():
-            said, prompt = self.network.say(pixels, before, after, seg, end, LONGEST)
+            said, prompt = self.network.say(pixels, before, after, seg, end, MAX_TOKENS)
             mask = np.zeros(image.shape[:2], bool) if prompt is None else self._mask(image, prompt)
         return mask, clean(self.tokenizer.decode(said, skip_special_tokens=True))
 
@@ -177,7 +177,7 @@ class LisaServer:
         request = Request(f"{self.url}/api/predict", body, {"Content-Type": "application/json"})
         most = (1 << 20) + 16 * values  # the picture as PNG in base64, and "false, " for every pixel of the mask
         try:
-            with asked(request, self.timeout) as response:
+            with open_url(request, self.timeout) as response:
                 answer = response.read(most + 1)
         except HTTPError as error:
             if 300 <= error.code < 400:
@@ -187,7 +187,7 @@ class LisaServer:
             ) from error
         except TimeoutError as error:
             raise UnoccludeError(f"LISA's server {self.url}: {error}; see its log, or try again") from error
-        except FAILURES as error:
+        except ERRORS as error:
             reason = " ".join(str(getattr(error, "reason", None) or error).split())
             raise InputError(f"no LISA server answers at {self.url}: {reason}; start one, or name another") from error
         if len(answer) > most:

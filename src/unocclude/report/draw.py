@@ -11,7 +11,7 @@ _SQUARE = 8
 _LIGHT, _DARK = 205, 165
 
 
-def fit(height: int, width: int, long_side: int) -> tuple[int, int]:
+def fit_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     """Height and width of a picture of at most `long_side`, never enlarged, at least one pixel each."""
     scale = min(1.0, long_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))

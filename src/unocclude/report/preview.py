@@ -7,7 +7,7 @@ import numpy as np
 
 from unocclude.media.images import read_png
 from unocclude.media.layers import write_preview as encode
-from unocclude.report.draw import fit, on_checkerboard, overlay, shrink
+from unocclude.report.draw import fit_size, on_checkerboard, overlay, shrink
 from unocclude.scene import Scene
 
 LONG_SIDE = 960
@@ -26,8 +26,8 @@ def write_preview(path: Path, scene: Scene, progress: Callable[[str, int, int], 
 
 def _pictures(path: Path, scene: Scene, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
     # two pictures side by side, each of even size as H.264 wants it
-    height, width = fit(scene.height, scene.width, LONG_SIDE)
-    height, width = fit(height, width, LONG_SIDE // 2) if width > LONG_SIDE // 2 else (height, width)
+    height, width = fit_size(scene.height, scene.width, LONG_SIDE)
+    height, width = fit_size(height, width, LONG_SIDE // 2) if width > LONG_SIDE // 2 else (height, width)
     size = (max(2, height // 2 * 2), max(2, width // 2 * 2))
     progress("preview", 0, len(scene))
     for i in range(len(scene)):

@@ -18,11 +18,11 @@ from PIL import Image
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
-from unocclude.report.draw import fit, overlay, shrink
+from unocclude.report.draw import fit_size, overlay, shrink
 from unocclude.scene import Scene
 
 NAME = "report.html"
-MOST_SHOWN = 120
+MAX_SHOWN = 120
 """How many frames are embedded, evenly chosen; the exact pictures of all frames lie beside the report."""
 LONG_SIDE = 480
 HYPOTHESIS_SIDE = 200
@@ -40,7 +40,7 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("unocclude.report") / "report.html.j2").read_text("utf-8"))
-    shown = choose(len(scene), MOST_SHOWN)
+    shown = choose(len(scene), MAX_SHOWN)
     samples = sorted((path / "hypotheses").glob("[0-9]*"), key=lambda folder: int(folder.name))
     data = {
         "shown": shown,
@@ -86,8 +86,8 @@ def _for_script(data: dict[str, Any]) -> str:
 
 def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) -> dict[str, list[str]]:
     """Every panel's pictures of the shown frames, as data: addresses."""
-    size = fit(scene.height, scene.width, LONG_SIDE)
-    small = fit(scene.height, scene.width, HYPOTHESIS_SIDE)
+    size = fit_size(scene.height, scene.width, LONG_SIDE)
+    small = fit_size(scene.height, scene.width, HYPOTHESIS_SIDE)
     makers: dict[str, Callable[[int], str]] = {
         "overlay": lambda i: _webp(_overlay(path, scene, i, size)),
         "amodal": lambda i: _png(shrink(_read(path, "amodal_masks", i) > 127, size).astype(np.uint8) * 255),

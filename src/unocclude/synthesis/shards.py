@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.media.files import whole
+from unocclude.media.files import atomic_write
 from unocclude.media.images import png_pixels
-from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large
+from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large_message
 
 _NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\ud800-\udfff]+")  # names of clips become names of folders
 
 
 def write_shard(path: str | Path, clips: Sequence[Path]) -> None:
     """Pack folders in our GT layout into one tar, whole or not at all; members are sorted, times and owners are 0."""
-    with whole(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic_write(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for clip in sorted(clips, key=lambda p: p.name):
             files = {".".join((clip.name, *p.relative_to(clip).parts)): p for p in clip.rglob("*") if p.is_file()}
             for name in sorted(files):
@@ -107,7 +107,7 @@ def read_picture(data: bytes) -> np.ndarray:
     """A member's picture, (H, W) grey or (H, W, 3) RGB; raises InputError where it is no PNG or is damaged."""
     pixels = png_pixels(data)
     if pixels > MAX_PIXELS:
-        raise InputError(f"a picture of the shard is too large: {too_large()}")
+        raise InputError(f"a picture of the shard is too large: {too_large_message()}")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if pixels else None
     except cv2.error:

@@ -20,7 +20,7 @@ from unocclude import layout
 from unocclude.errors import InputError
 from unocclude.media import files
 from unocclude.media.images import write_png
-from unocclude.networks.files import read_plain, read_state
+from unocclude.networks.files import read_state, read_torch_file
 from unocclude.networks.loading import check_names
 from unocclude.training.recipe import Batch, Recipe
 from unocclude.types import Progress
@@ -84,7 +84,7 @@ class _Run:
 
     def load(self, folder: Path) -> None:
         """Raises InputError where a file is absent or none of ours."""
-        state, place = read_state(folder / AVERAGE), read_plain(folder / PLACE)
+        state, place = read_state(folder / AVERAGE), read_torch_file(folder / PLACE)
         check_names(folder / AVERAGE, state, {name: value.shape for name, value in self.average.state_dict().items()})
         self.average.load_state_dict(state)
         try:

@@ -10,21 +10,32 @@ from unocclude.errors import InputError
 from unocclude.weights.checkpoint import UNKNOWN, VARIABLE, Checkpoint, Part, home
 from unocclude.weights.table import CHECKPOINTS
 
-__all__ = ["CHECKPOINTS", "UNKNOWN", "VARIABLE", "Checkpoint", "Part", "find", "have", "home", "known", "part_file"]
+__all__ = [
+    "CHECKPOINTS",
+    "UNKNOWN",
+    "VARIABLE",
+    "Checkpoint",
+    "Part",
+    "get_checkpoint",
+    "home",
+    "is_present",
+    "part_file",
+    "resolve_checkpoint",
+]
 
 
 MINI = "mini"
 """What a checkpoint that ships with a method is called, and its folder there."""
 
 
-def known(id: str) -> Checkpoint:
+def get_checkpoint(id: str) -> Checkpoint:
     """A row of the table; raises InputError naming the ids there are."""
     if id not in CHECKPOINTS:
         raise InputError(f"unknown checkpoint {id!r}; known are {', '.join(CHECKPOINTS)}")
     return CHECKPOINTS[id]
 
 
-def have(id: str) -> bool:
+def is_present(id: str) -> bool:
     """Whether all parts of a known checkpoint are at home."""
     return not CHECKPOINTS[id].missing(home() / id)
 

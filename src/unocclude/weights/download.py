@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from unocclude.errors import UnoccludeError
-from unocclude.net import FAILURES, asked
+from unocclude.net import ERRORS, open_url
 
 SCHEMES: tuple[str, ...] = ("https",)
-MOST = 4 << 30
+MAX_BYTES = 4 << 30
 """Bytes; the largest file in the table has half a billion."""
-SECONDS = 6 * 3600.0
+MAX_SECONDS = 6 * 3600.0
 KEPT = "what is there stays; try again later"
 
 
@@ -28,20 +28,20 @@ def download(address: str, half: Path) -> None:
     done = _begun(half)
     request = Request(address, headers={"Range": f"bytes={done}-"} if done else {})
     try:
-        with asked(request, SECONDS, SCHEMES) as answer:
+        with open_url(request, MAX_SECONDS, SCHEMES) as answer:
             goes_on = answer.status == 206
             if done and not goes_on:
                 half.unlink()
                 done = 0
             expected = done + int(answer.headers.get("Content-Length") or 0)
-            if expected > MOST:
-                raise UnoccludeError(f"{address} has {expected} bytes, more than {MOST}; nothing is fetched")
+            if expected > MAX_BYTES:
+                raise UnoccludeError(f"{address} has {expected} bytes, more than {MAX_BYTES}; nothing is fetched")
             with _open(half, done) as file:
                 while block := answer.read1(1 << 20):
                     file.write(block)
-                    if file.tell() > MOST:
-                        raise UnoccludeError(f"{address} has more than {MOST} bytes; the download was stopped")
-    except FAILURES as error:
+                    if file.tell() > MAX_BYTES:
+                        raise UnoccludeError(f"{address} has more than {MAX_BYTES} bytes; the download was stopped")
+    except ERRORS as error:
         raise UnoccludeError(f"{address} could not be fetched: {error}; {KEPT}") from error
     if half.stat().st_size < expected:
         raise UnoccludeError(f"{address} came but in part; {KEPT}")

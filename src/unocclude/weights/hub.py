@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.weights import UNKNOWN, Part, home, known
-from unocclude.weights import record as of_record
+from unocclude.weights import UNKNOWN, Part, get_checkpoint, home
+from unocclude.weights import record as records
 from unocclude.weights.download import KEPT, download
-from unocclude.weights.record import digest, fits, remember
+from unocclude.weights.record import add_to_record, digest, has_hash
 
 VARIANTS = (".fp16.", ".bf16.", ".non_ema.", ".ema.")
 """In names of files that hold the same weights once more; taken only where there are no others."""
@@ -36,7 +36,7 @@ def fetch(id: str, tell: Tell, *, revision: str | None = None, again: bool = Fal
     Raises InputError for an id that is unknown, has to be got by hand, or whose terms must be accepted first;
     UnoccludeError where the hub cannot be reached or the disk is too small.
     """
-    checkpoint, folder = known(id), home() / id
+    checkpoint, folder = get_checkpoint(id), home() / id
     for part in checkpoint.parts:
         if not (part.repositories or part.address):
             raise InputError(f"{id} cannot be fetched: get {' and '.join(part.files)} from {part.source} into {folder}")
@@ -51,17 +51,17 @@ def fetch(id: str, tell: Tell, *, revision: str | None = None, again: bool = Fal
             if part.repositories
             else _from_address(part, folder, revision, tell)
         )
-        remember(folder, part.source, {"folder": part.name, **took})
+        add_to_record(folder, part.source, {"folder": part.name, **took})
     checkpoint.check(folder)
     return folder
 
 
 def verify(id: str, tell: Tell) -> bool:
     """Whether a checkpoint at home is whole; see `record.verify`."""
-    return of_record.verify(known(id), home() / id, tell)
+    return records.verify(get_checkpoint(id), home() / id, tell)
 
 
-def choose(part: Part, names: Iterable[str]) -> list[str]:
+def choose_files(part: Part, names: Iterable[str]) -> list[str]:
     """Which of a repository's files belong to a part, what marks it as complete last.
 
     Of a pattern's alternatives the first that is there counts: safetensors before pickles. Raises InputError where a
@@ -94,7 +94,7 @@ def _from_hub(part: Part, folder: Path, revision: str | None, again: bool, bars:
 
     repository, info = _ask(part, revision or part.revision or None, tell)
     siblings = {sibling.rfilename: sibling for sibling in info.siblings}
-    names = choose(part, siblings)
+    names = choose_files(part, siblings)
     folder = folder / part.name
     size = sum(siblings[name].size or 0 for name in names)
     here = sum(path.stat().st_size for name in names if (path := folder / name).is_file())
@@ -219,6 +219,6 @@ def _left(part: Part, revision: str | None) -> bool:
 
 def _check_pin(part: Part, path: Path, name: str) -> None:
     """Raise UnoccludeError, and remove the file, where it has not the hash that is known of it."""
-    if (pin := part.pin(name)) and not fits(path, pin):
+    if (pin := part.pin(name)) and not has_hash(path, pin):
         path.unlink()
         raise UnoccludeError(f"{part.source}: {name} came damaged or is another file, its hash is not {pin}; try again")

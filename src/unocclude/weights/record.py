@@ -17,7 +17,7 @@ from unocclude.names import is_inside
 from unocclude.weights.checkpoint import UNKNOWN, Checkpoint, Part
 
 RECORD = "fetched.json"
-MOST = 16 << 20
+MAX_BYTES = 16 << 20
 """Bytes of a record."""
 PINNED, REMEMBERED = "pinned", "remembered"
 
@@ -53,15 +53,15 @@ class _Record(_Strict):
     sources: dict[str, _Source]
 
 
-def record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> dict[str, Any]:
     """What was fetched into a checkpoint's folder, by source: repository, revision, licence, gated, and of every file
     its bytes and hash ("sha256:..." or git's "blob:..."); empty where nothing was, or the record is none of ours."""
     return _read(folder) or {}
 
 
-def remember(folder: Path, source: str, took: dict[str, Any]) -> None:
+def add_to_record(folder: Path, source: str, took: dict[str, Any]) -> None:
     """Add to the record what was fetched from a source."""
-    sources = {**record(folder), source: took}
+    sources = {**read_record(folder), source: took}
     write_bytes(folder / RECORD, json.dumps({"sources": sources}, indent=1).encode())
 
 
@@ -71,7 +71,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return {}
     try:
-        if not path.is_file() or path.stat().st_size > MOST:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
             return None
         content = _Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -92,7 +92,7 @@ def verify(checkpoint: Checkpoint, folder: Path, tell: Tell) -> bool:
     for path, part, said in _files(checkpoint, folder, sources or {}):
         name = path.relative_to(folder).as_posix()
         pin = part.pin(path.name) if part else ""
-        known[name] = basis(pin, said)
+        known[name] = hash_status(pin, said)
         if fault := _fault(path, pin, said):
             wrong.append(fault)
     fetched = sum(len(source["files"]) for source in (sources or {}).values())
@@ -110,7 +110,7 @@ def verify(checkpoint: Checkpoint, folder: Path, tell: Tell) -> bool:
     return True
 
 
-def basis(pin: str, said: dict[str, Any]) -> str:
+def hash_status(pin: str, said: dict[str, Any]) -> str:
     """How a file's hash is known."""
     if pin:
         return PINNED if len(pin) == 64 else f"{PINNED} (its first {len(pin)} digits)"
@@ -148,12 +148,12 @@ def _fault(path: Path, pin: str, said: dict[str, Any]) -> str:
     stated = said.get("hash", UNKNOWN)
     if stated != UNKNOWN and digest(path, stated.partition(":")[0]) != stated:
         return f"{path.name} is damaged"
-    if pin and not fits(path, pin):
+    if pin and not has_hash(path, pin):
         return f"{path.name} is not the file whose hash is pinned"
     return ""
 
 
-def fits(path: Path, pin: str) -> bool:
+def has_hash(path: Path, pin: str) -> bool:
     """Whether a file has a hash, of which the first digits may be known alone."""
     return digest(path, "sha256").startswith(f"sha256:{pin}")
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 
-def bleed(image: np.ndarray, known: np.ndarray, reach: float = np.inf) -> np.ndarray:
+def fill_nearest(image: np.ndarray, known: np.ndarray, reach: float = np.inf) -> np.ndarray:
     """The picture, (H, W, 3) uint8, in which every pixel outside `known`, (H, W) bool, that is at most `reach` pixels
     away from it has the colour of the nearest pixel in it; as it is where nothing is known."""
     if known.all() or not known.any():
