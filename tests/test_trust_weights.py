@@ -56,7 +56,7 @@ def test_the_pinned_revision_is_fetched_and_left_on_request(fake, home, capsys, 
     assert "no such revision" in small_clip.run(capsys, "weights", "fetch", "net", "--again")[2]
     code, _, err = small_clip.run(capsys, "weights", "fetch", "net", "--again", "--revision", "main")
     assert code == 0 and "--revision main instead of the pinned ffffffffffff, hashes unchecked" in err
-    assert "hash remembered" in small_clip.run(capsys, "weights", "verify", "net")[1]
+    assert "hash recorded" in small_clip.run(capsys, "weights", "verify", "net")[1]
 
 
 def test_another_file_than_the_pinned_one_is_not_kept(fake, home, capsys, monkeypatch):  # noqa: F811

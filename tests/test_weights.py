@@ -103,7 +103,7 @@ def test_fetch_verify_and_what_the_hub_said(fake, home, capsys):
     assert weights.is_present("sam2.1-hiera-large") and weights.resolve_checkpoint("sam2.1-hiera-large") == folder
     code, out, _ = small_clip.run(capsys, "weights", "verify")
     assert code == 0 and out.startswith("sam2.1-hiera-large: 4 files as fetched\n")
-    assert out.count(": hash remembered\n") == 4 and "pinned" not in out
+    assert out.count(": hash recorded\n") == 4 and "pinned" not in out
     assert small_clip.run(capsys, "weights", "path", "sam2.1-hiera-large")[1] == f"{folder}\n"
     assert small_clip.run(capsys, "weights", "path")[1] == f"{home}\n"
     (row,) = [row for row in json.loads(small_clip.run(capsys, "weights", "list", "--json")[1])
@@ -126,7 +126,7 @@ def test_damage_is_found_and_mended(fake, home, capsys):
         (folder / name).write_bytes(content)
         code, out, err = small_clip.run(capsys, "weights", "verify", "sam2.1-hiera-large")
         assert code == 1 and word in out and "--again" in out
-        small_clip.assert_one_line(err, "not whole: sam2.1-hiera-large")
+        small_clip.assert_one_line(err, "incomplete or damaged: sam2.1-hiera-large; see above")
         assert small_clip.run(capsys, "weights", "fetch", "sam2.1-hiera-large", "--again", "--quiet") == (0, "", "")
         assert small_clip.run(capsys, "weights", "verify")[0] == 0
     (folder / "model.safetensors").unlink()
@@ -177,7 +177,7 @@ def test_a_checkpoint_of_several_parts(fake, home, capsys):
     assert (home / "diffusion-vas" / "depth" / "model.safetensors").is_file()
     assert (home / "diffusion-vas" / "content-completion" / "model_index.json").read_bytes() == b"content-completion"
     out = small_clip.run(capsys, "weights", "verify", "diffusion-vas")[1]
-    assert out.startswith("diffusion-vas: 12 files as fetched\n") and "  depth/config.json: hash remembered\n" in out
+    assert out.startswith("diffusion-vas: 12 files as fetched\n") and "  depth/config.json: hash recorded\n" in out
 
 
 def test_a_gated_repository_says_how_to_get_in(fake, home, capsys):
@@ -204,7 +204,7 @@ def test_what_cannot_be_fetched_is_one_line(fake, home, capsys, monkeypatch):
     code, _, err = small_clip.run(capsys, "weights", "path", "sam3")
     assert code == 2
     small_clip.assert_one_line(err, "is missing", "`unocclude weights fetch sam3`")
-    assert small_clip.run(capsys, "weights", "verify")[1].startswith("nothing is in")
+    assert small_clip.run(capsys, "weights", "verify")[1].startswith("no checkpoints in")
 
 
 def test_a_disk_too_small_is_said_before(fake, home, capsys, monkeypatch):

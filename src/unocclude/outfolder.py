@@ -306,7 +306,7 @@ class OutFolder:
         if found := layout.foreign(self.out, old.result, old.tokens):
             raise UnoccludeError(
                 f"{self.given} now also holds {_listed(found)}, so it is left alone; the new result is in {stage}: "
-                "move the other files away, then go on with --resume"
+                "move the other files away, then continue with --resume"
             )
         files.swap_folders(self.out, stage)
         self.path = self.out

@@ -25,8 +25,6 @@ from unocclude.report.report import write_report
 from unocclude.scene import Scene, canvas_size, check_masks, check_pad
 from unocclude.types import Progress
 
-"""Told of every step: what is being done, how many frames are done, of how many."""
-
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -48,15 +46,15 @@ def complete(
     pictures: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> Completion:
-    """Complete one object of a clip and write the OUT folder of the contract.
+    """Complete one object of a clip and write an OUT folder.
 
-    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to
-    track. options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad:
-    enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None for a
-    temporary one that lives as long as the result. resume goes on with an unfinished run of the same
-    arguments; overwrite replaces a result. pictures: write preview.mp4 and report.html, too.
+    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to track. options:
+    options of the method, as in `--set`. occluders: masks of known occluders. pad: enlarge the canvas by this fraction
+    of the frame on every side. out: the folder to write; None for a temporary one that is deleted with the result.
+    resume: continue an unfinished run with the same arguments. overwrite: replace a result. pictures: also write
+    preview.mp4 and report.html.
 
-    Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
+    Raises InputError for bad input, before anything is written; UnoccludeError if the run fails.
     """
     setting = RunSettings(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
     worker = prepare(method, options or {}, setting)
@@ -94,8 +92,7 @@ def complete(
 
 
 def prepare(method: str, options: dict[str, Any], setting: RunSettings) -> Method:
-    """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
-    had here."""
+    """Create a method; raises InputError if the method or a setting is unknown, invalid or not available here."""
     cls = get_method(method)
     chosen = read_options(cls, options)
     if setting.hypotheses < 1:
@@ -129,7 +126,7 @@ def _check_prompt(clip: Clip, prompt: MaskTrack | Prompt) -> None:
 
 
 def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
-    """A prompt as JSON: what was pointed at, masks by a hash of their pixels."""
+    """Describe a prompt as JSON; masks are given by a hash of their pixels."""
     if isinstance(prompt, MaskTrack):
         return {"masks": prompt.fingerprint}
     given: dict[str, Any] = {"frame": prompt.frame}
@@ -145,19 +142,20 @@ def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
 
 
 def _files(clip: Clip, *given: MaskTrack | Prompt | None) -> list[Path]:
-    """The files and folders that a run reads."""
+    """The files and folders that a run reads from."""
     paths = (clip.path, *(masks.path for masks in given if isinstance(masks, MaskTrack)))
     return [path for path in paths if path is not None]
 
 
 @contextmanager
 def _at_work(folder: PictureFolder) -> Iterator[None]:
-    """A disk that fails is one plain line; the folder's lock is given back however the work ends."""
+    """Convert disk errors to UnoccludeError, and release the folder at the end in any case."""
     try:
         yield
     except OSError as error:
         raise UnoccludeError(
-            f"could not write to {folder.given}: {error.strerror or error}; what is finished stays, go on with --resume"
+            f"could not write to {folder.given}: {error.strerror or error}; finished frames are kept, continue with "
+            "--resume"
         ) from error
     finally:
         folder.release()
@@ -166,7 +164,7 @@ def _at_work(folder: PictureFolder) -> Iterator[None]:
 def _locate(
     clip: Clip, prompt: MaskTrack | Prompt, folder: PictureFolder, progress: Progress, timings: dict[str, float]
 ) -> MaskTrack:
-    """The object's visible masks: given, from an earlier part of this run, or tracked now."""
+    """The object's visible masks: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done():
@@ -180,7 +178,7 @@ def _locate(
 
 
 def _frame_part(clip: Clip, mask: Any) -> Any:
-    """The frame's part of a canvas, in whose middle it lies."""
+    """Crop a canvas to the frame in its centre."""
     y, x = (mask.shape[0] - clip.height) // 2, (mask.shape[1] - clip.width) // 2
     return mask[y : y + clip.height, x : x + clip.width]
 
@@ -245,7 +243,7 @@ def _run(
 
 
 def _uneven_times(clip: Clip) -> dict[str, list[float]]:
-    """The frames' times in seconds, where they do not simply follow fps."""
+    """The frame times in seconds, unless they are evenly spaced by 1 / fps."""
     if all(abs(time - i / clip.fps) < 1e-3 for i, time in enumerate(clip.times)):
         return {}
     return {"times": [round(float(time), 6) for time in clip.times]}
@@ -260,10 +258,9 @@ def track_to(
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Path:
-    """Track one object of a clip and write `visible_masks/` and track.json to the folder `out`; returns the
-    folder.
+    """Track one object of a clip, write `visible_masks/` and track.json to the folder `out`, and return the folder.
 
-    The rules of the folder, and what is raised, are those of `complete`.
+    `resume`, `overwrite` and the exceptions are as in `complete`.
     """
     _check_prompt(clip, prompt)
     identity = {"verb": "track", "input": clip.fingerprint, "prompt": describe(prompt)}

@@ -1,4 +1,4 @@
-"""The progress bar: stage, frames done, frames a second, time left; on stderr only."""
+"""The progress bar on stderr: stage, frames done, frames per second, time left."""
 
 import sys
 import time
@@ -11,10 +11,10 @@ from unocclude.types import Progress
 
 @contextmanager
 def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
-    """Yield what to call with (stage, units done, units in all), first before any is done.
+    """Yield a `Progress` function, to be called first with done = 0.
 
-    On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing
-    when quiet.
+    On a terminal, each stage has a bar (NO_COLOR is respected); in a pipe, a line is printed when a stage ends. Prints
+    nothing if `quiet`.
     """
     if quiet:
         yield lambda stage, done, total: None
@@ -26,7 +26,7 @@ def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
 
 
 class _Lines:
-    """One plain line for every finished stage."""
+    """Prints one line for every finished stage."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit

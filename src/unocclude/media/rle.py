@@ -1,4 +1,4 @@
-"""COCO's run lengths and polygons, checked before pycocotools sees them: its decoder trusts what it is given."""
+"""Validate COCO run-length encodings and polygons before pycocotools, whose decoder trusts its input, reads them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,16 +9,16 @@ from pycocotools import mask as coco
 from unocclude.media.images import MAX_PIXELS
 
 MAX_RUNS = 10_000_000
-"""Characters or numbers in the counts of one mask."""
+"""Maximum number of characters or run lengths in the counts of one mask."""
 MAX_MASKS = 100_000
-"""In a clip: an hour at 25 frames a second."""
+"""Maximum number of masks in a clip: an hour at 25 fps."""
 MAX_BYTES = 100_000_000
-"""Run lengths of a clip."""
+"""Maximum total size of the run lengths of a clip."""
 MAX_POLYGONS = 1_000
 MAX_COORDINATE = 1_000_000
-"""How far from the image's corner an outline may go, in pixels."""
+"""Maximum absolute coordinate of a polygon in pixels."""
 MAX_OUTLINE = 2_000_000
-"""Pixels of outline in one mask: what the decoder makes of them takes a hundred bytes each."""
+"""Maximum total length of the polygons of one mask in pixels; the decoder needs about 100 bytes for each."""
 
 Size = tuple[int, int]
 
@@ -53,7 +53,7 @@ def to_compressed_rles(given: Iterable[Any]) -> list[dict[str, Any]]:
     Raises ValueError if a mask is invalid (its number is given), all are None, or there are too many.
     """
     found: list[dict[str, Any] | None] = []
-    known: dict[Any, dict[str, Any]] = {}  # what occurs many times is understood once
+    known: dict[Any, dict[str, Any]] = {}  # repeated masks are converted only once
     total = 0
     for i, rle in enumerate(given):
         code = None if rle is None else _known(rle, i, known)
@@ -82,7 +82,7 @@ def _known(rle: Any, i: int, known: dict[Any, dict[str, Any]]) -> dict[str, Any]
 
 
 def _is_text(rle: Any) -> bool:
-    """Whether a mask is of the usual form, whose parts can be told apart by their hash."""
+    """Whether an RLE has the usual form, with hashable parts."""
     if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str | bytes):
         return False
     size = rle.get("size")
@@ -107,13 +107,13 @@ def segmentation_to_rle(given: Any, size: Size) -> dict[str, Any]:
 
 
 def parse_size(size: Any) -> Size:
-    """Height and width; raises ValueError unless they are whole, positive and within the limit of pixels."""
+    """Parse height and width; raises ValueError unless they are positive integers within the limit of pixels."""
     if hasattr(size, "tolist"):
         size = size.tolist()
     if not isinstance(size, list | tuple) or len(size) != 2 or not {int, float}.issuperset(map(type, size)):
         raise ValueError("its size is not two numbers, height and width")
     if not all(0 < side <= MAX_PIXELS and side == int(side) for side in size):
-        raise ValueError("its size is not two whole numbers from 1 on that an image may have")
+        raise ValueError("its size is not two whole numbers within the limits of an image")
     height, width = int(size[0]), int(size[1])
     if height * width > MAX_PIXELS:
         raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
@@ -121,14 +121,17 @@ def parse_size(size: Any) -> Size:
 
 
 def parse_counts(text: Any) -> np.ndarray:
-    """Run lengths, (n,) int64, of COCO's compressed counts: signed base-32 numbers, from the fourth on relative to the
-    one two before (pycocotools, `rleFrString`). Raises ValueError for what is none."""
+    """Decode COCO's compressed counts to run lengths, (n,) int64.
+
+    They are signed base-32 numbers; from the fourth on, each is relative to the one two positions before (`rleFrString`
+    in pycocotools). Raises ValueError if the counts are invalid.
+    """
     if not isinstance(text, str | bytes):
         raise ValueError(f"its counts are a {type(text).__name__}, not text or a list")
     if len(text) > MAX_RUNS:
         raise ValueError(f"over {MAX_RUNS} characters in its counts")
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    bits = np.frombuffer(data, np.uint8) - np.uint8(48)  # what is below wraps around to 208 and more
+    bits = np.frombuffer(data, np.uint8) - np.uint8(48)  # lower values wrap around to 208 and more
     if (bits > 63).any():
         at = int(np.argmax(bits > 63))
         raise ValueError(f"{chr(data[at])!r} in its counts")
@@ -136,7 +139,7 @@ def parse_counts(text: Any) -> np.ndarray:
     if len(bits) and (not len(ends) or ends[-1] != len(bits) - 1):
         raise ValueError("its counts end too early")
     lengths = np.diff(ends, prepend=-1)
-    if len(ends) and lengths.max() > 7:  # a 32-bit count needs seven
+    if len(ends) and lengths.max() > 7:  # enough for a 32-bit count
         raise ValueError("a number in its counts is too long")
     steps = (bits[ends] & 15).astype(np.int64) - (bits[ends] & 16)
     for place in range(1, int(lengths.max(initial=1))):  # from each number's highest digit to its lowest
@@ -159,7 +162,7 @@ def _numbers(counts: list[Any] | tuple[Any, ...]) -> np.ndarray:
 
 
 def _without_empty(runs: np.ndarray) -> np.ndarray:
-    """The same mask with runs of at least one pixel each, but for the first: where two changes meet, none is left."""
+    """Remove empty runs, except the first, without changing the mask."""
     total = runs.sum()
     at, times = np.unique(np.cumsum(runs[:-1]), return_counts=True)
     at = at[(times % 2 == 1) & (at < total)]
@@ -167,14 +170,14 @@ def _without_empty(runs: np.ndarray) -> np.ndarray:
 
 
 def _length(k: int, polygon: Any) -> float:
-    """Pixels along a polygon, as the decoder counts them; ValueError for what is none."""
+    """Length of a polygon in pixels, as counted by the decoder; raises ValueError if it is invalid."""
     if not isinstance(polygon, list) or not {int, float}.issuperset(map(type, polygon)):
         raise ValueError(f"polygon {k} is no list of numbers")
     if len(polygon) < 6 or len(polygon) % 2:
-        raise ValueError(f"polygon {k} has {len(polygon)} numbers; three points or more need x and y each")
+        raise ValueError(f"polygon {k} has {len(polygon)} numbers; expected x and y of three or more points")
     points = _floats(polygon).reshape(-1, 2)
     if not (np.abs(points) <= MAX_COORDINATE).all():
-        raise ValueError(f"polygon {k} goes farther than {MAX_COORDINATE} pixels")
+        raise ValueError(f"polygon {k} has a coordinate beyond {MAX_COORDINATE} pixels")
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()) + len(points)
 
 
@@ -182,4 +185,4 @@ def _floats(numbers: Any) -> np.ndarray:
     try:
         return np.array(numbers, np.float64)
     except OverflowError:
-        raise ValueError("a number that is too large") from None
+        raise ValueError("a number is too large") from None
