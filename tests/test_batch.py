@@ -123,7 +123,7 @@ def test_the_published_list_and_queries(photos, capsys):
         ("rows.csv", "image,query\na.png,\n", ("row 2",)),
         ("rows.csv", "image,query\n", ("holds no sample",)),
         ("rows.json", "{", ("no JSON",)),
-        ("rows.json", '{"annotations": [{"filename": "a.png"}]}', ("has not the form",)),
+        ("rows.json", '{"annotations": [{"filename": "a.png"}]}', ("expected the form",)),
     ],
 )
 def test_a_bad_list_is_one_line(tmp_path, capsys, name, text, words):

@@ -15,7 +15,7 @@ from unocclude.media.limits import check_rate, reason
 
 
 class FrameSource(Protocol):
-    """What `media` gives for each kind of input: random access to frames, and their timing."""
+    """The interface of inputs: random access to frames, and their times. `media` implements it for each input type."""
 
     @property
     def height(self) -> int: ...
@@ -36,7 +36,7 @@ class FrameSource(Protocol):
 
 
 class ArraySource:
-    """Frames that are already in memory."""
+    """Frames in memory."""
 
     def __init__(self, frames: Sequence[np.ndarray], fps: float = 24.0):
         self.frames = [np.ascontiguousarray(frame, dtype=np.uint8) for frame in frames]
@@ -58,7 +58,7 @@ class ArraySource:
 
 
 MAX_CACHED = 256
-"""Frames, however small, that a clip keeps."""
+"""Maximum number of frames that a clip caches."""
 
 
 class Clip:
@@ -119,13 +119,13 @@ class Clip:
     def fingerprint(self) -> str:
         """A hash of the clip's content, for telling one input from another."""
         digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
-        # only files that are read count: a thumbnail database or notes beside them may come and go
+        # hash only the files that are read, because other files in the folder may change
         files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
         for file in files:
             try:
                 digest.update(_ends(file))
             except OSError as error:
-                raise UnoccludeError(f"{file}: it can no longer be read ({reason(error)}); start again") from error
+                raise UnoccludeError(f"{file}: can no longer be read ({reason(error)}); start again") from error
         if not files:
             for frame in self:
                 digest.update(frame.tobytes())
@@ -133,7 +133,7 @@ class Clip:
 
 
 def _ends(file: Path, amount: int = 1 << 20) -> bytes:
-    """Size and first and last MiB of a file: enough to tell inputs apart without reading gigabytes."""
+    """Size and first and last MiB of a file, to distinguish inputs without reading gigabytes."""
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
@@ -143,9 +143,9 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
 
 
 def open(path: str | Path) -> Clip:
-    """Open a video file, a folder of frames (natural name order), or one image (T = 1).
+    """Open a video file, a folder of frames (in natural order), or one image (T = 1).
 
-    Raises InputError when the path does not exist, is not readable, or holds no frames.
+    Raises InputError if the path does not exist, is not readable, or has no frames.
     """
     from unocclude.media.source import open_source
 

@@ -1,4 +1,4 @@
-"""Type aliases shared by all modules. This module imports nothing of the package."""
+"""Type aliases shared by all modules. This module imports nothing from the package."""
 
 from collections.abc import Callable
 

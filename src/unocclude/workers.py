@@ -1,4 +1,4 @@
-"""What every worker process does first: it belongs to the run that started it, and dies with it."""
+"""Initialisation of worker processes, which end when their parent dies."""
 
 import multiprocessing
 import os
@@ -10,8 +10,7 @@ from unocclude.media import files
 
 
 def init_worker(token: str) -> None:
-    """In a worker: Ctrl-C is the parent's business, temporary files are named as the parent's, and there is no life
-    without it.
+    """Initialise a worker: ignore Ctrl-C, which the parent handles, use the parent's token, and exit when it dies.
 
     token: the parent's `media.files.token`.
     """

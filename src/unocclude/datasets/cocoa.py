@@ -1,9 +1,9 @@
-"""COCOA (Zhu et al. 2017): images with amodal outlines drawn by people:
+"""COCOA (Zhu et al. 2017): images with manually drawn amodal outlines:
 
     FILE.json: {images: [{id, file_name}], annotations: [{image_id, regions: [{segmentation: [x, y, ...],
                 visible_mask: RLE, name, order, isStuff, occlude_rate}]}]}
 
-`segmentation` is the whole outline; a region without `visible_mask` is wholly visible. Clips of one frame.
+`segmentation` is the amodal outline; a region without `visible_mask` is fully visible. Each clip has one frame.
 """
 
 from collections import Counter
@@ -72,7 +72,7 @@ def read(root: Path, images: str | None = None, stuff: str = "no") -> list[Sampl
         picture = path_inside(base, names[annotation.image_id], root)
         for region in annotation.regions:
             name = f"{picture.stem}-{counts[picture.stem]}"
-            counts[picture.stem] += 1  # some images were annotated by several people
+            counts[picture.stem] += 1  # several people annotated the same image
             if not region.isStuff or stuff == "yes":
                 samples.append(_sample(name, f"{root}, {shorten(name)}", picture, region))
     return samples
@@ -88,7 +88,7 @@ def _sample(name: str, where: str, picture: Path, region: _Region) -> Sample:
 
     def truth() -> Truth:
         seen = visible()
-        # outlines are drawn by hand: the whole object has what is visible of it
+        # outlines are drawn by hand, so the visible mask is added to the amodal mask
         amodal = MaskTrack.from_masks([mask(region.segmentation)[0] | seen[0]])
         return Truth(where, seen, amodal, notes={"name": region.name, "order": region.order})
 

@@ -2,8 +2,8 @@
 
     test_data/test_data.pkl  test_data/test_frames/VIDEO/*.png
 
-The pickle holds {"VIDEO_OBJECT": {frame: {"FM": [RLE], "VM": [RLE], ...}}}: FM the whole mask, VM the visible one. An
-object has consecutive frames.
+The pickle contains {"VIDEO_OBJECT": {frame: {"FM": [RLE], "VM": [RLE], ...}}}, with FM the amodal and VM the visible
+mask. The frames of an object are consecutive.
 """
 
 from functools import partial
@@ -34,7 +34,7 @@ from unocclude.media.plain_pickle import read_pickle
 
 FPS = 30.0
 MAX_FRAMES = 3_000_000
-"""Of all objects together: a few bytes of a pickle may stand for the same dictionary many times."""
+"""Maximum number of frames of all objects; a few bytes of a pickle can repeat the same dictionary many times."""
 
 
 def _only(given: Any) -> Any:
@@ -51,7 +51,7 @@ _Objects = dict[FileName, dict[_Time, Any]]
 
 
 def read(root: Path) -> list[Sample]:
-    """Every object in a folder SPLIT_data, named VIDEO_OBJECT."""
+    """Read every object in a folder SPLIT_data; samples are named VIDEO_OBJECT."""
     split = root.name.partition("_")[0]
     file = require(root / f"{split}_data.pkl", "the objects' masks")
     samples = []
@@ -84,7 +84,9 @@ def _read_objects(file: Path) -> dict[str, dict[int, Any]]:
 def _clip(folder: Path, times: list[int]) -> Clip:
     files = image_files(require(folder))
     if times[-1] >= len(files):
-        raise InputError(f"{folder} holds {len(files)} frames, the masks go on to frame {times[-1]}")
+        raise InputError(
+            f"{folder} has {len(files)} frames, but there are masks up to frame {times[-1]}; download it again"
+        )
     return image_clip([files[t] for t in times], FPS)
 
 

@@ -1,9 +1,9 @@
-"""KINS (Qi et al. 2019): amodal instances in KITTI's images, in COCO's style:
+"""KINS (Qi et al. 2019): amodal instances in KITTI images, in COCO format:
 
     FILE.json: {images: [{id, file_name, height, width}], annotations: [{image_id, category_id, a_segm, i_segm}]}
 
-`a_segm` is the whole object, `i_segm` what is visible. The release that de-occlusion work uses calls them
-`segmentation` and `inmodal_seg`. Clips of one frame.
+`a_segm` is the amodal, `i_segm` the visible mask. In the release used by work on de-occlusion they are called
+`segmentation` and `inmodal_seg`. Each clip has one frame.
 """
 
 from functools import partial
@@ -64,7 +64,7 @@ class _File(Entry):
 
 
 def read(root: Path, images: str | None = None) -> list[Sample]:
-    """Every instance, named IMAGE-ID; images: the folder of images, by default the one that the file lies in."""
+    """Read every instance; samples are named IMAGE-ID. images: the folder of images, by default that of the file."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of instances: kins:FILE.json?images=FOLDER")
     content = validate(_File, read_json(root), root)

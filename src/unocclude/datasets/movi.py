@@ -1,9 +1,9 @@
-"""MOVi-B and MOVi-D with amodal masks, as EoRaS exported them (Fan et al. 2023, commit cb56baf, dataset_movi.py):
+"""MOVi-B and MOVi-D with amodal masks, as exported by EoRaS (Fan et al. 2023, commit cb56baf, dataset_movi.py):
 
     SPLIT/instance_list.npy  SPLIT/VIDEO/metadata.json  rgba_full_00000.png  segmentation_full_00000.png
     SPLIT/VIDEO/segmentation_K_00000.png
 
-instance_list.npy holds "VIDEO-K"; a pixel of instance K has the value K + 1.
+instance_list.npy contains "VIDEO-K". Pixels of instance K have the value K + 1.
 """
 
 import re
@@ -22,15 +22,15 @@ ENLARGED = 2.0
 PROTOCOLS = ("full", "crop2x")
 MAX_BYTES = 64 << 20
 MAX_SIDE = 4096
-"""Side of a cropped frame, in pixels."""
+"""Maximum side length of a cropped frame in pixels."""
 
 
 def read(root: Path, split: str = "test", protocol: str = "full", size: str = "256") -> list[Sample]:
-    """The instances of a split's list.
+    """Read the instances in the list of a split.
 
-    protocol: "full" is whole images (Diffusion-VAS, Table 5). "crop2x" is the setting of Table 2 and of EoRaS: every
-    frame is cut to the visible mask's box, enlarged twice about its middle as far as the image goes, and scaled to
-    `size` x `size`; frames in which nothing is visible are left out.
+    protocol: "full" uses whole images (Diffusion-VAS, Table 5). "crop2x" is the setting of Table 2 and of EoRaS: each
+    frame is cropped to the box of the visible mask, enlarged by a factor of 2 about its centre and clipped to the
+    image, and scaled to `size` x `size`; frames without visible pixels are left out.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is {protocol}, expected {' or '.join(PROTOCOLS)}")
@@ -53,24 +53,24 @@ def read(root: Path, split: str = "test", protocol: str = "full", size: str = "2
 
 
 def _read_names(file: Path) -> list[str]:
-    """What a list of names in NumPy's format holds."""
+    """Read a list of names in NumPy's format."""
     if not require(file, "the list of instances").is_file() or file.stat().st_size > MAX_BYTES:
         raise InputError(f"{file} is no file of at most {MAX_BYTES >> 20} MB; download it again")
     try:
-        # mapped: its header cannot ask for more than is there
+        # memory-mapped, so that the header cannot claim more data than the file has
         listing = np.load(file, mmap_mode="r", allow_pickle=False)
         if not isinstance(listing, np.ndarray) or listing.dtype.kind != "U" or not 0 < listing.size <= MAX_ENTRIES:
             raise ValueError(f"expected up to {MAX_ENTRIES} names")
         names = listing.ravel()
         if not names.itemsize or names.view(f"{names.dtype.byteorder}u4").max() > sys.maxunicode:
-            raise ValueError("characters that there are not")
+            raise ValueError("invalid characters")
         return [str(name) for name in names]
-    except Exception as error:  # NumPy does not say what it raises for a damaged file
+    except Exception as error:  # a damaged file can raise anything
         raise InputError(f"{file} is no list of names ({shorten(str(error))}); download it again") from None
 
 
 def enlarged_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of a mask's box, enlarged twice about its middle and cut at the border (dataset_movi.py)."""
+    """Rows and columns of a mask's box, enlarged by 2 about its centre and clipped to the image (dataset_movi.py)."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     spans = []
     for low, extent, limit in ((y, h, mask.shape[0]), (x, w, mask.shape[1])):

@@ -1,8 +1,8 @@
-"""SAIL-VOS (Hu et al. 2019) with the JSON of Diffusion-VAS (commit bbea113, datasets/dataloader_sailvos.py):
+"""SAIL-VOS (Hu et al. 2019) with the JSON file of Diffusion-VAS (commit bbea113, datasets/dataloader_sailvos.py):
 
     FILE.json: [{segmentation: [RLE x 25], visible_mask: [RLE x 25], image_file_names: [...], obj_id, category_id, ...}]
 
-`segmentation` is amodal; an image's path is the folder of images and its file name, joined.
+`segmentation` is the amodal mask. The paths of images are relative to the folder of images.
 """
 
 from functools import partial
@@ -37,7 +37,7 @@ class _Clip(Entry):
 
 
 def read(root: Path, images: str | None = None) -> list[Sample]:
-    """The clips of a JSON file; images: the folder of images, by default the one that the file lies in."""
+    """Read the clips of a JSON file. images: the folder of images, by default that of the file."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of clips: sail-vos:FILE.json?images=FOLDER")
     base = Path(images) if images else root.parent

@@ -2,7 +2,7 @@
 
     data/VIDEO/frames/*.jpg  visible_masks/*.png  gt_masks/*.png  annos.json
 
-gt_masks are amodal. annos.json: {"occlusion": [{"level": ..., "amount": ...} a frame]}; a frame's level, a number or a
+gt_masks are amodal. annos.json: {"occlusion": [{"level": ..., "amount": ...} per frame]}. The level, a number or a
 word, is severe (0), slight (1), no occlusion (2) or unknown (3).
 """
 
@@ -34,7 +34,7 @@ class _File(Entry):
 
 
 def read(root: Path) -> list[Sample]:
-    """Every video under `root`, or under its `data`."""
+    """Read every video in `root`, or in `root`/data."""
     root = root / "data" if (root / "data").is_dir() else root
     videos = sorted((p.parent for p in root.glob("*/gt_masks")), key=lambda path: natural_key(path.name))
     return [
@@ -62,14 +62,14 @@ def _truth(video: Path) -> Truth:
     if not len(visible) == len(amodal) == len(levels):
         raise InputError(
             f"{video}: {len(visible)} visible masks, {len(amodal)} gt_masks, {len(levels)} levels of occlusion; "
-            "there must be one a frame of each"
+            "there must be one of each per frame"
         )
-    # `occluded` is what the released evaluation calls so: all that is not level "no occlusion"
+    # `occluded` as in the released evaluation: every level other than "no occlusion"
     return Truth(str(video), visible, amodal, notes={"occluded": levels != UNOCCLUDED})
 
 
 def read_levels(file: Path) -> np.ndarray:
-    """(T,) int levels of occlusion."""
+    """Read the level of occlusion of each frame, (T,) int."""
     content = validate(_File, read_json(file, finite=False), file)
     return np.array([_level(file, frame.level) for frame in content.occlusion], int)
 

@@ -1,10 +1,10 @@
-"""TAO-Amodal (Hsieh et al. 2023), its frames with the JSON of Diffusion-VAS (bbea113, dataloader_tao_amodal.py):
+"""TAO-Amodal (Hsieh et al. 2023) with the JSON file of Diffusion-VAS (bbea113, dataloader_tao_amodal.py):
 
     FILE.json: [{track_id, category_id, video_id, file_names, rles: [counts], height, width,
                  amodal_bboxes: [[x, y, w, h]]}]
 
-The truth is boxes, which may leave the image. The padded protocol completes on a canvas that is a quarter of the frame
-larger on every side.
+The ground truth is amodal boxes, which may extend beyond the image. The padded protocol completes on a canvas that is
+enlarged by a quarter of the frame on every side.
 """
 
 from functools import partial
@@ -35,7 +35,7 @@ from unocclude.masks import MaskTrack
 FPS = 2.0
 PROTOCOLS = {"padded": 0.25, "plain": 0.0}
 MAX_COORDINATE = 1e7
-"""How far a box may reach, in pixels."""
+"""Maximum absolute coordinate of a box in pixels."""
 
 _Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 
@@ -51,8 +51,8 @@ class _Track(Entry):
 
 
 def read(root: Path, images: str | None = None, protocol: str = "padded") -> list[Sample]:
-    """The tracks of a JSON file, named VIDEO-TRACK; images: the folder of frames, by default the one that the file lies
-    in."""
+    """Read the tracks of a JSON file; samples are named VIDEO-TRACK. images: the folder of frames, by default that of
+    the file."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of tracks: tao-amodal:FILE.json?images=FOLDER")
     if protocol not in PROTOCOLS:

@@ -2,8 +2,8 @@
 
     valid/JPEGImages/VIDEO/00000.jpg  valid/Annotations/VIDEO/00000.png  valid/meta.json
 
-meta.json: {"videos": {VIDEO: {"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}}}. A clip is the frames
-that are annotated (every fifth of the video).
+meta.json: {"videos": {VIDEO: {"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}}}. A clip consists of
+the annotated frames (every fifth of the video).
 """
 
 from functools import partial
@@ -34,7 +34,7 @@ class _File(Entry):
 
 
 def read(root: Path, split: str = "train") -> list[Sample]:
-    """Every object of every video of a split, named VIDEO-INDEX; its category is the sample's text."""
+    """Read every object of every video of a split; samples are named VIDEO-INDEX, and their text is the category."""
     folder = require(root / split, "a split of YouTube-VOS")
     file = folder / "meta.json"
     videos = validate(_File, read_json(file, "what is in each video"), file).videos
