@@ -486,7 +486,7 @@ def test_lists_of_names_and_boxes_that_are_damaged(tmp_path):
     for text, words in (
         ("a,b\n", "no number|other than numbers"),
         ("1,2,3\n", "x,y,w,h"),
-        ("1,1,inf,1\n", "farther"),
+        ("1,1,inf,1\n", "has a coordinate beyond"),
         ("", "x,y,w,h"),
     ):
         boxes.write_text(text)

@@ -242,11 +242,11 @@ def test_what_the_server_would_refuse_is_not_sent(query, character):
     ("status", "content", "kind", "said"),
     [
         (500, b'{"error":null}', UnoccludeError, "failed on this query \\(500\\); see its log"),
-        (200, b"<html>", InputError, "does not answer as LISA's server does"),
-        (200, b"[]", InputError, "does not answer as LISA's server does"),
-        (200, b'{"data": ["", "Sure"]}', InputError, "gives no mask.*saraao/amodal"),
+        (200, b"<html>", InputError, "is not a LISA server"),
+        (200, b"[]", InputError, "is not a LISA server"),
+        (200, b'{"data": ["", "Sure"]}', InputError, "returns no mask.*saraao/amodal"),
         (200, b'{"data": ["", {"data": [[true]]}, ""]}', UnoccludeError, r"shape \(1, 1\) for \(45, 60\)"),
-        (200, b'{"data": ["", {"data": [[true], []]}, ""]}', UnoccludeError, "no shape"),
+        (200, b'{"data": ["", {"data": [[true], []]}, ""]}', UnoccludeError, "rows differ in length"),
         (200, b" " * 2_000_000, UnoccludeError, "more than"),
     ],
 )

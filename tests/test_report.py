@@ -98,7 +98,7 @@ def test_long_clips_give_small_reports(finished, monkeypatch):
     data = data_of(page)
     assert data["count"] == 40 and len(data["shown"]) == 10
     assert all(len(pictures) == 10 for pictures in data["pictures"].values())
-    assert "10 of 40 frames are shown here" in page
+    assert "This page shows 10 of 40 frames" in page
     assert page.count("<tr data-k=") == 10
 
 

@@ -195,7 +195,7 @@ def test_what_cannot_be_fetched_is_one_line(fake, home, capsys, monkeypatch):
         (["sam-vit-huge"], 1, ["facebook/sam-vit-huge cannot be found"]),
         (["sam2.1-hiera-large"], 2, ["does not hold model*.safetensors"]),
         (["sam2.1-hiera-large", "--revision", "gone"], 2, ["no such revision"]),
-        (["sam2.1-hiera-large", "sam3", "--revision", "main"], 2, ["one checkpoint"]),
+        (["sam2.1-hiera-large", "sam3", "--revision", "main"], 2, ["a single checkpoint"]),
         (["i3d-kinetics-400"], 2, ["cannot be fetched", "i3d_pretrained_400.pt", "SongweiGe/TATS"]),
     ):
         got, _, err = small_clip.run(capsys, "weights", "fetch", *args, "--quiet")
