@@ -77,7 +77,7 @@ def run(
     """
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
-            raise InputError(f"--sheet {sheet}: the file name must end in .png")
+            raise InputError(f"--sheet {sheet}: give a file name that ends in .png")
         shared.check_file(sheet)
     from unocclude.outfolder import check_out
 

@@ -112,8 +112,8 @@ def check_times(path: Path, times: Sequence[float]) -> None:
 
 
 @contextmanager
-def decoding(path: Path, told: str, remedy: str) -> Iterator[None]:
-    """Convert any exception of a decoder to InputError: `path: told (message of the decoder); remedy`.
+def decoding(path: Path, fault: str, remedy: str) -> Iterator[None]:
+    """Convert any exception of a decoder to InputError: `path: fault (the decoder's message); remedy`.
 
     All exceptions are caught: Pillow's plugins alone raise struct.error, IndexError, KeyError, ZeroDivisionError,
     OverflowError, MemoryError, RecursionError and more.
@@ -123,7 +123,7 @@ def decoding(path: Path, told: str, remedy: str) -> Iterator[None]:
     except UnoccludeError:
         raise
     except Exception as error:
-        raise InputError(f"{path}: {told} ({reason(error)}); {remedy}") from error
+        raise InputError(f"{path}: {fault} ({reason(error)}); {remedy}") from error
 
 
 def reason(error: BaseException) -> str:

@@ -47,9 +47,9 @@ class _Kind:
 
     def read(self, data: bytes, shape: tuple[int, ...], fortran: bool = False) -> np.ndarray:
         if not all(isinstance(n, int) and n > 0 for n in shape):
-            raise pickle.UnpicklingError("an array of no shape")
+            raise pickle.UnpicklingError("an array without a valid shape")
         if len(data) != math.prod(shape) * self.dtype.itemsize:
-            raise pickle.UnpicklingError("an array of another length than its shape says")
+            raise pickle.UnpicklingError("an array whose data do not fit its shape")
         return np.frombuffer(data, self.dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -117,13 +117,13 @@ class _Unpickler(_Base):
     def reduce(self) -> None:
         arguments = self.stack.pop()
         if not any(self.stack[-1] is known for known in _KNOWN.values()):
-            raise pickle.UnpicklingError("a call of what is no function")
+            raise pickle.UnpicklingError("a call of something other than a known function")
         self.stack[-1] = self.stack[-1](*arguments)
 
     def build(self) -> None:
         state = self.stack.pop()
         if not isinstance(self.stack[-1], _Array | _Kind):
-            raise pickle.UnpicklingError("a state of what has none")
+            raise pickle.UnpicklingError("a state of something other than an array or dtype")
         self.stack[-1].fill(*state)
 
     def set_item(self) -> None:
