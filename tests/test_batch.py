@@ -91,7 +91,7 @@ def test_a_crash_costs_one_row(photos, capsys, monkeypatch):
     code, _, err = run(capsys, *ask)
     lines = err.splitlines()
     assert code == 1 and len(lines) == 3, err
-    assert lines[0] == "dog-0: its process was ended by SIGSEGV"
+    assert lines[0] == "dog-0: its process was killed by SIGSEGV"
     assert lines[1].startswith("cat.one-1: MemoryError")
     assert (photos / "out" / "cat.one-0" / "result.json").exists()
     (photos / "out" / "failures.csv").rename(photos / "kept.csv")
@@ -123,7 +123,7 @@ def test_the_published_list_and_queries(photos, capsys):
         ("rows.csv", "image,query\na.png,\n", ("row 2",)),
         ("rows.csv", "image,query\n", ("holds no sample",)),
         ("rows.json", "{", ("no JSON",)),
-        ("rows.json", '{"annotations": [{"filename": "a.png"}]}', ("has not the form",)),
+        ("rows.json", '{"annotations": [{"filename": "a.png"}]}', ("expected the form",)),
     ],
 )
 def test_a_bad_list_is_one_line(tmp_path, capsys, name, text, words):

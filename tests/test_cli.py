@@ -485,7 +485,7 @@ def test_out_where_nothing_can_be(complete, tmp_path):
     [
         "output.PictureFolder.write_frame",
         "outfolder.OutFolder.finish",
-        "media.files.exchange",
+        "media.files.swap_folders",
         "layout.remove",
         "outfolder.OutFolder._forget_run",
     ],

@@ -486,7 +486,7 @@ def test_lists_of_names_and_boxes_that_are_damaged(tmp_path):
     for text, words in (
         ("a,b\n", "no number|other than numbers"),
         ("1,2,3\n", "x,y,w,h"),
-        ("1,1,inf,1\n", "farther"),
+        ("1,1,inf,1\n", "has a coordinate beyond"),
         ("", "x,y,w,h"),
     ):
         boxes.write_text(text)
@@ -520,5 +520,5 @@ def test_the_colours_of_a_large_object_are_counted_in_a_part_of_it(monkeypatch):
     rgb[:, :18], rgb[:, 18:] = (200, 35, 35), (50, 90, 200)
     looks = [(rgb, np.ones((20, 30), bool))]
     assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"
-    monkeypatch.setattr(captions, "MOST_PIXELS", 50)
+    monkeypatch.setattr(captions, "MAX_PIXELS", 50)
     assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"

@@ -1,4 +1,4 @@
-"""Compare a finished result with the truth, frame by frame; nothing is held but one frame."""
+"""Compare a finished result with the ground truth, frame by frame, in bounded memory."""
 
 import importlib.util
 import json
@@ -12,7 +12,7 @@ from unocclude.completion import Completion
 from unocclude.datasets.base import Truth
 from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.files import whole, write_bytes
+from unocclude.media.files import atomic_write, write_bytes
 from unocclude.metrics import (
     BoxPair,
     FalseArea,
@@ -36,16 +36,16 @@ METRICS: tuple[type[Metric], ...] = (*MASK_METRICS, *APPEARANCE_METRICS, Tempora
 
 
 def evaluate(pred: Completion | str | Path, gt: Truth | str | Path) -> dict[str, Any]:
-    """All metrics of a result against the truth, over the clip and, under `frames`, for every frame.
+    """Compute all metrics of a result against the ground truth, over the clip and for every frame (under `frames`).
 
     pred: a finished OUT folder. gt: a GT folder (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim,
-    `amodal_rgb/`), or a data set's truth. Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area,
-    psnr_hidden (dB), ssim, temporal_stability, as their classes in `unocclude.metrics` define them; NaN where nothing
-    could be measured. Where the truth is boxes, also ap25_published, ap50_published and ap75_published; where frames
-    are marked as TABE-51 does, its four IoUs. Each entry of `frames` has the same keys, and `frame` and
-    `occlusion_rate`. A prediction on a padded canvas is compared where the frame lies on it, boxes on all of it.
+    `amodal_rgb/`), or the ground truth of a data set. Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published,
+    false_area, psnr_hidden (dB), ssim, temporal_stability, as defined by their classes in `unocclude.metrics`; NaN if
+    undefined. If the ground truth is boxes, also ap25_published, ap50_published and ap75_published; if it has the
+    occlusion levels of TABE-51, also the four IoUs of TABE-51. Each entry of `frames` has the same keys, and `frame`
+    and `occlusion_rate`. A prediction on a padded canvas is cropped to the frame, except for boxes.
 
-    Raises InputError where the two do not fit each other.
+    Raises InputError if the numbers or sizes of frames differ.
     """
     pred = pred if isinstance(pred, Completion) else Completion(pred)
     truth = gt if isinstance(gt, Truth) else read_truth(gt)
@@ -91,7 +91,7 @@ def _of_boxes(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> dict
 
 
 def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
-    """Where the truth's frame lies on the prediction's canvas."""
+    """Rows and columns of the frame on the prediction's canvas."""
     canvas = pred.info["canvas"]
     x, y = canvas["offset"]
     size = canvas["width"] - 2 * x, canvas["height"] - 2 * y
@@ -107,7 +107,7 @@ def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures over the clip as plain text."""
+    """Format the metrics over the clip as plain text."""
     units = {metric.name: metric.unit for metric in METRICS}
     lines = []
     for name, unit in units.items():
@@ -120,7 +120,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def write_json(path: str | Path, figures: dict[str, Any]) -> None:
-    """Write the figures as JSON, NaN as null, whole or not at all; raises UnoccludeError when that fails."""
+    """Write metrics as JSON, atomically, with NaN as null; raises UnoccludeError if that fails."""
     text = json.dumps(with_nulls(figures), indent=1, allow_nan=False) + "\n"
     try:
         write_bytes(path, text.encode())
@@ -129,7 +129,7 @@ def write_json(path: str | Path, figures: dict[str, Any]) -> None:
 
 
 def with_nulls(value: Any) -> Any:
-    """Figures as JSON has them: NaN as null."""
+    """Replace NaN by None, which JSON writes as null."""
     if isinstance(value, dict):
         return {key: with_nulls(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -138,17 +138,17 @@ def with_nulls(value: Any) -> Any:
 
 
 def check_plotting(path: str | Path) -> None:
-    """Raise InputError where no plot can be drawn to `path`, before any work."""
+    """Raise InputError if a plot cannot be written to `path`: wrong suffix, or no matplotlib."""
     if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path}: give a plot file that ends in .png, .pdf or .svg")
+        raise InputError(f"{path}: the name of the plot must end in .png, .pdf or .svg")
     if importlib.util.find_spec("matplotlib") is None:
         raise InputError("--plot needs matplotlib; install it with pip install 'unocclude[evaluation]'")
 
 
 def write_plot(path: str | Path, figures: dict[str, Any]) -> None:
-    """Draw the figures over time, whole or not at all; raises InputError where matplotlib is missing."""
+    """Plot the metrics over time, and write the file atomically; raises InputError without matplotlib."""
     check_plotting(path)
-    # the object interface: no global state and no display
+    # the object-oriented interface has no global state and needs no display
     from matplotlib.figure import Figure
 
     frames = figures["frames"]
@@ -178,5 +178,5 @@ def write_plot(path: str | Path, figures: dict[str, Any]) -> None:
         axes.legend(loc="best", fontsize="small")
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("frame")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=120)

@@ -1,4 +1,4 @@
-"""`unocclude methods`: what there is to choose from, and what of it can run here."""
+"""`unocclude methods`: list the methods and whether they can run here."""
 
 import json
 import textwrap
@@ -13,7 +13,7 @@ from unocclude.errors import InputError
 def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:
-    """List the methods and whether they can run here now."""
+    """List the methods, their options, and whether they can run here."""
     from unocclude.methods import WHERE
 
     found = [describe(name) for name in WHERE]
@@ -24,7 +24,7 @@ def run(
 
 
 def describe(name: str) -> dict[str, Any]:
-    """All that can be said of a method, as JSON."""
+    """Describe a method as JSON."""
     from unocclude.methods import get_method
 
     try:
@@ -62,7 +62,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def as_text(method: dict[str, Any]) -> str:
-    """One method as plain lines."""
+    """Format one method as plain text."""
     lines = [f"{method['name']}: {method['summary']}" if method["summary"] else method["name"]]
     if needs := method.get("needs"):
         lines.append(f"  needs: {needs}")

@@ -1,4 +1,4 @@
-"""Readers of published data sets: `open_dataset` gives their samples, read lazily."""
+"""Readers of published data sets. `open_dataset` returns their samples, which are read lazily."""
 
 import inspect
 from collections import Counter
@@ -24,17 +24,17 @@ READERS = {
     "tabe-51": "tabe51",
     "open-world": "open_world",
 }
-"""Kind → module, whose docstring shows the layout that it reads and whose `read(root, ...)` does."""
+"""Kind → module. Its docstring describes the folder layout, and its function `read(root, ...)` reads it."""
 
 __all__ = ["READERS", "Sample", "Truth", "open_dataset", "root_of"]
 
 
 def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
-    """The samples of a data set on disk, frames and masks unread.
+    """Open a data set and return its samples; frames and masks are read later.
 
-    spec: `[KIND:]PATH[?OPTION=VALUE&...]`, KIND one of `READERS` (default "gt"), the options those of its `read`.
-    limit: so many at most, the first ones. Raises InputError for an unknown kind or option, a file of the layout that
-    is missing, and where there is no sample.
+    spec: `[KIND:]PATH[?OPTION=VALUE&...]`, with KIND one of `READERS` (default "gt") and the options of its `read`.
+    limit: maximum number of samples. Raises InputError for an unknown kind or option, for missing files, and if there
+    are no samples.
     """
     kind, path, options = _parse(str(spec))
     read = import_module(f"unocclude.datasets.{READERS[kind]}").read
@@ -57,7 +57,7 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
 
 
 def root_of(spec: str) -> Path:
-    """The file or folder that a `spec` as `open_dataset` takes it names; raises InputError as that does."""
+    """The file or folder in a `spec` of `open_dataset`; raises the same InputError."""
     return _parse(spec)[1]
 
 

@@ -74,9 +74,9 @@ class _Clip:
     def __init__(self, folder: Path, device: str):
         from transformers import CLIPImageProcessorPil, CLIPModel
 
-        from unocclude.networks.loading import load_pretrained, reading
+        from unocclude.networks.loading import checked_loading, load_pretrained
 
-        with reading(folder, "CLIP model"):
+        with checked_loading(folder, "CLIP model"):
             # resizes with Pillow, as in CLIP's training, whether or not torchvision is installed
             self.prepare = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
         model = load_pretrained(CLIPModel, folder, "CLIP model")
