@@ -10,11 +10,18 @@ from unocclude.errors import InputError
 from unocclude.weights.checkpoint import UNKNOWN, VARIABLE, Checkpoint, Part, home
 from unocclude.weights.table import CHECKPOINTS
 
-__all__ = ["CHECKPOINTS", "UNKNOWN", "VARIABLE", "Checkpoint", "Part", "find", "have", "home", "known", "part_file"]
-
-
-MINI = "mini"
-"""What a checkpoint that ships with a method is called, and its folder there."""
+__all__ = [
+    "CHECKPOINTS",
+    "UNKNOWN",
+    "VARIABLE",
+    "Checkpoint",
+    "Part",
+    "have",
+    "home",
+    "known",
+    "part_file",
+    "resolve_checkpoint",
+]
 
 
 def known(id: str) -> Checkpoint:
@@ -32,8 +39,8 @@ def have(id: str) -> bool:
 def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
     """The folder of a checkpoint, all of whose parts are there.
 
-    id_or_dir: an id of `CHECKPOINTS`, `MINI`, or a folder of the user's own. need: the id of the checkpoint whose parts
-    that folder must hold, and of which the mini is meant; without it a folder of the user's own is taken as it is.
+    id_or_dir: an id of `CHECKPOINTS`, or a folder. need: the id of the checkpoint whose parts that folder must hold;
+    without it the folder is taken as it is.
 
     Raises InputError, one line that says what is missing and where to put it.
     """
@@ -42,25 +49,12 @@ def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
         CHECKPOINTS[str(id_or_dir)].check(folder)
     else:
         folder = Path(id_or_dir).expanduser()
-        if id_or_dir == MINI and not folder.is_dir():
-            folder = _mini(need)
         if not folder.is_dir():
             known = ", ".join(CHECKPOINTS)
             raise InputError(f"weights {id_or_dir}: neither a folder nor a known checkpoint; known are {known}")
     if need is not None:
         CHECKPOINTS[need].check(folder)
     return folder
-
-
-def _mini(need: str | None) -> Path:
-    methods = Path(__file__).parent.parent / "methods"
-    if need and (folder := methods / need.replace("-", "_") / MINI).is_dir():
-        return folder
-    ships = ", ".join(sorted(folder.parent.name.replace("_", "-") for folder in methods.glob(f"*/{MINI}")))
-    raise InputError(
-        f"weights mini: none ships for {need or 'this'} (there are: {ships or 'none'}); `unocclude train` makes "
-        "one, docs/training.md says how"
-    )
 
 
 def part_file(folder: Path, pattern: str) -> Path:
