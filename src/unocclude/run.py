@@ -15,7 +15,7 @@ from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.layout import TRACK_FILE
 from unocclude.masks import MaskTrack, encode
-from unocclude.methods import get_method, read_options
+from unocclude.methods import get_method, read_options, with_description
 from unocclude.methods.base import Method, RunSettings
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
@@ -59,7 +59,8 @@ def complete(
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
     setting = RunSettings(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
-    worker = prepare(method, options or {}, setting)
+    text = prompt.text if isinstance(prompt, Prompt) else None
+    worker = prepare(method, with_description(get_method(method), options or {}, text), setting)
     check_pad(clip, pad)
     _check_prompt(clip, prompt)
     if occluders is not None:
@@ -198,7 +199,7 @@ def _run(
     timings: dict[str, float] = {}
     count = len(clip)
     track = _locate(clip, prompt, folder, progress, timings)
-    scene = Scene(clip, track, occluders, pad, text=prompt.text if isinstance(prompt, Prompt) else None)
+    scene = Scene(clip, track, occluders, pad)
     folder.claim(track.origin)
     if not folder.masks_done():
         folder.write_visible(scene.visible(i) for i in range(count))

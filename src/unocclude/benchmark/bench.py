@@ -14,6 +14,7 @@ from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, whole, write_bytes
+from unocclude.methods import with_description
 from unocclude.methods.base import Method, RunSettings
 from unocclude.outfolder import OutFolder
 from unocclude.run import prepare
@@ -39,8 +40,8 @@ def bench(
     Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
     data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
-    weights: method → a checkpoint's folder or id, where its own is not meant. A method that takes words on what the
-    object is (`Method.words`) is told each clip's caption, made from the truth, unless its options say something else.
+    weights: method → a checkpoint's folder or id, where its own is not meant. A method that takes a description of the
+    object (`Method.text_option`) gets each clip's caption, made from the truth, unless its options say something else.
     Returns data set → method → clip → metric → value.
 
     Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that
@@ -127,21 +128,23 @@ def _measure_all(
         for sample in samples:
             for method, worker in workers.items():
                 own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own, worker.words)
+                found = _measure(out, name, sample, method, own, type(worker))
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
     return figures
 
 
-def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], words: str) -> dict[str, Any]:
-    """One method's figures on one clip; run and evaluated unless that was done before. words: the option that is given
-    the clip's caption where nothing else was asked for; "" is none."""
+def _measure(
+    out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], kind: type[Method]
+) -> dict[str, Any]:
+    """One method's figures on one clip; run and evaluated unless that was done before. own: its options, seed and
+    weights. kind: its class."""
     file = _figures_file(out, data, sample.name, method)
     if found := _earlier(file):
         return found
-    if words and words not in own["options"]:
-        own["options"][words] = captions.of_truth(sample.truth)
+    if kind.text_option:
+        own["options"] = with_description(kind, own["options"], captions.of_truth(sample.truth))
     run = out / "runs" / data / sample.name / method
     result = unocclude.complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own

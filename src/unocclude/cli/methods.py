@@ -14,9 +14,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:
     """List the methods and whether they can run here now."""
-    from unocclude.methods import WHERE
+    from unocclude.methods import METHODS
 
-    found = [describe(name) for name in WHERE]
+    found = [describe(name) for name in METHODS]
     if as_json:
         echo(json.dumps(found, indent=1))
     else:

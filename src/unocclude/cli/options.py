@@ -51,9 +51,9 @@ ObjectId = Annotated[
 
 def known_methods(incomplete: str) -> list[str]:
     """Names for shell completion."""
-    from unocclude.methods import WHERE
+    from unocclude.methods import METHODS
 
-    return [name for name in WHERE if name.startswith(incomplete)]
+    return [name for name in METHODS if name.startswith(incomplete)]
 
 
 MethodName = Annotated[
