@@ -16,6 +16,7 @@ from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, whole, write_bytes
 from unocclude.methods import with_description
 from unocclude.methods.base import Method, RunSettings
+from unocclude.metrics.registry import check_here, describe, direction, get_metric
 from unocclude.outfolder import OutFolder
 from unocclude.run import prepare
 from unocclude.types import Progress
@@ -30,6 +31,7 @@ def bench(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     weights: Mapping[str, str] | None = None,
+    metrics: Sequence[str] = (),
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -40,11 +42,12 @@ def bench(
     Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
     data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
-    weights: method → a checkpoint's folder or id, where its own is not meant. A method that takes a description of the
-    object (`Method.text_option`) gets each clip's caption, made from the truth, unless its options say something else.
+    weights: method → a checkpoint's folder or id, where its own is not meant. metrics: further ones, as in
+    `evaluate`. A method that takes a description of the object (`Method.text_option`) gets each clip's caption, made from the
+    truth, unless its options say something else.
     Returns data set → method → clip → metric → value.
 
-    Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that
+    Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, or an `out` that
     exists and neither `resume` nor `overwrite` allows going on.
     """
     options, weights = options or {}, weights or {}
@@ -62,7 +65,10 @@ def bench(
         "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
         "weights": dict(weights),
         "seed": seed,
+        **({"metrics": list(metrics)} if metrics else {}),
     }
+    for metric in metrics:
+        check_here(get_metric(metric))
     for sample in (sample for samples in data.values() for sample in samples):
         if not sample.has_truth:
             raise InputError(f"{sample.name} of {sample.origin} has no truth to measure against; leave it out")
@@ -76,7 +82,7 @@ def bench(
         return _read_figures(folder.path)
     try:
         folder.claim()
-        figures = _measure_all(folder.path, data, options, weights, seed, workers, progress)
+        figures = _measure_all(folder.path, data, options, weights, seed, workers, metrics, progress)
         _write_tables(folder.path, figures)
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures)}))
     finally:
@@ -116,6 +122,7 @@ def _measure_all(
     weights: Mapping[str, str],
     seed: int,
     workers: Mapping[str, Method],
+    metrics: Sequence[str],
     progress: Progress,
 ) -> summary.Figures:
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
@@ -128,7 +135,7 @@ def _measure_all(
         for sample in samples:
             for method, worker in workers.items():
                 own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own, type(worker))
+                found = _measure(out, name, sample, method, own, type(worker), metrics)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
@@ -136,7 +143,7 @@ def _measure_all(
 
 
 def _measure(
-    out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], kind: type[Method]
+    out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], kind: type[Method], metrics: Sequence[str]
 ) -> dict[str, Any]:
     """One method's figures on one clip; run and evaluated unless that was done before. own: its options, seed and
     weights. kind: its class."""
@@ -149,7 +156,7 @@ def _measure(
     result = unocclude.complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
     )
-    figures = evaluate(result, sample.truth)
+    figures = evaluate(result, sample.truth, metrics)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, figures)
     return figures
@@ -208,6 +215,7 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
             axes.bar(places, means, 0.75 / len(methods), yerr=errors, label=method, capsize=2)
         axes.set_xticks(range(len(estimates)), list(estimates))
         axes.set_title(name)
+        axes.set_ylabel(direction(describe(name)), fontsize="small")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
     with whole(path) as part:
         figure.savefig(part, dpi=110)

@@ -33,6 +33,10 @@ def run(
         list[str] | None,
         typer.Option("--weights", metavar="METHOD=DIR", help="A method's checkpoint, a folder or an id; repeatable."),
     ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+    ] = "",
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="The first N clips of each data set only.")
     ] = None,
@@ -67,11 +71,10 @@ def run(
         if name in sets:
             raise InputError(f"two data sets are called {name}; name them: NAME=PATH")
         sets[name] = open_dataset(path, limit)
-    chosen = [name for name in methods.split(",") if name]
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, chosen, options, weights=folders, seed=seed, resume=resume, overwrite=overwrite,
-            progress=progress,
+            sets, out, shared.names(methods), options, weights=folders, metrics=shared.names(metrics), seed=seed,
+            resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))
@@ -80,7 +83,7 @@ def run(
 
 def _name(entry: str) -> str:
     """What a data set is called that has no name: its kind, or its folder."""
-    from unocclude.datasets import READERS
+    from unocclude.datasets import DATASETS
 
     kind, colon, _ = entry.partition(":")
-    return kind if colon and kind in READERS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name
+    return kind if colon and kind in DATASETS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name

@@ -166,6 +166,11 @@ def read_pairs(
     return pairs
 
 
+def names(value: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
 def check_file(path: Path) -> None:
     """Raise InputError where a file cannot be written there, before the work that fills it."""
     if path.is_dir():
