@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from unocclude import InputError, registry
+from unocclude.cli import main
 from unocclude.datasets import DATASETS, get_reader
 from unocclude.methods import METHODS, get_method
 from unocclude.metrics import DEFAULT, METRICS, get_metric
@@ -86,6 +87,18 @@ def test_what_is_broken_says_so_and_breaks_nothing_else(installed, module, reaso
         assert reason in str(error.value) or (get is get_reader and "not a function" in str(error.value))
     assert get_method("modal").name == "modal" and get_metric(DEFAULT[0]).name == DEFAULT[0]
     sys.modules.pop("broken", None)
+
+
+def test_a_method_that_cannot_be_described_does_not_hide_the_others(installed, capsys):
+    code = (
+        "from unocclude.methods.baselines import Modal\nclass Odd(Modal):\n    name = 'odd'\n"
+        "    @classmethod\n    def missing(cls, weights=None): raise KeyError('x')\n"
+    )
+    installed("odd_method", code, "[unocclude.methods]\nodd = odd_method:Odd\n")
+    assert main(["methods"]) == 0
+    listed = capsys.readouterr().out
+    assert "runs here: no: method odd of the package odd_method cannot be used: KeyError: 'x'" in listed
+    assert "convex-r: " in listed
 
 
 def test_damaged_metadata_are_left_out_with_a_line(installed, caplog):

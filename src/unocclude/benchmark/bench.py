@@ -42,8 +42,8 @@ def bench(
     Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
     data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
-    weights: method → a checkpoint's folder or id, where its own is not meant. metrics: further ones, as in
-    `evaluate`. A method that takes a description of the object (`Method.text_option`) gets each clip's caption, made from the
+    weights: method → a checkpoint's folder or id, where its own is not meant. metrics: further ones, as in `evaluate`.
+    A method that takes a description of the object (`Method.text_option`) gets each clip's caption, made from the
     truth, unless its options say something else.
     Returns data set → method → clip → metric → value.
 

@@ -21,7 +21,7 @@ from unocclude.metrics.appearance import (
     ssim_image,
 )
 from unocclude.metrics.area import FalseArea, false_area
-from unocclude.metrics.base import Frame, Metric
+from unocclude.metrics.base import Frame, MeanMetric, Metric
 from unocclude.metrics.boundary import BoundaryF, boundary_f
 from unocclude.metrics.boxes import (
     AveragePrecision,
@@ -72,6 +72,7 @@ __all__ = [
     "ImagePSNR",
     "ImageSSIM",
     "MeanIoU",
+    "MeanMetric",
     "Metric",
     "ObjectSSIM",
     "OccludedMeanIoU",
