@@ -81,12 +81,14 @@ class Crashing(small_clip.Drawing):
             raise MemoryError
         yield from super().complete(scene, start)
 
+    text_option = "words"
+
     class Options(small_clip.Drawing.Options):
         words: str = ""
 
 
 def test_a_crash_costs_one_row(photos, capsys, monkeypatch):
-    monkeypatch.setitem(methods.WHERE, "crashing", f"{__name__}:Crashing")
+    monkeypatch.setitem(methods.METHODS.table, "crashing", f"{__name__}:Crashing")
     ask = ("batch", f"open-world:{photos / 'rows.csv'}", "-o", photos / "out", "--method", "crashing", "--quiet")
     code, _, err = run(capsys, *ask)
     lines = err.splitlines()
@@ -149,6 +151,7 @@ def test_words_reach_a_method_that_takes_them(photos, capsys, monkeypatch):
 
     small_clip.register(monkeypatch)
     monkeypatch.setattr(small_clip.Drawing, "Options", Options)
+    monkeypatch.setattr(small_clip.Drawing, "text_option", "words")
     ask = ("batch", f"open-world:{photos / 'rows.csv'}", "--method", "drawing", "--quiet")
     assert run(capsys, *ask, "-o", photos / "a", "--limit", "2")[0] == 0
     assert [words(photos / "a" / name) for name in ("cat.one-0", "dog-0")] == ["the cat", "a dog"]

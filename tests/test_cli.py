@@ -166,7 +166,7 @@ def test_export(complete, tmp_path, capsys):
 
 def test_methods(capsys, monkeypatch):
     small_clip.register(monkeypatch)
-    monkeypatch.setitem(methods.WHERE, "absent", "absent_package:Absent")
+    monkeypatch.setitem(methods.METHODS.table, "absent", "absent_package:Absent")
     code, out, _ = run(capsys, "methods", "--json")
     found = {method["name"]: method for method in json.loads(out)}
     assert code == 0 and found["modal"]["runs_here"] and found["modal"]["options"] == []
@@ -546,7 +546,7 @@ def test_disk_full_then_resumed(room, complete, tmp_path, monkeypatch):
 
 
 RUN = """import sys, small_clip, unocclude.methods
-unocclude.methods.WHERE["drawing"] = "small_clip:Drawing"
+unocclude.methods.METHODS.table["drawing"] = "small_clip:Drawing"
 sys.exit(small_clip.main(sys.argv[1:]))"""
 
 

@@ -86,8 +86,7 @@ class Request:
 
     def scene(self, track: MaskTrack) -> Scene:
         """The scene of the object whose visible masks are `track`."""
-        text = self.prompt.text if isinstance(self.prompt, Prompt) else None
-        return Scene(self.clip, track, self.occluders, self.pad, text=text)
+        return Scene(self.clip, track, self.occluders, self.pad)
 
 
 Frames = Clip | np.ndarray | Sequence[np.ndarray]
@@ -180,10 +179,14 @@ def _request(
     pad: float,
 ) -> Request:
     """A request from what the API takes."""
+    if not isinstance(method, Method):
+        text = prompt.text if isinstance(prompt, Prompt) else None
+        options = methods.with_description(methods.get_method(method), options or {}, text)
+        method = methods.create(method, options, settings)
     return Request(
         clip if isinstance(clip, Clip) else Clip.from_frames(clip),
         prompt if isinstance(prompt, MaskTrack | Prompt) else MaskTrack.from_masks(prompt),
-        method if isinstance(method, Method) else methods.create(method, options or {}, settings),
+        method,
         occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
         pad,
     )

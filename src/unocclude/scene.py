@@ -29,7 +29,6 @@ class Scene:
         track: MaskTrack,
         occluders: MaskTrack | None = None,
         pad: float = 0.0,
-        text: str | None = None,
     ):
         for name, masks in (("mask", track), ("occluder mask", occluders)):
             if masks is not None:
@@ -37,7 +36,7 @@ class Scene:
         if not track.areas.any():
             raise InputError("the object's mask is empty in all frames; it must be visible in at least one")
         check_pad(clip, pad)
-        self.clip, self.track, self.given_occluders, self.text = clip, track, occluders, text
+        self.clip, self.track, self.given_occluders = clip, track, occluders
         self.height, self.width = canvas_size(clip, pad)
         self.offset = ((self.width - clip.width) // 2, (self.height - clip.height) // 2)
         self._networks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}

@@ -13,8 +13,9 @@ from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import atomic_write, safe_name, write_bytes
-from unocclude.methods import create
+from unocclude.methods import create, with_description
 from unocclude.methods.base import Method, RunSettings
+from unocclude.metrics.registry import check_here, describe, direction, get_metric
 from unocclude.outfolder import OutFolder
 from unocclude.run import complete
 from unocclude.types import Progress
@@ -29,6 +30,7 @@ def bench(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     weights: Mapping[str, str] | None = None,
+    metrics: Sequence[str] = (),
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -40,12 +42,13 @@ def bench(
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, the metrics of each clip, and published
     numbers for data sets of these names), plot.png if matplotlib is installed, and finally bench.json.
 
-    options: method → its options. weights: method → folder or id of a checkpoint, if not the default. A method that
-    takes a description of the object (`Method.words`) gets each clip's caption, made from the ground truth, unless its
-    options contain one. Returns data set → method → clip → metric → value.
+    options: method → its options. weights: method → folder or id of a checkpoint, if not the default. metrics: further
+    ones, as in `evaluate`. A method that takes a description of the object (`Method.text_option`) gets each clip's
+    caption, made from the ground truth, unless its options contain one. Returns data set → method → clip → metric →
+    value.
 
-    Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that exists
-    and is neither resumed nor overwritten.
+    Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, or an `out` that
+    exists and is neither resumed nor overwritten.
     """
     options, weights = options or {}, weights or {}
     for what, given in (("options", options), ("weights", weights)):
@@ -62,7 +65,10 @@ def bench(
         "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
         "weights": dict(weights),
         "seed": seed,
+        **({"metrics": list(metrics)} if metrics else {}),
     }
+    for metric in metrics:
+        check_here(get_metric(metric))
     for sample in (sample for samples in data.values() for sample in samples):
         if not sample.has_truth:
             raise InputError(f"{sample.name} of {sample.origin} has no ground truth; leave it out")
@@ -76,7 +82,7 @@ def bench(
         return _read_figures(folder.path)
     try:
         folder.claim()
-        figures = _measure_all(folder.path, data, options, weights, seed, workers, progress)
+        figures = _measure_all(folder.path, data, options, weights, seed, workers, metrics, progress)
         _write_tables(folder.path, figures)
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures)}))
     finally:
@@ -116,6 +122,7 @@ def _measure_all(
     weights: Mapping[str, str],
     seed: int,
     workers: Mapping[str, Method],
+    metrics: Sequence[str],
     progress: Progress,
 ) -> summary.Figures:
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
@@ -128,28 +135,30 @@ def _measure_all(
         for sample in samples:
             for method, worker in workers.items():
                 own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own, worker.words)
+                found = _measure(out, name, sample, method, own, type(worker), metrics)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
     return figures
 
 
-def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], words: str) -> dict[str, Any]:
+def _measure(
+    out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], kind: type[Method], metrics: Sequence[str]
+) -> dict[str, Any]:
     """Metrics of one method on one clip. The method is run and evaluated unless an earlier run did.
 
-    words: the option that takes the clip's caption, unless it is already set; "" for none.
+    own: its options, seed and weights. kind: its class.
     """
     file = _figures_file(out, data, sample.name, method)
     if found := _earlier(file):
         return found
-    if words and words not in own["options"]:
-        own["options"][words] = captions.of_truth(sample.truth)
+    if kind.text_option:
+        own["options"] = with_description(kind, own["options"], captions.of_truth(sample.truth))
     run = out / "runs" / data / sample.name / method
     result = complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
     )
-    figures = evaluate(result, sample.truth)
+    figures = evaluate(result, sample.truth, metrics)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, figures)
     return figures
@@ -210,6 +219,7 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
             axes.bar(places, means, 0.75 / len(methods), yerr=errors, label=method, capsize=2)
         axes.set_xticks(range(len(estimates)), list(estimates))
         axes.set_title(name)
+        axes.set_ylabel(direction(describe(name)), fontsize="small")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
     with atomic_write(path) as part:
         figure.savefig(part, dpi=110)

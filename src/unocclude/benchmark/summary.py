@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-COLUMNS = ("miou", "miou_occ", "false_area", "psnr_hidden", "ssim", "temporal_stability")
-"""Metrics in the order of the table, followed by those that only some data sets have."""
-LEFT_OUT = ("miou_occluded_frames", "miou_occ_published")
+from unocclude.metrics.registry import DEFAULT, describe
 
+MOST_DECIMALS = 3
+"""In tables that hold a whole benchmark."""
 RESAMPLES = 2000
 
 
@@ -41,10 +41,15 @@ Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 
 def columns(methods: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """The metrics that are defined on at least one clip of a data set (method → clip → metric → value)."""
+    """The metrics that are defined on at least one clip of a data set (method → clip → metric → value), without
+    variants of other metrics."""
     clips = [clip for by_clip in methods.values() for clip in by_clip.values()]
-    names = dict.fromkeys([*COLUMNS, *(name for clip in clips for name in clip)])
-    return [n for n in names if n not in LEFT_OUT and not all(math.isnan(clip.get(n, math.nan)) for clip in clips)]
+    names = dict.fromkeys([*DEFAULT, *(name for clip in clips for name in clip)])
+    return [
+        name
+        for name in names
+        if not describe(name).variant and not all(math.isnan(clip.get(name, math.nan)) for clip in clips)
+    ]
 
 
 def summarise(figures: Figures) -> dict[str, dict[str, dict[str, Estimate]]]:
@@ -111,4 +116,4 @@ def _with_interval(name: str, value: Estimate) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}" if name == "psnr_hidden" else f"{value:.3f}"
+    return "-" if math.isnan(value) else f"{value:.{min(MOST_DECIMALS, describe(name).decimals)}f}"

@@ -1,7 +1,7 @@
 """`unocclude batch`: complete all objects of a list or a data set."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,7 +46,7 @@ def run(
     from unocclude.batch.run import FAILURES, run_batch
     from unocclude.datasets import Sample, open_dataset
     from unocclude.errors import UnoccludeError
-    from unocclude.methods import create
+    from unocclude.methods import create, with_description
     from unocclude.methods.base import RunSettings
     from unocclude.perception.prompt import Prompt
 
@@ -55,15 +55,12 @@ def run(
     samples = open_dataset(data, limit)
 
     def complete(sample: Sample, folder: Path) -> None:
-        told: dict[str, Any] = {}
-        if sample.text and "words" in type(worker.options).model_fields:
-            told = {"words": sample.text}
         with show_progress(quiet) as progress:
             unocclude.complete(
                 sample.clip,
                 sample.visible if sample.has_masks else Prompt(text=sample.text),
                 method=method,
-                options=told | pairs,
+                options=with_description(type(worker), pairs, sample.text),
                 out=folder,
                 pad=sample.pad if pad is None else pad,
                 settings=run_settings,

@@ -35,6 +35,10 @@ def run(
             "--weights", metavar="METHOD=DIR", help="The checkpoint of a method: a folder or an id; repeatable."
         ),
     ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+    ] = "",
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Use only the first N clips of each data set.")
     ] = None,
@@ -70,11 +74,10 @@ def run(
         if name in sets:
             raise InputError(f"two data sets are called {name}; give them different names with NAME=PATH")
         sets[name] = open_dataset(path, limit)
-    chosen = [name for name in methods.split(",") if name]
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, chosen, options, weights=folders, seed=seed, resume=resume, overwrite=overwrite,
-            progress=progress,
+            sets, out, shared.names(methods), options, weights=folders, metrics=shared.names(metrics), seed=seed,
+            resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))
@@ -83,7 +86,7 @@ def run(
 
 def _name(entry: str) -> str:
     """The default name of a data set: its kind, or its folder."""
-    from unocclude.datasets import READERS
+    from unocclude.datasets import DATASETS
 
     kind, colon, _ = entry.partition(":")
-    return kind if colon and kind in READERS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name
+    return kind if colon and kind in DATASETS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name

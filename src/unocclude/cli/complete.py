@@ -54,10 +54,11 @@ def run(
 
     import unocclude
     from unocclude.masks import read_track
-    from unocclude.methods import create
+    from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
 
-    chosen = create(method, pairs, RunSettings(seed, hypotheses, device, weights))
+    options = with_description(get_method(method), pairs, text)
+    chosen = create(method, options, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
     in_front = None if occluders is None else read_track(occluders)

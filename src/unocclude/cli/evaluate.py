@@ -19,6 +19,10 @@ def run(
             show_default=False,
         ),
     ],
+    metrics: Annotated[
+        str,
+        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+    ] = "",
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write all metrics, for the clip and per frame, to this file."),
@@ -37,7 +41,7 @@ def run(
     for file in (json_file, plot):
         if file is not None:
             shared.check_file(file)
-    figures = evaluation.evaluate(pred, gt)
+    figures = evaluation.evaluate(pred, gt, shared.names(metrics))
     echo(evaluation.table(figures))
     if json_file is not None:
         evaluation.write_json(json_file, figures)

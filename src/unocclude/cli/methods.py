@@ -2,21 +2,24 @@
 
 import json
 import textwrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
+if TYPE_CHECKING:
+    from unocclude.methods.base import Method
+
 
 def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:
     """List the methods, their options, and whether they can run here."""
-    from unocclude.methods import WHERE
+    from unocclude.methods import METHODS
 
-    found = [describe(name) for name in WHERE]
+    found = [describe(name) for name in METHODS]
     if as_json:
         echo(json.dumps(found, indent=1))
     else:
@@ -25,15 +28,23 @@ def run(
 
 def describe(name: str) -> dict[str, Any]:
     """Describe a method as JSON."""
-    from unocclude.methods import get_method
+    from unocclude.methods import METHODS, get_method
 
     try:
-        cls = get_method(name)
+        return _describe(get_method(name))
     except (ImportError, InputError) as error:
-        return {"name": name, "summary": "", "runs_here": False, "missing": str(error), "options": []}
+        missing = str(error)
+    except Exception as error:
+        if not METHODS.provider(name):
+            raise
+        missing = str(METHODS.broken(name, f"{type(error).__name__}: {error}"))
+    return {"name": name, "summary": "", "runs_here": False, "missing": missing, "options": []}
+
+
+def _describe(cls: "type[Method]") -> dict[str, Any]:
     missing = cls.missing(None)
     return {
-        "name": name,
+        "name": cls.name,
         "summary": cls.summary,
         "version": cls.version,
         "runs_here": not missing,

@@ -49,9 +49,9 @@ ObjectId = Annotated[
 
 def known_methods(incomplete: str) -> list[str]:
     """Method names for shell completion."""
-    from unocclude.methods import WHERE
+    from unocclude.methods import METHODS
 
-    return [name for name in WHERE if name.startswith(incomplete)]
+    return [name for name in METHODS if name.startswith(incomplete)]
 
 
 MethodName = Annotated[
@@ -166,6 +166,11 @@ def read_pairs(
             raise InputError(f"{option} {value}: expected {form}")
         pairs[key.strip()] = rest
     return pairs
+
+
+def names(value: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 def check_file(path: Path) -> None:

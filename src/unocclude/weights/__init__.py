@@ -24,10 +24,6 @@ __all__ = [
 ]
 
 
-MINI = "mini"
-"""The id of a small checkpoint that ships with a method, and the name of its folder."""
-
-
 def get_checkpoint(id: str) -> Checkpoint:
     """Get a checkpoint by id; raises InputError, listing the known ids, if there is none."""
     if id not in CHECKPOINTS:
@@ -43,8 +39,8 @@ def is_present(id: str) -> bool:
 def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
     """Find the folder of a checkpoint and check that it is complete.
 
-    id_or_dir: an id of `CHECKPOINTS`, `MINI`, or a folder. need: the id of the checkpoint whose parts the folder must
-    contain, and whose mini is used; without it the content of a folder is not checked.
+    id_or_dir: an id of `CHECKPOINTS`, or a folder. need: the id of the checkpoint whose parts the folder must contain;
+    without it the content of a folder is not checked.
 
     Raises InputError, saying what is missing and where to put it.
     """
@@ -53,25 +49,12 @@ def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
         CHECKPOINTS[str(id_or_dir)].check(folder)
     else:
         folder = Path(id_or_dir).expanduser()
-        if id_or_dir == MINI and not folder.is_dir():
-            folder = _mini(need)
         if not folder.is_dir():
             known = ", ".join(CHECKPOINTS)
             raise InputError(f"weights {id_or_dir}: neither a folder nor a known checkpoint; known are {known}")
     if need is not None:
         CHECKPOINTS[need].check(folder)
     return folder
-
-
-def _mini(need: str | None) -> Path:
-    methods = Path(__file__).parent.parent / "methods"
-    if need and (folder := methods / need.replace("-", "_") / MINI).is_dir():
-        return folder
-    ships = ", ".join(sorted(folder.parent.name.replace("_", "-") for folder in methods.glob(f"*/{MINI}")))
-    raise InputError(
-        f"weights mini: none ships for {need or 'this'} (there are: {ships or 'none'}); `unocclude train` makes "
-        "one, docs/training.md says how"
-    )
 
 
 def part_file(folder: Path, pattern: str) -> Path:
