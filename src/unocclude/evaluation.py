@@ -171,6 +171,8 @@ def write_plot(path: str | Path, figures: dict[str, Any]) -> None:
         if limits:
             margin = 0.02 * (limits[1] - limits[0])
             axes.set_ylim(limits[0] - margin, limits[1] + margin)
+        elif names:
+            axes.set_ylabel(describe(names[0]).unit)
         axes.fill_between(
             x,
             [frame["occlusion_rate"] for frame in frames],
