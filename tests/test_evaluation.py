@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-import small_clip
-from small_clip import COUNT, assert_one_line, run
 
 import unocclude
+from support import small_clip
+from support.small_clip import COUNT, assert_one_line, run
 from unocclude import evaluation, metrics
 from unocclude.errors import InputError
 from unocclude.media.images import read_image, read_png, write_png

@@ -5,8 +5,8 @@ from urllib.request import Request
 
 import numpy as np
 import pytest
-from hostile_server import head, serving
 
+from support.hostile_server import head, serving
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.net import asked
 

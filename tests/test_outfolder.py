@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_clip
-from small_clip import COUNT, assert_one_line, contents, run
-from test_cli import PIXELS, RUN, python
 
 import unocclude
+from support import small_clip
+from support.processes import RUN, python
+from support.small_clip import COUNT, PIXELS, assert_one_line, contents, run
 from unocclude import layout, outfolder
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.lock import Lock

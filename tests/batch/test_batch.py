@@ -8,9 +8,9 @@ import signal
 
 import numpy as np
 import pytest
-import small_clip
-from small_clip import assert_one_line, contents, run
 
+from support import small_clip
+from support.small_clip import assert_one_line, contents, run
 from unocclude import methods
 from unocclude.media.images import read_png, write_png
 

@@ -6,7 +6,6 @@ import shutil
 import threading
 
 import pytest
-from test_bench import done, worlds  # noqa: F401
 
 from unocclude.benchmark.choices import append, read_choices
 from unocclude.benchmark.serve import make_server
@@ -16,7 +15,7 @@ from unocclude.errors import InputError, UnoccludeError
 
 
 @pytest.fixture
-def server(done):  # noqa: F811
+def server(done):
     (done / "study.jsonl").unlink(missing_ok=True)
     server = make_server(Study(done))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -39,7 +38,7 @@ def ask(server, path, method="GET", *, token=True, body=b"", **headers):
     return answer.status, answer.headers, answer.read()
 
 
-def test_without_its_token_nothing_is_shown(server, done):  # noqa: F811
+def test_without_its_token_nothing_is_shown(server, done):
     assert server.address.startswith(f"http://127.0.0.1:{server.server_port}/?token={server.token}&person=")
     assert len(server.token) > 40
     origin = {"Origin": f"http://127.0.0.1:{server.server_port}"}
@@ -72,7 +71,7 @@ def test_it_answers_to_its_own_name_alone(server):
         assert ask(server, "/?a=b", Host=host)[0] == 403
 
 
-def test_choices_come_from_its_own_page(server, done):  # noqa: F811
+def test_choices_come_from_its_own_page(server, done):
     own, choose = f"http://127.0.0.1:{server.server_port}", "/choose?person=ann&trial=0&slot=0"
     for headers in ({}, {"Origin": "null"}, {"Origin": "http://evil.example"}, {"Referer": "http://evil.example/x"},
                     {"Origin": own.replace("http:", "https:")}, {"Origin": own + "0"},
@@ -138,7 +137,7 @@ BROKEN = [
 ]
 
 
-def test_a_broken_log_is_read_as_far_as_it_goes(done, capsys):  # noqa: F811
+def test_a_broken_log_is_read_as_far_as_it_goes(done, capsys):
     log = done / "study.jsonl"
     log.write_bytes(b"\n".join([choice(), *BROKEN, choice(person="bob", chosen="convex")]) + b"\n\n" + choice()[:20])
     study = Study(done)
@@ -161,7 +160,7 @@ def test_a_log_that_leads_elsewhere_is_not_written(tmp_path):
     assert (tmp_path / "victim").read_bytes() == b"mine"
 
 
-def test_names_of_a_benchmark_stay_in_its_folder(done, tmp_path):  # noqa: F811
+def test_names_of_a_benchmark_stay_in_its_folder(done, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(done, out)
     state = json.loads((out / "bench.json").read_text())
@@ -194,7 +193,7 @@ def test_names_of_a_benchmark_stay_in_its_folder(done, tmp_path):  # noqa: F811
             Study(out)
 
 
-def test_videos_are_written_in_the_folder_alone(done, tmp_path):  # noqa: F811
+def test_videos_are_written_in_the_folder_alone(done, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(done, out, ignore=shutil.ignore_patterns("study"))
     (tmp_path / "elsewhere").mkdir()

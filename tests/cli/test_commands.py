@@ -13,16 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_clip
-from small_clip import COUNT, HEIGHT, WIDTH, assert_one_line, contents, run
 
 import unocclude
+from support import small_clip
+from support.processes import RUN, SOURCE, python
+from support.small_clip import COUNT, HEIGHT, PIXELS, WIDTH, assert_one_line, contents, run
 from unocclude import methods
 from unocclude.media import files as media_files
 from unocclude.media.images import read_png, write_png
-
-PIXELS = ("visible_masks", "amodal_masks", "rgba", "provenance")
-SOURCE = str(Path(unocclude.__file__).parents[1])
 
 
 @pytest.fixture
@@ -40,21 +38,6 @@ def complete(clip, tmp_path, capsys):
         return run(capsys, "complete", clip / "frames", "-o", out, *prompt, "--method", method, *args)
 
     return call
-
-
-def python(*args, **options):
-    path = os.pathsep.join([SOURCE, str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(
-        [sys.executable, *map(str, args)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell's background job ignores Ctrl-C, and so would what it starts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        **options,
-    )
 
 
 # What it writes -----------------------------------------------------------------------------------
@@ -543,11 +526,6 @@ def test_disk_full_then_resumed(room, complete, tmp_path, monkeypatch):
     complete(*arguments, method="drawing", out=tmp_path / "straight")
     kinds = (*PIXELS, "hypotheses", "disagreement")
     assert contents(out, *kinds) == contents(tmp_path / "straight", *kinds)
-
-
-RUN = """import sys, small_clip, unocclude.methods
-unocclude.methods.WHERE["drawing"] = "small_clip:Drawing"
-sys.exit(small_clip.main(sys.argv[1:]))"""
 
 
 def killed_and_resumed(clip, out, waits):

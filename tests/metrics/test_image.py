@@ -5,8 +5,8 @@ import math
 import cv2
 import numpy as np
 import pytest
-from metric_cases import mean, random_case, random_rgba
 
+from support.metric_cases import mean, random_case, random_rgba
 from unocclude import metrics
 
 

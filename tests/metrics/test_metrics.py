@@ -5,8 +5,8 @@ import math
 import cv2
 import numpy as np
 import pytest
-from metric_cases import mean, pixels, random_case, same
 
+from support.metric_cases import mean, pixels, random_case, same
 from unocclude import metrics
 from unocclude.metrics.appearance import PSNR_CAP
 from unocclude.metrics.iou import erode

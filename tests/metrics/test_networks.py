@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from metric_cases import mean, random_case, random_rgba, same
 
+from support.metric_cases import mean, random_case, random_rgba, same
 from unocclude import InputError, metrics, weights
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # two test processes on two cores
 functional = torch.nn.functional
-FACTS = json.loads((Path(__file__).parent / "fixtures" / "metric_networks.json").read_text())
+FACTS = json.loads((Path(__file__).parents[1] / "fixtures" / "metric_networks.json").read_text())
 
 
 def drawn(shapes):

@@ -6,8 +6,8 @@ import math
 import cv2
 import numpy as np
 import pytest
-from metric_cases import blobs, mean, random_case, random_rgba, same
 
+from support.metric_cases import blobs, mean, random_case, random_rgba, same
 from unocclude import metrics
 from unocclude.metrics import Frame
 

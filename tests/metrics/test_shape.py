@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from metric_cases import blobs, mean, pixels, random_case, random_rgba, same
 
+from support.metric_cases import blobs, mean, pixels, random_case, random_rgba, same
 from unocclude import metrics
 from unocclude.metrics import Detections
 from unocclude.metrics.boundary import contour

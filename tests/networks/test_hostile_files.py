@@ -7,8 +7,7 @@ import pytest
 from unocclude.errors import InputError
 
 torch = pytest.importorskip("torch")
-import hostile_files  # noqa: E402
-
+from support import hostile_files  # noqa: E402
 from unocclude.networks.configuration import MOST, check_configurations, read_json  # noqa: E402
 from unocclude.networks.files import check_folder, read_lightning, read_state, read_tensors, read_weights  # noqa: E402
 
@@ -199,7 +198,7 @@ def test_parts_of_a_pipeline_are_of_known_libraries(tmp_path, entry, monkeypatch
 
 
 def test_a_training_run_resumes_from_no_program(tmp_path):
-    from test_training import options, run
+    from support.line_recipe import options, run
 
     run(tmp_path / "out", options())
     checkpoint = max((tmp_path / "out" / "checkpoints").iterdir())

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-import small_clip
 
 import unocclude
+from support import small_clip
 from unocclude import InputError, MaskTrack, Scene
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN
 from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth, input_size, published_positions

@@ -13,8 +13,7 @@ from unocclude.scene import Scene
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from tiny_ports import drawn, published, sure, write_instaorder  # noqa: E402
-
+from support.tiny_ports import drawn, published, sure, write_instaorder  # noqa: E402
 from unocclude.networks import instaorder  # noqa: E402
 from unocclude.perception import order as orders  # noqa: E402
 from unocclude.perception.order import DepthOrder, InstaOrder, by_depth, by_evidence  # noqa: E402

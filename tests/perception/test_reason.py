@@ -17,8 +17,8 @@ transformers = pytest.importorskip("transformers")
 torch.set_num_threads(1)
 
 from PIL import Image  # noqa: E402
-from tiny_ports import published, write_lisa  # noqa: E402
 
+from support.tiny_ports import published, write_lisa  # noqa: E402
 from unocclude.networks import lisa  # noqa: E402
 from unocclude.perception import reason  # noqa: E402
 from unocclude.perception.reason import Lisa, LisaServer  # noqa: E402
@@ -91,7 +91,7 @@ def test_prompts_are_the_published_ones(tmp_path, model_file):
 def pointing(folder, strength=1.0, **options):
     """A checkpoint that likes, or never says, [SEG]."""
     tiny = published("lisa")["tiny"]
-    from tiny_ports import drawn
+    from support.tiny_ports import drawn
 
     head = drawn(tiny["names"], tiny["seed"])["lm_head.weight"]
     head[330] *= strength

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import tiny_models
 from PIL import Image
-from tiny_models import SAM2_SIDE, torch, transformers
 
+from support import tiny_models
+from support.tiny_models import SAM2_SIDE, torch, transformers
 from unocclude import Clip, InputError
 from unocclude.perception.prepare import longest_side, normalised
 from unocclude.perception.sam import TOGETHER, Cue, Sam, Sam2

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 from PIL import Image  # noqa: E402
-from tiny_ports import TAGS, published, ram_plus_state, write_ram_plus  # noqa: E402
 
+from support.tiny_ports import TAGS, published, ram_plus_state, write_ram_plus  # noqa: E402
 from unocclude.networks import ram_plus  # noqa: E402
 from unocclude.perception.tagger import OPEN_WORLD, Tagger  # noqa: E402
 

@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import small_clip
-import tiny_models
 from PIL import Image
-from tiny_models import torch
 
 import unocclude
+from support import small_clip, tiny_models
+from support.tiny_models import torch
 from unocclude import InputError
 from unocclude.masks import read_masks
 from unocclude.perception import grounding_dino

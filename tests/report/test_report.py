@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-import small_clip
-from small_clip import COUNT, HEIGHT, WIDTH, run
 
 import unocclude
+from support import small_clip
+from support.small_clip import COUNT, HEIGHT, WIDTH, run
 from unocclude.clip import Clip
 from unocclude.completion import PROVENANCE_PALETTE
 from unocclude.media.images import read_png

@@ -6,7 +6,11 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SAM2 = "facebook/sam2.1-hiera-large"
+BIG = np.random.default_rng(0).bytes(300_000)
 
 
 class FakeHub:

@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
-from small_clip import make
 
 import unocclude
+from support.small_clip import make
 from unocclude.cli import main
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack

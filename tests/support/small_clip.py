@@ -15,6 +15,7 @@ from unocclude.methods.base import Method, MethodOptions
 from unocclude.methods.compose import compose
 
 HEIGHT, WIDTH, COUNT = 36, 48, 6
+PIXELS = ("visible_masks", "amodal_masks", "rgba", "provenance")  # what a run writes for every frame
 
 
 def make(folder, count=COUNT, seed=0):

@@ -2,7 +2,7 @@
 
 import json
 
-from tiny_diffusion_vas import drawn, shapes_of
+from support.tiny_diffusion_vas import drawn, shapes_of
 
 SIDE = 4
 """Pixels of a token's side: the VAE halves once, packing once more."""

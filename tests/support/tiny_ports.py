@@ -9,11 +9,12 @@ import json
 from pathlib import Path
 
 import torch
-from tiny_diffusion_vas import drawn, shapes_of
+
+from support.tiny_diffusion_vas import drawn, shapes_of
 
 
 def published(name):
-    return json.loads(gzip.decompress((Path(__file__).parent / "fixtures" / f"{name}.json.gz").read_bytes()))
+    return json.loads(gzip.decompress((Path(__file__).parents[1] / "fixtures" / f"{name}.json.gz").read_bytes()))
 
 
 def sure(state):

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import torch
-from tiny_diffusion_vas import drawn, shapes_of
+
+from support.tiny_diffusion_vas import drawn, shapes_of
 
 UNET = {
     "sample_size": 4, "in_channels": 9, "out_channels": 4, "block_out_channels": [32, 64], "layers_per_block": 1,

@@ -1,40 +1,15 @@
 """Composites and carved pairs from sources: what is selected, what is hidden, and the statistics."""
 
-import json
-
-import cv2
 import numpy as np
 import pytest
 
+from support.source_clips import COLOURS, write_source
 from unocclude.errors import InputError
-from unocclude.media.images import write_png
 from unocclude.synthesis.carve import carve, carve_world, choose_object, mean_visibility
 from unocclude.synthesis.composite import choose_pair, composite_world, split_sources
 from unocclude.synthesis.source_clips import find_source_clips, longest_run
 from unocclude.synthesis.statistics import as_text, coverage_rate, measure, summarise
 from unocclude.synthesis.world import World
-
-COLOURS = ((220, 30, 30), (30, 220, 30), (40, 40, 230), (220, 220, 20), (20, 210, 210), (210, 20, 210))
-
-
-def write_source(folder, k, frames=10, size=(64, 48), meta=None, rates=None, start=14):
-    """A disc of a colour of its own that moves over noise; with `rates` its lower part is missing in visible_masks."""
-    rng = np.random.default_rng(k)
-    for i in range(frames):
-        mask = np.zeros(size[::-1], np.uint8)
-        cv2.circle(mask, (start + 3 * i, 22), 9 + k % 3, 255, -1)
-        frame = rng.integers(60, 120, (*size[::-1], 3)).astype(np.uint8)
-        frame[mask > 0] = COLOURS[k % 6]
-        visible = mask.copy()
-        if rates is not None:
-            ys = np.flatnonzero(mask.any(1))
-            visible[ys[round(len(ys) * (1 - rates[i]))] if rates[i] else 10**6 :] = 0
-        for part, image in (("frames", frame), ("visible_masks", visible), ("amodal_masks", mask)):
-            if part != "amodal_masks" or rates is not None:
-                (folder / part).mkdir(parents=True, exist_ok=True)
-                write_png(folder / part / f"{i:05d}.png", image)
-    if meta is not None:
-        (folder / "meta.json").write_text(json.dumps(meta))
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +210,7 @@ def test_statistics_of_hand_made_masks():
 
 def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
     pytest.importorskip("torch")
-    from test_perception_caption import write_blip2
-
+    from support.tiny_blip2 import write_blip2
     from unocclude.synthesis.dataset_spec import prepare_dataset_spec
 
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "home"))

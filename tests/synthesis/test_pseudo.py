@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from small_clip import COUNT, HEIGHT, WIDTH, make
 
+from support.small_clip import COUNT, HEIGHT, WIDTH, make
 from unocclude.cli import main
 from unocclude.datasets import open_dataset
 from unocclude.masks import encode
@@ -13,7 +13,7 @@ from unocclude.media.images import read_png
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_diffusion_vas import write_checkpoint  # noqa: E402
+from support.tiny_diffusion_vas import write_checkpoint  # noqa: E402
 
 torch.set_num_threads(1)
 

@@ -115,7 +115,7 @@ def test_same_seed_same_bytes_here_and_in_a_fresh_process(worlds):
     if seed != 5:
         return
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_synthesis_worlds as t;"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_worlds as t;"
         "print(t.digest(t.physics_worlds(5, **t.SMALL)))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

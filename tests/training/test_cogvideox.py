@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 diffusers = pytest.importorskip("diffusers")
 from safetensors.torch import load_file  # noqa: E402
-from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 from transformers import T5Config, T5EncoderModel, T5Tokenizer  # noqa: E402
 
+from support.training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 from unocclude.training import cogvideox  # noqa: E402
 
 torch.set_num_threads(1)

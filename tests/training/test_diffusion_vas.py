@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 pytest.importorskip("diffusers")
 from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel  # noqa: E402
-from tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
-from training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 
+from support.tiny_diffusion_vas import UNET, write_checkpoint  # noqa: E402
+from support.training_cases import SPRITES, check_resumed, config, quiet  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrameEmbeddings  # noqa: E402
 from unocclude.networks.expand_conv_in import expand_conv_in  # noqa: E402

@@ -10,9 +10,8 @@ pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
-from training_cases import quiet  # noqa: E402
-
 import unocclude  # noqa: E402
+from support.training_cases import quiet  # noqa: E402
 from unocclude import InputError, training  # noqa: E402
 from unocclude.clip import Clip  # noqa: E402
 from unocclude.masks import MaskTrack  # noqa: E402

@@ -3,20 +3,18 @@
 import json
 import math
 
-import numpy as np
 import pytest
 
 from unocclude import InputError
 from unocclude.cli import main
-from unocclude.media.files import temporary, write_bytes
+from unocclude.media.files import temporary
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
+from support.line_recipe import Line, options, run  # noqa: E402
 from unocclude import training  # noqa: E402
-from unocclude.training.loop import LoopOptions, train  # noqa: E402
-from unocclude.training.recipe import Recipe  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
 torch.set_num_threads(1)
@@ -24,54 +22,6 @@ torch.set_num_threads(1)
 
 def quiet(stage, done, total):
     pass
-
-
-class Line(Recipe):
-    """Fits y = 2 x + 1."""
-
-    name, summary = "line", "a test"
-
-    def prepare(self, workers, progress):
-        pass
-
-    def network(self):
-        return torch.nn.Linear(1, 1)
-
-    def batch(self, number, size):
-        x = np.random.default_rng([self.seed, number]).normal(size=(size, 1)).astype(np.float32)
-        return {"x": torch.from_numpy(x), "y": torch.from_numpy(2 * x + 1)}
-
-    def loss(self, network, batch):
-        noise = torch.rand(1)  # so that a resumed run must have the generator's state, too
-        loss = ((network(batch["x"]) - batch["y"]) ** 2).mean() * (0.5 + noise[0])
-        return loss, {"number": float(batch["x"][0])}
-
-    def evaluate(self, network):
-        return {"slope": float(network.weight.detach())}
-
-    def picture(self, network):
-        return np.zeros((2, 2, 3), np.uint8)
-
-    def export(self, network, folder):
-        values = [float(value) for part in network.parameters() for value in part.detach().flatten()]
-        write_bytes(folder / "line.json", json.dumps(values).encode())
-        return [folder / "line.json"]
-
-
-def options(**changes):
-    return LoopOptions(**{"steps": 12, "batch": 8, "learning_rate": 0.05, "warmup": 3, "ema": 0.9, "workers": 0,
-                          "log_every": 2, "save_every": 4, "evaluate_every": 6, **changes})  # fmt: skip
-
-
-def run(out, loop, recipe=Line, steps=None):
-    """Train; `steps`: stop as a killed process would, after so many."""
-
-    def progress(stage, done, total):
-        if steps is not None and done > steps:
-            raise KeyboardInterrupt
-
-    out.mkdir(exist_ok=True)
-    return train(recipe(recipe.Options(), loop.seed), loop, out, progress)
 
 
 def plain(loop, numbers):
@@ -149,7 +99,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
 
 
 def test_a_checkpoint_that_was_being_written_is_swept(tmp_path, monkeypatch):
-    monkeypatch.setitem(training.RECIPES, "line", f"{__name__}:Line")
+    monkeypatch.setitem(training.RECIPES, "line", "support.line_recipe:Line")
     config = tmp_path / "line.toml"
     config.write_text("[loop]\nsteps = 8\nbatch = 8\nsave_every = 4\nworkers = 0\n")
 
@@ -170,7 +120,7 @@ def test_a_checkpoint_that_was_being_written_is_swept(tmp_path, monkeypatch):
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(training.RECIPES, "line", f"{__name__}:Line")
+    monkeypatch.setitem(training.RECIPES, "line", "support.line_recipe:Line")
     config = tmp_path / "line.toml"
     config.write_text("[loop]\nsteps = 4\nbatch = 2\nworkers = 0\nema = 0.5\n")
     arguments = ["train", "line", "--config", str(config), "-o", str(tmp_path / "out")]
@@ -199,7 +149,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_bad_configurations_are_one_line(tmp_path, monkeypatch, capsys, content, said):
-    monkeypatch.setitem(training.RECIPES, "line", f"{__name__}:Line")
+    monkeypatch.setitem(training.RECIPES, "line", "support.line_recipe:Line")
     config = tmp_path / "line.toml"
     if content is not None:
         config.write_text(content)

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from test_synthesis_composite import write_source
 
+from support.source_clips import write_source
 from unocclude import InputError
 from unocclude.cli import main
 from unocclude.media.images import write_png
@@ -17,9 +17,9 @@ pytest.importorskip("accelerate")
 pytest.importorskip("diffusers")
 from diffusers import AutoencoderKL  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
-from tiny_tgvac import write_checkpoint  # noqa: E402
-from training_cases import SPRITES, check_resumed, config, quiet, train  # noqa: E402
 
+from support.tiny_tgvac import write_checkpoint  # noqa: E402
+from support.training_cases import SPRITES, check_resumed, config, quiet, train  # noqa: E402
 from unocclude import training  # noqa: E402
 from unocclude.datasets import captions  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402

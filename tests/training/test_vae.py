@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from training_cases import SPRITES, check_resumed, config, quiet, train
+
+from support.training_cases import SPRITES, check_resumed, config, quiet, train
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")

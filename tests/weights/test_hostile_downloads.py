@@ -5,11 +5,10 @@ import json
 import os
 
 import pytest
-import small_clip
-from fake_hub import COMMIT
-from hostile_server import head, serving
-from test_weights import BIG, SAM2, fake, home  # noqa: F401
 
+from support import small_clip
+from support.fake_hub import BIG, COMMIT, SAM2
+from support.hostile_server import head, serving
 from unocclude.errors import UnoccludeError
 from unocclude.weights import CHECKPOINTS, Checkpoint, Part, download
 from unocclude.weights.record import record
@@ -34,7 +33,7 @@ def test_pins_of_the_table_are_whole():
     assert all(address.startswith("https://") for address in addresses)
 
 
-def test_the_pinned_revision_is_fetched_and_left_on_request(fake, home, capsys, monkeypatch):  # noqa: F811
+def test_the_pinned_revision_is_fetched_and_left_on_request(fake, home, capsys, monkeypatch):
     source = f"huggingface.co/{SAM2}"
     row(monkeypatch, source, revision=COMMIT, sha256=(("model.safetensors", DIGEST),))
     assert small_clip.run(capsys, "weights", "fetch", "net")[0] == 0
@@ -59,7 +58,7 @@ def test_the_pinned_revision_is_fetched_and_left_on_request(fake, home, capsys, 
     assert "hash remembered" in small_clip.run(capsys, "weights", "verify", "net")[1]
 
 
-def test_another_file_than_the_pinned_one_is_not_kept(fake, home, capsys, monkeypatch):  # noqa: F811
+def test_another_file_than_the_pinned_one_is_not_kept(fake, home, capsys, monkeypatch):
     row(monkeypatch, f"huggingface.co/{SAM2}", sha256=(("model.safetensors", "0" * 64),))
     code, _, err = small_clip.run(capsys, "weights", "fetch", "net", "--quiet")
     assert code == 1 and not (home / "net" / "model.safetensors").exists()
@@ -86,7 +85,7 @@ HOSTILE = [
 ]
 
 
-def test_a_hostile_record_is_named_and_nothing_else_is_read(home, capsys, monkeypatch):  # noqa: F811
+def test_a_hostile_record_is_named_and_nothing_else_is_read(home, capsys, monkeypatch):
     row(monkeypatch, f"huggingface.co/{SAM2}")
     folder = home / "net"
     folder.mkdir(parents=True)

@@ -6,47 +6,13 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import small_clip
-from fake_hub import COMMIT, FakeHub
 
+from support import small_clip
+from support.fake_hub import BIG, COMMIT, SAM2
 from unocclude import InputError, weights
-from unocclude.weights import CHECKPOINTS, Part, download, hub
+from unocclude.weights import CHECKPOINTS, Part, hub
 from unocclude.weights.record import record
-
-SAM2 = "facebook/sam2.1-hiera-large"
-BIG = np.random.default_rng(0).bytes(300_000)
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path / "weights"))
-    return tmp_path / "weights"
-
-
-@pytest.fixture
-def fake(home, monkeypatch):
-    from huggingface_hub import constants
-
-    fake = FakeHub()
-    monkeypatch.setattr(constants, "ENDPOINT", fake.address)
-    monkeypatch.setattr(download, "SCHEMES", ("https", "http"))
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", fake.address + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    fake.files[SAM2] = {
-        "config.json": b"{}",
-        "model.safetensors": BIG,
-        "pytorch_model.bin": b"p" * 5000,
-        "sam2.1_hiera_large.pt": b"t" * 5000,
-        "model.fp16.safetensors": b"h" * 5000,
-        "preprocessor_config.json": b'{"a": 1}',
-        "README.md": b"card",
-        "picture.png": b"png",
-    }
-    yield fake
-    fake.close()
 
 
 def test_every_row_says_where_it_comes_from():

@@ -7,7 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from generative_cases import (
+from PIL import Image
+
+import unocclude
+from support.generative_cases import (
     arrays,
     assert_it_may_leave_the_frame,
     assert_it_says_what_to_put_where,
@@ -19,9 +22,6 @@ from generative_cases import (
     assert_within_the_completion_mask,
     completes,
 )
-from PIL import Image
-
-import unocclude
 from unocclude import InputError
 from unocclude.cli import main
 from unocclude.clip import Clip
@@ -31,8 +31,7 @@ from unocclude.synthesis import rigid_world, write_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_diffusion_vas import write_checkpoint  # noqa: E402
-
+from support.tiny_diffusion_vas import write_checkpoint  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 
 torch.set_num_threads(1)

@@ -12,14 +12,13 @@ from unocclude import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_diffusion_vas import UNET, conditions, drawn, shapes_of, write_checkpoint  # noqa: E402
-
+from support.tiny_diffusion_vas import UNET, conditions, drawn, shapes_of, write_checkpoint  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.conditioning import Aligned, Parity  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrameEmbeddings, clip_embeddings  # noqa: E402
 
 torch.set_num_threads(1)
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture(scope="module")

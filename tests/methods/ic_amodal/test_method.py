@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from generative_cases import arrays
 from PIL import Image
-from small_clip import make, run
 
 import unocclude
+from support.generative_cases import arrays
+from support.small_clip import make, run
 from unocclude import InputError
 from unocclude.cli import main
 from unocclude.clip import Clip
@@ -27,8 +27,7 @@ from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_flux_fill import write_flux_fill  # noqa: E402
-
+from support.tiny_flux_fill import write_flux_fill  # noqa: E402
 from unocclude.methods.ic_amodal.completer import ALONE, BESIDE  # noqa: E402
 from unocclude.methods.ic_amodal.grid import Grid, SubImage  # noqa: E402
 from unocclude.methods.ic_amodal.pipeline import FillJob, GridFiller, plan  # noqa: E402

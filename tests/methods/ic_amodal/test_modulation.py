@@ -10,9 +10,9 @@ pytest.importorskip("diffusers")
 
 from diffusers import FluxTransformer2DModel  # noqa: E402
 from diffusers.models.embeddings import apply_rotary_emb  # noqa: E402
-from tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
-from tiny_flux_fill import TRANSFORMER  # noqa: E402
 
+from support.tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
+from support.tiny_flux_fill import TRANSFORMER  # noqa: E402
 from unocclude.methods.ic_amodal.grid import Grid, SubImage  # noqa: E402
 from unocclude.methods.ic_amodal.modulation import AttentionGuide, GridAttention, Modulation, attend, install  # noqa: E402
 

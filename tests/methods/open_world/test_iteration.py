@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from test_open_world_steps import canvas, plain_crop, plain_touched
 
+from support.plain_open_world import canvas, plain_crop, plain_touched
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.methods.open_world.crop import crop_region, take

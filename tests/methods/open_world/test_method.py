@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from small_clip import assert_one_line, contents, run
-from test_open_world_steps import plain_crop, plain_touched
 
 import unocclude
+from support.plain_open_world import plain_crop, plain_touched
+from support.small_clip import assert_one_line, contents, run
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.media.images import read_png, write_png
@@ -25,7 +25,7 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 torch.set_num_threads(1)
 
-from tiny_inpainting import SIZE, write_inpainting  # noqa: E402
+from support.tiny_inpainting import SIZE, write_inpainting  # noqa: E402
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"development data is not at {DATA}")

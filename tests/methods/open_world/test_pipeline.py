@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from small_clip import assert_one_line, run
 
+from support.small_clip import assert_one_line, run
 from unocclude import InputError
 from unocclude.errors import UnoccludeError
 from unocclude.methods.open_world.pipeline import Inpainter, load_pipeline
@@ -16,7 +16,7 @@ diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 torch.set_num_threads(1)
 
-from tiny_inpainting import SIZE, write_inpainting  # noqa: E402
+from support.tiny_inpainting import SIZE, write_inpainting  # noqa: E402
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
 MASK = np.zeros((50, 70), bool)

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_clip
-import tiny_models
 
 import unocclude
+from support import small_clip, tiny_models
 from unocclude.completion import Completion
 from unocclude.methods.open_world import networks
 from unocclude.perception import grounding_dino
 
 pytest.importorskip("diffusers")
-import tiny_ports
-from tiny_inpainting import write_inpainting
+from support import tiny_ports
+from support.tiny_inpainting import write_inpainting
 
 IMAGES = Path(__file__).parents[2] / "shared" / "data" / "images"
 WRITERS = {

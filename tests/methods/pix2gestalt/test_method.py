@@ -15,13 +15,12 @@ from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_diffusion_vas import drawn  # noqa: E402
-
+from support.tiny_diffusion_vas import drawn  # noqa: E402
 from unocclude.methods.pix2gestalt.checkpoint import converted  # noqa: E402
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline  # noqa: E402
 
 torch.set_num_threads(1)
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 def shapes(name):

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from generative_cases import (
+
+from support.generative_cases import (
     arrays,
     assert_it_may_leave_the_frame,
     assert_it_says_what_to_put_where,
@@ -18,8 +19,7 @@ from generative_cases import (
     assert_within_the_completion_mask,
     completes,
 )
-from small_clip import make
-
+from support.small_clip import make
 from unocclude import InputError
 from unocclude.cli import main
 from unocclude.completion import Completion
@@ -30,8 +30,7 @@ from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_tgvac import write_checkpoint  # noqa: E402
-
+from support.tiny_tgvac import write_checkpoint  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 
 torch.set_num_threads(1)

@@ -13,9 +13,8 @@ from unocclude import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
-from tiny_tgvac import clip, write_checkpoint  # noqa: E402
-
+from support.tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
+from support.tiny_tgvac import clip, write_checkpoint  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.conditioning import CONDITIONINGS, conditioning_for_channels  # noqa: E402
 from unocclude.methods.tgvac.motion import RelativeAttention, inflate, motion_state, run  # noqa: E402
