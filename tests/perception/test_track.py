@@ -3,12 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from support.development_data import DATA, needs_development_data
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.perception.colours import ColourGrid, colour_bins
@@ -19,7 +19,6 @@ from unocclude.perception.prompt import Prompt
 from unocclude.perception.track import track_prompt
 from unocclude.perception.window import Window
 
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
 HEIGHT, WIDTH = 97, 161  # odd on purpose
 
 
@@ -276,19 +275,19 @@ def test_import_is_light() -> None:
 
 def development_clip(kind: str, name: str, stop: int | None = None) -> tuple[Clip, list[np.ndarray]]:
     folder = DATA / kind / name
-    if not folder.is_dir():
-        pytest.skip(f"the development data is not here: {folder}")
     frames = [cv2.imread(str(p))[..., ::-1] for p in sorted((folder / "frames").iterdir())[:stop]]
     paths = sorted((folder / "visible_masks").iterdir())[:stop]
     return one_shot(frames), [cv2.imread(str(p), 0) > 127 for p in paths]
 
 
+@needs_development_data
 def test_real_clip_from_a_box() -> None:
     clip, truth = development_clip("composites", "dogtrainer_parkour", 8)
     assert scores(track(clip, box=box_of(truth[0])), truth).mean() > 0.65
 
 
 @pytest.mark.slow
+@needs_development_data
 @pytest.mark.parametrize(
     ("kind", "name", "frame", "least"),
     [("composites", "dogtrainer_parkour", 0, 0.5), ("real", "kite-walk", 0, 0.7), ("real", "person", 7, 0.7)],

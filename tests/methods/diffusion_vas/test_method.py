@@ -2,7 +2,6 @@
 
 import json
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image
 
 import unocclude
+from support.development_data import clip_folder, clip_names
 from support.generative_cases import (
     arrays,
     assert_it_may_leave_the_frame,
@@ -35,7 +35,6 @@ from support.tiny_diffusion_vas import write_checkpoint  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 
 torch.set_num_threads(1)
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SMALL = {"steps": 2, "pixels": 8192}
 
 
@@ -184,9 +183,9 @@ def test_starting_later_gives_the_same_tail(world, weights):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent")
-@pytest.mark.parametrize("clip", sorted((DATA / "real").glob("*")) if DATA.is_dir() else [], ids=lambda path: path.name)
-def test_real_clips(clip, weights, tmp_path):
+@pytest.mark.parametrize("name", clip_names("real"))
+def test_real_clips(name, weights, tmp_path):
+    clip = clip_folder(name, tmp_path / "clip")
     args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
     assert main([*args, "--method", "diffusion-vas", "--weights", str(weights), "--set", "steps=1", "--quiet"]) == 0
     assert len(Completion(tmp_path / "out")) > 20

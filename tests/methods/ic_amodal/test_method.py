@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import unocclude
+from support.development_data import clip_folder, clip_names
 from support.generative_cases import arrays
 from support.small_clip import make, run
 from unocclude import InputError
@@ -33,7 +33,6 @@ from unocclude.methods.ic_amodal.grid import Grid, SubImage  # noqa: E402
 from unocclude.methods.ic_amodal.pipeline import FillJob, GridFiller, plan  # noqa: E402
 
 torch.set_num_threads(1)
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SMALL = {"steps": 2, "cell": 32, "text_tokens": 8}
 
 
@@ -457,9 +456,9 @@ def test_weights_may_rest_in_eight_bits(weights):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent")
-@pytest.mark.parametrize("clip", sorted(DATA.glob("[cr]*/*")) if DATA.is_dir() else [], ids=lambda path: path.name)
-def test_whole_clips(clip, weights, tmp_path):
+@pytest.mark.parametrize("name", clip_names("composites", "real"))
+def test_whole_clips(name, weights, tmp_path):
+    clip = clip_folder(name, tmp_path / "clip")
     args = ["complete", str(clip / "frames"), "-o", str(tmp_path / "out"), "--masks", str(clip / "visible_masks")]
     settings = [f"--set={key}={value}" for key, value in (SMALL | {"steps": 1}).items()]
     assert main([*args, "--method", "ic-amodal-plus", "--weights", str(weights), *settings, "--quiet"]) == 0

@@ -2,7 +2,6 @@
 
 import json
 import resource
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image
 
 import unocclude
+from support.development_data import DATA, needs_development_data
 from support.plain_open_world import plain_crop, plain_touched
 from support.small_clip import assert_one_line, contents, run
 from unocclude.clip import Clip
@@ -27,8 +27,6 @@ torch.set_num_threads(1)
 
 from support.tiny_inpainting import SIZE, write_inpainting  # noqa: E402
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"development data is not at {DATA}")
 FAST = ("--method", "open-world", "--set", "steps=2", "--quiet")
 
 
@@ -151,7 +149,7 @@ def figures(capsys, out, truth):
     return json.loads((out / "figures.json").read_text())
 
 
-@needs_data
+@needs_development_data
 @pytest.mark.slow
 def test_what_hides_the_objects_of_cocoa_is_found_without_networks():
     """The share of the hidden part that the generator may fill: that of the pockets, and with the segments that lie in
@@ -174,7 +172,7 @@ def test_what_hides_the_objects_of_cocoa_is_found_without_networks():
     assert np.mean(iou) > 0.82  # measured: .839
 
 
-@needs_data
+@needs_development_data
 @pytest.mark.parametrize(
     ("clip", "least_iou", "least_psnr"), [("parkour_kitesurfer", 0.94, 33), ("beachboy_pole", 0.95, 27)]
 )
@@ -256,7 +254,7 @@ def test_beyond_the_border_is_drawn_only_where_there_is_room(tmp_path, capsys, w
     assert np.array_equal(padded[1][60:180, 80:240] > 0, visible)
 
 
-@needs_data
+@needs_development_data
 def test_frames_that_are_not_hidden_go_through_without_the_generator(tmp_path, capsys, weights, monkeypatch):
     source = DATA / "composites" / "beachboy_pole"
     rates = json.loads((source / "meta.json").read_text())["occlusion_rate"]

@@ -2,13 +2,13 @@
 format."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import unocclude
 from support import small_clip, tiny_models
+from support.development_data import image_file
 from unocclude.completion import Completion
 from unocclude.methods.open_world import networks
 from unocclude.perception import grounding_dino
@@ -17,7 +17,6 @@ pytest.importorskip("diffusers")
 from support import tiny_ports
 from support.tiny_inpainting import write_inpainting
 
-IMAGES = Path(__file__).parents[2] / "shared" / "data" / "images"
 WRITERS = {
     "grounding-dino-tiny": tiny_models.write_grounding_dino,
     "sam2.1-hiera-large": tiny_models.write_sam2,
@@ -71,9 +70,8 @@ def test_without_instaorder_depth_orders(home, tmp_path, monkeypatch):
     assert networks.load_published("cpu").order and isinstance(best("cpu"), DepthOrder)
 
 
-@pytest.mark.skipif(not IMAGES.is_dir(), reason=f"{IMAGES} is absent")
 def test_from_words_to_rgba(tmp_path, home, capsys):
-    image = next(iter(sorted(IMAGES.glob("*/image.*"))))
+    image = image_file(tmp_path / "image")
     first = complete(image, tmp_path / "first", capsys)
     assert set(home) == {"tags", "ground", "segment", "choose", "order"}
     canvas = first.info["canvas"]

@@ -1,22 +1,19 @@
 """recall on the development composites, for reporting: real objects behind pasted occluders, with exact truth."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import unocclude
+from support.development_data import DATA, needs_development_data
 from unocclude.evaluation import evaluate
-
-COMPOSITES = Path(__file__).parents[1].parent / "shared" / "data" / "composites"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not COMPOSITES.is_dir(), reason=f"{COMPOSITES} is absent")
+@needs_development_data
 def test_composites_reach_the_bar():
     """Bar .91, .65, .01, 15 dB; measured .917, .671, .008, 16 dB with exact visible masks."""
     figures = []
-    for folder in sorted(COMPOSITES.iterdir()):
+    for folder in sorted((DATA / "composites").iterdir()):
         clip = unocclude.open(folder / "frames")
         result = unocclude.complete(clip, unocclude.read_masks(folder / "visible_masks"))
         figures.append(evaluate(result, folder))

@@ -12,6 +12,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 import unocclude
+from support.development_data import DATA, needs_development_data
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.methods import get_method
@@ -19,8 +20,6 @@ from unocclude.methods import parallel_map as ahead_module
 from unocclude.methods.base import RunSettings
 from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world, write_world
-
-DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def results(frames, masks, start=0, occluders=None, pad=0.0):
@@ -150,7 +149,7 @@ def test_nothing_is_recalled_across_a_cut(world):
         assert np.array_equal(d[..., 4] == 1, mask) and not (d[..., 4] == 2).any()
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not here")
+@needs_development_data
 @pytest.mark.parametrize("name", ["dish", "doughnut", "dresser", "phone", "toilet"])
 def test_single_images_come_nearer_to_the_truth(name):
     """Measured: IoU with the truth .979 .819 .844 .826 .720; of the visible part .447 .738 .827 .659 .645."""
