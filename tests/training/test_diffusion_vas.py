@@ -124,14 +124,20 @@ def test_every_recipe_runs_and_what_it_writes_is_a_pipeline(name, recipe, vae, t
     assert (tmp_path / "out" / "samples" / "0000002.png").is_file()
 
 
+# all share the loop: one recipe of each network here, the others by `make test-all`
 @pytest.mark.parametrize(
-    ("name", "recipe", "written"),
-    [("vas-mask", {}, f"pipeline/unet/{STATE}"), ("vas-mask-depth", {}, f"pipeline/unet/{STATE}"),
-     ("vas-content", {}, f"pipeline/unet/{STATE}"), ("vas-one-stage", {}, f"pipeline/unet/{STATE}"),
-     ("3d-unet", {}, f"pipeline/unet/{STATE}")],
-)  # fmt: skip
-def test_a_resumed_run_has_the_same_losses_and_weights(name, recipe, written, vae, tmp_path):
-    check_resumed(name, tmp_path, {"vae": str(vae), "sampled": 1, "widths": [32, 32], **recipe}, written)
+    "name",
+    [
+        pytest.param("vas-mask", marks=pytest.mark.slow),
+        "vas-mask-depth",
+        pytest.param("vas-content", marks=pytest.mark.slow),
+        pytest.param("vas-one-stage", marks=pytest.mark.slow),
+        "3d-unet",
+    ],
+)
+def test_a_resumed_run_has_the_same_losses_and_weights(name, vae, tmp_path):
+    recipe = {"vae": str(vae), "sampled": 1, "widths": [32, 32]}
+    check_resumed(name, tmp_path, recipe, f"pipeline/unet/{STATE}")
 
 
 def test_stages_begin_with_each_other_and_with_published_folders(vae, tmp_path):

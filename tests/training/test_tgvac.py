@@ -147,7 +147,7 @@ def test_what_the_network_predicts_goes_from_phase_to_phase(vae, tmp_path):
     assert scheduler.config.prediction_type == "v_prediction"
 
 
-@pytest.mark.parametrize("name", ["tgvac-frame", "tgvac-motion"])
+@pytest.mark.parametrize("name", [pytest.param("tgvac-frame", marks=pytest.mark.slow), "tgvac-motion"])
 def test_a_resumed_run_has_the_same_losses_and_weights(name, vae, phase1, tmp_path):
     recipe = {"vae": str(vae), "widths": [32, 32]} if name == "tgvac-frame" else {"base": str(phase1), "heads": 4}
     written = f"pipeline/{'motion' if name == 'tgvac-motion' else 'unet'}/{STATE}"

@@ -32,7 +32,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_what_other_frames_show_is_recalled(run, motion, seed):
     world, result, figures = run(seed, motion)
     assert_visible_is_kept(world, result)
