@@ -25,8 +25,7 @@ def read_clip(folder: Path) -> tuple[Clip, list[np.ndarray]]:
     """The frames of a development clip and its true visible masks."""
     frames = [cv2.imread(str(path))[..., ::-1] for path in sorted((folder / "frames").iterdir())]
     paths = sorted((folder / "visible_masks").iterdir())
-    clip = Clip.from_frames(frames)
-    clip.__dict__["shots"] = [range(len(frames))]
+    clip = Clip.from_frames(frames, shots=[range(len(frames))])
     return clip, [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127 for path in paths]
 
 

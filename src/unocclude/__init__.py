@@ -9,7 +9,7 @@ result.rgba[7]
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from unocclude.version import __version__
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip, open
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from unocclude.export import export
     from unocclude.masks import MaskTrack, read_masks
     from unocclude.perception.locate import track
-    from unocclude.run import complete
+    from unocclude.perception.prompt import Prompt
+    from unocclude.run import complete, stream
     from unocclude.scene import Scene
 
 # Imported when first asked for: `import unocclude` loads neither torch, OpenCV nor PyAV.
@@ -35,20 +36,25 @@ _WHERE = {
     "MaskTrack": "masks",
     "read_masks": "masks",
     "track": "perception.locate",
+    "Prompt": "perception.prompt",
     "Scene": "scene",
+    "stream": "run",
 }
 __all__ = [
     "Clip",
     "Completion",
     "InputError",
     "MaskTrack",
+    "Prompt",
     "Scene",
     "UnoccludeError",
+    "__version__",
     "complete",
     "evaluate",
     "export",
     "open",
     "read_masks",
+    "stream",
     "track",
 ]
 

@@ -6,33 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import overload
 
 import numpy as np
 
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.limits import check_rate, reason
-
-
-class FrameSource(Protocol):
-    """What `media` gives for each kind of input: random access to frames, and their timing."""
-
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def fps(self) -> float: ...
-    @property
-    def times(self) -> Sequence[float]:
-        """Presentation times in seconds."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, i: int) -> np.ndarray:
-        """Frame i as (H, W, 3) uint8 RGB."""
-        ...
+from unocclude.types import FrameSource
 
 
 class ArraySource:
@@ -57,6 +37,24 @@ class ArraySource:
         return self.frames[i]
 
 
+class _Part:
+    """Some frames of another clip."""
+
+    def __init__(self, clip: "Clip", numbers: range):
+        if not numbers or numbers.step < 1:
+            raise InputError("a part of a clip needs at least one frame, in the clip's order")
+        self._clip, self._numbers = clip, numbers
+        self.height, self.width = clip.height, clip.width
+        self.fps = clip.fps / numbers.step
+        self.times = [clip.times[i] - clip.times[numbers.start] for i in numbers]
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def read(self, i: int) -> np.ndarray:
+        return self._clip[self._numbers[i]].copy()
+
+
 MOST_KEPT = 256
 """Frames, however small, that a clip keeps."""
 
@@ -64,11 +62,18 @@ MOST_KEPT = 256
 class Clip:
     """T frames of H x W x 3 uint8 RGB with random access and a small cache; never the whole video in memory.
 
-    `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `times` are presentation times in seconds.
+    `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
+    reads them from this one. `times` are presentation times in seconds.
     `path` is the file or folder it came from, None for frames in memory.
     """
 
-    def __init__(self, source: FrameSource, path: Path | None = None, cache_bytes: int = 24 << 20):
+    def __init__(
+        self,
+        source: FrameSource,
+        path: Path | None = None,
+        cache_bytes: int = 24 << 20,
+        shots: Sequence[range] | None = None,
+    ):
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_size = min(MOST_KEPT, max(4, cache_bytes // (source.height * source.width * 3)))
@@ -77,16 +82,29 @@ class Clip:
         self.height, self.width = source.height, source.width
         self.fps = check_rate(source.fps)
         self.times = source.times
+        self._known_shots = None if shots is None else _checked_shots(shots, len(source))
 
     @classmethod
-    def from_frames(cls, frames: Sequence[np.ndarray], fps: float = 24.0) -> "Clip":
-        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array."""
-        return cls(ArraySource(list(frames), fps))
+    def from_frames(
+        cls, frames: "Sequence[np.ndarray] | np.ndarray", fps: float = 24.0, shots: Sequence[range] | None = None
+    ) -> "Clip":
+        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array.
+
+        shots: the ranges of frames between shot cuts, where they are known; else they are detected. Raises InputError
+        unless all frames have one size and the shots follow each other from the first frame to the last.
+        """
+        return cls(ArraySource(list(frames), fps), shots=shots)
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, i: int) -> np.ndarray:
+    @overload
+    def __getitem__(self, i: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Clip": ...
+    def __getitem__(self, i: "int | slice") -> "np.ndarray | Clip":
+        if isinstance(i, slice):
+            return Clip(_Part(self, range(len(self))[i]))
         if not -len(self) <= i < len(self):
             raise IndexError(f"frame {i} of a clip of {len(self)} frames")
         i %= len(self)
@@ -107,6 +125,8 @@ class Clip:
     @cached_property
     def shots(self) -> list[range]:
         """Frame ranges between shot cuts (PySceneDetect); nothing is chained across a cut."""
+        if self._known_shots is not None:
+            return self._known_shots
         from unocclude.media.shots import find_shots
 
         return find_shots(self)
@@ -130,6 +150,14 @@ class Clip:
             for frame in self:
                 digest.update(frame.tobytes())
         return digest.hexdigest()[:16]
+
+
+def _checked_shots(shots: Sequence[range], count: int) -> list[range]:
+    ends = [0, *(shot.stop for shot in shots)]
+    starts = [*(shot.start for shot in shots), count]
+    if ends != starts or any(shot.step != 1 or not shot for shot in shots):
+        raise InputError(f"shots {list(shots)} do not follow each other from frame 0 to frame {count - 1}")
+    return list(shots)
 
 
 def _ends(file: Path, amount: int = 1 << 20) -> bytes:

@@ -102,10 +102,12 @@ class PictureFolder(OutFolder):
         super().release()
 
     def _write_frame(self, result: FrameResult) -> None:
+        # a frame in which nothing was sampled is the same in all hypotheses
+        sampled = (result.hypotheses or (result,) * self.hypotheses) if self.hypotheses > 1 else ()
         with files.Batch() as batch:
-            for k, hypothesis in enumerate(result.hypotheses, start=1):
+            for k, hypothesis in enumerate(sampled, start=1):
                 self._add_pictures(batch, f"hypotheses/{k}/", hypothesis)
-            if result.hypotheses:
+            if sampled:
                 self._add(batch, "disagreement", result.index, result.disagreement)
             self._add_pictures(batch, "", result)
 

@@ -1,21 +1,22 @@
-"""The functions behind the command line and the API: complete or track one object of a clip."""
+"""Complete or track one object of a clip: the functions behind the command line and the API."""
 
 import hashlib
-import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unocclude import __version__
+import numpy as np
+
+from unocclude import methods
 from unocclude.clip import Clip
-from unocclude.completion import Completion
-from unocclude.errors import InputError, UnoccludeError
+from unocclude.completion import Completion, FrameResult
+from unocclude.errors import UnoccludeError
 from unocclude.layout import TRACK_FILE
 from unocclude.masks import MaskTrack, encode
-from unocclude.methods import get_method, read_options
 from unocclude.methods.base import Method, RunSettings
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
@@ -24,101 +25,233 @@ from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.scene import Scene, canvas_size, check_fit, check_pad
 from unocclude.types import Progress
+from unocclude.version import __version__
 
-"""Told of every step: what is being done, how many frames are done, of how many."""
 
-DEVICES = ("auto", "cpu", "cuda")
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one run of `complete` is asked for.
+
+    prompt: the object's visible masks in all frames, or a `Prompt` to track. occluders: masks of what is known to be in
+    front. pad: the canvas is larger than the frame by this fraction of it on every side. Raises InputError where the
+    parts do not fit each other.
+    """
+
+    clip: Clip
+    prompt: MaskTrack | Prompt
+    method: Method
+    occluders: MaskTrack | None = None
+    pad: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_pad(self.clip, self.pad)
+        _check_prompt(self.clip, self.prompt)
+        if self.occluders is not None:
+            check_fit(self.clip, self.occluders, "occluder mask")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments as result.json lists them."""
+        settings = self.method.settings
+        return {
+            "prompt": describe(self.prompt),
+            "occluders": self.occluders.fingerprint if self.occluders is not None else None,
+            "hypotheses": settings.hypotheses,
+            "pad": self.pad,
+            "device": settings.device,
+            "weights": settings.weights,
+        }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the result: a run is resumed only by the same request."""
+        return {
+            "verb": "complete",
+            "input": self.clip.fingerprint,
+            "method": self.method.name,
+            "method_version": self.method.version,
+            "options": self.method.options.model_dump(mode="json"),
+            "seed": self.method.settings.seed,
+            **self.arguments,
+        }
+
+    @property
+    def files(self) -> list[Path]:
+        """The files and folders that the run reads."""
+        return _files(self.clip, self.prompt, self.occluders)
+
+    def scene(self, track: MaskTrack) -> Scene:
+        """The scene of the object whose visible masks are `track`."""
+        text = self.prompt.text if isinstance(self.prompt, Prompt) else None
+        return Scene(self.clip, track, self.occluders, self.pad, text=text)
+
+
+Frames = Clip | np.ndarray | Sequence[np.ndarray]
+"""A clip, or frames in memory: (T, H, W, 3) uint8 RGB, or a sequence of (H, W, 3)."""
+Object = MaskTrack | Prompt | np.ndarray | Sequence[np.ndarray]
+"""Which object: its visible masks in all frames, also as (T, H, W) or a sequence of (H, W), or a prompt to track."""
 
 
 def complete(
-    clip: Clip,
-    prompt: MaskTrack | Prompt,
+    clip: Frames,
+    prompt: Object,
     *,
-    method: str = "recall",
+    method: str | Method = "recall",
     options: dict[str, Any] | None = None,
-    out: str | Path | None = None,
-    occluders: MaskTrack | None = None,
-    hypotheses: int = 1,
+    settings: RunSettings | None = None,
+    occluders: MaskTrack | np.ndarray | None = None,
     pad: float = 0.0,
-    seed: int = 0,
-    device: str = "auto",
-    weights: str | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     pictures: bool = True,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = _silent,
+    **more: Any,
 ) -> Completion:
-    """Complete one object of a clip and write the OUT folder of the contract.
+    """Complete one object of a clip and write its OUT folder (docs/output-format.md).
 
-    prompt: the object's visible masks in all frames, or a `Prompt` (box, point or mask in one frame) to
-    track. options: the method's own, as in `--set`. occluders: masks of what is known to be in front. pad:
-    enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None for a
-    temporary one that lives as long as the result. resume goes on with an unfinished run of the same
-    arguments; overwrite replaces a result. pictures: write preview.mp4 and report.html, too.
+    clip: a `Clip`, or frames in memory, (T, H, W, 3) uint8 RGB. prompt: the object's visible masks in all frames, a
+    `MaskTrack` or (T, H, W) with non-zero pixels for the object; or a `Prompt` (box, points, mask or text) to track.
+    method: a method's name, with its own `options` as in `--set` and its settings (`seed`, `hypotheses`, `device`,
+    `weights`, one by one or as `settings`); or a method that `methods.create` made. occluders: masks of what is known
+    to be in front. pad: enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None
+    for a temporary one that lives as long as the result, without preview and report. resume: continue an unfinished run
+    of the same request. overwrite: replace a result. pictures: write preview.mp4 and report.html. progress: called with
+    a stage, the frames done and their number.
 
     Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
     """
-    setting = RunSettings(seed=seed, hypotheses=hypotheses, device=device, weights=weights)
-    worker = prepare(method, options or {}, setting)
-    check_pad(clip, pad)
-    _check_prompt(clip, prompt)
-    if occluders is not None:
-        check_fit(clip, occluders, "occluder mask")
-
+    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
     keep = None
     if out is None:
         keep = tempfile.TemporaryDirectory(prefix="unocclude-")
-        out, resume, overwrite = keep.name, True, False
-    identity = {
-        "verb": "complete",
-        "input": clip.fingerprint,
-        "prompt": describe(prompt),
-        "occluders": occluders.fingerprint if occluders is not None else None,
-        "method": method,
-        "method_version": worker.version,
-        "options": worker.options.model_dump(mode="json"),
-        "hypotheses": hypotheses,
-        "pad": pad,
-        "seed": seed,
-        "device": device,
-        "weights": weights,
-    }
+        out, resume, overwrite, pictures = keep.name, True, False, False
     folder = PictureFolder(
-        out, identity, resume=resume, overwrite=overwrite, inputs=_files(clip, prompt, occluders),
-        count=len(clip), size=canvas_size(clip, pad), hypotheses=hypotheses,
+        out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
+        count=len(request.clip), size=canvas_size(request.clip, pad), hypotheses=request.method.settings.hypotheses,
     )  # fmt: skip
     if not folder.finished:
         with _at_work(folder):
-            _run(worker, clip, prompt, occluders, pad, folder, pictures, progress)
+            _write(request, folder, pictures, progress)
     return Completion(folder.given, keep)
 
 
-def prepare(method: str, options: dict[str, Any], setting: RunSettings) -> Method:
-    """The method, ready to run; raises InputError where it or one of its settings is unknown or cannot be
-    had here."""
-    cls = get_method(method)
-    chosen = read_options(cls, options)
-    if setting.hypotheses < 1:
-        raise InputError(f"hypotheses is {setting.hypotheses}, expected 1 or more")
-    if setting.hypotheses > 1 and not cls.samples:
-        raise InputError(f"method {method} cannot sample several hypotheses; leave out --hypotheses")
-    if setting.device not in DEVICES:
-        raise InputError(f"device is {setting.device!r}, expected one of {', '.join(DEVICES)}")
-    if setting.device == "cuda" and not _has_cuda():
-        raise InputError("device cuda: torch finds no CUDA GPU here; use --device auto or --device cpu")
-    if setting.weights is not None and not cls.takes_weights:
-        raise InputError(f"method {method} takes no weights; leave out --weights")
-    if lacking := cls.missing(setting.weights):
-        raise InputError(f"method {method} cannot run here: {lacking}")
-    return cls(cls.resolve_options(chosen, setting.weights), setting)
+def stream(
+    clip: Frames,
+    prompt: Object,
+    *,
+    method: str | Method = "recall",
+    options: dict[str, Any] | None = None,
+    settings: RunSettings | None = None,
+    occluders: MaskTrack | np.ndarray | None = None,
+    pad: float = 0.0,
+    progress: Progress = _silent,
+    **more: Any,
+) -> Iterator[FrameResult]:
+    """Complete one object of a clip and yield every frame's `FrameResult` as soon as it is ready; nothing is written.
+
+    The arguments, and what is raised, are those of `complete`.
+    """
+    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
+    track = request.prompt
+    if isinstance(track, Prompt):
+        device = request.method.settings.device
+        track = locate(request.clip, track, lambda done, total: progress("tracking", done, total), device)
+    return _stream(request, track, progress)
 
 
-def _has_cuda() -> bool:
-    if importlib.util.find_spec("torch") is None:
-        return False
-    import torch
+def _stream(request: Request, track: MaskTrack, progress: Progress) -> Iterator[FrameResult]:
+    for result in request.method.complete(request.scene(track)):
+        progress("completing", result.index + 1, len(request.clip))
+        yield result
 
-    return torch.cuda.is_available()
+
+def _request(
+    clip: Frames,
+    prompt: Object,
+    method: str | Method,
+    options: dict[str, Any] | None,
+    settings: RunSettings,
+    occluders: MaskTrack | np.ndarray | None,
+    pad: float,
+) -> Request:
+    """A request from what the API takes."""
+    return Request(
+        clip if isinstance(clip, Clip) else Clip.from_frames(clip),
+        prompt if isinstance(prompt, MaskTrack | Prompt) else MaskTrack.from_masks(prompt),
+        method if isinstance(method, Method) else methods.create(method, options or {}, settings),
+        occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
+        pad,
+    )
+
+
+def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Progress) -> None:
+    """Run a request and write all that its OUT folder holds."""
+    timings: dict[str, float] = {}
+    clip, method, count = request.clip, request.method, len(request.clip)
+    track = _locate(clip, request.prompt, folder, progress, timings)
+    scene = request.scene(track)
+    folder.claim(track.origin)
+    if not folder.masks_done():
+        folder.write_visible(scene.visible(i) for i in range(count))
+
+    first = folder.frames_done()
+    figures = [folder.figures(i, track.areas[i]) for i in range(first)]
+    with _timed(timings, "completing"):
+        progress("completing", first, count)
+        for result in method.complete(scene, start=first):
+            folder.write_frame(result)
+            figures.append(frame_figures(result.provenance, track.areas[result.index]))
+            progress("completing", result.index + 1, count)
+        scene.forget()
+
+    info = {
+        **_common_info(request.clip, track, request.arguments, timings),
+        "method": _about(method),
+        "seed": method.settings.seed,
+        **_uneven_times(clip),
+        "canvas": {"width": scene.width, "height": scene.height, "offset": list(scene.offset)},
+        "resumed_at": first,
+        "frames": figures,
+    }
+
+    def preview(path: Path) -> None:
+        with _timed(timings, "preview"):
+            write_preview(path, scene, progress)
+
+    extras: list[Callable[[Path], None]] = [preview, lambda path: write_report(path, scene, info)]
+    folder.finish(info, extras if pictures else [])
+
+
+def _common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
+    """What result.json and track.json both say of a run."""
+    return {
+        "unocclude": __version__,
+        "input": str(clip.path) if clip.path else None,
+        "arguments": arguments,
+        "tracker": track.origin,
+        "fps": clip.fps,
+        "frame_count": len(clip),
+        "timings": timings,
+    }
+
+
+def _about(method: Method) -> dict[str, Any]:
+    about = {"name": method.name, "version": method.version, "options": method.options.model_dump(mode="json")}
+    report = method.report()
+    return about | ({"report": report} if report else {})
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Note how many seconds a stage took."""
+    started = time.perf_counter()
+    yield
+    timings[stage] = round(time.perf_counter() - started, 3)
 
 
 def _check_prompt(clip: Clip, prompt: MaskTrack | Prompt) -> None:
@@ -145,7 +278,7 @@ def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
 
 
 def _files(clip: Clip, *given: MaskTrack | Prompt | None) -> list[Path]:
-    """The files and folders that a run reads."""
+    """The files and folders that clip and masks come from."""
     paths = (clip.path, *(masks.path for masks in given if isinstance(masks, MaskTrack)))
     return [path for path in paths if path is not None]
 
@@ -171,77 +304,16 @@ def _locate(
         return prompt
     if folder.masks_done():
         return MaskTrack.from_masks((_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker)
-    started = time.perf_counter()
-    progress("tracking", 0, len(clip))
-    device = folder.identity.get("device", "auto")
-    track = locate(clip, prompt, lambda done, total: progress("tracking", done, total), device)
-    timings["tracking"] = round(time.perf_counter() - started, 3)
-    return track
+    with _timed(timings, "tracking"):
+        progress("tracking", 0, len(clip))
+        device = folder.identity.get("device", "auto")
+        return locate(clip, prompt, lambda done, total: progress("tracking", done, total), device)
 
 
 def _frame_part(clip: Clip, mask: Any) -> Any:
     """The frame's part of a canvas, in whose middle it lies."""
     y, x = (mask.shape[0] - clip.height) // 2, (mask.shape[1] - clip.width) // 2
     return mask[y : y + clip.height, x : x + clip.width]
-
-
-def _run(
-    method: Method,
-    clip: Clip,
-    prompt: MaskTrack | Prompt,
-    occluders: MaskTrack | None,
-    pad: float,
-    folder: PictureFolder,
-    pictures: bool,
-    progress: Progress,
-) -> None:
-    timings: dict[str, float] = {}
-    count = len(clip)
-    track = _locate(clip, prompt, folder, progress, timings)
-    scene = Scene(clip, track, occluders, pad, text=prompt.text if isinstance(prompt, Prompt) else None)
-    folder.claim(track.origin)
-    if not folder.masks_done():
-        folder.write_visible(scene.visible(i) for i in range(count))
-
-    started = time.perf_counter()
-    first = folder.frames_done()
-    figures = [folder.figures(i, track.areas[i]) for i in range(first)]
-    progress("completing", first, count)
-    for result in method.complete(scene, start=first):
-        folder.write_frame(result)
-        figures.append(frame_figures(result.provenance, track.areas[result.index]))
-        progress("completing", result.index + 1, count)
-    scene.forget()
-    timings["completing"] = round(time.perf_counter() - started, 3)
-
-    about = {"name": method.name, "version": method.version, "options": folder.identity["options"]}
-    if report := method.report():
-        about["report"] = report
-    info = {
-        "unocclude": __version__,
-        "method": about,
-        "input": str(clip.path) if clip.path else None,
-        "arguments": {
-            key: folder.identity[key] for key in ("prompt", "occluders", "hypotheses", "pad", "device", "weights")
-        },
-        "seed": folder.identity["seed"],
-        "tracker": track.origin,
-        "fps": clip.fps,
-        **_uneven_times(clip),
-        "frame_count": count,
-        "canvas": {"width": scene.width, "height": scene.height, "offset": list(scene.offset)},
-        "resumed_at": first,
-        "timings": timings,
-        "frames": figures,
-    }
-
-    def preview(path: Path) -> None:
-        started = time.perf_counter()
-        write_preview(path, scene, progress)
-        timings["preview"] = round(time.perf_counter() - started, 3)
-
-    extras: list[Callable[[Path], None]] = [preview, lambda path: write_report(path, scene, info)]
-    folder.finish(info, extras if pictures else [])
 
 
 def _uneven_times(clip: Clip) -> dict[str, list[float]]:
@@ -258,7 +330,7 @@ def track_to(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = _silent,
 ) -> Path:
     """Track one object of a clip and write `visible_masks/` and track.json to the folder `out`; returns the
     folder.
@@ -266,9 +338,10 @@ def track_to(
     The rules of the folder, and what is raised, are those of `complete`.
     """
     _check_prompt(clip, prompt)
-    identity = {"verb": "track", "input": clip.fingerprint, "prompt": describe(prompt)}
+    arguments = {"prompt": describe(prompt)}
     folder = PictureFolder(
-        out, identity, resume=resume, overwrite=overwrite, result=TRACK_FILE, inputs=_files(clip, prompt),
+        out, {"verb": "track", "input": clip.fingerprint, **arguments},
+        resume=resume, overwrite=overwrite, result=TRACK_FILE, inputs=_files(clip, prompt),
         count=len(clip), size=(clip.height, clip.width), completes=False,
     )  # fmt: skip
     if folder.finished:
@@ -279,16 +352,6 @@ def track_to(
         folder.claim(track.origin)
         if not folder.masks_done():
             folder.write_visible(iter(track))
-        folder.finish(
-            {
-                "unocclude": __version__,
-                "input": str(clip.path) if clip.path else None,
-                "arguments": {"prompt": folder.identity["prompt"]},
-                "tracker": track.origin,
-                "fps": clip.fps,
-                "frame_count": len(clip),
-                "timings": timings,
-                "frames": [{"visible_area": int(area)} for area in track.areas],
-            }
-        )
+        frames = [{"visible_area": int(area)} for area in track.areas]
+        folder.finish({**_common_info(clip, track, arguments, timings), "frames": frames})
     return folder.given

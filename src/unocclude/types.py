@@ -1,6 +1,9 @@
-"""Type aliases shared by all modules. This module imports nothing of the package."""
+"""Types shared by all modules. This module imports nothing of the package."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
 
 Point = tuple[float, float]
 """x, y in pixels."""
@@ -16,3 +19,41 @@ Progress = Callable[[str, int, int], None]
 
 FrameProgress = Callable[[int, int], None]
 """progress(done, total): called after each frame."""
+
+
+class FrameSource(Protocol):
+    """What `media` gives for each kind of input: random access to frames, and their timing."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+    @property
+    def times(self) -> Sequence[float]:
+        """Presentation times in seconds."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int) -> np.ndarray:
+        """Frame i as (H, W, 3) uint8 RGB."""
+        ...
+
+
+class Frames(Protocol):
+    """Frames with random access, as a `Clip` has them."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """Frame i as (H, W, 3) uint8 RGB."""
+        ...

@@ -294,7 +294,7 @@ def test_bad_usage_is_one_line_and_leaves_no_folder(case, clip, tmp_path, capsys
 
 
 def test_cuda_where_there_is_none(complete, tmp_path, monkeypatch):
-    monkeypatch.setattr("unocclude.run._has_cuda", lambda: False)
+    monkeypatch.setattr("unocclude.methods._has_cuda", lambda: False)
     code, _, err = complete("--device", "cuda")
     assert code == 2
     assert_one_line(err, "cuda", "--device auto")

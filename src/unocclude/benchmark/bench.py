@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import unocclude
 from unocclude.benchmark import published, summary
 from unocclude.datasets import captions, root_of
 from unocclude.datasets.base import Sample
@@ -14,9 +13,10 @@ from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, whole, write_bytes
+from unocclude.methods import create
 from unocclude.methods.base import Method, RunSettings
 from unocclude.outfolder import OutFolder
-from unocclude.run import prepare
+from unocclude.run import complete
 from unocclude.types import Progress
 
 DEFAULT_METHODS = ("modal", "convex", "convex-r", "recall")
@@ -51,7 +51,7 @@ def bench(
         if unused := sorted(set(given) - set(methods)):
             raise InputError(f"{what} are given for {', '.join(unused)}, which is not among the methods")
     workers = {
-        method: prepare(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
+        method: create(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
     if not methods or not any(data.values()):
@@ -143,7 +143,7 @@ def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, A
     if words and words not in own["options"]:
         own["options"][words] = captions.of_truth(sample.truth)
     run = out / "runs" / data / sample.name / method
-    result = unocclude.complete(
+    result = complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
     )
     figures = evaluate(result, sample.truth)

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from unocclude import __version__
 from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
 from unocclude.cli.echo import echo, encodable, plain
 from unocclude.errors import UnoccludeError
+from unocclude.version import __version__
 
 INTERRUPTED = 130
 _BAD_PATH = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)

@@ -42,11 +42,12 @@ def run(
     from unocclude.batch.run import FAILURES, run_batch
     from unocclude.datasets import Sample, open_dataset
     from unocclude.errors import UnoccludeError
+    from unocclude.methods import create
     from unocclude.methods.base import RunSettings
     from unocclude.perception.prompt import Prompt
-    from unocclude.run import prepare
 
-    worker = prepare(method, pairs, RunSettings(seed, 1, device, weights))
+    run_settings = RunSettings(seed, 1, device, weights)
+    worker = create(method, pairs, run_settings)
     samples = open_dataset(data, limit)
 
     def complete(sample: Sample, folder: Path) -> None:
@@ -61,9 +62,7 @@ def run(
                 options=told | pairs,
                 out=folder,
                 pad=sample.pad if pad is None else pad,
-                seed=seed,
-                device=device,
-                weights=weights,
+                settings=run_settings,
                 resume=True,
                 progress=progress,
             )

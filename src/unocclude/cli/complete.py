@@ -54,10 +54,10 @@ def run(
 
     import unocclude
     from unocclude.masks import read_track
+    from unocclude.methods import create
     from unocclude.methods.base import RunSettings
-    from unocclude.run import prepare
 
-    prepare(method, pairs, RunSettings(seed, hypotheses, device, weights))
+    chosen = create(method, pairs, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
     in_front = None if occluders is None else read_track(occluders)
@@ -65,15 +65,10 @@ def run(
         result = unocclude.complete(
             clip,
             prompt,
-            method=method,
-            options=pairs,
+            method=chosen,
             out=out,
             occluders=in_front,
-            hypotheses=hypotheses,
             pad=pad,
-            seed=seed,
-            device=device,
-            weights=weights,
             resume=resume,
             overwrite=overwrite,
             progress=progress,

@@ -1,14 +1,12 @@
 """Find shot cuts with PySceneDetect, frame by frame."""
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from scenedetect import AdaptiveDetector, FrameTimecode
 
-if TYPE_CHECKING:
-    from unocclude.clip import Clip
+from unocclude.types import Frames
 
 WIDTH = 256  # pixels: what frames are reduced to; PySceneDetect's own default is about this
 WINDOW = 2  # frames on either side that a cut is compared with
@@ -19,7 +17,7 @@ BACK = 0.5
 _THUMBNAIL = (8, 8)  # so coarse that motion within a shot matters little
 
 
-def find_shots(clip: "Clip") -> list[range]:
+def find_shots(clip: Frames) -> list[range]:
     """The shots of a clip: frame ranges that follow each other from 0 to T, split at hard cuts.
 
     A cut is a frame whose content differs from the one before far more than its neighbours do

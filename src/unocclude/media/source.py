@@ -3,7 +3,6 @@
 import stat
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -11,12 +10,10 @@ from unocclude.errors import InputError
 from unocclude.media.folder import AnimatedFrames, FolderFrames, image_files, is_animated
 from unocclude.media.images import FORMATS, SUFFIXES, open_image
 from unocclude.media.limits import check_path, check_regular, reason
-
-if TYPE_CHECKING:
-    from unocclude.clip import FrameSource
+from unocclude.types import FrameSource
 
 
-def open_source(path: str | Path) -> "FrameSource":
+def open_source(path: str | Path) -> FrameSource:
     """Open a folder of frames, an image (T = 1, or its frames where it is animated) or a video file.
 
     What a file is, is decided by its content, not by its name. Frames come as (H, W, 3) uint8 RGB.

@@ -1,13 +1,14 @@
 """The registry of methods. Their classes are imported on demand."""
 
+import importlib.util
 import reprlib
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unocclude.errors import InputError
 
 if TYPE_CHECKING:  # names alone, for shell completion, must not import OpenCV
-    from unocclude.methods.base import Method, MethodOptions
+    from unocclude.methods.base import Method, MethodOptions, RunSettings
 
 WHERE = {
     "recall": "unocclude.methods.recall.method:Recall",
@@ -53,3 +54,37 @@ def read_options(method: "type[Method]", pairs: dict[str, object]) -> "MethodOpt
         raise InputError(
             f"option {key}={reprlib.repr(first['input'])} of method {method.name}: {first['msg']}"
         ) from None
+
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def create(name: str, options: dict[str, Any], settings: "RunSettings") -> "Method":
+    """A method that is ready to complete objects.
+
+    options: its own, as in `--set`. Raises InputError where the method, an option or a setting is unknown, or where it
+    cannot run here.
+    """
+    cls = get_method(name)
+    chosen = read_options(cls, options)
+    if settings.hypotheses < 1:
+        raise InputError(f"hypotheses is {settings.hypotheses}, expected 1 or more")
+    if settings.hypotheses > 1 and not cls.samples:
+        raise InputError(f"method {name} cannot sample several hypotheses; leave out --hypotheses")
+    if settings.device not in DEVICES:
+        raise InputError(f"device is {settings.device!r}, expected one of {', '.join(DEVICES)}")
+    if settings.device == "cuda" and not _has_cuda():
+        raise InputError("device cuda: torch finds no CUDA GPU here; use --device auto or --device cpu")
+    if settings.weights is not None and not cls.takes_weights:
+        raise InputError(f"method {name} takes no weights; leave out --weights")
+    if lacking := cls.missing(settings.weights):
+        raise InputError(f"method {name} cannot run here: {lacking}")
+    return cls(cls.resolve_options(chosen, settings.weights), settings)
+
+
+def _has_cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -16,9 +16,8 @@ from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.motion.evidence import UNKNOWN
 from unocclude.networks import device_for
-from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth
+from unocclude.perception.depth import NEARNESS, OBJECT, DepthAnything, LayerDepth, Layered
 from unocclude.perception.prepare import normalised
-from unocclude.scene import Scene
 
 DEFAULT = "instaorder-od"
 SIDE = 384
@@ -171,7 +170,7 @@ CLOSE = 4
 """Minimum distance in working pixels within which evidence around the object is used, larger than its blur."""
 
 
-def by_evidence(scene: Scene, i: int, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
+def by_evidence(scene: Layered, i: int, masks: Sequence[np.ndarray], query: int) -> np.ndarray:
     """Occlusion order of the scene's object and other masks in frame i, from occlusion evidence: (N, N) bool.
 
     masks: on the canvas; `query` is the index of the object's mask, and only its row and column are filled. Pixels of a

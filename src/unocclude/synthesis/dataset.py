@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unocclude import __version__
 from unocclude.layout import SYNTH_FILE, remove_below
 from unocclude.media import files
 from unocclude.media.images import read_png
@@ -20,6 +19,7 @@ from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import write_world
 from unocclude.types import Progress
+from unocclude.version import __version__
 
 SHARD = 100
 """Clips in a shard."""

@@ -112,8 +112,8 @@ def _prepare_pseudo(
     sources: Path | None,
     weights: str | Path | None,
 ) -> DatasetSpec:
+    from unocclude.methods import create
     from unocclude.methods.base import RunSettings
-    from unocclude.run import prepare
     from unocclude.synthesis.pseudo import METHOD, box_samples
 
     if sources is None:
@@ -121,7 +121,7 @@ def _prepare_pseudo(
     if frames is not None or size is not None:
         raise InputError("`synth pseudo` keeps the clips as they are; leave out --frames and --size")
     chosen = str(weights) if weights is not None else None
-    prepare(METHOD, {}, RunSettings(weights=chosen))
+    create(METHOD, {}, RunSettings(weights=chosen))
     box_samples(str(sources))
     return DatasetSpec("pseudo", seed, data=str(sources), weights=chosen)
 

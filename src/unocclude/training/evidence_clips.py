@@ -94,8 +94,7 @@ def make_evidence_clip(
         amodal, pad = [mask[canvas] for mask in amodal], PAD
     if not any(mask.any() for mask in visible):
         return None
-    clip = Clip.from_frames(frames)
-    clip.__dict__["shots"] = [range(len(clip))]
+    clip = Clip.from_frames(frames, shots=[range(len(frames))])
     scene = Scene(clip, MaskTrack.from_masks(visible), pad=pad)
     evidence = scene.evidence
     work = evidence.work

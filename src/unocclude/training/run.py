@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unocclude import __version__
 from unocclude.layout import TRAIN_FILE
 from unocclude.outfolder import OutFolder
 from unocclude.training import get_recipe, read_config
 from unocclude.types import Progress
+from unocclude.version import __version__
 
 
 def run_training(

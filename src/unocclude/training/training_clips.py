@@ -79,8 +79,7 @@ class ClipMaker:
         """The training clip of one object; None if the object is never visible."""
         if not any(mask.any() for mask in world.visible):
             return None
-        clip = Clip.from_frames(world.frames)
-        clip.__dict__["shots"] = [range(len(clip))]
+        clip = Clip.from_frames(world.frames, shots=[range(len(world))])
         scene = Scene(clip, MaskTrack.from_masks(world.visible))
         inputs = NetworkInputs(scene, range(len(clip)), self._framings(scene, world))
         depth = scene.depth(inputs.shot, Path(self.depth_weights) if self.depth_weights else None)

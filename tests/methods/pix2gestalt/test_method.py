@@ -154,6 +154,7 @@ def test_frame_by_frame_behind_the_contract(weights):
     assert np.array_equal(complete(world, weights, visible=alone, seed=2).rgba[1], result.rgba[1])
     several = complete(world, weights, visible=visible, seed=1, hypotheses=2)
     assert np.array_equal(several.hypotheses[1].rgba[0], result.rgba[0])
+    assert not several.hypotheses[1].amodal_masks[2].any()  # also where the object is never seen
     assert not np.array_equal(complete(world, weights, visible=visible, seed=2, framing="squeeze").rgba[0],
                               result.rgba[0])  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Amodal masks by votes of other frames."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -7,52 +8,11 @@ import cv2
 import numpy as np
 
 from unocclude.methods.recall.prior import ShapePrior
+from unocclude.methods.recall.voting import AGREEMENT, BALLOTS, PRIOR, REFERENCES
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
 from unocclude.motion.hull import hull
 from unocclude.motion.working import FrameCache
-
-# Weight of a reference's pixel outside its visible object as a vote against the object, by label: a possible occluder
-# is hardly any evidence.
-AGAINST = {BACKGROUND: 1.0, STILL: 1.0, UNKNOWN: 0.3, FOREIGN: 0.05}
-WHOLE_KNOWS_BETTER = 2.7
-"""Factor of votes against from unknown pixels of frames that show the whole object."""
-# The same for precisely aligned references: only pixels that are clearly background contradict them.
-AGAINST_RIGID = {BACKGROUND: 0.4, STILL: 0.1, UNKNOWN: 0.1, FOREIGN: 0.0}
-RIGID_DOUBT = 0.2
-"""Subtracted from the share of votes where the frame itself shows background."""
-DEEP, DEEP_INSIDE = 4.0, 4
-"""Additional weight of votes at least `DEEP_INSIDE` pixels inside a silhouette, which are robust to misalignment."""
-VOTE = 50.0
-"""Integer value of one vote in a uint8 ballot."""
-RIGID_ERROR_SCALE = 12.0
-"""Alignment error in grey levels at which the weight of a trusted reference falls to 1/e."""
-LEAST_TRUSTED, ENOUGH_TRUSTED = 3, 8
-"""Trusted references that are needed to vote without the others, and at which the search for more ends."""
-
-GUESS = 0.1
-"""Weight of the guess (see `_guess`) relative to all references."""
-
-AGREE_FOREIGN = 0.43
-AGREE_STILL = 0.55
-"""Share of votes that makes a pixel part of the object, by label."""
-HULL_BONUS = 0.15
-"""Reduction of that share inside the convex hull of the visible part."""
-UNSURE_ERROR, REFUSED_ERROR = 20.0, 45.0
-"""Alignment error assumed where it could not be measured, and its maximum, in grey levels."""
-ERROR_SCALE = 25.0
-SCORE_SCALE = 4.0
-AGE_SCALE = 12.0
-"""Scales of error (grey levels), score and distance in time (frames) in the weight of a reference."""
-OWN = 2.0
-"""Weight of the frame's own vote that nothing is hidden, relative to all references."""
-
-FOR_WEIGHT, AGAINST_WEIGHT = 1.5, 0.5
-"""Weights of the votes' log-odds relative to the prior's, for votes for and against the object. Votes against are
-weaker, because a part that a frame does not show may be hidden in it too."""
-MOST_SURE, LEFT_TO_PRIOR = 6.0, 0.3
-"""The prior's log-odds are clipped to +-`MOST_SURE`, and weighted by `LEFT_TO_PRIOR` where the object seems fully
-visible."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +43,8 @@ class Voter:
         self.count = count
         self.prior, self.draws, self.seed = prior, draws, seed
         self.aligner = Aligner(evidence)
-        self._ballots = FrameCache(lambda s: self._ballot(s, AGAINST, 0))
-        self._rigid_ballots = FrameCache(lambda s: self._ballot(s, AGAINST_RIGID, DEEP))
+        self._ballots = FrameCache(lambda s: self._ballot(s, BALLOTS.against, 0))
+        self._rigid_ballots = FrameCache(lambda s: self._ballot(s, BALLOTS.against_rigid, BALLOTS.deep))
 
     def references(self, i: int) -> list[int]:
         """Up to `count` well-visible frames of the shot, alternately before and after frame i.
@@ -106,7 +66,7 @@ class Voter:
         evidence, window = self.evidence, self.evidence.window(i)
         visible, labels = self.work.visible[i][window], evidence.labels[i]
         aligned = self._align(self.references(i), i)
-        if sum(a.trusted for a in aligned) >= LEAST_TRUSTED:
+        if sum(a.trusted for a in aligned) >= REFERENCES.least_trusted:
             aligned += self._align(self._half_visible(i), i)
         else:
             aligned = self._align_by_way(i) or aligned
@@ -115,10 +75,11 @@ class Voter:
         areas = [self.work.areas[a.source] for a in aligned]
         expected = max(float(visible.sum()), float(np.mean(areas)) if areas else 0.0)
         trusted = [a for a in aligned if a.trusted]
-        if len(trusted) >= LEAST_TRUSTED:
+        if len(trusted) >= REFERENCES.least_trusted:
             trusted = self.aligner.settle(trusted, i)
             references = sorted(
-                ((float(np.exp(-a.error / RIGID_ERROR_SCALE)), a) for a in trusted), key=lambda pair: -pair[0]
+                ((float(np.exp(-a.error / REFERENCES.rigid_error_scale)), a) for a in trusted),
+                key=lambda pair: -pair[0],
             )
             # no prior here: precisely aligned references are better
             softs, smallest = [self._rigid(references, window, labels, visible)], 0.002
@@ -135,9 +96,12 @@ class Voter:
             return [soft]
         votes = np.clip(soft, 0.02, 0.98)
         votes = np.log(votes / (1 - votes))
-        votes *= np.where(votes > 0, FOR_WEIGHT, AGAINST_WEIGHT)
-        weight = 1 - (1 - LEFT_TO_PRIOR) * self._whole(i)
-        return [1 / (1 + np.exp(-(votes + weight * np.clip(sample, -MOST_SURE, MOST_SURE)))) for sample in logits]
+        votes *= np.where(votes > 0, PRIOR.for_object, PRIOR.against_object)
+        weight = 1 - (1 - PRIOR.left) * self._whole(i)
+        return [
+            1 / (1 + np.exp(-(votes + weight * np.clip(sample, -PRIOR.most_sure, PRIOR.most_sure))))
+            for sample in logits
+        ]
 
     def _whole(self, i: int) -> float:
         """Confidence that the object is fully visible in frame i, 0 to 1."""
@@ -163,7 +127,7 @@ class Voter:
         aligned: list[Aligned] = []
         for source in sources:
             aligned.append(self.aligner.align(source, target))
-            if sum(a.trusted for a in aligned) == ENOUGH_TRUSTED:
+            if sum(a.trusted for a in aligned) == REFERENCES.enough_trusted:
                 break
         return aligned
 
@@ -180,9 +144,9 @@ class Voter:
                 if first.trusted and source != i:
                     aligned.append(self.aligner.align(source, i, step.motion @ first.motion))
                 trusted = sum(a.trusted for a in aligned)
-                if trusted == ENOUGH_TRUSTED or (k >= LEAST_TRUSTED and not trusted):
+                if trusted == REFERENCES.enough_trusted or (k >= REFERENCES.least_trusted and not trusted):
                     break
-            if sum(a.trusted for a in aligned) >= LEAST_TRUSTED:
+            if sum(a.trusted for a in aligned) >= REFERENCES.least_trusted:
                 return aligned
         return []
 
@@ -199,7 +163,7 @@ class Voter:
         count = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start, 2), np.float32)
         for weight, a in references:
             count += weight * self.aligner.warp(ballots[a.source], a.motion, window)
-        return count[..., 0] / VOTE, count[..., 1] / VOTE
+        return count[..., 0] / BALLOTS.vote, count[..., 1] / BALLOTS.vote
 
     def _rigid(
         self,
@@ -210,9 +174,9 @@ class Voter:
     ) -> np.ndarray:
         """Share of references that show the object at a pixel, among those with evidence there."""
         votes, against = self._count(references, window, self._rigid_ballots)
-        own = GUESS * sum(weight for weight, _ in references)
+        own = REFERENCES.guess * sum(weight for weight, _ in references)
         share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
-        return np.where(labels == BACKGROUND, share - RIGID_DOUBT, share)
+        return np.where(labels == BACKGROUND, share - AGREEMENT.rigid_doubt, share)
 
     def _articulated(
         self,
@@ -227,11 +191,11 @@ class Voter:
         votes, against = self._count(references, window, self._ballots)
         total = sum(weight for weight, _ in references)
         # a frame in which the object seems fully visible votes that nothing is hidden
-        own = OWN * total * self._whole(i) * (labels != FOREIGN)
-        guess = GUESS * total
+        own = REFERENCES.own * total * self._whole(i) * (labels != FOREIGN)
+        guess = REFERENCES.guess * total
         share = (votes + guess * self._guess(visible, labels)) / (votes + against + own + guess)
-        needed = np.where(labels == STILL, AGREE_STILL, AGREE_FOREIGN)
-        needed = needed - HULL_BONUS * (hull(visible) & (labels == FOREIGN))
+        needed = np.where(labels == STILL, AGREEMENT.still, AGREEMENT.foreign)
+        needed = needed - AGREEMENT.hull_bonus * (hull(visible) & (labels == FOREIGN))
         soft = np.clip(0.5 + (share - needed), 0, 1).astype(np.float32)
         soft[labels == BACKGROUND] = 0
         return soft
@@ -246,28 +210,31 @@ class Voter:
         return [
             float(
                 np.exp(
-                    SCORE_SCALE * (a.score - best)
-                    - abs(a.source - a.target) / AGE_SCALE
-                    - (UNSURE_ERROR if np.isnan(a.error) else min(a.error, REFUSED_ERROR)) / ERROR_SCALE
+                    REFERENCES.score_scale * (a.score - best)
+                    - abs(a.source - a.target) / REFERENCES.age_scale
+                    - (REFERENCES.unsure_error if np.isnan(a.error) else min(a.error, REFERENCES.refused_error))
+                    / REFERENCES.error_scale
                 )
             )
             for a in aligned
         ]
 
-    def _ballot(self, s: int, against: dict[int, float], deep: float) -> np.ndarray:
-        """Votes of frame s for and against the object at each pixel, (h, w, 2) uint8, in units of 1 / `VOTE`.
+    def _ballot(self, s: int, against: Mapping[int, float], deep: float) -> np.ndarray:
+        """Votes of frame s for and against the object at each pixel, (h, w, 2) uint8, in units of 1 / `BALLOTS.vote`.
 
         Its visible part votes for the object with 1, or 1 + `deep` well inside.
         """
         visible, window = self.work.visible[s], self.evidence.window(s)
-        inner = cv2.erode(visible.astype(np.uint8), np.ones((2 * DEEP_INSIDE + 1,) * 2, np.uint8), borderValue=0)
+        inner = cv2.erode(
+            visible.astype(np.uint8), np.ones((2 * BALLOTS.deep_inside + 1,) * 2, np.uint8), borderValue=0
+        )
         table = np.array([against[label] for label in range(4)], np.float32)
         if self.evidence.trajectory.ratio[s] > 0.9:
-            table[UNKNOWN] *= WHOLE_KNOWS_BETTER
+            table[UNKNOWN] *= BALLOTS.whole_factor
         other = self.work.inside.astype(np.float32)
         other[window] = table[self.evidence.labels[s]]
         other[visible] = 0
-        return np.dstack([np.rint(VOTE * layer).astype(np.uint8) for layer in (visible + deep * inner, other)])
+        return np.dstack([np.rint(BALLOTS.vote * layer).astype(np.uint8) for layer in (visible + deep * inner, other)])
 
 
 def _spread(frames: list[int], count: int) -> list[int]:
