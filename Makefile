@@ -58,5 +58,5 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) demo out build dist site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo build dist site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
