@@ -2,29 +2,37 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+BASE := $(VENV)/.base
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: install demo test test-all lint docs format bench clean
 
 install: $(STAMP)
 
+# everything that the tests need; torch is most of it
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[diffusion,evaluation,worlds,training,dev]'
+	$(PIP) --editable '.[diffusion,evaluation,worlds,training,dev]'
+	touch $(BASE) $@
+
+# the package alone, which `make install` extends
+$(BASE): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
 	touch $@
 
-demo: install
+demo: $(BASE)
 	$(BIN)/python benchmarks/demo_clip.py demo/input
 	$(BIN)/unocclude complete demo/input/clip.mp4 --masks demo/input/visible_masks -o demo/out --overwrite
 	$(BIN)/unocclude evaluate demo/out demo/input
 	@echo "open $(CURDIR)/demo/out/report.html"
 
 test: install
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
 
 test-all: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .
@@ -39,7 +47,7 @@ docs: $(VENV)/.docs
 # separate from `install`: the tests do not need it
 $(VENV)/.docs: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 format: install
@@ -50,4 +58,5 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) demo build dist site
+	rm -rf $(VENV) demo build dist site .cache .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Score the weight-free tracker on the development clips.
+"""Score the weight-free tracker on the development clips (in UNOCCLUDE_TEST_DATA, or ../shared/data).
 
 The prompt is the tight box of the true visible mask (or the mask itself) in the frame of the first third with
 the largest visible area. IoU is the mean over all frames, 1 where both masks are empty. Baselines start from
@@ -6,6 +6,7 @@ the same first mask: `hold` keeps it, `flow` only warps it along dense optical f
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from unocclude.perception.flow import dense_flow, pixels, sample
 from unocclude.perception.locate import track
 from unocclude.perception.window import Window
 
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
+DATA = Path(os.environ.get("UNOCCLUDE_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 def read_clip(folder: Path) -> tuple[Clip, list[np.ndarray]]:

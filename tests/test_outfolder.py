@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_clip
-from small_clip import COUNT, assert_one_line, contents, run
-from test_cli import PIXELS, RUN, python
 
 import unocclude
+from support import small_clip
+from support.processes import RUN, python
+from support.small_clip import COUNT, PIXELS, assert_one_line, contents, run
 from unocclude import layout, outfolder
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.lock import Lock
@@ -363,7 +364,7 @@ class Faults:
 
 
 @pytest.mark.parametrize("flag", ["--resume", "--overwrite"])
-@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_single_fault_is_survived(every, flag, clip, tmp_path, monkeypatch, capsys):
     """A fault at the n-th write, sync, rename ... of a short run, for every n: the old result or the new one is whole,
     --resume ends the run, and the same bytes come out."""
@@ -407,6 +408,18 @@ def test_every_single_fault_is_survived(every, flag, clip, tmp_path, monkeypatch
     assert code == 0 and n > 60
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The arguments of a run and what it wrote, undisturbed."""
+    folder = tmp_path_factory.mktemp("straight")
+    clip, out = small_clip.make(folder / "clip"), folder / "out"
+    ask = ("complete", clip / "frames", "--masks", clip / "visible_masks", "--method", "drawing", "--hypotheses", "2")
+    with pytest.MonkeyPatch.context() as patched:
+        small_clip.register(patched)
+        assert small_clip.main([*map(str, ask), "-o", str(out)]) == 0
+    return ask, out
+
+
 def damage(path, how):
     data = path.read_bytes()
     path.write_bytes({"empty": b"", "zeros": bytes(len(data)), "half": data[: len(data) // 2]}[how])
@@ -419,27 +432,25 @@ def damage(path, how):
     ["run.json", "visible_masks/00001.png", "amodal_masks/00000.png", "rgba/00002.png", "provenance/00003.png",
      "hypotheses/2/rgba/00001.png", "disagreement/00004.png", "visible_masks/00005.png"],
 )  # fmt: skip
-def test_what_a_power_cut_leaves_is_redone(name, finished, how, complete, tmp_path):
-    ask = ("--hypotheses", "2")
-    complete(*ask, method="drawing", out=tmp_path / "straight")
-    complete(*ask, method="drawing")
+def test_what_a_power_cut_leaves_is_redone(name, finished, how, straight, tmp_path, monkeypatch, capsys):
+    small_clip.register(monkeypatch)
+    ask, straight = straight
     out = tmp_path / "out"
+    shutil.copytree(straight, out)
     if not finished:
         (out / "result.json").rename(out / "run.json")
     if (out / name).exists():
         damage(out / name, how)
-    code, _, err = complete(*ask, "--resume", method="drawing")
+    code, _, err = run(capsys, *ask, "-o", out, "--resume")
     assert code == 0, err
     kinds = (*PIXELS, "hypotheses", "disagreement")
-    assert contents(out, *kinds) == contents(tmp_path / "straight", *kinds)
-    assert {p.name for p in out.iterdir()} == {p.name for p in (tmp_path / "straight").iterdir()}
+    assert contents(out, *kinds) == contents(straight, *kinds)
+    assert {p.name for p in out.iterdir()} == {p.name for p in straight.iterdir()}
 
 
 @pytest.mark.parametrize("lost", ["everything", "a folder", "a frame", "the first frames"])
 @pytest.mark.parametrize("pictures", [True, False])
 def test_what_vanishes_in_mid_run_is_told(lost, pictures, clip, tmp_path, monkeypatch):
-    import shutil
-
     out = tmp_path / "out"
     write = unocclude.output.PictureFolder.write_frame
 

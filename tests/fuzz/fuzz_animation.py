@@ -2,10 +2,10 @@
 
 import sys
 
-import harness
 import numpy as np
-from pictures import animations as seeds
 
+import harness
+from pictures import animations as seeds
 from unocclude.media.folder import AnimatedFrames, is_animated
 
 __all__ = ["seeds", "target"]

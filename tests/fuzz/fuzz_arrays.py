@@ -4,7 +4,6 @@ import sys
 
 import harness
 from pictures import arrays as seeds
-
 from unocclude.media import masks
 
 __all__ = ["seeds", "target"]

@@ -3,10 +3,9 @@
 import sys
 
 import harness
+import unocclude
 from pictures import frame
 from pictures import images as seeds
-
-import unocclude
 from unocclude.media import masks
 from unocclude.media.images import write_png
 

@@ -4,7 +4,6 @@ import sys
 
 import harness
 from pictures import images as seeds
-
 from unocclude.media import images, masks
 from unocclude.media.source import open_source
 

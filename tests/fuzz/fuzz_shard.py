@@ -4,7 +4,6 @@ import sys
 
 import harness
 from pictures import shards as seeds
-
 from unocclude.synthesis.shards import read_shard
 from unocclude.training.sources import ClipSource
 

@@ -2,11 +2,11 @@
 
 import sys
 
-import harness
 import numpy as np
-from pictures import videos as seeds
 
+import harness
 import unocclude
+from pictures import videos as seeds
 from unocclude.media import masks
 
 __all__ = ["seeds", "target"]

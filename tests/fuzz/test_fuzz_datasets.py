@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from json_mutations import mutated_bytes, mutated_json
 from PIL import Image
 from pycocotools import mask as coco
 
 import unocclude
+from json_mutations import mutated_bytes, mutated_json
 from unocclude.datasets import captions, open_dataset
 from unocclude.errors import UnoccludeError
 from unocclude.media import plain_pickle, rle

@@ -2,8 +2,9 @@
 
 import importlib
 
-import harness
 import pytest
+
+import harness
 
 READERS = ["image", "animation", "folder", "video", "arrays", "shard"]
 

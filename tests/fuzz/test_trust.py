@@ -7,18 +7,14 @@ import io
 import json
 import random
 import struct
-import sys
 import time
 import warnings
 import zipfile
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 torch = pytest.importorskip("torch")
-import hostile_files  # noqa: E402
-
+from support import hostile_files  # noqa: E402
 from unocclude.benchmark.choices import read_choices  # noqa: E402
 from unocclude.benchmark.state import read_state as read_bench  # noqa: E402
 from unocclude.errors import UnoccludeError  # noqa: E402
