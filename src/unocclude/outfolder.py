@@ -83,7 +83,7 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool, inputs: Iterab
         raise InputError(f"{path} is a file; give a folder for -o")
     for what, place in (("the working folder", "."), ("your home folder", "~")):
         if Path(place).expanduser().resolve().is_relative_to(out):
-            raise InputError(f"{path} is or contains {what}; give a separate folder for -o, such as -o out")
+            raise InputError(f"{path} is or contains {what}; give a folder of its own for -o, such as -o out")
     nearest = next(parent for parent in (out, *out.parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: no permission in {nearest}, or not a folder; give another -o")
@@ -97,7 +97,7 @@ def check_out(path: str | Path, *, resume: bool, overwrite: bool, inputs: Iterab
     if record is None:
         raise InputError(f"{path} was not made by this tool, so it is left alone; give another folder")
     if found := layout.links(out, record.result or RESULT_FILE):
-        raise InputError(f"{path}/{found[0]} is a link, which is not followed; give another folder")
+        raise InputError(f"{path}/{found[0]} is a link, so it is left alone; give another folder")
     if overwrite:
         _check_replaceable(path, out, record, inputs)
 
