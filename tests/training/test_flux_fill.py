@@ -108,7 +108,7 @@ def test_both_learn_a_batch(runs):
         assert float(now().detach()) < 0.6 * first, name
 
 
-def test_what_is_judged_is_what_was_filled(runs):
+def test_both_recipes_report_their_metrics(runs):
     _, vae, fill, _ = runs
     assert {"miou", "psnr_hidden"} <= set(fill["figures"]) and "wholes/psnr" in vae["figures"]
 
@@ -130,7 +130,7 @@ def test_without_a_base_it_asks_for_a_vae():
 
 
 @pytest.mark.parametrize(("name", "file"), [("vae", "mini_vae.toml"), ("flux-fill", "mini.toml")])
-def test_the_minis_configurations_are_read(name, file):
+def test_the_mini_configurations_are_valid(name, file):
     from unocclude.methods import ic_amodal
 
     options, loop = training.read_config(Path(ic_amodal.__file__).parent / file, training.get_recipe(name))
