@@ -24,7 +24,7 @@ def lisa(url, timeout=5.0):
     "parts",
     [[head(), b" "], [b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"], [b"H"], [head(Transfer_Encoding="chunked"), b"1\r\n \r\n"]],
 )
-def test_a_server_that_drips_does_not_hold_the_run_up(parts):
+def test_a_slow_server_does_not_hold_the_run_up(parts):
     start = time.monotonic()
     with serving(parts, pause=0.02, forever=True) as url, pytest.raises(UnoccludeError) as caught:
         lisa(url, 0.4)
@@ -80,7 +80,7 @@ def test_an_answer_without_end_is_cut_off():
 
 
 @pytest.mark.parametrize("answer", [b"\x1b[2J\r\n\r\n", b"HTTP/1.1 999999 \x1b]0;x\x07\r\n\r\n", b"", b"\0" * 99_999])
-def test_what_is_no_http_is_one_line(answer):
+def test_an_answer_that_is_not_http_is_one_line(answer):
     with serving([answer]) as url, pytest.raises(UnoccludeError) as caught:
         lisa(url)
     assert "\n" not in str(caught.value)

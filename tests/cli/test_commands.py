@@ -43,7 +43,7 @@ def complete(clip, tmp_path, capsys):
 # What it writes -----------------------------------------------------------------------------------
 
 
-def test_complete_writes_the_contract(complete, clip, tmp_path):
+def test_complete_writes_every_documented_file(complete, clip, tmp_path):
     code, out, err = complete("--method", "convex", "--seed", "3")
     folder = tmp_path / "out"
     assert code == 0
@@ -330,7 +330,7 @@ def test_occluders_must_fit_and_may_be_empty(complete, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a video at all"])
-def test_input_that_is_none(content, tmp_path, capsys):
+def test_input_that_is_no_clip(content, tmp_path, capsys):
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -352,7 +352,7 @@ def test_input_that_is_none(content, tmp_path, capsys):
         (["evaluate", "only"], ["GT", "unocclude evaluate --help"]),
     ],
 )
-def test_typers_own_errors_are_one_line(arguments, words, capsys):
+def test_errors_of_the_argument_parser_are_one_line(arguments, words, capsys):
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert_one_line(err, *words)
@@ -455,7 +455,7 @@ def test_overwrite_does_not_empty_the_folder_it_reads_from(complete, tmp_path, c
     assert source.exists()
 
 
-def test_out_where_nothing_can_be(complete, tmp_path):
+def test_out_where_no_folder_can_be_made(complete, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
         code, _, err = complete(out=out)

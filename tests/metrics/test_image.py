@@ -15,7 +15,7 @@ def on_white(rgba):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whole_images_are_scikit_images(seed):
+def test_whole_image_metrics_equal_scikit_image(seed):
     skimage = pytest.importorskip("skimage.metrics")
     pred, truth, _ = random_case(seed)
     a, b = random_rgba(seed, pred), random_rgba(seed + 50, truth)

@@ -94,7 +94,7 @@ def test_published_miou_unites_with_visible_and_counts_empty_frames():
 
 
 @pytest.mark.parametrize("shape", [(9, 13), (5, 5), (1, 1), (3, 40)])
-def test_erosion_is_opencvs(shape):
+def test_erosion_equals_opencv(shape):
     rng = np.random.default_rng(3)
     for share in (0.0, 0.85, 1.0):
         mask = rng.random(shape) < share
@@ -180,7 +180,7 @@ def test_psnr_edges():
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 22), (11, 11), (12, 40)])
-def test_ssim_is_scikit_images(height, width):
+def test_ssim_equals_scikit_image(height, width):
     skimage = pytest.importorskip("skimage.metrics")
     rng = np.random.default_rng(height)
     truth = np.zeros((2, 50, 60), bool)

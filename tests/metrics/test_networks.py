@@ -19,7 +19,7 @@ functional = torch.nn.functional
 FACTS = json.loads((Path(__file__).parents[1] / "fixtures" / "metric_networks.json").read_text())
 
 
-def drawn(shapes):
+def random_tensors(shapes):
     """Weights drawn from their names, as the fixture's figures were computed with."""
     state = {}
     for name, shape in shapes.items():
@@ -45,11 +45,11 @@ def write_lpips(folder, net):
     """The two published files; torchvision's classifier at its real names, emptied to keep the file small."""
     folder.mkdir(parents=True)
     facts = FACTS[f"lpips-{net}"]
-    trunk = drawn({k: v for k, v in facts["torchvision"].items() if k.startswith("features.")})
+    trunk = random_tensors({k: v for k, v in facts["torchvision"].items() if k.startswith("features.")})
     rest = {k: torch.zeros(0) for k in facts["torchvision"] if k.startswith("classifier.")}
     assert rest
     torch.save(trunk | rest, folder / features_file(net))
-    torch.save(drawn(facts["lpips"]), folder / f"{net}.pth")
+    torch.save(random_tensors(facts["lpips"]), folder / f"{net}.pth")
     return folder
 
 
@@ -64,7 +64,7 @@ def shapes_of(model):
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_lpips_is_the_published_one(net, tmp_path):
+def test_lpips_gives_what_the_published_network_gives(net, tmp_path):
     from unocclude.networks import lpips
 
     facts = FACTS[f"lpips-{net}"]
@@ -125,14 +125,14 @@ def test_lpips_metric_against_a_slow_one(home):
         metrics.lpips(a[:, :20], b[:, :20])
 
 
-def test_i3d_is_the_published_one():
+def test_i3d_gives_what_the_published_network_gives():
     from unocclude.networks.i3d import I3D
 
     rng = np.random.default_rng(6)
     video = torch.tensor(rng.uniform(-1, 1, (1, 3, 9, 224, 224)), dtype=torch.float32)
     model = I3D()
     assert shapes_of(model) == FACTS["i3d"]["names"]
-    model.load_state_dict(drawn(FACTS["i3d"]["names"]))
+    model.load_state_dict(random_tensors(FACTS["i3d"]["names"]))
     with torch.inference_mode():
         scores = model(video)[0]
     assert scores.shape == (400,)
@@ -143,7 +143,7 @@ def test_i3d_is_the_published_one():
 def write_i3d(folder):
     """As the conversion from TensorFlow writes it: batch norms without their counter."""
     folder.mkdir(parents=True)
-    state = drawn(FACTS["i3d"]["names"])
+    state = random_tensors(FACTS["i3d"]["names"])
     kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     assert len(kept) < len(state)
     torch.save(kept, folder / "i3d_pretrained_400.pt")
@@ -210,7 +210,7 @@ def test_i3d_loads_its_published_file(home):
     write_i3d(home / "i3d-kinetics-400")
     metrics.frechet._load.cache_clear()
     model = metrics.FVD(device="cpu").model
-    expected = drawn(FACTS["i3d"]["names"])
+    expected = random_tensors(FACTS["i3d"]["names"])
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     metrics.frechet._load.cache_clear()
 
@@ -368,7 +368,7 @@ def test_absent_weights_are_named_in_one_line(home):
 def test_wrong_weights_are_named_in_one_line(home):
     folder = write_lpips(home / "lpips-alex", "alex")
     facts = FACTS["lpips-alex"]
-    trunk = drawn({k: v for k, v in facts["torchvision"].items() if k.startswith("features.")})
+    trunk = random_tensors({k: v for k, v in facts["torchvision"].items() if k.startswith("features.")})
     file = folder / features_file("alex")
     for change, said in (
         ({"features.0.weight": None}, "lacks features.0.weight"),

@@ -91,7 +91,7 @@ def test_pairs_are_not_compared_across_frames_left_out():
     assert same(run(metrics.occluded(metrics.TemporalStability()), frames)[0], mean(wanted))
 
 
-def test_gap_parts_two_clips():
+def test_a_gap_separates_two_clips():
     for make in (metrics.TemporalStability, metrics.WarpError):
         pooled, clips = make(), [frames_of(1), frames_of(2)]
         separate = []

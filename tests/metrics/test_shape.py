@@ -83,7 +83,7 @@ def coco_ap(images, thresholds):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_average_precision_is_cocos(seed):
+def test_average_precision_equals_coco(seed):
     rng = np.random.default_rng(seed)
     images = []
     for i in range(12):

@@ -65,7 +65,7 @@ def plainly_tame(motion, points, limit):
     return True
 
 
-def test_tame_maps_are_those_of_the_plain_version():
+def test_plausible_transforms_are_those_of_the_plain_version():
     rng = np.random.default_rng(0)
     points = np.array([(10.0, 20.0), (110.0, 20.0), (110.0, 90.0), (10.0, 90.0)])
     answers = []
@@ -188,7 +188,7 @@ def test_boxes_between_knots():
     assert at.tolist() == [[0, 0, 10, 10], [2, 4, 20, 15], [4, 8, 30, 20], [4, 8, 30, 20]]
 
 
-def test_recent_forgets_the_longest_unused():
+def test_the_cache_drops_the_least_recently_used():
     made = []
     recent = FrameCache(lambda i: made.append(i) or i * i, keep=2)
     assert [recent[i] for i in (3, 4, 3, 5, 3, 4)] == [9, 16, 9, 25, 9, 16]

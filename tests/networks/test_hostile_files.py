@@ -36,7 +36,7 @@ def test_no_checkpoint_runs_code(tmp_path):
         assert not mark.exists()
 
 
-def test_scripts_are_refused_in_one_line(tmp_path):
+def test_torchscript_is_refused_in_one_line(tmp_path):
     path = tmp_path / "x.pt"
     path.write_bytes(hostile_files.scripted())
     for read in (read_state, read_lightning):
@@ -82,7 +82,7 @@ def test_tensors_are_no_larger_than_what_the_file_holds(tmp_path):
 
 
 @pytest.mark.parametrize("name", hostile_files.LYING)
-def test_safetensors_that_lie(tmp_path, name):
+def test_safetensors_with_wrong_headers(tmp_path, name):
     path = tmp_path / "x.safetensors"
     path.write_bytes(hostile_files.LYING[name])
     with pytest.raises(InputError, match="cannot be read as safetensors") as caught:

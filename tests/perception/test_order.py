@@ -13,7 +13,7 @@ from unocclude.scene import Scene
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from support.tiny_ports import drawn, published, sure, write_instaorder  # noqa: E402
+from support.tiny_ports import published, random_tensors, with_positive_variances, write_instaorder  # noqa: E402
 from unocclude.networks import instaorder  # noqa: E402
 from unocclude.perception import order as orders  # noqa: E402
 from unocclude.perception.order import DepthOrder, InstaOrder, by_depth, by_evidence  # noqa: E402
@@ -22,7 +22,9 @@ from unocclude.perception.order import DepthOrder, InstaOrder, by_depth, by_evid
 def full():
     """Weights of the published size, as the fixture was made with."""
     names = published("instaorder")["names"]
-    return sure(drawn({k: v for k, v in names.items() if not k.endswith("num_batches_tracked")}))
+    return with_positive_variances(
+        random_tensors({k: v for k, v in names.items() if not k.endswith("num_batches_tracked")})
+    )
 
 
 def test_names_and_shapes_are_the_published_ones():

@@ -91,9 +91,9 @@ def test_prompts_are_the_published_ones(tmp_path, model_file):
 def pointing(folder, strength=1.0, **options):
     """A checkpoint that likes, or never says, [SEG]."""
     tiny = published("lisa")["tiny"]
-    from support.tiny_ports import drawn
+    from support.tiny_ports import random_tensors
 
-    head = drawn(tiny["names"], tiny["seed"])["lm_head.weight"]
+    head = random_tensors(tiny["names"], tiny["seed"])["lm_head.weight"]
     head[330] *= strength
     return write_lisa(folder, lm_head__weight=head, **options)
 

@@ -116,7 +116,7 @@ def test_preview_shows_overlay_beside_rgba(finished, tmp_path):
         assert np.abs(preview[i].astype(int) - np.hstack([right, left]).astype(int)).mean() > 24
 
 
-def test_pictures_are_made_right():
+def test_pictures_hold_what_they_should():
     rgba = np.zeros((40, 40, 4), np.uint8)
     rgba[10:30, 10:30] = (200, 100, 50, 255)
     small = shrink(rgba, (15, 15))

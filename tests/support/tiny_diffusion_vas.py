@@ -30,7 +30,7 @@ SCHEDULER = {
 }  # fmt: skip
 
 
-def drawn(shapes, seed=0):
+def random_tensors(shapes, seed=0):
     """Tensors by name: the numbers depend on the name, the shape and the seed alone."""
     state = {}
     for name, shape in shapes.items():
@@ -64,13 +64,13 @@ def write_checkpoint(folder, seed=0, half=False):
     shapes = shapes_of(UNetSpatioTemporalConditionModel(**UNET))
     shapes["conv_in2.weight"], shapes["conv_in2.bias"] = (32, 12, 3, 3), (32,)
     foreign = {"_class_name": "UNetSpatioTemporalConditionModel", "_diffusers_version": "0.29.1", **UNET}
-    write("unet", "diffusion_pytorch_model", drawn(shapes, seed), foreign)
+    write("unet", "diffusion_pytorch_model", random_tensors(shapes, seed), foreign)
     vae = {"_class_name": "AutoencoderKLTemporalDecoder", **VAE}
     shapes = shapes_of(AutoencoderKLTemporalDecoder(**{k: v for k, v in VAE.items() if k != "down_block_types"},
                                                     down_block_types=tuple(VAE["down_block_types"])))  # fmt: skip
-    write("vae", "diffusion_pytorch_model", drawn(shapes, seed), vae)
+    write("vae", "diffusion_pytorch_model", random_tensors(shapes, seed), vae)
     config = CLIPVisionConfig(**CLIP)
-    state = drawn(shapes_of(CLIPVisionModelWithProjection(config)), seed)
+    state = random_tensors(shapes_of(CLIPVisionModelWithProjection(config)), seed)
     write("image_encoder", "model", state, config.to_dict() | {"architectures": ["CLIPVisionModelWithProjection"]})
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))

@@ -2,7 +2,7 @@
 
 import json
 
-from support.tiny_diffusion_vas import drawn, shapes_of
+from support.tiny_diffusion_vas import random_tensors, shapes_of
 
 SIDE = 4
 """Pixels of a token's side: the VAE halves once, packing once more."""
@@ -64,7 +64,7 @@ def write_flux_fill(folder, seed=0, shards=1):
             save_file(state, folder / part / file, metadata={"format": "pt"})
         (folder / part / "config.json").write_text(json.dumps(config))
 
-    state = drawn(shapes_of(FluxTransformer2DModel(**TRANSFORMER)), seed)
+    state = random_tensors(shapes_of(FluxTransformer2DModel(**TRANSFORMER)), seed)
     parts = [f"-{k + 1:05d}-of-{shards:05d}" for k in range(shards)] if shards > 1 else [""]
     names = [f"{stem}{part}.safetensors" for part in parts]
     where = {name: names[i % shards] for i, name in enumerate(sorted(state))}
@@ -73,14 +73,18 @@ def write_flux_fill(folder, seed=0, shards=1):
     if shards > 1:
         index = {"metadata": {"total_size": 4 * sum(v.numel() for v in state.values())}, "weight_map": where}
         (folder / "transformer" / f"{stem}.safetensors.index.json").write_text(json.dumps(index))
-    state = drawn(shapes_of(AutoencoderKL(**VAE)), seed)
+    state = random_tensors(shapes_of(AutoencoderKL(**VAE)), seed)
     write("vae", {f"{stem}.safetensors": state}, {"_class_name": "AutoencoderKL", **named, **VAE})
     for part, config, kind in (
         ("text_encoder", CLIPTextConfig(**CLIP), CLIPTextModel), ("text_encoder_2", T5Config(**T5), T5EncoderModel)
     ):  # fmt: skip
         # the second name of tied weights is not in the published file
         shapes = {name: shape for name, shape in shapes_of(kind(config)).items() if "embed_tokens" not in name}
-        write(part, {"model.safetensors": drawn(shapes, seed)}, config.to_dict() | {"architectures": [kind.__name__]})
+        write(
+            part,
+            {"model.safetensors": random_tensors(shapes, seed)},
+            config.to_dict() | {"architectures": [kind.__name__]},
+        )
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))
     write_tokenizers(folder)

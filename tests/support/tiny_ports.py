@@ -1,7 +1,7 @@
 """Fixtures of the networks that we ported, and tiny checkpoints of them in the published files' form.
 
 tests/fixtures/{instaorder,ram_plus,lisa}.json.gz name repository and commit; the numbers in them are what the published
-source gave on weights drawn by name (`drawn`).
+source gave on weights drawn by name (`random_tensors`).
 """
 
 import gzip
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from support.tiny_diffusion_vas import drawn, shapes_of
+from support.tiny_diffusion_vas import random_tensors, shapes_of
 
 
 def published(name):
     return json.loads(gzip.decompress((Path(__file__).parents[1] / "fixtures" / f"{name}.json.gz").read_bytes()))
 
 
-def sure(state):
+def with_positive_variances(state):
     """Batch norms' variances made positive."""
     return {k: v.abs() + 0.5 if k.endswith("running_var") else v for k, v in state.items()}
 
@@ -27,7 +27,7 @@ def write_instaorder(folder, width=4, seed=0, **other):
     from unocclude.networks.instaorder import InstaOrderNet
 
     network = InstaOrderNet(width)
-    state = sure(drawn(shapes_of(network), seed)) | other
+    state = with_positive_variances(random_tensors(shapes_of(network), seed)) | other
     for name, value in network.state_dict().items():
         state.setdefault(name, torch.zeros_like(value))
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ TAGS = ("cat", "dog", "plant", "red car", "table")
 
 def ram_plus_state(shapes, seed=0):
     """Weights by name and shape, in which the descriptions differ enough to matter."""
-    state = drawn(shapes, seed)
+    state = random_tensors(shapes, seed)
     state["reweight_scale"] = torch.tensor(2.0)
     state["label_embed"] *= 10
     return state
@@ -71,7 +71,7 @@ def write_lisa(folder, seed=None, model_file=False, **other):
 
     fixture = published("lisa")
     tiny = fixture["tiny"]
-    state = drawn(tiny["names"], tiny["seed"] if seed is None else seed)
+    state = random_tensors(tiny["names"], tiny["seed"] if seed is None else seed)
     state |= {name.replace("__", "."): value for name, value in other.items()}
     state["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.zeros(4)  # old transformers saved it
     names = sorted(state)
@@ -92,7 +92,9 @@ def write_lisa(folder, seed=None, model_file=False, **other):
     (folder / "tokenizer_config.json").write_text(json.dumps(fixture["tokenizer_config"]))
     clip = CLIPVisionConfig(**tiny["clip"])
     shapes = shapes_of(CLIPVisionModel(clip))
-    tower = drawn({f"vision_model.{name.removeprefix('vision_model.')}": shape for name, shape in shapes.items()})
+    tower = random_tensors(
+        {f"vision_model.{name.removeprefix('vision_model.')}": shape for name, shape in shapes.items()}
+    )
     save_file(tower, folder / "vision_tower" / "model.safetensors", metadata={"format": "pt"})
     (folder / "vision_tower" / "config.json").write_text(json.dumps(clip.to_dict()))
     return folder

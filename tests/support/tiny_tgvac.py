@@ -5,7 +5,7 @@ import json
 import numpy as np
 import torch
 
-from support.tiny_diffusion_vas import drawn, shapes_of
+from support.tiny_diffusion_vas import random_tensors, shapes_of
 
 UNET = {
     "sample_size": 4, "in_channels": 9, "out_channels": 4, "block_out_channels": [32, 64], "layers_per_block": 1,
@@ -37,7 +37,7 @@ def write_checkpoint(folder, seed=0, motion=True, channels=9):
     from unocclude.methods.tgvac.motion import inflate
 
     def filled(module):
-        module.load_state_dict(drawn(shapes_of(module), seed), strict=False)
+        module.load_state_dict(random_tensors(shapes_of(module), seed), strict=False)
         return module
 
     unet = filled(UNet2DConditionModel(**UNET | {"in_channels": channels}))

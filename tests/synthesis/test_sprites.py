@@ -66,7 +66,7 @@ def test_bad_sizes(frames, width, height):
         sprite_world(0, frames, width, height)
 
 
-def test_over_against_the_plain_formula():
+def test_alpha_compositing_equals_the_plain_formula():
     rng = np.random.default_rng(0)
     below = rng.uniform(0, 255, (9, 7, 4)).astype(np.float32)
     drawn = rng.integers(0, 256, (9, 7, 4)).astype(np.uint8)
@@ -147,7 +147,7 @@ def test_cloth_has_its_size_and_repeats():
     assert len(looks) == 20 and BANK > 20
 
 
-def test_ways_stay_in_the_frame():
+def test_paths_stay_in_the_frame():
     camera = Camera(8, 100, 80, np.zeros(8), np.zeros(8))
     kept = 0
     for seed in range(40):

@@ -149,7 +149,7 @@ def test_bad_sizes(size):
         physics_worlds(0, **{**SMALL, **size})
 
 
-def test_one_line_when_egl_is_missing(monkeypatch):
+def test_missing_egl_is_said_in_one_line(monkeypatch):
     def missing(*_):
         raise AttributeError("'NoneType' object has no attribute 'eglQueryString'")
 
@@ -160,7 +160,7 @@ def test_one_line_when_egl_is_missing(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_one_line_when_mujoco_is_missing(monkeypatch):
+def test_missing_mujoco_is_said_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(InputError, match=r"unocclude\[worlds\]"):
         physics_worlds(0, **SMALL)
@@ -258,7 +258,7 @@ def test_a_scene_that_shows_nothing_is_drawn_again(monkeypatch):
         physics_worlds(0, frames=1, width=32, height=32)
 
 
-def test_physics_out_of_hand_gives_no_world(monkeypatch):
+def test_an_unstable_simulation_gives_no_world(monkeypatch):
     scene = physics.build(4, 64, 64, np.random.default_rng(0))
     for position, velocity in scene.starts.values():
         velocity[:] = 1e4

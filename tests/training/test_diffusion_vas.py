@@ -38,7 +38,7 @@ def vae(tmp_path_factory):
     return folder
 
 
-def test_the_loss_is_edms():
+def test_the_loss_equals_that_of_edm():
     """Written out for every sample: lambda (D(z + n) - z)^2 with D = c_skip z + c_out F and lambda = 1 / c_out^2."""
     generator = torch.Generator().manual_seed(0)
     answer, noisy, target = (torch.randn(3, 2, 4, 5, 5, generator=generator) for _ in range(3))

@@ -109,7 +109,7 @@ def test_both_learn_a_batch(runs):
         assert float(now().detach()) < 0.6 * first, name
 
 
-def test_what_is_judged_is_what_was_filled(runs):
+def test_both_recipes_report_their_metrics(runs):
     _, vae, fill, _ = runs
     assert {"miou", "psnr_hidden"} <= set(fill["figures"]) and "wholes/psnr" in vae["figures"]
 
@@ -131,6 +131,6 @@ def test_without_a_base_it_asks_for_a_vae():
 
 
 @pytest.mark.parametrize(("name", "file"), [("vae", "mini_vae.toml"), ("flux-fill", "mini.toml")])
-def test_the_minis_configurations_are_read(name, file):
+def test_the_mini_configurations_are_valid(name, file):
     options, loop = training.read_config(CARDS / file, training.get_recipe(name))
     assert options.size == (64, 64) and loop.steps > 1000

@@ -51,7 +51,7 @@ def plain(loop, numbers):
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_the_loop_does_what_the_book_says(tmp_path, accumulate):
+def test_the_loop_equals_a_plain_training_loop(tmp_path, accumulate):
     loop = options(accumulate=accumulate)
     result = run(tmp_path / "a", loop)
     found = json.loads((tmp_path / "a" / "line.json").read_text())

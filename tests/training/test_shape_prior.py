@@ -29,7 +29,7 @@ def clip(world):
     return evidence_clips.from_world(world)
 
 
-def test_studied_clips_come_back(clip, tmp_path):
+def test_evidence_clips_read_back_as_written(clip, tmp_path):
     (tmp_path / "a.npz").write_bytes(evidence_clips.serialise(clip))
     back = evidence_clips.load(tmp_path / "a.npz")
     for name in ("visible", "amodal", "labels"):
@@ -48,7 +48,7 @@ def test_a_cut_clip_knows_what_is_beyond_the_border(world):
     assert np.isin(cut.labels[inner], range(4)).all()
 
 
-def test_a_view_holds_the_box_in_its_middle():
+def test_a_view_is_centred_on_its_box():
     box = np.array([30.0, 10, 50, 70])
     view = prior_inputs.view_matrix(box)
     corner, middle = (view @ (x, y, 1) for x, y in ((39.5 - 30 * 1.6, 39.5 - 30 * 1.6), (39.5, 39.5)))
@@ -56,13 +56,13 @@ def test_a_view_holds_the_box_in_its_middle():
     assert corner[:2] == pytest.approx([-0.5, -0.5], abs=0.51)
 
 
-def test_boxes_are_laid_over_each_other():
+def test_one_box_is_mapped_onto_another():
     motion = prior_inputs.box_to_box(np.array([10.0, 10, 30, 50]), np.array([100.0, 20, 110, 40]))
     assert motion @ (10, 10, 1) == pytest.approx([99.75 + 0.0, 19.75, 1], abs=0.3)
     assert motion[0, 0] == motion[1, 1] == pytest.approx(0.5)
 
 
-def test_what_is_looked_at(clip):
+def test_what_the_network_is_given(clip):
     sight = clip.object_frames
     for i in range(len(clip)):
         box = prior_inputs.object_box(sight, i)
@@ -178,7 +178,7 @@ def test_bad_sources_say_what_is_wrong(spec, said):
 
 
 @pytest.mark.parametrize("picture", [True, False])
-def test_the_recipe_runs_small_and_again_from_what_it_studied(tmp_path, capsys, picture):
+def test_a_small_run_gives_the_same_network_again_from_its_cache(tmp_path, capsys, picture):
     write_world(sprite_world(1, 6, 64, 64), tmp_path / "held" / "a")
     config = tmp_path / "shape.toml"
     config.write_text(

@@ -12,7 +12,7 @@ from unocclude import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from support.tiny_diffusion_vas import UNET, conditions, drawn, shapes_of, write_checkpoint  # noqa: E402
+from support.tiny_diffusion_vas import UNET, conditions, random_tensors, shapes_of, write_checkpoint  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.conditioning import Aligned, Parity  # noqa: E402
 from unocclude.methods.diffusion_vas.pipeline import PerFrameEmbeddings, clip_embeddings  # noqa: E402
@@ -181,7 +181,7 @@ def test_full_size_has_the_published_names_and_shapes():
 
 def test_the_layer_that_is_used_is_read_and_the_dead_one_is_not(folder, pipe):
     shapes = {"conv_in2.weight": (32, 12, 3, 3), "conv_in2.bias": (32,)}
-    for name, value in drawn(shapes).items():
+    for name, value in random_tensors(shapes).items():
         assert torch.equal(pipe.unet.state_dict()[name.replace("in2", "in")], value)
     assert pipe.unet.config.in_channels == 12
 
@@ -203,7 +203,7 @@ def test_a_network_for_masks_alone_takes_one_clip(pipe, tmp_path):
     from diffusers import UNetSpatioTemporalConditionModel
 
     unet = UNetSpatioTemporalConditionModel(**UNET)
-    unet.load_state_dict(drawn(shapes_of(unet)))
+    unet.load_state_dict(random_tensors(shapes_of(unet)))
     parts = {name: getattr(pipe, name) for name in ("vae", "image_encoder", "scheduler", "feature_extractor")}
     alone = DiffusionVASPipeline(unet=unet, **parts)
     alone.set_progress_bar_config(disable=True)

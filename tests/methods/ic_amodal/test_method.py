@@ -173,7 +173,7 @@ def test_the_silhouette_hangs_together_with_what_is_known(world, weights):
 
 
 @pytest.mark.parametrize(("colour", "ground"), [((250, 250, 240), 0), ((5, 9, 0), 255), ((255, 0, 0), 0)])
-def test_the_ground_is_unlike_the_object(colour, ground):
+def test_the_background_colour_is_unlike_the_object(colour, ground):
     visible = np.zeros((40, 60), bool)
     visible[10:30, 20:40] = True
     frame = np.where(visible[..., None], colour, (120, 130, 110)).astype(np.uint8)
@@ -240,7 +240,7 @@ def test_modulation_is_what_full_adds(weights, world, whole):
     assert not np.array_equal(whole[1], arrays(complete(weights, world.frames, world.visible, ablation="a3"))[1])
 
 
-def test_blended_what_is_seen_stays(world, whole):
+def test_with_blending_visible_pixels_stay(world, whole):
     amodal, rgba, provenance = whole
     visible = np.stack(world.visible)
     assert (amodal | visible == amodal).all() and (provenance[visible] == SEEN).all()
@@ -249,7 +249,7 @@ def test_blended_what_is_seen_stays(world, whole):
     assert np.array_equal(rgba[opaque][:, :3], np.stack(world.frames)[opaque]) and opaque.sum() > 0.5 * visible.sum()
 
 
-def test_not_blended_all_is_the_networks(weights, world, whole):
+def test_without_blending_all_is_generated(weights, world, whole):
     plain, plus = arrays(complete(weights, world.frames, world.visible, "ic-amodal")), whole
     visible = np.stack(world.visible)
     assert np.array_equal(plain[0], plus[0])

@@ -11,7 +11,7 @@ pytest.importorskip("diffusers")
 from diffusers import FluxTransformer2DModel  # noqa: E402
 from diffusers.models.embeddings import apply_rotary_emb  # noqa: E402
 
-from support.tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
+from support.tiny_diffusion_vas import random_tensors, shapes_of  # noqa: E402
 from support.tiny_flux_fill import TRANSFORMER  # noqa: E402
 from unocclude.methods.ic_amodal.grid import Grid, SubImage  # noqa: E402
 from unocclude.methods.ic_amodal.modulation import AttentionGuide, GridAttention, Modulation, attend, install  # noqa: E402
@@ -60,7 +60,7 @@ def test_it_is_the_explicit_softmax(mode, text, heads, cell):
     assert not torch.allclose(other, attend(query, key, value, Modulation(6, factors, mode)), atol=1e-3)
 
 
-def test_a_factor_of_nought_hides_a_block():
+def test_a_factor_of_zero_hides_a_block():
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(1, 12, 2, 8, generator=generator) for _ in range(3))
     factors = torch.tensor([1.0] * 4 + [0.0] * 4 + [1.0] * 4)
@@ -87,7 +87,7 @@ def forward(transformer, text=5, guide=None, tokens=24, seed=0):
 @pytest.fixture
 def transformer():
     network = FluxTransformer2DModel(**TRANSFORMER).eval()
-    network.load_state_dict(drawn(shapes_of(network)))
+    network.load_state_dict(random_tensors(shapes_of(network)))
     return network
 
 

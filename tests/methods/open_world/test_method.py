@@ -330,7 +330,7 @@ def test_bad_settings_are_one_line(tmp_path, capsys, weights, settings, words):
 @pytest.mark.parametrize(
     "words", ["", "  \t ", "2 cats, no. 7", "a\ncat\x00\x1b[31m", "кошка за растением 🐈", "cat " * 60]
 )
-def test_any_words_up_to_a_length_are_taken(tmp_path, capsys, weights, words):
+def test_descriptions_up_to_a_length_are_accepted(tmp_path, capsys, weights, words):
     photo(tmp_path)
     complete(capsys, tmp_path, tmp_path / "out", weights, "--set", f"words={words}", "--set", "steps=1")
 

@@ -15,7 +15,7 @@ from unocclude.synthesis import rigid_world
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from support.tiny_diffusion_vas import drawn  # noqa: E402
+from support.tiny_diffusion_vas import random_tensors  # noqa: E402
 from unocclude.methods.pix2gestalt.checkpoint import converted  # noqa: E402
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline  # noqa: E402
 
@@ -39,7 +39,7 @@ class Callback:
 
 def write_checkpoint(folder, change=lambda state: None):
     folder.mkdir(parents=True, exist_ok=True)
-    state = drawn(shapes("tiny"), 3)
+    state = random_tensors(shapes("tiny"), 3)
     change(state)
     content = {"state_dict": state, "epoch": 5, "callbacks": {Callback: {"best": Callback(3)}}}
     torch.save(content, folder / "epoch=000005.ckpt")
@@ -90,7 +90,7 @@ def test_the_published_files_names_and_shapes_are_all_used():
 
 
 def test_averaged_weights_are_run_where_there_are_some(weights, pipe, tmp_path):
-    state = drawn(shapes("tiny"), 3)
+    state = random_tensors(shapes("tiny"), 3)
     name = "model.diffusion_model.time_embed.0.weight"
     average = "model_ema.diffusion_modeltime_embed0weight"
     assert torch.equal(pipe.unet.time_embedding.linear_1.weight, state[average])
@@ -125,7 +125,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path):
         def __reduce__(self):
             return Path.touch, (tmp_path / "done",)
 
-    torch.save({"state_dict": drawn(shapes("tiny"), 3), "x": Evil()}, tmp_path / "evil.ckpt")
+    torch.save({"state_dict": random_tensors(shapes("tiny"), 3), "x": Evil()}, tmp_path / "evil.ckpt")
     with pytest.raises(InputError, match="read safely"):
         Pix2GestaltPipeline.from_pretrained(tmp_path)
     assert not (tmp_path / "done").exists()
@@ -140,7 +140,7 @@ def complete(world, weights, **options):
     )  # fmt: skip
 
 
-def test_frame_by_frame_behind_the_contract(weights):
+def test_a_clip_is_completed_frame_by_frame(weights):
     world = rigid_world(4, "affine", 3, 96, 72, occluders=["pole"])
     visible = [*world.visible[:2], np.zeros((72, 96), bool)]
     result = complete(world, weights, visible=visible, seed=2)

@@ -13,7 +13,7 @@ from unocclude import InputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
-from support.tiny_diffusion_vas import drawn, shapes_of  # noqa: E402
+from support.tiny_diffusion_vas import random_tensors, shapes_of  # noqa: E402
 from support.tiny_tgvac import clip, write_checkpoint  # noqa: E402
 from unocclude.methods.tgvac import TGVACPipeline  # noqa: E402
 from unocclude.methods.tgvac.conditioning import CONDITIONINGS, conditioning_for_channels  # noqa: E402
@@ -84,7 +84,9 @@ def test_untrained_motion_modules_learn(frame_pipe):
 
 
 def load_motion(network):
-    network.load_state_dict(drawn({name: value.shape for name, value in motion_state(network).items()}), strict=False)
+    network.load_state_dict(
+        random_tensors({name: value.shape for name, value in motion_state(network).items()}), strict=False
+    )
     return network
 
 
@@ -96,7 +98,7 @@ def test_attention_between_frames_adds_a_number_for_their_distance(frames):
     relative = RelativeAttention(2, 6)
     relative.bias.copy_(torch.randn(2, 11, generator=seeded(1)))
     attn = Attention(query_dim=8, heads=2, dim_head=4, processor=relative)
-    attn.load_state_dict(drawn(shapes_of(attn)) | {"processor.bias": relative.bias})
+    attn.load_state_dict(random_tensors(shapes_of(attn)) | {"processor.bias": relative.bias})
     x = torch.randn(3, frames, 8, generator=seeded(2))
     found = attn(x)
     for n in range(3):
@@ -293,7 +295,7 @@ def test_a_checkpoint_comes_back(folder, pipe, tmp_path):
     from diffusers import UNetMotionModel
 
     assert isinstance(pipe.unet, UNetMotionModel) and pipe.length == 14 and pipe.side == 32
-    for name, value in drawn(shapes_of(pipe.unet)).items():
+    for name, value in random_tensors(shapes_of(pipe.unet)).items():
         assert torch.equal(pipe.unet.state_dict()[name], value), name
     half = TGVACPipeline.from_pretrained(folder, torch.float16)
     assert {value.dtype for value in half.unet.parameters()} == {torch.float16}

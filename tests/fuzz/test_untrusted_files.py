@@ -178,11 +178,11 @@ def fuzz(name, folder, seconds, seed):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_little(name, tmp_path):
+def test_damaged_input_is_accepted_or_refused_in_one_line(name, tmp_path):
     assert fuzz(name, tmp_path, 0.7, 0) > 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_longer(name, tmp_path):
+def test_damaged_input_for_longer(name, tmp_path):
     print(name, fuzz(name, tmp_path, 30, time.time_ns()))
