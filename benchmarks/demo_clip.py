@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from unocclude.media.files import whole
+from unocclude.media.files import atomic_write
 from unocclude.synthesis import World, rigid_world, write_world
 
 SEED, FRAMES, WIDTH, HEIGHT = 3, 48, 480, 320
@@ -27,7 +27,7 @@ def demo_world() -> World:
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, crf: int = 6, preset: str = "fast") -> None:
     """RGB frames of even size as H.264, whole or not at all; BT.601, which is what untagged video of this
     size is taken for."""
-    with whole(path) as part, av.open(str(part), "w") as container:
+    with atomic_write(path) as part, av.open(str(part), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.pix_fmt, stream.options = "yuv420p", {"crf": str(crf), "preset": preset}
         for i, frame in enumerate(frames):

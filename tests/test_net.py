@@ -8,7 +8,7 @@ import pytest
 
 from support.hostile_server import head, serving
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.net import asked
+from unocclude.net import open_url
 
 IMAGE = np.zeros((8, 9, 3), np.uint8)
 MASK = b"[[" + b"],[".join([b",".join([b"false"] * 9)] * 8) + b"]]"
@@ -33,7 +33,7 @@ def test_a_slow_server_does_not_hold_the_run_up(parts):
 
 def test_time_is_up_also_between_reads():
     late = pytest.raises(TimeoutError, match=r"within 0\.2 seconds")
-    with serving([head(), b"x" * 10]) as url, late, asked(Request(url), 0.2) as answer:
+    with serving([head(), b"x" * 10]) as url, late, open_url(Request(url), 0.2) as answer:
         answer.read()
         time.sleep(0.4)
 

@@ -300,7 +300,10 @@ def test_a_link_under_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setattr(secrets, "token_hex", lambda n: "0" * 2 * n)
     planted = files.temporary(tmp_path / "a.png")
     planted.symlink_to(target)
-    for write in (lambda: files.write_bytes(tmp_path / "a.png", b"x"), lambda: add(files.Batch(), tmp_path / "a.png")):
+    for write in (
+        lambda: files.write_bytes(tmp_path / "a.png", b"x"),
+        lambda: add(files.FileBatch(), tmp_path / "a.png"),
+    ):
         with pytest.raises(FileExistsError):
             write()
     assert target.read_bytes() == b"precious" and planted.is_symlink() and not (tmp_path / "a.png").exists()
@@ -346,7 +349,7 @@ class Faults:
         self.left = n
         for owner, name in (
             (Path, "write_bytes"), (Path, "replace"), (Path, "rename"), (Path, "mkdir"), (Path, "unlink"),
-            (Path, "rmdir"), (files.os, "fsync"), (files.os, "link"), (files, "exchange"),
+            (Path, "rmdir"), (files.os, "fsync"), (files.os, "link"), (files, "swap_folders"),
         ):  # fmt: skip
             patch.setattr(owner, name, self.wrapped(getattr(owner, name)))
 
@@ -492,7 +495,7 @@ def test_a_folder_is_locked_while_a_run_is_at_work(complete, tmp_path, monkeypat
 
 def test_two_runs_do_not_replace_one_result_at_once(complete, tmp_path):
     complete()
-    stage = outfolder.stage_of(tmp_path / "out")
+    stage = outfolder.staging_folder(tmp_path / "out")
     complete(out=stage)
     lock = Lock.of_folder(stage)
     lock.take()
@@ -653,7 +656,7 @@ def check_kills(waits, clip, out, tmp_path, capsys):
     kills, seed = 0, 2
     for wait in waits:
         process = python("-c", RUN, *ask(out, "--seed", seed, "--overwrite", "--quiet"))
-        stage = outfolder.stage_of(out)
+        stage = outfolder.staging_folder(out)
         while not stage.exists() and process.poll() is None:
             time.sleep(0.002)
         time.sleep(wait)

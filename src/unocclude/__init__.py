@@ -1,5 +1,4 @@
-"""unocclude: see what an occluded object looks like.
-
+"""unocclude: complete occluded objects in videos and images.
 clip = unocclude.open("clip.mp4")
 track = unocclude.track(clip, box=(120, 80, 300, 260), frame=0)
 result = unocclude.complete(clip, track, out="out/")
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from unocclude.run import complete, stream
     from unocclude.scene import Scene
 
-# Imported when first asked for: `import unocclude` loads neither torch, OpenCV nor PyAV.
+# Imported on first access, so that `import unocclude` loads neither torch, OpenCV nor PyAV.
 _WHERE = {
     "Clip": "clip",
     "open": "clip",

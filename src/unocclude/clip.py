@@ -16,7 +16,7 @@ from unocclude.types import FrameSource
 
 
 class ArraySource:
-    """Frames that are already in memory."""
+    """Frames in memory."""
 
     def __init__(self, frames: Sequence[np.ndarray], fps: float = 24.0):
         self.frames = [np.ascontiguousarray(frame, dtype=np.uint8) for frame in frames]
@@ -55,8 +55,8 @@ class _Part:
         return self._clip[self._numbers[i]].copy()
 
 
-MOST_KEPT = 256
-"""Frames, however small, that a clip keeps."""
+MAX_CACHED = 256
+"""Maximum number of frames that a clip caches."""
 
 
 class Clip:
@@ -76,7 +76,7 @@ class Clip:
     ):
         self._source = source
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cache_size = min(MOST_KEPT, max(4, cache_bytes // (source.height * source.width * 3)))
+        self._cache_size = min(MAX_CACHED, max(4, cache_bytes // (source.height * source.width * 3)))
         self._lock = Lock()
         self.path = path
         self.height, self.width = source.height, source.width
@@ -139,13 +139,13 @@ class Clip:
     def fingerprint(self) -> str:
         """A hash of the clip's content, for telling one input from another."""
         digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
-        # only files that are read count: a thumbnail database or notes beside them may come and go
+        # hash only the files that are read, because other files in the folder may change
         files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
         for file in files:
             try:
                 digest.update(_ends(file))
             except OSError as error:
-                raise UnoccludeError(f"{file}: it can no longer be read ({reason(error)}); start again") from error
+                raise UnoccludeError(f"{file}: can no longer be read ({reason(error)}); start again") from error
         if not files:
             for frame in self:
                 digest.update(frame.tobytes())
@@ -161,7 +161,7 @@ def _checked_shots(shots: Sequence[range], count: int) -> list[range]:
 
 
 def _ends(file: Path, amount: int = 1 << 20) -> bytes:
-    """Size and first and last MiB of a file: enough to tell inputs apart without reading gigabytes."""
+    """Size and first and last MiB of a file, to distinguish inputs without reading gigabytes."""
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
@@ -171,9 +171,9 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
 
 
 def open(path: str | Path) -> Clip:
-    """Open a video file, a folder of frames (natural name order), or one image (T = 1).
+    """Open a video file, a folder of frames (in natural order), or one image (T = 1).
 
-    Raises InputError when the path does not exist, is not readable, or holds no frames.
+    Raises InputError if the path does not exist, is not readable, or has no frames.
     """
     from unocclude.media.source import open_source
 

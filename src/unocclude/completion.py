@@ -1,4 +1,4 @@
-"""What a method gives (FrameResult) and the finished folder (Completion)."""
+"""The results of a method: a single frame (FrameResult) and a finished folder (Completion)."""
 
 import json
 import tempfile
@@ -21,11 +21,11 @@ PROVENANCE_PALETTE = np.array([(0, 0, 0), (64, 160, 80), (60, 120, 220), (240, 1
 
 @dataclass(frozen=True)
 class FrameResult:
-    """One completed frame, canvas-sized.
+    """One completed frame of the size of the canvas.
 
-    amodal: (H, W) bool, the whole silhouette. rgba: (H, W, 4) uint8, straight alpha, colour 0 where alpha is 0.
-    provenance: (H, W) uint8, see `PROVENANCE_NAMES`. hypotheses: all K samples, the first being this frame itself,
-    or empty where K = 1. disagreement: (H, W) uint8, 0 where all hypotheses agree on the silhouette.
+    amodal: (H, W) bool, the amodal mask. rgba: (H, W, 4) uint8, straight alpha, colour 0 where alpha is 0.
+    provenance: (H, W) uint8, indices of `PROVENANCE_NAMES`. hypotheses: all K samples, of which the first is this
+    frame; empty for K = 1.
     """
 
     index: int
@@ -36,7 +36,10 @@ class FrameResult:
 
     @property
     def disagreement(self) -> np.ndarray:
-        """Share of hypothesis pairs that disagree on a pixel's being object, scaled so that an even split is 255."""
+        """Disagreement of the hypotheses on the amodal mask, (H, W) uint8: 0 if all agree, 255 if half of them do.
+
+        It is 4 p (1 - p), with p the fraction of hypotheses in which a pixel belongs to the object.
+        """
         votes = np.mean([h.amodal for h in self.hypotheses or (self,)], axis=0)
         return np.round(255 * 4 * votes * (1 - votes)).astype(np.uint8)
 
@@ -45,7 +48,7 @@ T = TypeVar("T")
 
 
 class LazySequence(Sequence, Generic[T]):
-    """A sequence of `count` items that are computed by `read` on access, and never kept."""
+    """A sequence of `count` items that are computed by `read` on each access and not cached."""
 
     def __init__(self, count: int, read: Callable[[int], T]):
         self._count, self._read = count, read
@@ -70,15 +73,15 @@ class LazySequence(Sequence, Generic[T]):
 
 
 class Completion:
-    """A finished OUT folder: `visible_masks[i]` and `amodal_masks[i]` (H, W) bool, `rgba[i]` (H, W, 4) uint8,
-    `provenance[i]` (H, W) uint8, read from disk when asked for; `info` is result.json.
+    """A finished OUT folder, read on access.
 
-    Raises InputError when the folder is not a finished result of this tool.
+    visible_masks[i], amodal_masks[i]: (H, W) bool. rgba[i]: (H, W, 4) uint8. provenance[i]: (H, W) uint8. info: the
+    content of result.json. Raises InputError if the folder is not a finished result.
     """
 
     def __init__(self, folder: str | Path, keep: tempfile.TemporaryDirectory | None = None):
         self.folder = Path(folder)
-        self._keep = keep  # a temporary folder lives as long as this object
+        self._keep = keep  # a temporary folder is deleted with this object
         self.info = read_result(self.folder)
         count = self.info["frame_count"]
         self.visible_masks = LazySequence(count, lambda i: self._png("visible_masks", i) > 127)
@@ -96,18 +99,18 @@ class Completion:
 
     @property
     def frames(self) -> list[dict[str, Any]]:
-        """Per-frame figures: visible_area, amodal_area (pixels), occlusion_rate, provenance fractions."""
+        """For each frame: visible_area and amodal_area in pixels, occlusion_rate, provenance fractions."""
         return self.info["frames"]
 
     @property
     def hypotheses(self) -> list["Completion"]:
-        """The K hypotheses as completions of their own; just this one where K = 1."""
+        """The K hypotheses as completions; only this one for K = 1."""
         folders = sorted((self.folder / "hypotheses").glob("[0-9]*"), key=lambda p: int(p.name))
-        return [_View(self, folder) for folder in folders] or [self]
+        return [_Hypothesis(self, folder) for folder in folders] or [self]
 
 
-class _View(Completion):
-    """One hypothesis: the same figures file, other pictures."""
+class _Hypothesis(Completion):
+    """One hypothesis: the result.json of the whole result, with its own images."""
 
     def __init__(self, whole: Completion, folder: Path):
         self._whole = whole
@@ -116,7 +119,7 @@ class _View(Completion):
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """result.json of a finished folder; raises InputError saying what is missing."""
+    """Read the result.json of an OUT folder; raises InputError if the folder is not a finished result."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the OUT folder of a finished `unocclude complete`")
     try:
@@ -126,5 +129,8 @@ def read_result(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{folder} holds no {RESULT_FILE}: not a finished result; finish it with --resume") from None
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{folder / RESULT_FILE} is not a result of this tool") from None
-    raise InputError(f"{folder / RESULT_FILE} has schema {info['schema']}, this version reads {SCHEMA}")
+        raise InputError(f"{folder / RESULT_FILE} was not written by this tool; give another folder") from None
+    raise InputError(
+        f"{folder / RESULT_FILE} has schema {info['schema']}, this version reads {SCHEMA}; "
+        "run `unocclude complete` again"
+    )

@@ -1,8 +1,8 @@
-"""The two ways in which this package fails on purpose; each carries one plain line for the user."""
+"""The exceptions that this package raises on purpose. Each has a one-line message for the user."""
 
 
 class UnoccludeError(Exception):
-    """The run failed (exit code 1): the input was good, but the work could not be finished."""
+    """The run failed (exit code 1): the input was valid, but the work could not be finished."""
 
     exit_code = 1
 

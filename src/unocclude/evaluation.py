@@ -1,8 +1,9 @@
-"""Compare a finished result with the truth, frame by frame; nothing is held but one frame."""
+"""Compare a finished result with the ground truth, frame by frame, in bounded memory."""
 
 import importlib.util
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,86 +13,94 @@ from unocclude.completion import Completion
 from unocclude.datasets.base import Truth
 from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.files import whole, write_bytes
-from unocclude.metrics import (
-    BoxPair,
-    FalseArea,
-    Frame,
-    HiddenIoU,
-    HiddenPSNR,
-    MeanIoU,
-    Metric,
-    ObjectSSIM,
-    OccludedMeanIoU,
-    PublishedAP,
-    PublishedHiddenIoU,
-    TabeIoU,
-    TemporalStability,
-    box_of,
-)
-
-MASK_METRICS: tuple[type[Metric], ...] = (MeanIoU, OccludedMeanIoU, HiddenIoU, PublishedHiddenIoU, FalseArea)
-APPEARANCE_METRICS: tuple[type[Metric], ...] = (HiddenPSNR, ObjectSSIM)
-METRICS: tuple[type[Metric], ...] = (*MASK_METRICS, *APPEARANCE_METRICS, TemporalStability)
+from unocclude.media.files import atomic_write, write_bytes
+from unocclude.metrics.base import APPEARANCE, BOXES, MARKS, MASKS, Frame, Metric
+from unocclude.metrics.boxes import BoxPair, box_of
+from unocclude.metrics.registry import DEFAULT, WHERE_POSSIBLE, check_here, describe, direction, fits, get_metric
 
 
-def evaluate(pred: Completion | str | Path, gt: Truth | str | Path) -> dict[str, Any]:
-    """All metrics of a result against the truth, over the clip and, under `frames`, for every frame.
+def evaluate(pred: Completion | str | Path, gt: Truth | str | Path, metrics: Sequence[str] = ()) -> dict[str, Any]:
+    """Compute all metrics of a result against the ground truth, over the clip and for every frame (under `frames`).
 
-    pred: a finished OUT folder. gt: a GT folder (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim,
-    `amodal_rgb/`), or a data set's truth. Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area,
-    psnr_hidden (dB), ssim, temporal_stability, as their classes in `unocclude.metrics` define them; NaN where nothing
-    could be measured. Where the truth is boxes, also ap25_published, ap50_published and ap75_published; where frames
-    are marked as TABE-51 does, its four IoUs. Each entry of `frames` has the same keys, and `frame` and
-    `occlusion_rate`. A prediction on a padded canvas is compared where the frame lies on it, boxes on all of it.
+    metrics: names of further metrics (`unocclude.metrics.METRICS`). pred: a finished OUT folder. gt: a GT folder
+    (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim, `amodal_rgb/`), or the ground truth of a data set.
+    Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden (dB), ssim,
+    temporal_stability, as defined by their classes in `unocclude.metrics`; NaN if undefined. If the ground truth is
+    boxes, also ap25_published, ap50_published and ap75_published; if it has the occlusion levels of TABE-51, also the
+    four IoUs of TABE-51; then `metrics`. Each entry of `frames` has the same keys, and `frame` and `occlusion_rate`. A
+    prediction on a padded canvas is cropped to the frame, except for boxes.
 
-    Raises InputError where the two do not fit each other.
+    Raises InputError if the numbers or sizes of frames differ, or a metric is unknown or lacks a package or weights
+    here.
     """
+    further = [get_metric(name) for name in metrics]
+    for kind in further:
+        check_here(kind)
     pred = pred if isinstance(pred, Completion) else Completion(pred)
     truth = gt if isinstance(gt, Truth) else read_truth(gt)
     part = _frame_part(pred, truth)
-    measured = (_of_boxes if truth.amodal is None else _of_masks)(pred, truth, part)
-    missing = {metric.name: math.nan for metric in METRICS if metric.name not in measured}
-    return {**missing, **measured}
+    known = _known(truth)
+    possible = [kind for kind in map(get_metric, WHERE_POSSIBLE) if fits(kind, known)]
+    kinds = {kind.name: kind for kind in (*map(get_metric, DEFAULT), *possible, *further)}
+    measured = {name: kind() for name, kind in kinds.items() if fits(kind, known)}
+    frames = [_measure(measured, kinds, pred, truth, part, i) for i in range(len(truth))]
+    return {name: measured[name].compute() if name in measured else math.nan for name in kinds} | {"frames": frames}
 
 
-def _of_masks(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> dict[str, Any]:
+def _known(truth: Truth) -> set[str]:
+    """What the truth has of what metrics can require."""
+    marks = truth.notes.get("occluded")
+    has = {
+        MASKS: truth.amodal is not None,
+        APPEARANCE: truth.rgb is not None and truth.amodal is not None,
+        BOXES: truth.boxes is not None,
+        MARKS: marks is not None,
+    }
+    return {name for name, there in has.items() if there}
+
+
+def _measure(
+    measured: Mapping[str, Metric[Any]],
+    names: Iterable[str],
+    pred: Completion,
+    truth: Truth,
+    part: tuple[slice, slice],
+    i: int,
+) -> dict[str, Any]:
+    """The figures of frame i, NaN for the names that are not measured."""
+    items: dict[bool, Any] = {}
+    rate = math.nan
+    if truth.amodal is not None:
+        items[False] = frame = _frame(pred, truth, part, i)
+        rate = frame.occlusion_rate
+    if truth.boxes is not None:
+        items[True] = _boxes(pred, truth, part, i)
+    values = {
+        name: measured[name].update(items[BOXES in measured[name].requires]) if name in measured else math.nan
+        for name in names
+    }
+    return {"frame": i, "occlusion_rate": rate, **values}
+
+
+def _frame(pred: Completion, truth: Truth, part: tuple[slice, slice], i: int) -> Frame:
     assert truth.amodal is not None
-    metrics = [metric() for metric in METRICS]
-    tabe, occluded = TabeIoU(), truth.notes.get("occluded")
-    unmeasured = () if truth.rgb else tuple(metric.name for metric in APPEARANCE_METRICS)
-    frames = []
-    for i in range(len(truth)):
-        frame = Frame(pred.amodal_masks[i][part], truth.amodal[i], truth.visible[i])
-        if truth.rgb:
-            frame = frame._replace(pred_rgba=pred.rgba[i][part], truth_rgba=truth.rgba(i))
-        values = {m.name: math.nan if m.name in unmeasured else m.update(frame) for m in metrics}
-        if occluded is not None:
-            values |= tabe.update(frame, bool(occluded[i]))
-        frames.append({"frame": i, "occlusion_rate": frame.occlusion_rate, **values})
-    figures = {metric.name: metric.compute() for metric in metrics}
-    return {**figures, **(tabe.compute() if occluded is not None else {}), "frames": frames}
+    frame = Frame(pred.amodal_masks[i][part], truth.amodal[i], truth.visible[i])
+    if truth.rgb is not None:
+        frame = frame._replace(pred_rgba=pred.rgba[i][part], truth_rgba=truth.rgba(i))
+    if (marks := truth.notes.get("occluded")) is not None:
+        frame = frame._replace(marked=bool(marks[i]))
+    return frame
 
 
-def _of_boxes(pred: Completion, truth: Truth, part: tuple[slice, slice]) -> dict[str, Any]:
+def _boxes(pred: Completion, truth: Truth, part: tuple[slice, slice], i: int) -> BoxPair:
     assert truth.boxes is not None
-    metrics = [PublishedAP(threshold) for threshold in (0.25, 0.5, 0.75)]
-    offset = np.array([part[1].start, part[0].start, 0, 0])
-    frames = []
-    for i in range(len(truth)):
-        whole = pred.amodal_masks[i].copy()
-        whole[part] |= truth.visible[i]
-        pair = BoxPair(box_of(whole) - offset, truth.boxes[i])
-        frames.append(
-            {"frame": i, "occlusion_rate": math.nan}
-            | {m.name: math.nan for m in METRICS}
-            | {m.name: m.update(pair) for m in metrics}
-        )
-    return {**{metric.name: metric.compute() for metric in metrics}, "frames": frames}
+    whole = pred.amodal_masks[i].copy()
+    whole[part] |= truth.visible[i]
+    return BoxPair(box_of(whole) - np.array([part[1].start, part[0].start, 0, 0]), truth.boxes[i])
 
 
 def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
-    """Where the truth's frame lies on the prediction's canvas."""
+    """Rows and columns of the frame on the prediction's canvas."""
     canvas = pred.info["canvas"]
     x, y = canvas["offset"]
     size = canvas["width"] - 2 * x, canvas["height"] - 2 * y
@@ -107,20 +116,20 @@ def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures over the clip as plain text."""
-    units = {metric.name: metric.unit for metric in METRICS}
+    """Format the metrics over the clip as plain text."""
     lines = []
-    for name, unit in units.items():
-        value = figures[name]
-        shown = "-" if math.isnan(value) else f"{value:.2f}" if name == "psnr_hidden" else f"{value:.4f}"
-        lines.append(f"{name:<22}{shown:>8}   {unit}")
+    for name, value in figures.items():
+        if name != "frames":
+            metric = describe(name)
+            shown = "-" if math.isnan(value) else f"{value:.{metric.decimals}f}"
+            lines.append(f"{name:<22}{shown:>8}   {direction(metric)}")
     occluded = sum(not math.isnan(frame["miou_occ"]) for frame in figures["frames"])
     lines.append(f"{len(figures['frames'])} frames, {occluded} of them occluded (more than 1 % hidden)")
     return "\n".join(lines)
 
 
 def write_json(path: str | Path, figures: dict[str, Any]) -> None:
-    """Write the figures as JSON, NaN as null, whole or not at all; raises UnoccludeError when that fails."""
+    """Write metrics as JSON, atomically, with NaN as null; raises UnoccludeError if that fails."""
     text = json.dumps(with_nulls(figures), indent=1, allow_nan=False) + "\n"
     try:
         write_bytes(path, text.encode())
@@ -129,7 +138,7 @@ def write_json(path: str | Path, figures: dict[str, Any]) -> None:
 
 
 def with_nulls(value: Any) -> Any:
-    """Figures as JSON has them: NaN as null."""
+    """Replace NaN by None, which JSON writes as null."""
     if isinstance(value, dict):
         return {key: with_nulls(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -138,45 +147,55 @@ def with_nulls(value: Any) -> Any:
 
 
 def check_plotting(path: str | Path) -> None:
-    """Raise InputError where no plot can be drawn to `path`, before any work."""
+    """Raise InputError if a plot cannot be written to `path`: wrong suffix, or no matplotlib."""
     if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path}: give a plot file that ends in .png, .pdf or .svg")
+        raise InputError(f"{path}: the name of the plot must end in .png, .pdf or .svg")
     if importlib.util.find_spec("matplotlib") is None:
         raise InputError("--plot needs matplotlib; install it with pip install 'unocclude[evaluation]'")
 
 
 def write_plot(path: str | Path, figures: dict[str, Any]) -> None:
-    """Draw the figures over time, whole or not at all; raises InputError where matplotlib is missing."""
+    """Plot the metrics over time, and write the file atomically; raises InputError without matplotlib."""
     check_plotting(path)
-    # the object interface: no global state and no display
+    # the object-oriented interface has no global state and needs no display
     from matplotlib.figure import Figure
 
     frames = figures["frames"]
     x = [frame["frame"] for frame in frames]
-    appearance = not all(math.isnan(frame["ssim"]) for frame in frames)
-    figure = Figure(figsize=(10, 7.5 if appearance else 5), layout="constrained")
-    panels = figure.subplots(3 if appearance else 2, 1, sharex=True, squeeze=False)[:, 0]
-    drawn: list[tuple[tuple[str, ...], tuple[float, float] | None]] = [
-        (("miou", "miou_occ", "ssim") if appearance else ("miou", "miou_occ"), (-0.02, 1.02)),
-        (("false_area", "temporal_stability"), None),
-    ]
-    if appearance:
-        drawn.append((("psnr_hidden",), None))
-    for axes, (names, limits) in zip(panels, drawn, strict=True):
+    drawn = _panels(figures)
+    figure = Figure(figsize=(10, 2.5 * len(drawn)), layout="constrained")
+    panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (limits, names) in zip(panels, drawn, strict=True):
         for name in names:
             axes.plot(x, [frame[name] for frame in frames], marker=".", label=name)
         if limits:
-            axes.set_ylim(limits)
+            margin = 0.02 * (limits[1] - limits[0])
+            axes.set_ylim(limits[0] - margin, limits[1] + margin)
+        elif names:
+            axes.set_ylabel(describe(names[0]).unit)
         axes.fill_between(
             x,
             [frame["occlusion_rate"] for frame in frames],
             alpha=0.15,
             color="grey",
-            label="occlusion rate" if limits else None,
+            label="occlusion rate" if axes is panels[0] else None,
             transform=axes.get_xaxis_transform(),
         )
         axes.legend(loc="best", fontsize="small")
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("frame")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=120)
+
+
+def _panels(figures: dict[str, Any]) -> list[tuple[tuple[float, float] | None, list[str]]]:
+    """Vertical range and metrics of each panel: metrics of the same range share one, or, where the values decide the
+    range, metrics of the same unit. Variants of other metrics are left out, and what no frame has."""
+    panels: dict[Any, tuple[tuple[float, float] | None, list[str]]] = {}
+    for name in figures:
+        metric = describe(name)
+        if name == "frames" or metric.variant or all(math.isnan(frame[name]) for frame in figures["frames"]):
+            continue
+        limits = metric.plot_range
+        panels.setdefault(limits or (metric.unit, metric.higher_is_better), (limits, []))[1].append(name)
+    return list(panels.values()) or [(None, [])]

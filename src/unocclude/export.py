@@ -1,4 +1,4 @@
-"""A finished result as files that editors and browsers open."""
+"""Export a finished result to files for editors and browsers."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ FORMATS = {
 }
 """Suffix → format."""
 SEQUENCE = ".exr"
-"""Written as one file a frame."""
+"""Suffix of the format with one file per frame."""
 
 
 def export(
@@ -33,12 +33,11 @@ def export(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[Path]:
-    """Write a result's RGBA to `file`, whose suffix is the format (`FORMATS`); returns the files written.
+    """Write the RGBA of a result to `file`, whose suffix selects the format (`FORMATS`); returns the files written.
 
-    result: a finished OUT folder. overwrite: replace a file that is there. Files appear whole or not at all, and a
-    process that is killed leaves none. Raises InputError for what is no finished result, another suffix, a file that
-    exists or belongs to the result, and where another process is writing the file; UnoccludeError where it cannot be
-    written.
+    result: a finished OUT folder. overwrite: replace an existing file. Files are written atomically. Raises InputError
+    if the result is not finished, the suffix is unknown, or the file exists, belongs to the result, or is being written
+    by another process; UnoccludeError if writing fails.
     """
     file = Path(file)
     if file.suffix.lower() not in FORMATS:
@@ -59,7 +58,7 @@ def export(
 
 
 def _check_free(result: Completion, file: Path, overwrite: bool) -> None:
-    """Raise InputError where the export would replace a file that is not to be replaced."""
+    """Raise InputError if the export would replace a file of the result, or any file without `overwrite`."""
     folder, place = result.folder.resolve(), file.resolve()
     if place.is_relative_to(folder) and is_named(place.relative_to(folder), RESULT_FILE):
         raise InputError(f"{file} is part of the result itself; give another name")
@@ -69,7 +68,7 @@ def _check_free(result: Completion, file: Path, overwrite: bool) -> None:
 
 
 def _remove_abandoned(file: Path) -> None:
-    """Remove the temporary folders of killed processes that wrote the same sequence: nobody else holds its lock."""
+    """Remove temporary folders of killed processes that wrote the same sequence. The caller holds its lock."""
     for folder in file.parent.glob(f".{_escaped(file.stem[:32])}.*{file.suffix}"):
         if is_temporary(folder.name) and folder.is_dir() and not folder.is_symlink():
             frame = re.compile(re.escape(file.stem) + r"\.\d{5,}" + re.escape(file.suffix))

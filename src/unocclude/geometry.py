@@ -1,4 +1,4 @@
-"""Boxes and overlaps of masks and boxes. This module imports nothing of the package but `types`."""
+"""Boxes, and overlaps of masks and boxes. From the package, this module imports only `types`."""
 
 import math
 from collections.abc import Sequence

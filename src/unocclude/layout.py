@@ -1,4 +1,4 @@
-"""What each verb writes into its OUT folder, by name: only that is ever removed from one."""
+"""The files that each command writes to its OUT folder. No other files are ever removed from it."""
 
 import os
 import re
@@ -11,19 +11,19 @@ from pathlib import Path, PurePath
 from unocclude.media.files import is_temporary
 
 RESULT_FILE = "result.json"
-"""What `complete` writes last."""
+"""The file that `complete` writes last."""
 TRACK_FILE = "track.json"
-"""What `track` writes last."""
+"""The file that `track` writes last."""
 SYNTH_FILE = "synth.json"
-"""What `synth` writes last."""
+"""The file that `synth` writes last."""
 TRAIN_FILE = "train.json"
-"""What `train` writes last."""
+"""The file that `train` writes last."""
 BENCH_FILE = "bench.json"
-"""What `bench` writes last."""
+"""The file that `bench` writes last."""
 RUN_FILE = "run.json"
-"""Present while a run is unfinished: what it was asked to do, so that only the same run resumes it."""
+"""Exists while a run is unfinished. Contains its arguments: only a run with the same arguments can resume it."""
 LOCK_FILE = ".lock"
-"""Present while a process is at work. What counts is its lock: a file that a kill left behind keeps nobody out."""
+"""Exists while a process is working in the folder. A file left by a killed process is not locked and has no effect."""
 
 _FRAME = r"\d{5,}\.png"
 _KINDS = "(amodal_masks|rgba|provenance)"
@@ -57,23 +57,24 @@ LAYOUTS = {
         r"(bench\.json|table\.md|plot\.png)",
     ),
 }
-"""The file that a verb writes last → all that it writes, relative to OUT: a regular expression for every part of a
-path, `**` for any number of folders."""
+"""The file that a command writes last → patterns of all files that it writes, relative to OUT.
+
+Each part of a path is a regular expression; `**` stands for any number of folders."""
 
 
 def foreign(folder: Path, result: str, tokens: Sequence[str] = ()) -> list[str]:
-    """What lies in an OUT folder that the verb that ends with `result` did not write, as names relative to it; of a
-    folder that is not ours its own name alone. Links and special files are never ours.
+    """Names of files in an OUT folder that the command with the last file `result` did not write.
 
-    tokens: of the processes that worked in it (`media.files.token`), whose temporary files are ours.
+    For a foreign folder, only its own name is listed. Links and special files are always foreign. tokens: the tokens
+    (`media.files.token`) of processes that worked in the folder; their temporary files are not foreign.
     """
     return [name for name, _, kind in _entries(folder, result, tokens) if kind == "foreign"]
 
 
 def remove(folder: Path, result: str, tokens: Sequence[str] = ()) -> None:
-    """Remove from a folder what the verb that ends with `result` wrote, the files that say so last. The lock stays.
+    """Remove the files that the command with the last file `result` wrote, except the lock.
 
-    Raises OSError where something cannot be removed; the files that say what the folder is are there then.
+    `result` and run.json are removed last, so that they still exist if removal fails with OSError.
     """
     last = (folder / result, folder / RUN_FILE)
     for _, path, kind in _entries(folder, result, tokens):
@@ -89,12 +90,12 @@ def remove(folder: Path, result: str, tokens: Sequence[str] = ()) -> None:
 
 
 def is_named(name: PurePath, result: str) -> bool:
-    """Whether the verb that ends with `result` writes a file of this name, relative to OUT."""
+    """Whether the command with the last file `result` writes a file of this name, relative to OUT."""
     return _patterns(result)[0].fullmatch(name.as_posix()) is not None
 
 
 def remove_below(out: Path, name: str, result: str) -> None:
-    """Remove the folder `name` of an OUT folder, but for what the verb that ends with `result` did not write there."""
+    """Remove the sub-folder `name` of an OUT folder, except files that the command did not write."""
     for _, path, kind in _entries(out / name, result, (), f"{name}/"):
         if kind == "file":
             path.unlink(missing_ok=True)
@@ -106,15 +107,17 @@ def remove_below(out: Path, name: str, result: str) -> None:
 
 
 def links(folder: Path, result: str) -> list[str]:
-    """Links under names that the verb that ends with `result` writes to: it would write to what is behind them."""
+    """Links in an OUT folder whose names the command with the last file `result` writes to."""
     files, folders = _patterns(result)
     found = (name for name in foreign(folder, result) if files.fullmatch(name) or folders.fullmatch(name))
     return [name for name in found if (folder / name).is_symlink()]
 
 
 def _entries(folder: Path, result: str, tokens: Sequence[str], above: str = "") -> Iterator[tuple[str, Path, str]]:
-    """(relative name, path, "file", "folder", "temporary" or "foreign") of what is in a folder, and in its folders that
-    are ours; a folder comes after what is in it."""
+    """Yield (relative name, path, kind) of the entries of a folder, recursively; a folder comes after its entries.
+
+    kind: "file", "folder", "temporary" or "foreign". Foreign folders are not entered.
+    """
     files, folders = _patterns(result)
     with os.scandir(folder) as scan:
         entries = sorted(scan, key=lambda entry: entry.name)
@@ -133,7 +136,7 @@ def _entries(folder: Path, result: str, tokens: Sequence[str], above: str = "") 
 
 @cache
 def _patterns(result: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Of all files of a layout, and of the folders that they lie in."""
+    """Regular expressions of all files of a layout and of their folders."""
     files, folders = [], []
     for pattern in (*LAYOUTS[result], r"run\.json", r"\.lock"):
         *above, name = re.split(r"/(?!\])", pattern)  # not the slash of [^/]

@@ -1,4 +1,4 @@
-"""One process at a time in a folder, or at work on a file."""
+"""Locks, so that only one process at a time writes to a folder or file."""
 
 import errno
 import hashlib
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Lock:
-    """A lock file (`filelock`). The system lifts the lock when the process ends, however that happens; on a file system
-    without locks it holds nobody off.
+    """A lock file (`filelock`). The system releases the lock when the process ends for any reason.
 
-    file: the lock file, there while the lock is held. what: what it guards, for messages.
+    On a file system without locks it has no effect. file: the lock file, which exists while the lock is held. what: the
+    protected path, for messages.
     """
 
     def __init__(self, file: Path, what: Path):
@@ -28,18 +28,20 @@ class Lock:
 
     @classmethod
     def of_folder(cls, folder: Path) -> "Lock":
-        """The lock of a folder that this tool writes; the lock file lies in it."""
+        """The lock of an OUT folder; the lock file is in the folder."""
         return cls(folder / LOCK_FILE, folder)
 
     @classmethod
     def of_file(cls, file: Path) -> "Lock":
-        """The lock of one file to write. The lock file lies in the system's temporary folder, so that a kill leaves
-        nothing beside the file."""
+        """The lock of an output file.
+
+        The lock file is in the system's temporary folder, so that a killed process leaves nothing next to the file.
+        """
         name = hashlib.sha256(os.fsencode(file.absolute())).hexdigest()[:32]
         return cls(Path(tempfile.gettempdir()) / f"unocclude-{name}.lock", file)
 
     def take(self) -> None:
-        """Take the lock, unless it is already held; InputError where another process has it."""
+        """Acquire the lock, unless this object holds it; raises InputError if another process holds it."""
         if self._held is not None:
             return
         from filelock import FileLock, Timeout
@@ -48,7 +50,9 @@ class Lock:
         try:
             lock.acquire()
         except Timeout:
-            raise InputError(f"another run is writing to {self.what}; wait for it, or write to another place") from None
+            raise InputError(
+                f"another run is writing to {self.what}; wait until it ends, or write to another place"
+            ) from None
         except NotImplementedError:  # a file system without locks
             return
         except OSError as error:
@@ -58,9 +62,9 @@ class Lock:
         self._held = lock
 
     def release(self) -> None:
-        """Give the lock back and remove its file; nothing happens where it is not held."""
+        """Release the lock and remove its file; does nothing if the lock is not held."""
         if self._held is not None:
-            with suppress(OSError):  # while it is held: who waits for it notices, and makes a new one
+            with suppress(OSError):  # removed while locked: a waiting process notices and creates a new one
                 self.file.unlink()
             self._held.release()
             self._held = None

@@ -9,19 +9,17 @@ import numpy as np
 from pycocotools import mask as coco
 
 from unocclude.errors import InputError
-from unocclude.media.rle import all_compressed
+from unocclude.media.rle import to_compressed_rles
 
 
 class MaskTrack:
-    """One object's masks over T frames, run-length encoded (COCO RLE), so that 10,000 frames are cheap.
+    """One object's masks over T frames, run-length encoded (COCO RLE), so that 10,000 frames need little memory.
 
-    `track[i]` is frame i's mask, (H, W) bool. `areas` is (T,) int64 in pixels; `boxes` is (T, 4) int64
-    as x0, y0, x1, y1 with exclusive ends, all zero where the mask is empty. `origin` says where the masks come
-    from: "given", or the tracker that made them. `path` is the file or folder that they were read from, where there is
-    one.
+    track[i]: mask of frame i, (H, W) bool. areas: (T,) int64, in pixels. boxes: (T, 4) int64, x0, y0, x1, y1 with
+    exclusive ends; all zero for an empty mask. origin: source of the masks: "given", or the name of the tracker. path:
+    the file or folder that the masks were read from, if any.
 
-
-    Raises InputError, with the mask's number, where `counts` are no COCO RLE of this size.
+    Raises InputError, with the number of the mask, if `counts` are not COCO RLEs of this size.
     """
 
     path: Path | None = None
@@ -35,16 +33,16 @@ class MaskTrack:
         self.height, self.width = int(height), int(width)
         self.origin = origin
         rles = [self._rle(i) for i in range(len(self._counts))]
-        # one by one: pycocotools 2.0.11 keeps the length of a list in 8 bits, and more than 255 masks overflow
+        # one by one, because pycocotools 2.0.11 stores the length of a list in 8 bits, so 256 masks overflow
         self.areas = np.array([coco.area(rle) for rle in rles], dtype=np.int64)
         xywh = np.asarray(coco.toBbox(rles) if rles else [], dtype=np.int64).reshape(-1, 4)
         self.boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
     @classmethod
     def from_masks(cls, masks: Iterable[np.ndarray], origin: str = "given") -> "MaskTrack":
-        """Build a track from (H, W) arrays, bool or anything whose non-zero pixels are the object.
+        """Build a track from (H, W) arrays of any dtype; non-zero pixels are the object.
 
-        Raises InputError when there is no mask or sizes differ.
+        Raises InputError if there are no masks or sizes differ.
         """
         counts: list[bytes] = []
         shape: tuple[int, ...] | None = None
@@ -61,7 +59,7 @@ class MaskTrack:
     def from_rles(cls, rles: Iterable[Any], origin: str = "given") -> "MaskTrack":
         """Build a track from COCO RLEs, {size: [h, w], counts: text, bytes or a list} each, without decoding them.
 
-        Raises InputError when there is none, sizes differ, or one is damaged.
+        Raises InputError if there are none, sizes differ, or one is invalid.
         """
         return cls._joined(_checked(rles), origin)
 
@@ -77,7 +75,7 @@ class MaskTrack:
 
     @classmethod
     def _of(cls, counts: list[bytes], height: int, width: int, origin: str) -> "MaskTrack":
-        """A track of counts that are known to be sound."""
+        """Build a track from counts that are known to be valid."""
         track = cls.__new__(cls)
         track._fill(counts, height, width, origin)
         return track
@@ -98,7 +96,7 @@ class MaskTrack:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all masks, the same for the same masks whatever file they came from."""
+        """A hash of all masks; equal for equal masks, whatever file they were read from."""
         digest = hashlib.sha256(f"{self.height}x{self.width}".encode())
         for counts in self._counts:
             digest.update(counts + b"\0")
@@ -107,20 +105,20 @@ class MaskTrack:
 
 def _checked(rles: Iterable[Any]) -> list[dict[str, Any]]:
     try:
-        return all_compressed(rles)
+        return to_compressed_rles(rles)
     except ValueError as error:
         raise InputError(str(error)) from None
 
 
 def encode(mask: np.ndarray) -> bytes:
-    """COCO RLE counts of an (H, W) mask; non-zero is the object."""
+    """Encode an (H, W) mask, in which non-zero is the object, as COCO RLE counts."""
     return coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))["counts"]
 
 
 def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
-    """Read a track from any mask format of the contract (see `unocclude.media.masks.read`).
+    """Read a track from any supported mask format (see `unocclude.media.masks.read`).
 
-    Raises InputError for unreadable files, sizes that differ, or a track that is empty in all frames.
+    Raises InputError if files cannot be read, sizes differ, or the masks are empty in all frames.
     """
     track = read_track(Path(path), object_id)
     if not track.areas.any():
@@ -129,7 +127,7 @@ def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
 
 
 def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
-    """What `read_masks` gives, also where it is empty."""
+    """As `read_masks`, but the masks may be empty in all frames."""
     track = _read(path, object_id)
     track.path = path
     return track
@@ -141,7 +139,7 @@ def _read(path: Path, object_id: int | None) -> MaskTrack:
     if path.suffix.lower() != ".json" or not path.exists() or path.is_dir():
         return MaskTrack.from_masks(files.read(path, object_id=object_id))
     rles = files.read_rles(path, object_id)
-    try:  # undecoded: a few bytes may stand for gigabytes of empty frames
+    try:  # not decoded, because a few bytes can encode gigabytes of empty frames
         return MaskTrack._joined(rles)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -1,10 +1,10 @@
-"""Names that come from files and are to become paths."""
+"""Check names from files before they are used as paths."""
 
 import re
 
 
 def is_inside(name: object, depth: int | None = None) -> bool:
-    """Whether a name, put behind a folder, stays in it on every system. depth: how many parts it may have at most."""
+    """Whether folder / name stays inside the folder on every system. depth: maximum number of parts of the name."""
     if not isinstance(name, str) or "\\" in name or "\0" in name or re.match("[A-Za-z]:", name):
         return False
     parts = name.split("/")

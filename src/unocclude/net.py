@@ -1,4 +1,4 @@
-"""Asking a server that may be slow, broken or hostile: in so many seconds altogether, and without being led astray."""
+"""HTTP requests to servers that may be slow, broken or hostile, with a total timeout and restricted redirects."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -11,16 +11,16 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-FAILURES = (URLError, OSError, HTTPException, ValueError)
-"""What `asked` raises; of these HTTPError where the server says that it failed, TimeoutError where time is up."""
+ERRORS = (URLError, OSError, HTTPException, ValueError)
+"""Exceptions of `open_url`, including HTTPError for an error status and TimeoutError after the timeout."""
 
 
 @contextmanager
-def asked(request: Request, seconds: float, redirects: Sequence[str] = ()) -> Iterator[HTTPResponse]:
-    """The answer to a request, open for reading; the whole block must end within `seconds`, or TimeoutError is raised.
-    The time that urllib takes counts for every read alone, so a server that drips would never end.
+def open_url(request: Request, seconds: float, redirects: Sequence[str] = ()) -> Iterator[HTTPResponse]:
+    """Send a request and yield the open response; raises TimeoutError unless the block ends within `seconds`.
 
-    redirects: the schemes to which the server may redirect; with none, that is a failure.
+    The timeout of urllib applies to each read only, so a server that sends slowly could block forever. redirects: the
+    schemes to which redirects are allowed; others raise HTTPError.
     """
     sockets: list[socket.socket] = []
     late = Event()
@@ -29,7 +29,7 @@ def asked(request: Request, seconds: float, redirects: Sequence[str] = ()) -> It
         late.set()
         for each in sockets:
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)  # whoever reads from it wakes up
+                each.shutdown(socket.SHUT_RDWR)  # interrupts blocked reads
 
     opener = build_opener(_Plain(sockets.append), _Secure(sockets.append), _Redirects(redirects))
     timer = Timer(seconds, stop)
@@ -38,7 +38,7 @@ def asked(request: Request, seconds: float, redirects: Sequence[str] = ()) -> It
     try:
         with opener.open(request, timeout=seconds) as answer:
             yield answer
-    except FAILURES as error:
+    except ERRORS as error:
         if late.is_set():
             raise TimeoutError(f"no whole answer within {seconds:g} seconds") from error
         raise
@@ -77,7 +77,7 @@ class _Secure(HTTPSHandler):
 
 
 def _made(kind: type[HTTPConnection], keep: Callable[[Any], None], host: str, **options: Any) -> HTTPConnection:
-    """A connection that hands over its socket when it has one."""
+    """Create a connection that passes its socket to `keep` when it connects."""
     connection = kind(host, **options)
     connect = connection.connect
 

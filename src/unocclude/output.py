@@ -1,4 +1,4 @@
-"""The pictures in the OUT folder of `complete` and `track`: written frame by frame, checked when a run is resumed."""
+"""The images in the OUT folder of `complete` and `track`: written frame by frame, and checked to resume a run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,19 +10,19 @@ import numpy as np
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, FrameResult
 from unocclude.errors import InputError
 from unocclude.media import files
-from unocclude.media.images import looks_whole, png_bytes, read_png
+from unocclude.media.images import is_complete_png, png_bytes, read_png
 from unocclude.outfolder import OutFolder
 
-# provenance comes last: a frame whose provenance is there is whole
+# provenance is written last, so a frame with provenance is complete
 KINDS = ("amodal_masks", "rgba", "provenance")
 AT_ONCE = 64
-"""Visible masks that are written together."""
+"""Number of visible masks that are written together."""
 
 
 class PictureFolder(OutFolder):
-    """An OUT folder with pictures of `size` (height, width), the canvas's, of `count` frames.
+    """An OUT folder with images of `count` frames. size: (height, width) of the canvas.
 
-    hypotheses: how many samples are drawn of every frame. completes: whether there is more than visible masks.
+    hypotheses: number of samples of each frame. completes: whether there are more images than visible masks.
     """
 
     def __init__(
@@ -30,46 +30,46 @@ class PictureFolder(OutFolder):
     ):
         self.count, self.size, self.hypotheses, self.completes = count, size, hypotheses, completes
         self._made: set[Path] = set()
-        # in a thread of its own, so that a method computes while the disk writes
+        # a separate thread, so that the method can compute while files are written
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="unocclude-writer")
         self._writing: Future[None] | None = None
         super().__init__(*args, **more)
 
     def kinds(self) -> tuple[str, ...]:
-        """The folders of pictures that a frame has, without those of the visible masks."""
+        """The image folders except `visible_masks`."""
         if not self.completes:
             return ()
         samples = range(1, self.hypotheses + 1) if self.hypotheses > 1 else ()
         sampled = [f"hypotheses/{k}/{kind}" for k in samples for kind in KINDS]
         return (*sampled, *(["disagreement"] if sampled else []), *KINDS)
 
-    def is_whole(self) -> bool:
-        """Whether every picture is there, has the right size and does not end early."""
+    def is_complete(self) -> bool:
+        """Whether every image exists, has the right size and is not truncated."""
         folders = [self.path / kind for kind in ("visible_masks", *self.kinds())]
-        return all(looks_whole(folder / _name(i), self.size) for folder in folders for i in range(self.count))
+        return all(is_complete_png(folder / _name(i), self.size) for folder in folders for i in range(self.count))
 
     # Visible masks ----------------------------------------------------------------------------------------------
 
     def masks_done(self) -> bool:
-        """Whether all visible masks of an earlier run are there and can be read."""
+        """Whether a resumed run has all visible masks and they can be read."""
         return self.resumed and all(self._is_good("visible_masks", i) for i in range(self.count))
 
     def visible(self, i: int) -> np.ndarray:
-        """Visible mask i of an earlier run, canvas-sized (H, W) bool."""
+        """Visible mask i of a resumed run, (H, W) bool, of the size of the canvas."""
         return read_png(self.path / "visible_masks" / _name(i)) > 127
 
     def write_visible(self, masks: Iterable[np.ndarray]) -> None:
-        """Write all visible masks, canvas-sized (H, W) bool, in order."""
+        """Write all visible masks, (H, W) bool of the size of the canvas, in order."""
         folder, masks = self._folder("visible_masks"), iter(masks)
         for numbers in _chunks(range(self.count), AT_ONCE):
-            with files.Batch() as batch:
+            with files.FileBatch() as batch:
                 for i, mask in zip(numbers, masks, strict=False):
                     batch.add(folder / _name(i), png_bytes(_grey(mask)))
 
     # Frames -----------------------------------------------------------------------------------------------------
 
     def frames_done(self) -> int:
-        """How many frames, from the first on, an earlier run left whole."""
+        """Number of consecutive complete frames, from the first, of a resumed run."""
         if not self.resumed:
             return 0
         kinds = self.kinds()
@@ -83,8 +83,10 @@ class PictureFolder(OutFolder):
             return False
 
     def write_frame(self, result: FrameResult) -> None:
-        """Write one frame's pictures together; its provenance last, which marks the frame as whole. They are there when
-        the next call or `finish` returns, which also raise what went wrong."""
+        """Write the images of one frame together in the background, provenance last.
+
+        They exist when the next call of this function or of `finish` returns; these also raise exceptions of the write.
+        """
         self._wait()
         self._writing = self._writer.submit(self._write_frame, result)
 
@@ -104,23 +106,25 @@ class PictureFolder(OutFolder):
     def _write_frame(self, result: FrameResult) -> None:
         # a frame in which nothing was sampled is the same in all hypotheses
         sampled = (result.hypotheses or (result,) * self.hypotheses) if self.hypotheses > 1 else ()
-        with files.Batch() as batch:
+        with files.FileBatch() as batch:
             for k, hypothesis in enumerate(sampled, start=1):
                 self._add_pictures(batch, f"hypotheses/{k}/", hypothesis)
             if sampled:
                 self._add(batch, "disagreement", result.index, result.disagreement)
             self._add_pictures(batch, "", result)
 
-    def _add_pictures(self, batch: files.Batch, prefix: str, result: FrameResult) -> None:
+    def _add_pictures(self, batch: files.FileBatch, prefix: str, result: FrameResult) -> None:
         self._add(batch, prefix + KINDS[0], result.index, _grey(result.amodal))
         self._add(batch, prefix + KINDS[1], result.index, result.rgba)
         self._add(batch, prefix + KINDS[2], result.index, result.provenance, PROVENANCE_PALETTE)
 
-    def _add(self, batch: files.Batch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None) -> None:
+    def _add(
+        self, batch: files.FileBatch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None
+    ) -> None:
         batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
 
     def _folder(self, kind: str) -> Path:
-        """The folder of a kind of picture, made once: one that is removed during the run is not made again."""
+        """The folder of a kind of image, created once. If it is removed during the run, it is not created again."""
         folder = self.path
         for part in kind.split("/"):
             folder = folder / part
@@ -131,7 +135,7 @@ class PictureFolder(OutFolder):
         return folder
 
     def figures(self, i: int, visible_area: int) -> dict[str, Any]:
-        """Figures of a frame that is already on disk."""
+        """`frame_figures` of a frame that is already on disk."""
         return frame_figures(read_png(self.path / "provenance" / _name(i)), visible_area)
 
 
@@ -144,8 +148,7 @@ def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def frame_figures(provenance: np.ndarray, visible_area: int) -> dict[str, Any]:
-    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and of which provenance the
-    object is."""
+    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and provenance fractions."""
     counts = np.bincount(provenance.ravel(), minlength=len(PROVENANCE_NAMES))
     area = int(counts[1:].sum())
     return {

@@ -23,7 +23,7 @@ from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
-from unocclude.scene import Scene, canvas_size, check_fit, check_pad
+from unocclude.scene import Scene, canvas_size, check_masks, check_pad
 from unocclude.types import Progress
 from unocclude.version import __version__
 
@@ -51,7 +51,7 @@ class Request:
         check_pad(self.clip, self.pad)
         _check_prompt(self.clip, self.prompt)
         if self.occluders is not None:
-            check_fit(self.clip, self.occluders, "occluder mask")
+            check_masks(self.clip, self.occluders, "occluder mask")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -86,8 +86,7 @@ class Request:
 
     def scene(self, track: MaskTrack) -> Scene:
         """The scene of the object whose visible masks are `track`."""
-        text = self.prompt.text if isinstance(self.prompt, Prompt) else None
-        return Scene(self.clip, track, self.occluders, self.pad, text=text)
+        return Scene(self.clip, track, self.occluders, self.pad)
 
 
 Frames = Clip | np.ndarray | Sequence[np.ndarray]
@@ -123,7 +122,7 @@ def complete(
     of the same request. overwrite: replace a result. pictures: write preview.mp4 and report.html. progress: called with
     a stage, the frames done and their number.
 
-    Raises InputError for bad input, before anything is written; UnoccludeError when the run fails.
+    Raises InputError for bad input, before anything is written; UnoccludeError if the run fails.
     """
     request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
     keep = None
@@ -180,10 +179,14 @@ def _request(
     pad: float,
 ) -> Request:
     """A request from what the API takes."""
+    if not isinstance(method, Method):
+        text = prompt.text if isinstance(prompt, Prompt) else None
+        options = methods.with_description(methods.get_method(method), options or {}, text)
+        method = methods.create(method, options, settings)
     return Request(
         clip if isinstance(clip, Clip) else Clip.from_frames(clip),
         prompt if isinstance(prompt, MaskTrack | Prompt) else MaskTrack.from_masks(prompt),
-        method if isinstance(method, Method) else methods.create(method, options or {}, settings),
+        method,
         occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
         pad,
     )
@@ -256,13 +259,13 @@ def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
 
 def _check_prompt(clip: Clip, prompt: MaskTrack | Prompt) -> None:
     if isinstance(prompt, MaskTrack):
-        check_fit(clip, prompt)
+        check_masks(clip, prompt)
     else:
         prompt.check(clip)
 
 
 def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
-    """A prompt as JSON: what was pointed at, masks by a hash of their pixels."""
+    """Describe a prompt as JSON; masks are given by a hash of their pixels."""
     if isinstance(prompt, MaskTrack):
         return {"masks": prompt.fingerprint}
     given: dict[str, Any] = {"frame": prompt.frame}
@@ -285,12 +288,13 @@ def _files(clip: Clip, *given: MaskTrack | Prompt | None) -> list[Path]:
 
 @contextmanager
 def _at_work(folder: PictureFolder) -> Iterator[None]:
-    """A disk that fails is one plain line; the folder's lock is given back however the work ends."""
+    """Convert disk errors to UnoccludeError, and release the folder at the end in any case."""
     try:
         yield
     except OSError as error:
         raise UnoccludeError(
-            f"could not write to {folder.given}: {error.strerror or error}; what is finished stays, go on with --resume"
+            f"could not write to {folder.given}: {error.strerror or error}; finished frames are kept, continue with "
+            "--resume"
         ) from error
     finally:
         folder.release()
@@ -299,7 +303,7 @@ def _at_work(folder: PictureFolder) -> Iterator[None]:
 def _locate(
     clip: Clip, prompt: MaskTrack | Prompt, folder: PictureFolder, progress: Progress, timings: dict[str, float]
 ) -> MaskTrack:
-    """The object's visible masks: given, from an earlier part of this run, or tracked now."""
+    """The object's visible masks: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done():
@@ -311,13 +315,13 @@ def _locate(
 
 
 def _frame_part(clip: Clip, mask: Any) -> Any:
-    """The frame's part of a canvas, in whose middle it lies."""
+    """Crop a canvas to the frame in its centre."""
     y, x = (mask.shape[0] - clip.height) // 2, (mask.shape[1] - clip.width) // 2
     return mask[y : y + clip.height, x : x + clip.width]
 
 
 def _uneven_times(clip: Clip) -> dict[str, list[float]]:
-    """The frames' times in seconds, where they do not simply follow fps."""
+    """The frame times in seconds, unless they are evenly spaced by 1 / fps."""
     if all(abs(time - i / clip.fps) < 1e-3 for i, time in enumerate(clip.times)):
         return {}
     return {"times": [round(float(time), 6) for time in clip.times]}
@@ -332,10 +336,9 @@ def track_to(
     overwrite: bool = False,
     progress: Progress = _silent,
 ) -> Path:
-    """Track one object of a clip and write `visible_masks/` and track.json to the folder `out`; returns the
-    folder.
+    """Track one object of a clip, write `visible_masks/` and track.json to the folder `out`, and return the folder.
 
-    The rules of the folder, and what is raised, are those of `complete`.
+    `resume`, `overwrite` and the exceptions are as in `complete`.
     """
     _check_prompt(clip, prompt)
     arguments = {"prompt": describe(prompt)}

@@ -1,4 +1,4 @@
-"""Types shared by all modules. This module imports nothing of the package."""
+"""Types shared by all modules. This module imports nothing from the package."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What every worker process does first: it belongs to the run that started it, and dies with it."""
+"""Initialisation of worker processes, which end when their parent dies."""
 
 import multiprocessing
 import os
@@ -9,13 +9,12 @@ from multiprocessing.process import BaseProcess
 from unocclude.media import files
 
 
-def begin(token: str) -> None:
-    """In a worker: Ctrl-C is the parent's business, temporary files are named as the parent's, and there is no life
-    without it.
+def init_worker(token: str) -> None:
+    """Initialise a worker: ignore Ctrl-C, which the parent handles, use the parent's token, and exit when it dies.
 
     token: the parent's `media.files.token`.
     """
-    files.use_token(token)
+    files.set_token(token)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

@@ -81,17 +81,19 @@ class Crashing(small_clip.Drawing):
             raise MemoryError
         yield from super().complete(scene, start)
 
+    text_option = "words"
+
     class Options(small_clip.Drawing.Options):
         words: str = ""
 
 
 def test_a_crash_costs_one_row(photos, capsys, monkeypatch):
-    monkeypatch.setitem(methods.WHERE, "crashing", f"{__name__}:Crashing")
+    monkeypatch.setitem(methods.METHODS.table, "crashing", f"{__name__}:Crashing")
     ask = ("batch", f"open-world:{photos / 'rows.csv'}", "-o", photos / "out", "--method", "crashing", "--quiet")
     code, _, err = run(capsys, *ask)
     lines = err.splitlines()
     assert code == 1 and len(lines) == 3, err
-    assert lines[0] == "dog-0: its process was ended by SIGSEGV"
+    assert lines[0] == "dog-0: its process was killed by SIGSEGV"
     assert lines[1].startswith("cat.one-1: MemoryError")
     assert (photos / "out" / "cat.one-0" / "result.json").exists()
     (photos / "out" / "failures.csv").rename(photos / "kept.csv")
@@ -123,7 +125,7 @@ def test_the_published_list_and_queries(photos, capsys):
         ("rows.csv", "image,query\na.png,\n", ("row 2",)),
         ("rows.csv", "image,query\n", ("holds no sample",)),
         ("rows.json", "{", ("no JSON",)),
-        ("rows.json", '{"annotations": [{"filename": "a.png"}]}', ("has not the form",)),
+        ("rows.json", '{"annotations": [{"filename": "a.png"}]}', ("expected the form",)),
     ],
 )
 def test_a_bad_list_is_one_line(tmp_path, capsys, name, text, words):
@@ -149,6 +151,7 @@ def test_words_reach_a_method_that_takes_them(photos, capsys, monkeypatch):
 
     small_clip.register(monkeypatch)
     monkeypatch.setattr(small_clip.Drawing, "Options", Options)
+    monkeypatch.setattr(small_clip.Drawing, "text_option", "words")
     ask = ("batch", f"open-world:{photos / 'rows.csv'}", "--method", "drawing", "--quiet")
     assert run(capsys, *ask, "-o", photos / "a", "--limit", "2")[0] == 0
     assert [words(photos / "a" / name) for name in ("cat.one-0", "dog-0")] == ["the cat", "a dog"]

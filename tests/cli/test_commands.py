@@ -149,7 +149,7 @@ def test_export(complete, tmp_path, capsys):
 
 def test_methods(capsys, monkeypatch):
     small_clip.register(monkeypatch)
-    monkeypatch.setitem(methods.WHERE, "absent", "absent_package:Absent")
+    monkeypatch.setitem(methods.METHODS.table, "absent", "absent_package:Absent")
     code, out, _ = run(capsys, "methods", "--json")
     found = {method["name"]: method for method in json.loads(out)}
     assert code == 0 and found["modal"]["runs_here"] and found["modal"]["options"] == []
@@ -468,7 +468,7 @@ def test_out_where_no_folder_can_be_made(complete, tmp_path):
     [
         "output.PictureFolder.write_frame",
         "outfolder.OutFolder.finish",
-        "media.files.exchange",
+        "media.files.swap_folders",
         "layout.remove",
         "outfolder.OutFolder._forget_run",
     ],

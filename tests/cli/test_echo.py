@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from unocclude.cli import main
-from unocclude.cli.echo import echo, plain
+from unocclude.cli.echo import echo, escape
 from unocclude.cli.progress import show_progress
 
 EVIL = "a\x1b]0;owned\x07\x1b[2J\x9b31m\r\u202eb\udcff\u2028"
 
 
 def test_what_shows_nothing_is_written_out():
-    shown = plain(EVIL)
+    shown = escape(EVIL)
     assert shown.isprintable() and shown.isascii()
     assert shown == "a\\x1b]0;owned\\x07\\x1b[2J\\x9b31m\\r\\u202eb\\udcff\\u2028"
-    assert plain("één 猫　é😀") == "één 猫　é😀" and plain("a\nb") == "a\\nb" and plain("a\nb", lines=True) == "a\nb"
+    assert escape("één 猫　é😀") == "één 猫　é😀" and escape("a\nb") == "a\\nb" and escape("a\nb", lines=True) == "a\nb"
 
 
 def test_echo(capsys):

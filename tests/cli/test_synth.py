@@ -101,7 +101,7 @@ def test_resume_after_a_kill(tmp_path, monkeypatch, shards):
 def test_interrupted_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dataset, "write_world", lambda world, folder: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main([*SPRITES, "-o", str(tmp_path / "out"), "--workers", "1"]) == 130
-    assert "go on with --resume" in capsys.readouterr().err
+    assert "continue with --resume" in capsys.readouterr().err
 
 
 def test_finished_stays_and_other_arguments_are_refused(made, capsys):

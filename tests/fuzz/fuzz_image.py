@@ -12,7 +12,7 @@ __all__ = ["seeds", "target"]
 
 def target(data: bytes) -> None:
     with harness.as_file(data, "a.png") as path:
-        for read in (images.read_image, images.image_size, images.read_png, masks.read_labels):
+        for read in (images.read_image, images.image_size, images.read_png, masks.read_label_map):
             with harness.one_line():
                 read(path)
         with harness.one_line():

@@ -245,7 +245,7 @@ class Runs:
     def __call__(self, data: bytes) -> None:
         for counts in (data, data.decode("latin-1")):
             try:
-                code = rle.compressed({"size": [HEIGHT, WIDTH], "counts": counts})
+                code = rle.to_compressed_rle({"size": [HEIGHT, WIDTH], "counts": counts})
             except ValueError as error:
                 assert str(error).isprintable()
             else:

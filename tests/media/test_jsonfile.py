@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unocclude.datasets.base import Sample, inside
+from unocclude.datasets.base import Sample, path_inside
 from unocclude.errors import InputError
 from unocclude.media import jsonfile, plain_pickle
-from unocclude.media.files import LONGEST_NAME, safe_name
+from unocclude.media.files import MAX_NAME_BYTES, safe_name
 from unocclude.media.jsonfile import read_json
 from unocclude.media.plain_pickle import read_pickle
 
@@ -58,7 +58,7 @@ def test_json_of_many_bytes_or_much_memory(tmp_path: Path, monkeypatch: pytest.M
     file.write_text(json.dumps([[]] * 1000))
     with pytest.raises(InputError, match="too many for such a file"):
         read_json(file, most=100)
-    monkeypatch.setattr(jsonfile, "_MOST_MEMORY", 50_000)
+    monkeypatch.setattr(jsonfile, "_MAX_MEMORY", 50_000)
     with pytest.raises(InputError, match="of memory; split it"):
         read_json(file)
 
@@ -138,7 +138,7 @@ def test_names_stay_in_their_folder(name: str) -> None:
     made = safe_name(name)
     assert safe_name(made) == made and made == Sample(name, lambda: None).name  # type: ignore[arg-type,return-value]
     assert Path("/out", made).resolve().parent == Path("/out") and Path(made).name == made
-    assert 0 < len(made.encode()) <= LONGEST_NAME and not made.startswith(".")
+    assert 0 < len(made.encode()) <= MAX_NAME_BYTES and not made.startswith(".")
 
 
 @given(st.lists(st.text("aA./\\:\n _", max_size=4), unique=True))
@@ -154,10 +154,10 @@ def test_good_names_stay_as_they_are(name: str) -> None:
 @pytest.mark.parametrize("name", ["/etc/x", "..", "../x", "a/../../x", "a\0b", "a\nb", " "])
 def test_files_outside_the_folder_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"^q\.json names a file ") as caught:
-        inside(Path("/images"), name, Path("q.json"))
+        path_inside(Path("/images"), name, Path("q.json"))
     assert str(caught.value).isprintable()
 
 
 def test_files_inside_the_folder_are_taken() -> None:
     for name in ("a.png", "a/b.png", "a/../b.png", "./a", "..a"):
-        assert inside(Path("/images"), name, Path("q.json")) == Path("/images") / name
+        assert path_inside(Path("/images"), name, Path("q.json")) == Path("/images") / name

@@ -189,7 +189,7 @@ def test_what_cannot_be_read(tmp_path: Path, truth: np.ndarray) -> None:
     refused(write_json(tmp_path / "n.json", [None, None]), "all 2 masks are null")
     refused(write_json(tmp_path / "n.json", [rle(truth[0])]), "without an id", object_id=1)
     np.save(tmp_path / "f.npy", np.zeros((2, 3)))
-    refused(tmp_path / "f.npy", "whole numbers")
+    refused(tmp_path / "f.npy", "integers or bool")
     (tmp_path / "t.npy").write_text("text")
     refused(tmp_path / "t.npy", "cannot be read as an array")
     (tmp_path / "t.mp4").write_text("text " * 100)

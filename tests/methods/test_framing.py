@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unocclude.media.bleed import bleed
+from unocclude.media.nearest_fill import fill_nearest
 from unocclude.methods.framing import Framing, crop_around, crop_following, whole_canvas
 from unocclude.methods.postprocess import paste_back
 
@@ -87,7 +87,7 @@ def test_bleed_takes_the_nearest_colour(shape, share, reach):
     image = rng.integers(0, 256, (*shape, 3), np.uint8)
     known = rng.uniform(size=shape) < share
     known[0, 0] = True
-    got = bleed(image, known, reach)
+    got = fill_nearest(image, known, reach)
     sources = np.argwhere(known)
     for y, x in np.ndindex(shape):
         far = np.hypot(*(sources - (y, x)).T)
@@ -96,7 +96,7 @@ def test_bleed_takes_the_nearest_colour(shape, share, reach):
             assert np.array_equal(got[y, x], image[y, x])
         elif far.min() < reach - 0.15:
             assert (got[y, x] == nearest).all(1).any()
-    assert np.array_equal(bleed(image, np.zeros(shape, bool)), image)
+    assert np.array_equal(fill_nearest(image, np.zeros(shape, bool)), image)
 
 
 def test_an_object_on_white_is_laid_back_without_white():

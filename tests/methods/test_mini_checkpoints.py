@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import unocclude
-from unocclude import InputError, methods, weights
+from unocclude import InputError, methods
 from unocclude.clip import Clip
 from unocclude.datasets import captions
 from unocclude.datasets.base import Truth
@@ -22,25 +22,27 @@ torch.set_num_threads(1)
 
 MINIS = sorted(Path(unocclude.__file__).parent.glob("methods/*/mini"))
 IDS = [folder.parent.name.replace("_", "-") for folder in MINIS]
+CARDS = Path(__file__).parents[2] / "model_cards"
 HELD_OUT = "synth:worlds?count=3&seed=9903&frames=8&size=160x120"
 
 
 @pytest.mark.parametrize(("folder", "name"), list(zip(MINIS, IDS, strict=True)), ids=IDS)
 def test_it_is_whole_and_small_and_says_how_it_was_made(folder, name):
-    assert weights.resolve_checkpoint("mini", name) == folder
+    assert methods.get_method(name).checkpoint_folder("mini") == folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < 20e6
-    card = (folder / "MODEL_CARD.md").read_text()
-    logs = list(folder.glob("*.jsonl"))
-    assert logs and all(path.name in card for path in [*logs, *folder.glob("*.toml")])
-    for config in folder.glob("*.toml"):
+    documents = CARDS / name
+    card = (documents / "MODEL_CARD.md").read_text()
+    logs = list(documents.glob("*.jsonl"))
+    assert logs and all(path.name in card for path in [*logs, *documents.glob("*.toml")])
+    for config in documents.glob("*.toml"):
         read_config(config, get_recipe(config.read_text().split("unocclude train ")[1].split()[0]))
 
 
 def test_no_other_method_has_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"none ships for pix2gestalt.*there are: {', '.join(IDS)}"):
-        weights.resolve_checkpoint("mini", "pix2gestalt")
+        methods.get_method("pix2gestalt").checkpoint_folder("mini")
 
 
 @functools.cache
@@ -58,7 +60,7 @@ def test_it_beats_convex_r_on_worlds_it_never_saw(chosen, name):
     pytest.importorskip("mujoco")
     worlds = [held_out(i)[k] for i, k in chosen] if chosen else [world for i in range(3) for world in held_out(i)]
     found = {}
-    words = methods.get_method(name).words
+    method_class = methods.get_method(name)
     for method, checkpoint in ((name, "mini"), ("convex-r", None)):
         rows = []
         for world in worlds:
@@ -68,7 +70,7 @@ def test_it_beats_convex_r_on_worlds_it_never_saw(chosen, name):
             said = captions.caption(world.about, zip(world.amodal_rgb, world.amodal, strict=True))
             result = unocclude.complete(
                 Clip.from_frames(world.frames), track, method=method, weights=checkpoint, pictures=False,
-                options={words: said} if checkpoint and words else {},
+                options=methods.with_description(method_class, {}, said) if checkpoint else {},
             )  # fmt: skip
             figures = evaluate(result, truth)
             rows.append([figures[key] for key in ("miou", "miou_occ")])

@@ -8,7 +8,7 @@ from unocclude.errors import InputError
 
 torch = pytest.importorskip("torch")
 from support import hostile_files  # noqa: E402
-from unocclude.networks.configuration import MOST, check_configurations, read_json  # noqa: E402
+from unocclude.networks.configuration import MAX_BYTES, check_configurations, read_json  # noqa: E402
 from unocclude.networks.files import check_folder, read_lightning, read_state, read_tensors, read_weights  # noqa: E402
 
 STEM = "diffusion_pytorch_model"
@@ -110,7 +110,7 @@ def test_configurations_that_cannot_be_read(tmp_path):
         with pytest.raises(InputError, match="is no configuration"):
             read_json(path)
     with path.open("wb") as file:
-        file.truncate(MOST + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(InputError, match="too many for a configuration"):
         check_configurations(tmp_path)
     path.unlink()
@@ -131,7 +131,7 @@ def test_code_from_a_hub_is_not_asked_for(tmp_path, key):
 
 def test_auto_map_is_not_followed(tmp_path, monkeypatch):
     transformers = pytest.importorskip("transformers")
-    from unocclude.networks.loading import load_pretrained, reading
+    from unocclude.networks.loading import checked_loading, load_pretrained
 
     mark = tmp_path / "mark"
     monkeypatch.setattr("builtins.input", lambda *_: "y")
@@ -141,7 +141,7 @@ def test_auto_map_is_not_followed(tmp_path, monkeypatch):
     for name in ("config.json", "tokenizer_config.json"):
         (tmp_path / name).write_text(json.dumps(config))
     (tmp_path / "pytorch_model.bin").write_bytes(hostile_files.saved({"w": hostile_files.Evil(mark)}))
-    with pytest.raises(InputError), reading(tmp_path, "tokenizer"):
+    with pytest.raises(InputError), checked_loading(tmp_path, "tokenizer"):
         transformers.AutoTokenizer.from_pretrained(tmp_path, local_files_only=True, trust_remote_code=False)
     with pytest.raises(InputError):
         load_pretrained(transformers.CLIPModel, tmp_path, "CLIP model")

@@ -103,7 +103,7 @@ def picture(seed=0, height=45, width=60):
 
 
 def test_mask_of_an_image(tmp_path, monkeypatch):
-    monkeypatch.setattr(reason, "LONGEST", 16)
+    monkeypatch.setattr(reason, "MAX_TOKENS", 16)
     model = Lisa(pointing(tmp_path, 3.0), "cpu")
     query = "the cat behind the plant"
     mask, text = model(picture(), query)
@@ -135,7 +135,7 @@ def test_mask_of_an_image(tmp_path, monkeypatch):
 
 
 def test_answer_that_points_at_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(reason, "LONGEST", 4)
+    monkeypatch.setattr(reason, "MAX_TOKENS", 4)
     mask, text = Lisa(pointing(tmp_path, 0.0), "cpu")(picture(), "the cat")
     assert mask.shape == (45, 60) and not mask.any() and "[SEG]" not in text
 
@@ -153,7 +153,7 @@ def test_answer_ends_with_its_end(tmp_path):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (3000, 2)])
 def test_strange_images_cost_nothing(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(reason, "LONGEST", 8)
+    monkeypatch.setattr(reason, "MAX_TOKENS", 8)
     mask, _ = Lisa(pointing(tmp_path, 3.0), "cpu")(picture(0, *size), "2 cups")
     assert mask.shape == size
 
@@ -242,11 +242,11 @@ def test_what_the_server_would_refuse_is_not_sent(query, character):
     ("status", "content", "kind", "said"),
     [
         (500, b'{"error":null}', UnoccludeError, "failed on this query \\(500\\); see its log"),
-        (200, b"<html>", InputError, "does not answer as LISA's server does"),
-        (200, b"[]", InputError, "does not answer as LISA's server does"),
-        (200, b'{"data": ["", "Sure"]}', InputError, "gives no mask.*saraao/amodal"),
+        (200, b"<html>", InputError, "is not a LISA server"),
+        (200, b"[]", InputError, "is not a LISA server"),
+        (200, b'{"data": ["", "Sure"]}', InputError, "returns no mask.*saraao/amodal"),
         (200, b'{"data": ["", {"data": [[true]]}, ""]}', UnoccludeError, r"shape \(1, 1\) for \(45, 60\)"),
-        (200, b'{"data": ["", {"data": [[true], []]}, ""]}', UnoccludeError, "no shape"),
+        (200, b'{"data": ["", {"data": [[true], []]}, ""]}', UnoccludeError, "rows differ in length"),
         (200, b" " * 2_000_000, UnoccludeError, "more than"),
     ],
 )

@@ -14,7 +14,7 @@ from unocclude.clip import Clip
 from unocclude.completion import PROVENANCE_PALETTE
 from unocclude.media.images import read_png
 from unocclude.report import report
-from unocclude.report.draw import fit, on_checkerboard, overlay, shrink
+from unocclude.report.draw import fit_size, on_checkerboard, overlay, shrink
 from unocclude.report.report import choose, occlusion_chart
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -93,12 +93,12 @@ def test_chart_keeps_short_occlusions():
 
 
 def test_long_clips_give_small_reports(finished, monkeypatch):
-    monkeypatch.setattr(report, "MOST_SHOWN", 10)
+    monkeypatch.setattr(report, "MAX_SHOWN", 10)
     page = (finished(count=40) / "report.html").read_text()
     data = data_of(page)
     assert data["count"] == 40 and len(data["shown"]) == 10
     assert all(len(pictures) == 10 for pictures in data["pictures"].values())
-    assert "10 of 40 frames are shown here" in page
+    assert "This page shows 10 of 40 frames" in page
     assert page.count("<tr data-k=") == 10
 
 
@@ -125,7 +125,11 @@ def test_pictures_hold_what_they_should():
     assert edge.any() and np.abs(small[edge][:, :3].astype(int) - (200, 100, 50)).max() <= 2  # no dark fringe
     board = on_checkerboard(rgba)
     assert np.array_equal(board[15, 15], (200, 100, 50)) and len(np.unique(board[0:8, 0:16])) == 2
-    assert fit(1080, 1920, 960) == (540, 960) and fit(10, 20, 960) == (10, 20) and fit(1, 5000, 480) == (1, 480)
+    assert (
+        fit_size(1080, 1920, 960) == (540, 960)
+        and fit_size(10, 20, 960) == (10, 20)
+        and fit_size(1, 5000, 480) == (1, 480)
+    )
     mask = np.zeros((40, 40), bool)
     mask[10:30, 10:30] = True
     assert shrink(mask, (20, 20)).sum() == 100

@@ -29,5 +29,5 @@ def python(*args, **options):
 
 # a command line that knows the method `drawing`
 RUN = """import sys, unocclude.methods; from support import small_clip
-unocclude.methods.WHERE["drawing"] = "support.small_clip:Drawing"
+unocclude.methods.METHODS.table["drawing"] = "support.small_clip:Drawing"
 sys.exit(small_clip.main(sys.argv[1:]))"""

@@ -84,7 +84,7 @@ class Failing(Drawing):
 def register(monkeypatch):
     """Make the methods of this file known by name."""
     for cls in (Drawing, Failing):
-        monkeypatch.setitem(methods.WHERE, cls.name, f"{__name__}:{cls.__name__}")
+        monkeypatch.setitem(methods.METHODS.table, cls.name, f"{__name__}:{cls.__name__}")
 
 
 def run(capsys, *args):

@@ -72,7 +72,7 @@ def test_sizes_are_not_believed(tmp_path):
     (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
     assert "truncated" in refusal(tmp_path / "a.tar")
     (tmp_path / "b.tar").write_bytes(b"no tar" * 200)
-    assert "not a shard" in refusal(tmp_path / "b.tar")
+    assert "not a readable shard" in refusal(tmp_path / "b.tar")
 
 
 def test_a_clip_has_a_budget(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from unocclude.training.loop import LoopOptions, train  # noqa: E402
 from unocclude.training.training_clips import TrainingClip  # noqa: E402
 
 torch.set_num_threads(1)
+CARDS = Path(__file__).parents[2] / "model_cards" / "ic-amodal"
 SOURCE = "synth:worlds?count=2&seed=3&frames=4&size=64x48"
 
 
@@ -131,7 +132,5 @@ def test_without_a_base_it_asks_for_a_vae():
 
 @pytest.mark.parametrize(("name", "file"), [("vae", "mini_vae.toml"), ("flux-fill", "mini.toml")])
 def test_the_mini_configurations_are_valid(name, file):
-    from unocclude.methods import ic_amodal
-
-    options, loop = training.read_config(Path(ic_amodal.__file__).parent / file, training.get_recipe(name))
+    options, loop = training.read_config(CARDS / file, training.get_recipe(name))
     assert options.size == (64, 64) and loop.steps > 1000

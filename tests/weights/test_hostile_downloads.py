@@ -11,7 +11,7 @@ from support.fake_hub import BIG, COMMIT, SAM2
 from support.hostile_server import head, serving
 from unocclude.errors import UnoccludeError
 from unocclude.weights import CHECKPOINTS, Checkpoint, Part, download
-from unocclude.weights.record import record
+from unocclude.weights.record import read_record
 
 DIGEST = hashlib.sha256(BIG).hexdigest()
 
@@ -93,7 +93,7 @@ def test_a_hostile_record_is_named_and_nothing_else_is_read(home, capsys, monkey
     (home / "x").write_bytes(b"secret")
     for content in HOSTILE:
         (folder / "fetched.json").write_bytes(content)
-        assert record(folder) == {}, content
+        assert read_record(folder) == {}, content
         code, out, err = small_clip.run(capsys, "weights", "verify", "net")
         assert code == 1 and "fetched.json is not as this tool writes it" in out, (content, err)
         assert small_clip.run(capsys, "weights", "list")[0] == 0
@@ -123,8 +123,8 @@ def test_a_redirect_to_plain_http_is_not_followed(tmp_path, monkeypatch):
 
 def test_a_download_ends_in_time_and_size(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "SCHEMES", ("http",))
-    monkeypatch.setattr(download, "MOST", 1 << 20)
-    monkeypatch.setattr(download, "SECONDS", 0.5)
+    monkeypatch.setattr(download, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(download, "MAX_SECONDS", 0.5)
     half = tmp_path / "half"
     late = pytest.raises(UnoccludeError, match=r"within 0\.5 seconds")
     with serving([head(), b"x"], pause=0.02, forever=True) as url, late:

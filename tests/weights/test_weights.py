@@ -12,7 +12,7 @@ from support import small_clip
 from support.fake_hub import BIG, COMMIT, SAM2
 from unocclude import InputError, weights
 from unocclude.weights import CHECKPOINTS, Part, hub
-from unocclude.weights.record import record
+from unocclude.weights.record import read_record
 
 
 def test_every_row_says_where_it_comes_from():
@@ -37,14 +37,14 @@ def test_safetensors_before_pickles_and_full_precision_before_half():
         "a-00001.bin", "a-00002.bin", "b.bin", "index.json", "net/config.json", "net/w.bin", "net/w.fp16.safetensors",
         "net/w.non_ema.safetensors", "net/w.safetensors", "net/deep/w.safetensors", "words.txt", "net/words.txt",
     ]  # fmt: skip
-    assert hub.choose(part, names) == [
+    assert hub.choose_files(part, names) == [
         "net/w.safetensors", "a-00001.bin", "a-00002.bin", "words.txt", "net/config.json", "index.json",
     ]  # fmt: skip
     fewer = [name for name in names if "w.safetensors" not in name]
-    assert hub.choose(part, fewer)[:2] == ["net/w.fp16.safetensors", "net/w.non_ema.safetensors"]
-    assert hub.choose(part, ["index.json", "a.bin", "net/w.bin"]) == ["net/w.bin", "a.bin", "index.json"]
+    assert hub.choose_files(part, fewer)[:2] == ["net/w.fp16.safetensors", "net/w.non_ema.safetensors"]
+    assert hub.choose_files(part, ["index.json", "a.bin", "net/w.bin"]) == ["net/w.bin", "a.bin", "index.json"]
     with pytest.raises(InputError, match=r"does not hold a\*\.bin"):
-        hub.choose(part, ["index.json", "net/w.bin"])
+        hub.choose_files(part, ["index.json", "net/w.bin"])
 
 
 def test_fetch_verify_and_what_the_hub_said(fake, home, capsys):
@@ -66,7 +66,7 @@ def test_fetch_verify_and_what_the_hub_said(fake, home, capsys):
     git = subprocess.run(["git", "hash-object", folder / "config.json"], capture_output=True, text=True, check=True)
     assert said["files"]["config.json"] == {"bytes": 2, "hash": f"blob:{git.stdout.strip()}"}
 
-    assert weights.have("sam2.1-hiera-large") and weights.resolve_checkpoint("sam2.1-hiera-large") == folder
+    assert weights.is_present("sam2.1-hiera-large") and weights.resolve_checkpoint("sam2.1-hiera-large") == folder
     code, out, _ = small_clip.run(capsys, "weights", "verify")
     assert code == 0 and out.startswith("sam2.1-hiera-large: 4 files as fetched\n")
     assert out.count(": hash remembered\n") == 4 and "pinned" not in out
@@ -92,11 +92,11 @@ def test_damage_is_found_and_mended(fake, home, capsys):
         (folder / name).write_bytes(content)
         code, out, err = small_clip.run(capsys, "weights", "verify", "sam2.1-hiera-large")
         assert code == 1 and word in out and "--again" in out
-        small_clip.assert_one_line(err, "not whole: sam2.1-hiera-large")
+        small_clip.assert_one_line(err, "incomplete or damaged: sam2.1-hiera-large; see above")
         assert small_clip.run(capsys, "weights", "fetch", "sam2.1-hiera-large", "--again", "--quiet") == (0, "", "")
         assert small_clip.run(capsys, "weights", "verify")[0] == 0
     (folder / "model.safetensors").unlink()
-    assert not weights.have("sam2.1-hiera-large")
+    assert not weights.is_present("sam2.1-hiera-large")
     assert "lacks model.safetensors" in small_clip.run(capsys, "weights", "verify")[1]
 
 
@@ -105,7 +105,7 @@ def test_an_interrupted_download_goes_on(fake, home, capsys):
     fake.files[SAM2]["model.safetensors"] = large
     fake.stop_at["model.safetensors"] = 11_000_000
     small_clip.run(capsys, "weights", "fetch", "sam2.1-hiera-large")
-    if not weights.have("sam2.1-hiera-large"):  # huggingface_hub may have tried again by itself
+    if not weights.is_present("sam2.1-hiera-large"):  # huggingface_hub may have tried again by itself
         assert small_clip.run(capsys, "weights", "fetch", "sam2.1-hiera-large")[0] == 0
     assert (home / "sam2.1-hiera-large" / "model.safetensors").read_bytes() == large
     ranges = [asked for method, path, asked in fake.asked if method == "GET" and "model.safetensors" in path]
@@ -122,7 +122,7 @@ def test_a_withdrawn_repository_is_fetched_from_its_mirror(fake, home, capsys):
     assert code == 0 and "stabilityai/stable-diffusion-2-inpainting is not on the hub" in err
     folder = home / "stable-diffusion-2-inpainting"
     assert (folder / "tokenizer" / "merges.txt").read_bytes() == b"m" and not (folder / "safety_checker").exists()
-    (said,) = record(folder).values()
+    (said,) = read_record(folder).values()
     assert said["repository"] == "sd2-community/stable-diffusion-2-inpainting"
 
 
@@ -137,7 +137,7 @@ def test_a_checkpoint_of_several_parts(fake, home, capsys):
     code, _, err = small_clip.run(capsys, "weights", "fetch", "diffusion-vas")
     assert code == 1
     small_clip.assert_one_line(err.splitlines()[-1], depth, "cannot be found")
-    assert weights.have("diffusion-vas")  # depth is optional
+    assert weights.is_present("diffusion-vas")  # depth is optional
     fake.files[depth] = {"config.json": b"{}", "model.safetensors": b"d"}
     assert small_clip.run(capsys, "weights", "fetch", "diffusion-vas")[0] == 0
     assert (home / "diffusion-vas" / "depth" / "model.safetensors").is_file()
@@ -161,7 +161,7 @@ def test_what_cannot_be_fetched_is_one_line(fake, home, capsys, monkeypatch):
         (["sam-vit-huge"], 1, ["facebook/sam-vit-huge cannot be found"]),
         (["sam2.1-hiera-large"], 2, ["does not hold model*.safetensors"]),
         (["sam2.1-hiera-large", "--revision", "gone"], 2, ["no such revision"]),
-        (["sam2.1-hiera-large", "sam3", "--revision", "main"], 2, ["one checkpoint"]),
+        (["sam2.1-hiera-large", "sam3", "--revision", "main"], 2, ["a single checkpoint"]),
         (["i3d-kinetics-400"], 2, ["cannot be fetched", "i3d_pretrained_400.pt", "SongweiGe/TATS"]),
     ):
         got, _, err = small_clip.run(capsys, "weights", "fetch", *args, "--quiet")
@@ -170,7 +170,7 @@ def test_what_cannot_be_fetched_is_one_line(fake, home, capsys, monkeypatch):
     code, _, err = small_clip.run(capsys, "weights", "path", "sam3")
     assert code == 2
     small_clip.assert_one_line(err, "is missing", "`unocclude weights fetch sam3`")
-    assert small_clip.run(capsys, "weights", "verify")[1].startswith("nothing is in")
+    assert small_clip.run(capsys, "weights", "verify")[1].startswith("no checkpoints in")
 
 
 def test_a_disk_too_small_is_said_before(fake, home, capsys, monkeypatch):
@@ -189,7 +189,9 @@ def test_a_file_that_is_not_on_the_hub(fake, home, capsys, monkeypatch):
     monkeypatch.setitem(CHECKPOINTS, "net", row)
     fake.stop_at[name] = 50_000
     code, _, err = small_clip.run(capsys, "weights", "fetch", "net")
-    assert code == 1 and not weights.have("net") and (home / "net" / f"{name}.incomplete").stat().st_size == 50_000
+    assert (
+        code == 1 and not weights.is_present("net") and (home / "net" / f"{name}.incomplete").stat().st_size == 50_000
+    )
     assert small_clip.run(capsys, "weights", "fetch", "net")[0] == 0
     assert (home / "net" / name).read_bytes() == BIG and fake.asked[-1][2] == "bytes=50000-"
     said = f"net: 1 file as fetched\n  {name}: hash pinned (its first 8 digits)\n"

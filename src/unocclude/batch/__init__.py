@@ -1,1 +1,1 @@
-"""Many runs from one list; a row that fails, however it does, costs that row alone."""
+"""Many runs from one list. If a row fails or its process crashes, the other rows are not affected."""

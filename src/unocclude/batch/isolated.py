@@ -1,4 +1,4 @@
-"""Calls in a child process, one after the other: a crash in native code, or a kill for want of memory, costs one."""
+"""Sequential calls in a child process, so that a crash or the out-of-memory killer affects only one call."""
 
 import multiprocessing
 import signal
@@ -16,17 +16,17 @@ from unocclude.media import files
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a call failed: one line; `trace` is Python's traceback, empty where the process died."""
+    """Why a call failed. message: one line. trace: Python's traceback; empty if the process died."""
 
-    reason: str
+    message: str
     trace: str = ""
 
 
 def run_isolated(call: Callable[[int], None], numbers: Sequence[int]) -> Iterator[tuple[int, Failure | None]]:
-    """Yield every number with None where `call(number)` returned in the child process, else with why it failed.
+    """Run `call(number)` for each number in a child process; yield the number and its failure, None on success.
 
-    The child is forked where the system can do that safely (Linux): this process must not have computed anything yet.
-    Elsewhere it is spawned, and `call` must be picklable. A child that dies is replaced by a new one.
+    On Linux the child is forked, so this process must not have started any threads yet. Elsewhere it is spawned, and
+    `call` must be picklable. A child that dies is replaced by a new one.
     """
     child: _Child | None = None
     try:
@@ -51,7 +51,7 @@ class _Child:
         theirs.close()
 
     def ask(self, number: int) -> tuple[Failure | None, bool]:
-        """What came of a call, and whether the child still lives."""
+        """The failure of a call, None on success, and whether the child is still alive."""
         try:
             self._pipe.send(number)
             answer: Failure | None = self._pipe.recv()
@@ -61,15 +61,15 @@ class _Child:
             return Failure(_cause(self._process.exitcode or 0)), False
 
     def end(self) -> None:
-        """End the child, at once where it is still at work."""
+        """Terminate the child, even if it is still working."""
         self._pipe.close()
         self._process.terminate()
         self._process.join()
 
 
 def _serve(call: Callable[[int], None], pipe: Connection, token: str) -> None:
-    """In the child: answer numbers until the pipe is closed."""
-    workers.begin(token)
+    """Main loop of the child: process numbers until the pipe is closed."""
+    workers.init_worker(token)
     while True:
         try:
             number = pipe.recv()
@@ -92,5 +92,5 @@ def _cause(code: int) -> str:
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    why = ", perhaps for want of memory" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{why}"
+    why = ", perhaps because it ran out of memory" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{why}"

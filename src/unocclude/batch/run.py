@@ -1,4 +1,4 @@
-"""Complete every sample of a list into a folder of its own."""
+"""Complete all samples of a list, each into its own folder."""
 
 import csv
 import io
@@ -13,12 +13,12 @@ from unocclude.errors import UnoccludeError
 from unocclude.media.files import write_bytes
 
 FAILURES = "failures.csv"
-"""In OUT: the rows that failed, and why."""
+"""File in OUT that lists the failed rows and their reasons."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A sample's run in OUT: where it went, or why it failed."""
+    """The run of one sample: its folder, and its failure, if any."""
 
     name: str
     folder: Path
@@ -26,11 +26,11 @@ class Row:
 
 
 def run_batch(samples: Sequence[Sample], out: Path, complete: Callable[[Sample, Path], Any]) -> Iterator[Row]:
-    """Complete all samples, each into `out`/NAME; rows come as they end.
+    """Complete all samples, each into `out`/NAME; yield each row when it is finished.
 
-    complete: called with a sample and its folder, in a child process. What it raises is that row's failure, and so is a
-    crash; the others go on. `out`/failures.csv tells the rows that failed; it is not there where none did. Raises
-    UnoccludeError where it cannot be written.
+    complete: called with a sample and its folder, in a child process. If it raises or crashes, the row has failed and
+    the run continues. The failed rows are written to `out`/failures.csv, which exists only if there are any. Raises
+    UnoccludeError if that file cannot be written.
     """
 
     def call(number: int) -> None:
@@ -50,7 +50,7 @@ def _write_failures(out: Path, failed: Sequence[Row]) -> None:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["name", "reason"])
-    table.writerows([row.name, row.failure.reason if row.failure else ""] for row in failed)
+    table.writerows([row.name, row.failure.message if row.failure else ""] for row in failed)
     try:
         if failed:
             out.mkdir(parents=True, exist_ok=True)

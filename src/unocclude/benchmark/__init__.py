@@ -1,1 +1,1 @@
-"""Methods x data: run, measure, tabulate, and ask people."""
+"""Benchmarks: run methods on data sets, compute metrics, tabulate them, and serve preference studies."""

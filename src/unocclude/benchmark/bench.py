@@ -1,4 +1,4 @@
-"""Every method on every clip of every data set, measured; killed runs go on where they were."""
+"""Run and evaluate every method on every clip of every data set. Interrupted runs can be resumed."""
 
 import json
 import math
@@ -12,9 +12,10 @@ from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
 from unocclude.layout import BENCH_FILE
-from unocclude.media.files import safe_name, whole, write_bytes
-from unocclude.methods import create
+from unocclude.media.files import atomic_write, safe_name, write_bytes
+from unocclude.methods import create, with_description
 from unocclude.methods.base import Method, RunSettings
+from unocclude.metrics.registry import check_here, describe, direction, get_metric
 from unocclude.outfolder import OutFolder
 from unocclude.run import complete
 from unocclude.types import Progress
@@ -29,45 +30,51 @@ def bench(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     weights: Mapping[str, str] | None = None,
+    metrics: Sequence[str] = (),
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> summary.Figures:
-    """Run `methods` on all samples of all data sets (name → samples) and measure them against the truth.
+    """Run `methods` on all samples of all data sets (name → samples) and evaluate the results.
 
-    Writes into `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (all of
-    `evaluate`), table.md (means with 95 % bootstrap intervals over clips, then every clip, then what papers print for
-    data of these names), plot.png where matplotlib is there, and bench.json last. options: method → its own options.
-    weights: method → a checkpoint's folder or id, where its own is not meant. A method that takes words on what the
-    object is (`Method.words`) is told each clip's caption, made from the truth, unless its options say something else.
-    Returns data set → method → clip → metric → value.
+    Writes to `out`: runs/DATA/CLIP/METHOD (the OUT folder of `complete`), figures/DATA/CLIP/METHOD.json (the result of
+    `evaluate`), table.md (means with 95 % bootstrap intervals over clips, the metrics of each clip, and published
+    numbers for data sets of these names), plot.png if matplotlib is installed, and finally bench.json.
 
-    Raises InputError for unknown methods or options, methods that cannot run here, no data, or an `out` that
-    exists and neither `resume` nor `overwrite` allows going on.
+    options: method → its options. weights: method → folder or id of a checkpoint, if not the default. metrics: further
+    ones, as in `evaluate`. A method that takes a description of the object (`Method.text_option`) gets each clip's
+    caption, made from the ground truth, unless its options contain one. Returns data set → method → clip → metric →
+    value.
+
+    Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, or an `out` that
+    exists and is neither resumed nor overwritten.
     """
     options, weights = options or {}, weights or {}
     for what, given in (("options", options), ("weights", weights)):
         if unused := sorted(set(given) - set(methods)):
-            raise InputError(f"{what} are given for {', '.join(unused)}, which is not among the methods")
+            raise InputError(f"{what} are given for {', '.join(unused)}, which is not one of the methods")
     workers = {
         method: create(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
     if not methods or not any(data.values()):
-        raise InputError("nothing to measure: give at least one method and one data set")
+        raise InputError("nothing to evaluate; give at least one method and one data set")
     asked: dict[str, Any] = {
         "data": {name: [sample.name for sample in samples] for name, samples in data.items()},
         "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
         "weights": dict(weights),
         "seed": seed,
+        **({"metrics": list(metrics)} if metrics else {}),
     }
+    for metric in metrics:
+        check_here(get_metric(metric))
     for sample in (sample for samples in data.values() for sample in samples):
         if not sample.has_truth:
-            raise InputError(f"{sample.name} of {sample.origin} has no truth to measure against; leave it out")
+            raise InputError(f"{sample.name} of {sample.origin} has no ground truth; leave it out")
     origins = {name: samples[0].origin for name, samples in data.items() if samples}
     if odd := next((name for name in data if safe_name(name) != name), None):
-        raise InputError(f"a data set is called {odd!r}, which is no name of a folder; give it another: NAME=PATH")
+        raise InputError(f"a data set is called {odd!r}, which is not a valid folder name; rename it with NAME=PATH")
     identity = {"verb": "bench", **asked}
     inputs = [root_of(origin) for origin in origins.values() if origin]
     folder = _BenchFolder(out, identity, resume=resume, overwrite=overwrite, result=BENCH_FILE, inputs=inputs)
@@ -75,7 +82,7 @@ def bench(
         return _read_figures(folder.path)
     try:
         folder.claim()
-        figures = _measure_all(folder.path, data, options, weights, seed, workers, progress)
+        figures = _measure_all(folder.path, data, options, weights, seed, workers, metrics, progress)
         _write_tables(folder.path, figures)
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures)}))
     finally:
@@ -84,8 +91,8 @@ def bench(
 
 
 class _BenchFolder(OutFolder):
-    def is_whole(self) -> bool:
-        """Whether the figures of every run can be read."""
+    def is_complete(self) -> bool:
+        """Whether the metrics of every run can be read."""
         asked = self.identity
         return all(
             _earlier(_figures_file(self.path, data, clip, method))
@@ -100,7 +107,7 @@ def _figures_file(out: Path, data: str, clip: str, method: str) -> Path:
 
 
 def _read_figures(out: Path) -> summary.Figures:
-    """What a finished benchmark measured."""
+    """Read the metrics of a finished benchmark."""
     clips = json.loads((out / BENCH_FILE).read_bytes())["clips"]
     return {
         data: {m: {clip: _with_nan(values) for clip, values in by_clip.items()} for m, by_clip in methods.items()}
@@ -115,6 +122,7 @@ def _measure_all(
     weights: Mapping[str, str],
     seed: int,
     workers: Mapping[str, Method],
+    metrics: Sequence[str],
     progress: Progress,
 ) -> summary.Figures:
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
@@ -127,26 +135,30 @@ def _measure_all(
         for sample in samples:
             for method, worker in workers.items():
                 own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own, worker.words)
+                found = _measure(out, name, sample, method, own, type(worker), metrics)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
     return figures
 
 
-def _measure(out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], words: str) -> dict[str, Any]:
-    """One method's figures on one clip; run and evaluated unless that was done before. words: the option that is given
-    the clip's caption where nothing else was asked for; "" is none."""
+def _measure(
+    out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], kind: type[Method], metrics: Sequence[str]
+) -> dict[str, Any]:
+    """Metrics of one method on one clip. The method is run and evaluated unless an earlier run did.
+
+    own: its options, seed and weights. kind: its class.
+    """
     file = _figures_file(out, data, sample.name, method)
     if found := _earlier(file):
         return found
-    if words and words not in own["options"]:
-        own["options"][words] = captions.of_truth(sample.truth)
+    if kind.text_option:
+        own["options"] = with_description(kind, own["options"], captions.of_truth(sample.truth))
     run = out / "runs" / data / sample.name / method
     result = complete(
         sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
     )
-    figures = evaluate(result, sample.truth)
+    figures = evaluate(result, sample.truth, metrics)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, figures)
     return figures
@@ -169,7 +181,7 @@ def _summary(figures: summary.Figures) -> dict[str, Any]:
 
 
 def _earlier(file: Path) -> dict[str, Any]:
-    """The figures that an earlier run measured; empty where there are none that can be read."""
+    """Metrics of an earlier run; empty if there are none or they cannot be read."""
     try:
         return _with_nan(json.loads(file.read_bytes()))
     except (OSError, ValueError, AttributeError):
@@ -181,8 +193,10 @@ def _with_nan(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_plot(path: Path, figures: summary.Figures) -> None:
-    """Bars of every metric's mean with its interval, a panel a metric, a group a data set; nothing without
-    matplotlib."""
+    """Plot the mean and interval of each metric as bars: one panel per metric, one group per data set.
+
+    Does nothing without matplotlib.
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
@@ -205,6 +219,7 @@ def write_plot(path: Path, figures: summary.Figures) -> None:
             axes.bar(places, means, 0.75 / len(methods), yerr=errors, label=method, capsize=2)
         axes.set_xticks(range(len(estimates)), list(estimates))
         axes.set_title(name)
+        axes.set_ylabel(direction(describe(name)), fontsize="small")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods))
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=110)

@@ -1,4 +1,4 @@
-"""The log of a study: one line of JSON a choice. A process may be killed while it writes, and others may write."""
+"""The log of a study: one line of JSON per choice. Lines may be incomplete or written by other programs."""
 
 import json
 import os
@@ -10,18 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unocclude.errors import UnoccludeError
 
-LONGEST_NAME = 100
-LONGEST = 1 << 16
-"""Bytes of a line."""
+MAX_NAME = 100
+MAX_LINE = 1 << 16
+"""Maximum length of a line in bytes."""
 
 
 class Choice(BaseModel):
-    """half: of the clips, to which this one belongs. shown: the methods in the order they stood."""
+    """One choice of one person. half: the half of the clips it belongs to. shown: the methods in the order shown."""
 
     model_config = ConfigDict(strict=True)
 
     time: float = 0
-    person: str = Field(max_length=LONGEST_NAME)
+    person: str = Field(max_length=MAX_NAME)
     data: str
     clip: str
     half: Literal["easy", "hard"]
@@ -30,8 +30,10 @@ class Choice(BaseModel):
 
 
 def append(log: Path, line: dict[str, Any]) -> None:
-    """Add a whole line, on disk when this returns; one that was left broken before is ended first. Raises
-    UnoccludeError where it cannot be written."""
+    """Append a line and wait until it is on disk. If the last line is incomplete, it is terminated first.
+
+    Raises UnoccludeError if the log cannot be written.
+    """
     content = (json.dumps(line) + "\n").encode()
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -49,7 +51,7 @@ def append(log: Path, line: dict[str, Any]) -> None:
 
 
 def _is_broken(file: int) -> bool:
-    """Whether the last line has no end."""
+    """Whether the last line has no line break."""
     if not os.fstat(file).st_size:
         return False
     os.lseek(file, -1, os.SEEK_END)
@@ -57,13 +59,13 @@ def _is_broken(file: int) -> bool:
 
 
 def read_choices(log: Path, methods: Sequence[str]) -> tuple[list[Choice], int]:
-    """All choices among `methods`, and how many lines are none: half a line, or another study's."""
+    """All choices of `methods`, and the number of other lines: incomplete, invalid, or of another study."""
     choices: list[Choice] = []
     skipped = 0
     if not log.exists():
         return choices, skipped
     with log.open("rb") as file:
-        while line := file.readline(LONGEST):
+        while line := file.readline(MAX_LINE):
             if not line.strip():
                 continue
             try:

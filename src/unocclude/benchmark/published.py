@@ -1,4 +1,4 @@
-"""What the papers print: rows to set beside ours, always marked as published and with their data."""
+"""Numbers published in the papers, to compare with ours. They are always marked as published."""
 
 import math
 import tomllib
@@ -9,8 +9,11 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One table of a paper: `source` (paper and table), `data` (the data set), `metrics` and `rows` of a method's name
-    and one number a metric, in the paper's units; NaN where it prints none."""
+    """One table of a paper.
+
+    source: paper and table. data: the data set. rows: the name of a method and its value of each of `metrics`, in the
+    units of the paper; NaN if it gives none.
+    """
 
     source: str
     data: str
@@ -19,7 +22,7 @@ class PublishedTable:
 
 
 def published_tables() -> list[PublishedTable]:
-    """All tables on record, in the order of the papers."""
+    """All published tables, ordered by paper."""
     content = tomllib.loads((files("unocclude.benchmark") / "published.toml").read_text("utf-8"))
     return [
         PublishedTable(
@@ -33,7 +36,7 @@ def published_tables() -> list[PublishedTable]:
 
 
 def as_markdown(tables: Sequence[PublishedTable]) -> str:
-    """The tables in Markdown, each under its data set and source."""
+    """Format tables as Markdown, each with its data set and source as heading."""
     lines = []
     for table in tables:
         lines += [f"### Published: {table.data} ({table.source})", ""]

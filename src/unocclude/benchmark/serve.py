@@ -1,7 +1,7 @@
-"""The preference study as a page on this machine: it shows one trial after the other and logs the choices.
+"""Serve the preference study as a local web page that shows one trial after the other and logs the choices.
 
-Other programs and other pages in the browser can reach it, too. So it answers only who has the token of its address,
-asks for it by its own name, and, to choose, comes from its own page.
+Other programs and pages in the browser can send requests as well. A request is answered only if it has the token and
+the correct Host header, and a choice only if its Origin or Referer is this page.
 """
 
 import re
@@ -14,35 +14,35 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from unocclude.benchmark.choices import LONGEST_NAME
+from unocclude.benchmark.choices import MAX_NAME
 from unocclude.benchmark.study import Study
 from unocclude.errors import InputError, UnoccludeError
 
-LONGEST = 2048
-"""Characters of what is asked for; also bytes of what is sent, of which nothing is used."""
+MAX_REQUEST = 2048
+"""Maximum length of a request's path in characters, and of its (unused) body in bytes."""
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Server(ThreadingHTTPServer):
-    """token: what every request must bring."""
+    """An HTTP server with a secret `token` that every request must contain."""
 
     daemon_threads = True
     token: str
 
     @property
     def address(self) -> str:
-        """Where a person begins."""
+        """The start page."""
         return f"http://127.0.0.1:{self.server_port}/?{urlencode({'token': self.token})}&person=NAME"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that left in the middle is no news."""
+        """Ignore errors such as a browser that closes the connection."""
 
 
 def make_server(study: Study, port: int = 0, host: str = "127.0.0.1") -> Server:
-    """A server of the study's page, not yet running; port 0 takes a free one (`server.server_port`).
+    """Create a server of the study, not yet running; port 0 chooses a free one (`server.server_port`).
 
-    `/?token=TOKEN&person=NAME` shows the first trial that NAME has not chosen in since the server began; a choice is
-    logged and the next trial follows. Method names are never sent to the browser.
+    `/?token=TOKEN&person=NAME` shows the first trial of NAME. A choice is logged and the next trial follows. Method
+    names are never sent to the browser. Raises InputError if the port cannot be used.
     """
     try:
         server = Server((host, port), type("Handler", (_Handler,), {"study": study, "page": _Page(study)}))
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     study: Study
     page: _Page
     server: Server
-    timeout = 30  # a browser that sends half a request must not hold a thread for ever
+    timeout = 30  # seconds, so that an incomplete request does not block a thread forever
     nonce = ""
 
     def do_GET(self) -> None:
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, IndexError, InputError):
             self._refuse(HTTPStatus.BAD_REQUEST, "there is no such trial or slot")
         except (UnoccludeError, OSError):
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "that cannot be shown or written here")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the study cannot be read or written")
 
     def _show(self) -> None:
         path, person, number, slot = self._asked()
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/video":
             trial = self.study.trials(person)[number]
             what = slot if slot in ("input", "truth") else trial.order[_number(slot)]
-            with self.page.lock:  # two requests must not make the same file
+            with self.page.lock:  # two requests must not write the same file
                 content = self.study.video(trial, what).read_bytes()
             self._send("video/mp4", content)
         else:
@@ -124,10 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(HTTPStatus.NOT_FOUND, "there is no such page")
         came_from = self.headers.get("Origin") or self.headers.get("Referer") or ""
         if urlsplit(came_from)[:2] != ("http", self.headers["Host"]):
-            raise _Refused(HTTPStatus.FORBIDDEN, "this did not come from the study's page")
+            raise _Refused(HTTPStatus.FORBIDDEN, "the request does not come from the study's page")
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or _number(length, 9) > LONGEST:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "nothing is to be sent along")
+        if "Transfer-Encoding" in self.headers or _number(length, 9) > MAX_REQUEST:
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request body is too large")
         self.rfile.read(int(length))
         with self.page.lock:
             self.study.record(person, number, _number(slot))
@@ -138,18 +138,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _asked(self) -> tuple[str, str, int, str]:
-        """Path, person, number of the trial, slot, of a request that may be answered."""
+        """Check the request and return its path, person, trial number and slot."""
         if self.headers.get_all("Host", []) not in [[f"{host}:{self.server.server_port}"] for host in HOSTS]:
-            raise _Refused(HTTPStatus.FORBIDDEN, "the study is not known by that name")
-        if len(self.path) > LONGEST:
+            raise _Refused(HTTPStatus.FORBIDDEN, "the Host header is not that of this server")
+        if len(self.path) > MAX_REQUEST:
             raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long")
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query, max_num_fields=8).items()}
         if not secrets.compare_digest(query.get("token", "").encode(), self.server.token.encode()):
-            raise _Refused(HTTPStatus.FORBIDDEN, "give the address as `unocclude study` prints it, token included")
+            raise _Refused(HTTPStatus.FORBIDDEN, "use the address that `unocclude study` prints, including its token")
         person = query.get("person", "anonymous")
-        if len(person) > LONGEST_NAME or not person.isprintable():
-            raise _Refused(HTTPStatus.BAD_REQUEST, f"a name has at most {LONGEST_NAME} characters on one line")
+        if len(person) > MAX_NAME or not person.isprintable():
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"a name has at most {MAX_NAME} characters on one line")
         return parts.path, person, _number(query.get("trial", "0")), query.get("slot", "")
 
     def _send(self, kind: str, content: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
             ("X-Frame-Options", "DENY"),
-            ("Referrer-Policy", "same-origin"),  # the address holds the token
+            ("Referrer-Policy", "same-origin"),  # the address contains the token
             ("Cross-Origin-Resource-Policy", "same-origin"),
             ("Content-Security-Policy", f"default-src 'none'; media-src 'self'; {style}{policy}"),
         ):
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _number(text: str, digits: int = 6) -> int:
-    """A number from a request; raises ValueError where it is none."""
+    """Parse a number from a request; raises ValueError if it is invalid."""
     if not re.fullmatch(rf"[0-9]{{1,{digits}}}", text):
         raise ValueError(text)
     return int(text)

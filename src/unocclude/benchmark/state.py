@@ -1,4 +1,4 @@
-"""What a benchmark's folder says it holds, checked: names in it become paths."""
+"""Read and validate the bench.json of a benchmark. Names in it become paths, so they must stay in the folder."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +9,8 @@ from unocclude.errors import InputError
 from unocclude.layout import BENCH_FILE
 from unocclude.names import is_inside
 
-MOST = 256 << 20
-"""Bytes of a state; it holds every clip's figures."""
+MAX_BYTES = 256 << 20
+"""Maximum size of bench.json in bytes; it contains the metrics of every clip."""
 
 
 def _checked(name: str) -> str:
@@ -33,29 +33,29 @@ class _Strict(BaseModel):
 
 
 class Asked(_Strict):
-    """data: clips by data set."""
+    """The arguments of the benchmark. data: clips by data set. methods: options by method."""
 
     data: dict[Name, list[Name]]
     methods: dict[Annotated[str, AfterValidator(_single)], Any]
 
 
 class State(_Strict):
-    """origins: what each data set was opened by."""
+    """The content of bench.json. origins: the argument that each data set was opened with."""
 
     asked: Asked
     origins: dict[str, str]
 
 
 def read_state(folder: Path) -> State:
-    """Raises InputError where the folder is none of `unocclude bench`."""
+    """Read the bench.json of a folder; raises InputError if the folder is not the OUT of `unocclude bench`."""
     file = folder / BENCH_FILE
     try:
-        if file.stat().st_size > MOST:
-            raise InputError(f"{file} has more than {MOST} bytes; it is not as `unocclude bench` writes it")
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError(f"{file} has more than {MAX_BYTES} bytes; it is not as `unocclude bench` writes it")
         return State.model_validate_json(file.read_bytes())
     except ValidationError as error:
         if any(one["type"] == "value_error" for one in error.errors()):
-            raise InputError(f"{file} names what lies outside of {folder}; run the benchmark again") from None
+            raise InputError(f"{file} contains names that leave {folder}; run the benchmark again") from None
         raise InputError(f"{folder} is not the OUT folder of `unocclude bench`") from None
     except OSError:
         raise InputError(f"{folder} is not the OUT folder of `unocclude bench`") from None

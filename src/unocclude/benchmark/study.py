@@ -1,6 +1,7 @@
-"""A preference study on a benchmark's outputs, as in TGVAC (appendix B.1).
+"""A preference study on the results of a benchmark, as in TGVAC (appendix B.1).
 
-Input, truth and shuffled methods stand side by side; a person chooses once a clip; half of the clips are easy.
+Input, ground truth and shuffled methods are shown side by side. A person chooses once per clip; half of the clips are
+easy.
 """
 
 import json
@@ -18,17 +19,17 @@ from unocclude.datasets import Sample, open_dataset
 from unocclude.errors import InputError
 from unocclude.layout import BENCH_FILE
 from unocclude.media.layers import write_preview
-from unocclude.report.draw import fit, on_checkerboard, shrink
+from unocclude.report.draw import fit_size, on_checkerboard, shrink
 
 LOG = "study.jsonl"
 LONG_SIDE = 320
 HARD = 0.5
-"""A clip is hard when its occluded frames are hidden by half or more on average (TGVAC, section 4.2: frames)."""
+"""Mean occlusion rate of the occluded frames from which a clip counts as hard (TGVAC, section 4.2, for frames)."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One clip as one person sees it: `order` is the methods, shuffled."""
+    """One clip as shown to one person. half: "easy" or "hard". order: the shuffled methods."""
 
     data: str
     clip: str
@@ -37,10 +38,10 @@ class Trial:
 
 
 class Study:
-    """The trials of a finished `unocclude bench` folder, and the choices that people made.
+    """The trials and choices of a study on a finished `unocclude bench` folder.
 
-    clips: how many a person sees, easy and hard in equal numbers as far as there are. Raises InputError where `bench`
-    is not such a folder or holds fewer than two methods.
+    clips: number of clips per person, half easy and half hard if there are enough. Raises InputError if `bench` is not
+    such a folder or has fewer than two methods.
     """
 
     def __init__(self, bench: str | Path, clips: int = 20, seed: int = 0):
@@ -51,13 +52,15 @@ class Study:
         self._samples: dict[tuple[str, str], Sample] = {}
         for data, names in asked.items():
             if data not in origins:
-                raise InputError(f"{self.folder / BENCH_FILE} does not say where {data} lies; run the benchmark again")
+                raise InputError(
+                    f"{self.folder / BENCH_FILE} does not give the path of {data}; run the benchmark again"
+                )
             by_name = {sample.name: sample for sample in open_dataset(origins[data])}
             if gone := next((name for name in names if name not in by_name), None):
                 raise InputError(f"{gone} is no longer in {origins[data]}")
             self._samples |= {(data, name): by_name[name] for name in names}
         if len(self.methods) < 2:
-            raise InputError(f"{self.folder} holds one method; a preference needs two or more")
+            raise InputError(f"{self.folder} has only one method; run the benchmark with two or more")
         self.log, self.skipped = self.folder / LOG, 0
         self._count, self._seed = clips, seed
         self._halves: dict[str, list[tuple[str, str]]] = {"easy": [], "hard": []}
@@ -65,7 +68,7 @@ class Study:
             self._halves[self._half(data, clip)].append((data, clip))
 
     def trials(self, person: str) -> list[Trial]:
-        """What `person` is shown; the same person sees the same, another one another order."""
+        """The trials of `person`. They depend on the person's name and the seed only."""
         rng = np.random.default_rng([self._seed, *person.encode()])
         chosen = []
         for half, wanted in self._shares().items():
@@ -87,13 +90,15 @@ class Study:
         try:
             rates = [float(frame["occlusion_rate"]) for frame in json.loads(file.read_bytes())["frames"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(f"{file} holds no figures that can be read; remove it and run the benchmark") from None
+            raise InputError(f"{file} has no readable figures; remove it and run the benchmark again") from None
         hidden = [rate for rate in rates if rate > 0.01]
         return "hard" if hidden and float(np.mean(hidden)) >= HARD else "easy"
 
     def record(self, person: str, trial: int, slot: int) -> None:
-        """Append to the log that `person` chose the method in `slot` (0-based) of their `trial`; InputError where there
-        is no such trial or slot."""
+        """Log that `person` chose the method in `slot` (0-based) of trial number `trial`.
+
+        Raises InputError if there is no such trial or slot.
+        """
         trials = self.trials(person)
         if not (0 <= trial < len(trials) and 0 <= slot < len(self.methods)):
             raise InputError(f"there is no slot {slot} in trial {trial}")
@@ -105,8 +110,11 @@ class Study:
         append(self.log, line)
 
     def results(self) -> dict[str, dict[str, float]]:
-        """half ("easy", "hard", "all") → method → share of the choices, 0 to 1; a person who chose twice on a clip
-        counts with the last. Empty where nobody chose; lines that are no choice of this study are `skipped`."""
+        """half ("easy", "hard", "all") → method → fraction of the choices, 0 to 1; empty without any choices.
+
+        Of several choices of a person on one clip, the last counts. `skipped` is the number of invalid lines in the
+        log.
+        """
         choices, self.skipped = read_choices(self.log, self.methods)
         last = {(c.person, c.data, c.clip): c for c in choices}
         table = {}
@@ -117,8 +125,10 @@ class Study:
         return table
 
     def video(self, trial: Trial, what: str) -> Path:
-        """An H.264 file of the trial's clip: "input", "truth", or a method's completed object on a checkerboard; made
-        when first asked for."""
+        """Path of an H.264 video of the trial's clip, written on first use.
+
+        what: "input", "truth", or a method, for its completed object on a checkerboard.
+        """
         path = self.folder / "study" / trial.data / trial.clip / f"{what}.mp4"
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise InputError(f"{path} leads out of {self.folder}; remove that link")
@@ -136,6 +146,6 @@ class Study:
         else:
             pictures = iter(Completion(self.folder / "runs" / trial.data / trial.clip / what).rgba)
         for picture in pictures:
-            height, width = fit(picture.shape[0], picture.shape[1], LONG_SIDE)
+            height, width = fit_size(picture.shape[0], picture.shape[1], LONG_SIDE)
             small = shrink(picture, (max(2, height // 2 * 2), max(2, width // 2 * 2)))
             yield small if small.shape[2] == 3 else on_checkerboard(small)

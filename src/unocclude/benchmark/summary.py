@@ -1,4 +1,4 @@
-"""Means over clips with bootstrap confidence intervals, and the tables made of them."""
+"""Means over clips with bootstrap confidence intervals, and tables of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-COLUMNS = ("miou", "miou_occ", "false_area", "psnr_hidden", "ssim", "temporal_stability")
-"""What is tabulated where it could be measured, besides what only some data sets have."""
-LEFT_OUT = ("miou_occluded_frames", "miou_occ_published")
+from unocclude.metrics.registry import DEFAULT, describe
 
+MOST_DECIMALS = 3
+"""In tables that hold a whole benchmark."""
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `count` clips with its 95 % interval; NaN where no clip could be measured."""
+    """A mean over `count` clips with its 95 % interval; NaN without clips."""
 
     mean: float
     low: float
@@ -24,8 +24,10 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
-    """Mean over clips and its 95 % percentile bootstrap interval (Efron 1979), clips drawn with replacement 2000
-    times; NaN values are clips where nothing could be measured, and are left out."""
+    """Mean over clips with a 95 % percentile bootstrap interval (Efron 1979; 2000 resamples).
+
+    NaN values, for clips on which the metric is undefined, are ignored.
+    """
     known = np.array([value for value in values if not math.isnan(value)], float)
     if not len(known):
         return Estimate(math.nan, math.nan, math.nan, 0)
@@ -39,14 +41,19 @@ Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 
 def columns(methods: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    """The metrics that could be measured on some clip of one data set (method → clip → metric → value)."""
+    """The metrics that are defined on at least one clip of a data set (method → clip → metric → value), without
+    variants of other metrics."""
     clips = [clip for by_clip in methods.values() for clip in by_clip.values()]
-    names = dict.fromkeys([*COLUMNS, *(name for clip in clips for name in clip)])
-    return [n for n in names if n not in LEFT_OUT and not all(math.isnan(clip.get(n, math.nan)) for clip in clips)]
+    names = dict.fromkeys([*DEFAULT, *(name for clip in clips for name in clip)])
+    return [
+        name
+        for name in names
+        if not describe(name).variant and not all(math.isnan(clip.get(name, math.nan)) for clip in clips)
+    ]
 
 
 def summarise(figures: Figures) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """data set → method → metric → estimate over its clips."""
+    """data set → method → metric → estimate over clips."""
     return {
         data: {
             method: {name: estimate([clip[name] for clip in clips.values()]) for name in columns(methods)}
@@ -57,8 +64,10 @@ def summarise(figures: Figures) -> dict[str, dict[str, dict[str, Estimate]]]:
 
 
 def as_markdown(figures: Figures, *, clips: bool = False) -> str:
-    """One table a data set: a row a method, mean and 95 % interval of every metric; with `clips`, one for every clip
-    below it."""
+    """Format as Markdown: one table per data set with the mean and 95 % interval of each metric, one row per method.
+
+    clips: add a table of the single clips.
+    """
     lines = []
     for data, methods in summarise(figures).items():
         count, shown = len(next(iter(figures[data].values()))), columns(figures[data])
@@ -81,7 +90,7 @@ def as_markdown(figures: Figures, *, clips: bool = False) -> str:
 
 
 def as_text(figures: Figures) -> str:
-    """The means alone, aligned for a terminal."""
+    """Format the means for a terminal."""
     lines = []
     for data, methods in summarise(figures).items():
         width, shown = max(12, *(len(method) for method in methods)), columns(figures[data])
@@ -107,4 +116,4 @@ def _with_interval(name: str, value: Estimate) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}" if name == "psnr_hidden" else f"{value:.3f}"
+    return "-" if math.isnan(value) else f"{value:.{min(MOST_DECIMALS, describe(name).decimals)}f}"

@@ -1,4 +1,4 @@
-"""The command line: one file a verb, registered here. Every failure is one plain line on stderr."""
+"""The command line. Each command has its own file and is registered here. A failure prints one line to stderr."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
-from unocclude.cli.echo import echo, encodable, plain
+from unocclude.cli.echo import echo, escape, escape_unencodable
 from unocclude.errors import UnoccludeError
 from unocclude.version import __version__
 
@@ -20,8 +20,8 @@ _BAD_PATH = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDI
 
 app = typer.Typer(
     name="unocclude",
-    help="See what an occluded object looks like: its amodal mask and RGBA in every frame of a clip.",
-    # plain help: it comes at once, without loading rich, and reads well in a pipe
+    help="Complete occluded objects: the amodal mask and RGBA of an object in every frame of a clip.",
+    # plain help text: fast, because rich is not loaded, and readable in a pipe
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,34 +48,36 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line on `args` (default: the process's own) and return the exit code: 0 done, 1 the run
-    failed, 2 bad usage or bad input, 130 interrupted."""
-    if args is None:  # a process of its own
+    """Run the command line with `args` (default: `sys.argv`) and return the exit code.
+
+    0: done, 1: the run failed, 2: bad usage or bad input, 130: interrupted.
+    """
+    if args is None:  # this is the main program of the process
         signal.signal(signal.SIGTERM, _terminated)
     args = list(sys.argv[1:] if args is None else args)
-    encodable()
+    escape_unencodable()
     for library in ("TRANSFORMERS", "DIFFUSERS"):
-        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # that there is no torchvision is no news
-    if args[:1] != ["weights"]:  # of files that are written in no time
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # no warnings about a missing torchvision
+    if args[:1] != ["weights"]:  # no bars for small files
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         code = typer.main.get_command(app).main(args, prog_name="unocclude", standalone_mode=False)
-        if code == INTERRUPTED:  # how newer versions of Typer report Ctrl-C
+        if code == INTERRUPTED:  # newer versions of Typer report Ctrl-C this way
             raise KeyboardInterrupt
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
         resumable = args[:1] in (["complete"], ["track"], ["synth"], ["train"])
-        return _fail("interrupted" + "; what is finished stays, go on with --resume" * resumable, INTERRUPTED)
+        return _fail("interrupted" + "; finished frames are kept, continue with --resume" * resumable, INTERRUPTED)
     except BrokenPipeError:
-        # whoever read our output has gone; say nothing, and let nothing be flushed to it on the way out
+        # the reader of our output is gone; stay silent and make sure that nothing is flushed to it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -83,7 +85,7 @@ def main(args: Sequence[str] | None = None) -> int:
             echo(traceback.format_exc(), err=True)
         if isinstance(error, UnoccludeError):
             return _fail(str(error), error.exit_code)
-        if isinstance(error, OSError) and error.filename is not None:  # what is written to OUT never comes here
+        if isinstance(error, OSError) and error.filename is not None:  # never from writing to OUT
             return _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _BAD_PATH else 1)
         if hasattr(error, "format_message"):  # Typer's own: unknown option, missing argument, bad number, ...
             return _fail(_usage(error), 2)
@@ -91,7 +93,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _terminated(*_: object) -> None:
-    """End as Ctrl-C does, so that what is half-written goes."""
+    """Exit as on Ctrl-C, so that incomplete files are removed."""
     raise KeyboardInterrupt
 
 
@@ -102,5 +104,5 @@ def _usage(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {plain(' '.join(message.split()))}\n")
+    sys.stderr.write(f"error: {escape(' '.join(message.split()))}\n")
     return code

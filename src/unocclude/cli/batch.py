@@ -1,7 +1,7 @@
-"""`unocclude batch`: complete every object of a list or a data set."""
+"""`unocclude batch`: complete all objects of a list or a data set."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,25 +14,29 @@ def run(
         str,
         typer.Argument(
             metavar="DATA",
-            help="[KIND:]PATH[?OPTION=VALUE&...]: open-world:QUERIES.json?names=LIST.txt, open-world:ROWS.csv with the "
-            "columns image,query[,masks], or any data set that `unocclude bench` reads.",
+            help="[KIND:]PATH[?OPTION=VALUE&...], such as open-world:QUERIES.json?names=LIST.txt, open-world:ROWS.csv "
+            "with the columns image,query[,masks], or any data set that `unocclude bench` reads.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="Gets a folder an object.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="The folder to write, with one sub-folder per object.")
+    ],
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,
     pad: shared.PadOrData = None,
     seed: shared.Seed = 0,
     device: shared.Device = "auto",
     weights: shared.Weights = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many objects.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Process only the first N objects.")
+    ] = None,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Complete every object that a list names, each into OUT/NAME; what is finished there is left as it is.
+    """Complete all objects of a list, each into OUT/NAME. Objects that are already finished are skipped.
 
-    An object that fails is told in one line and in OUT/failures.csv, and the others go on.
+    If an object fails, the reason is printed and written to OUT/failures.csv, and the run continues with the next one.
     """
     from unocclude.cli.progress import show_progress
 
@@ -42,7 +46,7 @@ def run(
     from unocclude.batch.run import FAILURES, run_batch
     from unocclude.datasets import Sample, open_dataset
     from unocclude.errors import UnoccludeError
-    from unocclude.methods import create
+    from unocclude.methods import create, with_description
     from unocclude.methods.base import RunSettings
     from unocclude.perception.prompt import Prompt
 
@@ -51,15 +55,12 @@ def run(
     samples = open_dataset(data, limit)
 
     def complete(sample: Sample, folder: Path) -> None:
-        told: dict[str, Any] = {}
-        if sample.text and "words" in type(worker.options).model_fields:
-            told = {"words": sample.text}
         with show_progress(quiet) as progress:
             unocclude.complete(
                 sample.clip,
                 sample.visible if sample.has_masks else Prompt(text=sample.text),
                 method=method,
-                options=told | pairs,
+                options=with_description(type(worker), pairs, sample.text),
                 out=folder,
                 pad=sample.pad if pad is None else pad,
                 settings=run_settings,
@@ -73,8 +74,8 @@ def run(
             failed += 1
             if debug and row.failure.trace:
                 echo(row.failure.trace, err=True)
-            echo(f"{row.name}: {row.failure.reason}", err=True)
+            echo(f"{row.name}: {row.failure.message}", err=True)
         elif not quiet:
             echo(row.folder)
     if failed:
-        raise UnoccludeError(f"{failed} of {len(samples)} failed, as told above and in {out / FAILURES}")
+        raise UnoccludeError(f"{failed} of {len(samples)} failed; the reasons are above and in {out / FAILURES}")

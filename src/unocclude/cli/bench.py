@@ -1,4 +1,4 @@
-"""`unocclude bench`: every method on every clip, measured, in one table."""
+"""`unocclude bench`: evaluate every method on every clip and tabulate the results."""
 
 import re
 from pathlib import Path
@@ -17,24 +17,30 @@ def run(
         typer.Argument(
             metavar="DATA...",
             help="[NAME=][KIND:]PATH[?OPTION=VALUE&...]: a GT folder, a folder of them, or a data set of KIND davis, "
-            "sail-vos, movi ... (docs/datasets.md). NAME heads its table.",
+            "sail-vos, movi ... (docs/datasets.md). NAME is the title of its table.",
             show_default=False,
         ),
     ],
     out: shared.Out,
     methods: Annotated[
-        str, typer.Option("--methods", metavar="A,B,...", help="Which methods to run.")
+        str, typer.Option("--methods", metavar="A,B,...", help="The methods to run.")
     ] = "modal,convex,convex-r,recall",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="METHOD.KEY=VALUE", help="An option of one method; may be repeated."),
+        typer.Option("--set", metavar="METHOD.KEY=VALUE", help="An option of one method; repeatable."),
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option("--weights", metavar="METHOD=DIR", help="A method's checkpoint, a folder or an id; repeatable."),
+        typer.Option(
+            "--weights", metavar="METHOD=DIR", help="The checkpoint of a method: a folder or an id; repeatable."
+        ),
     ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+    ] = "",
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="The first N clips of each data set only.")
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Use only the first N clips of each data set.")
     ] = None,
     seed: shared.Seed = 0,
     resume: shared.Resume = False,
@@ -42,9 +48,10 @@ def run(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Run methods on data with truth and tabulate the figures.
+    """Run methods on data with ground truth and tabulate the metrics.
 
-    OUT gets the runs, all figures, table.md with 95 % intervals and, where they fit, the papers' rows, and plot.png.
+    Writes to OUT: the runs, all metrics, plot.png, and table.md with 95 % confidence intervals and, for data sets that
+    papers report on, their published numbers.
     """
     options: dict[str, dict[str, object]] = {}
     for key, value in shared.read_pairs(settings).items():
@@ -65,13 +72,12 @@ def run(
         named = re.match(r"([\w .-]+)=(.+)", entry)
         name, path = named.groups() if named else (_name(entry), entry)
         if name in sets:
-            raise InputError(f"two data sets are called {name}; name them: NAME=PATH")
+            raise InputError(f"two data sets are called {name}; give them different names with NAME=PATH")
         sets[name] = open_dataset(path, limit)
-    chosen = [name for name in methods.split(",") if name]
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, chosen, options, weights=folders, seed=seed, resume=resume, overwrite=overwrite,
-            progress=progress,
+            sets, out, shared.names(methods), options, weights=folders, metrics=shared.names(metrics), seed=seed,
+            resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))
@@ -79,8 +85,8 @@ def run(
 
 
 def _name(entry: str) -> str:
-    """What a data set is called that has no name: its kind, or its folder."""
-    from unocclude.datasets import READERS
+    """The default name of a data set: its kind, or its folder."""
+    from unocclude.datasets import DATASETS
 
     kind, colon, _ = entry.partition(":")
-    return kind if colon and kind in READERS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name
+    return kind if colon and kind in DATASETS and kind != "gt" else Path(entry.partition("?")[0]).absolute().name

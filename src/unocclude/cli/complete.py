@@ -1,4 +1,4 @@
-"""`unocclude complete`: the object's whole silhouette and appearance in every frame."""
+"""`unocclude complete`: the amodal mask and amodal RGB of an object in every frame."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,13 +20,13 @@ def run(
     object_id: shared.ObjectId = None,
     occluders: Annotated[
         Path | None,
-        typer.Option("--occluders", metavar="PATH", help="Masks of what is known to be in front; formats of --masks."),
+        typer.Option("--occluders", metavar="PATH", help="Masks of known occluders, in the formats of --masks."),
     ] = None,
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,
     hypotheses: Annotated[
         int,
-        typer.Option("--hypotheses", metavar="K", help="How many samples to draw, from a method that can."),
+        typer.Option("--hypotheses", metavar="K", help="Number of samples to draw; only for methods that can sample."),
     ] = 1,
     pad: shared.Pad = 0.0,
     seed: shared.Seed = 0,
@@ -37,27 +37,28 @@ def run(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Complete one object: amodal masks and RGBA of all frames.
+    """Complete one object: its amodal mask and RGBA in every frame.
 
-    OUT gets the masks, the RGBA, where every pixel comes from, a preview and a report.
+    Writes to OUT: the visible and amodal masks, the RGBA, the provenance of every pixel, a preview and a report.
     """
-    from unocclude.cli.memory import share_one_heap
+    from unocclude.cli.memory import use_single_heap
     from unocclude.cli.progress import show_progress
     from unocclude.outfolder import check_out
 
-    # what costs nothing to check comes first
+    # cheap checks first
     shared.check_kinds(masks, box, point, text, object_id)
     pairs = shared.read_pairs(settings)
     check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks, occluders))
 
-    share_one_heap()
+    use_single_heap()
 
     import unocclude
     from unocclude.masks import read_track
-    from unocclude.methods import create
+    from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
 
-    chosen = create(method, pairs, RunSettings(seed, hypotheses, device, weights))
+    options = with_description(get_method(method), pairs, text)
+    chosen = create(method, options, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
     in_front = None if occluders is None else read_track(occluders)

@@ -1,4 +1,4 @@
-"""What is written to the terminal. Names, messages and answers come from files and servers: none may steer it."""
+"""Write to the terminal. Text from files and servers is escaped, so that it cannot control the terminal."""
 
 import sys
 import unicodedata
@@ -6,13 +6,12 @@ import unicodedata
 import typer
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Categories of characters that show nothing themselves: they move the cursor, turn the text round, or cannot be
-encoded."""
+"""Unicode categories of invisible characters: they move the cursor, change the text direction, or cannot be encoded."""
 
 
-def plain(text: object, lines: bool = False) -> str:
-    """The text with such characters written out, as `\\x1b`. lines: ends of lines stay."""
-    return "".join(map(_shown, str(text))) if not lines else "\n".join(map(plain, str(text).split("\n")))
+def escape(text: object, lines: bool = False) -> str:
+    """Escape invisible characters, for example as `\\x1b`. lines: keep line breaks."""
+    return "".join(map(_shown, str(text))) if not lines else "\n".join(map(escape, str(text).split("\n")))
 
 
 def _shown(character: str) -> str:
@@ -26,12 +25,12 @@ def _escaped(character: str) -> str:
 
 
 def echo(text: object, *, err: bool = False) -> None:
-    """Write a text, and a new line; a path stands on one line, a str may have several."""
-    typer.echo(plain(text, lines=isinstance(text, str)), err=err)
+    """Print `text` and a line break. A str may have several lines; anything else, such as a path, is printed on one."""
+    typer.echo(escape(text, lines=isinstance(text, str)), err=err)
 
 
-def encodable() -> None:
-    """What the terminal's encoding does not have is written out, too, instead of ending the run."""
+def escape_unencodable() -> None:
+    """Escape characters that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

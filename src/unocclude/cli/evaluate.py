@@ -1,4 +1,4 @@
-"""`unocclude evaluate`: how good a result is, where the truth is known."""
+"""`unocclude evaluate`: compare a result with the ground truth."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,17 +19,21 @@ def run(
             show_default=False,
         ),
     ],
+    metrics: Annotated[
+        str,
+        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+    ] = "",
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Write all figures, also per frame, to this file."),
+        typer.Option("--json", metavar="FILE", help="Write all metrics, for the clip and per frame, to this file."),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE.png", help="Draw the figures over time; needs matplotlib."),
+        typer.Option("--plot", metavar="FILE.png", help="Plot the metrics over time; needs matplotlib."),
     ] = None,
     debug: shared.Debug = False,
 ) -> None:
-    """Compare a result with the truth and print a table."""
+    """Compare a result with the ground truth and print a table of metrics."""
     from unocclude import evaluation
 
     if plot is not None:
@@ -37,7 +41,7 @@ def run(
     for file in (json_file, plot):
         if file is not None:
             shared.check_file(file)
-    figures = evaluation.evaluate(pred, gt)
+    figures = evaluation.evaluate(pred, gt, shared.names(metrics))
     echo(evaluation.table(figures))
     if json_file is not None:
         evaluation.write_json(json_file, figures)

@@ -1,4 +1,4 @@
-"""`unocclude export`: a result as one file that editors and browsers open."""
+"""`unocclude export`: write a result as a file for editors and browsers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,14 +15,14 @@ def run(
         Path,
         typer.Argument(metavar="FILE", help="FILE.mov, .webm, .mp4, .gif, .png or .exr.", show_default=False),
     ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Write a result as one file for editors and browsers.
+    """Write a result as a file for editors and browsers.
 
-    The suffix of FILE is the format: .mov (ProRes 4444) and .webm (VP9) are video with alpha, .mp4 is
-    without, .gif and .png (APNG) are animations, .exr is one file a frame.
+    The suffix of FILE selects the format: .mov (ProRes 4444) and .webm (VP9) are videos with alpha, .mp4 is a video
+    without, .gif and .png (APNG) are animations, and .exr writes one file per frame.
     """
     from unocclude.cli.progress import show_progress
     from unocclude.export import export

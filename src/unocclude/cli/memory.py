@@ -1,15 +1,15 @@
-"""How this process takes memory from the system."""
+"""Memory allocation of this process."""
 
 import ctypes
 
 _M_ARENA_MAX = -8  # malloc.h
 
 
-def share_one_heap() -> None:
-    """Have all threads allocate from one heap, where the C library is glibc.
+def use_single_heap() -> None:
+    """Make all threads allocate from one heap (glibc only).
 
-    It would give each thread heaps of its own, and what one thread frees there no other can use: the memory of a long
-    run would be a multiple of what it holds.
+    By default each thread has its own heaps, and memory that one thread frees is not available to the others. A long
+    run would then occupy several times the memory that it uses.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_ARENA_MAX, 1)

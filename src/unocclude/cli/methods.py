@@ -1,22 +1,25 @@
-"""`unocclude methods`: what there is to choose from, and what of it can run here."""
+"""`unocclude methods`: list the methods and whether they can run here."""
 
 import json
 import textwrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
+if TYPE_CHECKING:
+    from unocclude.methods.base import Method
+
 
 def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:
-    """List the methods and whether they can run here now."""
-    from unocclude.methods import WHERE
+    """List the methods, their options, and whether they can run here."""
+    from unocclude.methods import METHODS
 
-    found = [describe(name) for name in WHERE]
+    found = [describe(name) for name in METHODS]
     if as_json:
         echo(json.dumps(found, indent=1))
     else:
@@ -24,16 +27,24 @@ def run(
 
 
 def describe(name: str) -> dict[str, Any]:
-    """All that can be said of a method, as JSON."""
-    from unocclude.methods import get_method
+    """Describe a method as JSON."""
+    from unocclude.methods import METHODS, get_method
 
     try:
-        cls = get_method(name)
+        return _describe(get_method(name))
     except (ImportError, InputError) as error:
-        return {"name": name, "summary": "", "runs_here": False, "missing": str(error), "options": []}
+        missing = str(error)
+    except Exception as error:
+        if not METHODS.provider(name):
+            raise
+        missing = str(METHODS.broken(name, f"{type(error).__name__}: {error}"))
+    return {"name": name, "summary": "", "runs_here": False, "missing": missing, "options": []}
+
+
+def _describe(cls: "type[Method]") -> dict[str, Any]:
     missing = cls.missing(None)
     return {
-        "name": name,
+        "name": cls.name,
         "summary": cls.summary,
         "version": cls.version,
         "runs_here": not missing,
@@ -62,7 +73,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def as_text(method: dict[str, Any]) -> str:
-    """One method as plain lines."""
+    """Format one method as plain text."""
     lines = [f"{method['name']}: {method['summary']}" if method["summary"] else method["name"]]
     if needs := method.get("needs"):
         lines.append(f"  needs: {needs}")

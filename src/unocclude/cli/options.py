@@ -1,4 +1,4 @@
-"""Arguments that several verbs share, and what they mean."""
+"""Arguments and options that several commands share, and how they are parsed."""
 
 import math
 from pathlib import Path
@@ -23,63 +23,65 @@ Masks = Annotated[
     typer.Option(
         "--masks",
         metavar="PATH",
-        help="The object's visible masks: a folder of PNGs (one a frame), one PNG (the mask in --frame, "
-        "tracked from there), a mask video, or a COCO-RLE / SA-V json.",
+        help="The object's visible masks: a folder of PNGs (one per frame), one PNG (the mask in --frame, "
+        "tracked from there), a mask video, or JSON with COCO RLEs or in SA-V's format.",
     ),
 ]
 Box = Annotated[
     list[str] | None,
-    typer.Option(
-        "--box", metavar="X0,Y0,X1,Y1", help="A box around the object in --frame, in pixels; may be repeated."
-    ),
+    typer.Option("--box", metavar="X0,Y0,X1,Y1", help="A box around the object in --frame, in pixels; repeatable."),
 ]
 Point = Annotated[
     list[str] | None,
-    typer.Option("--point", metavar="X,Y", help="A point on the object in --frame; may be repeated."),
+    typer.Option("--point", metavar="X,Y", help="A point on the object in --frame, in pixels; repeatable."),
 ]
 Text = Annotated[
-    str | None, typer.Option("--text", metavar="WORDS", help="The object in words; needs downloaded weights.")
+    str | None, typer.Option("--text", metavar="WORDS", help="A description of the object; needs downloaded weights.")
 ]
 FrameNumber = Annotated[
-    int, typer.Option("--frame", metavar="N", help="The frame in which the prompt points at the object.")
+    int, typer.Option("--frame", metavar="N", help="The frame of the prompt (box, point or single mask).")
 ]
 ObjectId = Annotated[
     int | None,
-    typer.Option("--object-id", metavar="K", help="Which object of --masks that hold several (DAVIS palette)."),
+    typer.Option("--object-id", metavar="K", help="The id of the object, if --masks holds several."),
 ]
 
 
 def known_methods(incomplete: str) -> list[str]:
-    """Names for shell completion."""
-    from unocclude.methods import WHERE
+    """Method names for shell completion."""
+    from unocclude.methods import METHODS
 
-    return [name for name in WHERE if name.startswith(incomplete)]
+    return [name for name in METHODS if name.startswith(incomplete)]
 
 
 MethodName = Annotated[
     str,
-    typer.Option("--method", metavar="NAME", help="See `unocclude methods`.", autocompletion=known_methods),
+    typer.Option(
+        "--method", metavar="NAME", help="The method; `unocclude methods` lists them.", autocompletion=known_methods
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; may be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
 ]
-_PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this part of the frame on every side.")
+_PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this fraction of the frame on every side.")
 Pad = Annotated[float, _PAD]
 PadOrData = Annotated[float | None, _PAD]
-"""None: as far as the data set says."""
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all that is drawn at random.")]
+"""As `Pad`; None for the value of the data set."""
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
 Weights = Annotated[
     str | None,
     typer.Option(
-        "--weights", metavar="ID_OR_DIR", help="Weights of the method, where it takes some; mini where one ships."
+        "--weights",
+        metavar="ID_OR_DIR",
+        help="Checkpoint of the method, for methods that take one: an id, a folder, or mini.",
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run of the same arguments.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT, if this tool made it.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing unless something fails.")]
-Debug = Annotated[bool, typer.Option("--debug", help="On failure print the traceback as well.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something fails.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback on failure.")]
 
 
 def check_kinds(
@@ -98,7 +100,7 @@ def check_kinds(
     }
     kinds = [name for name, is_given in given.items() if is_given]
     if not kinds:
-        raise InputError("nothing says which object: give one of --masks, --box, --point or --text")
+        raise InputError("no object is given; give one of --masks, --box, --point or --text")
     if len(kinds) > 1:
         raise InputError(f"{' and '.join(kinds)} are two kinds of prompt; give exactly one")
     if object_id is not None and masks is None:
@@ -114,9 +116,9 @@ def read_prompt(
     frame: int,
     object_id: int | None,
 ) -> "MaskTrack | Prompt":
-    """What the prompt flags say: masks of all frames, or something to track from `frame`.
+    """Parse the prompt options: masks of all frames, or a prompt to track from `frame`.
 
-    Raises InputError where they say nothing, several things, or what the clip does not have.
+    Raises InputError unless exactly one kind of prompt is given, or if it does not fit the clip.
     """
     from unocclude.masks import read_masks
     from unocclude.media.source import is_image
@@ -138,7 +140,7 @@ def read_prompt(
         return prompt
     if frame:
         raise InputError(
-            f"--frame {frame} goes with --box, --point or one mask image; {masks} holds masks of all frames"
+            f"--frame {frame} is only for --box, --point or one mask image; {masks} holds masks of all frames"
         )
     return track
 
@@ -149,14 +151,14 @@ def _numbers(flag: str, value: str, form: str) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != form.count(",") + 1 or not all(math.isfinite(n) for n in numbers):
-        raise InputError(f"{flag} {value}: expected {form} in pixels, without blanks")
+        raise InputError(f"{flag} {value}: expected {form} in pixels, without spaces")
     return numbers
 
 
 def read_pairs(
     values: list[str] | None, option: str = "--set", form: str = "KEY=VALUE; `unocclude methods` lists the keys"
 ) -> dict[str, object]:
-    """Pairs of an option of this form; raises InputError for what has no `=`."""
+    """Parse the KEY=VALUE pairs of a repeatable option; raises InputError if one has no `=`."""
     pairs: dict[str, object] = {}
     for value in values or ():
         key, equals, rest = value.partition("=")
@@ -166,8 +168,13 @@ def read_pairs(
     return pairs
 
 
+def names(value: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
 def check_file(path: Path) -> None:
-    """Raise InputError where a file cannot be written there, before the work that fills it."""
+    """Raise InputError if `path` is a folder or its parent folder does not exist."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a file")
     if not path.absolute().parent.is_dir():

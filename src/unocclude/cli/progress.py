@@ -1,20 +1,20 @@
-"""The progress bar: stage, frames done, frames a second, time left; on stderr only."""
+"""The progress bar on stderr: stage, frames done, frames per second, time left."""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unocclude.cli.echo import plain
+from unocclude.cli.echo import escape
 from unocclude.types import Progress
 
 
 @contextmanager
 def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
-    """Yield what to call with (stage, units done, units in all), first before any is done.
+    """Yield a `Progress` function, to be called first with done = 0.
 
-    On a terminal a bar a stage (NO_COLOR is honoured); in a pipe one plain line when a stage ends; nothing
-    when quiet.
+    On a terminal, each stage has a bar (NO_COLOR is respected); in a pipe, a line is printed when a stage ends. Prints
+    nothing if `quiet`.
     """
     if quiet:
         yield lambda stage, done, total: None
@@ -26,14 +26,14 @@ def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
 
 
 class _Lines:
-    """One plain line for every finished stage."""
+    """Prints one line for every finished stage."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._stage = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        stage = plain(stage)
+        stage = escape(stage)
         if stage != self._stage:
             self._stage, self._started, self._first = stage, time.perf_counter(), done
         if done == total:
@@ -77,7 +77,7 @@ def _bars(unit: str) -> Iterator[Progress]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(escape(plain(stage)), total=total, completed=done)
+                tasks[stage] = bars.add_task(escape(escape(stage)), total=total, completed=done)
             bars.update(tasks[stage], completed=done)  # type: ignore[arg-type]
 
         yield report

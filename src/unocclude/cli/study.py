@@ -1,4 +1,4 @@
-"""`unocclude study`: ask people which method's result is best."""
+"""`unocclude study`: ask people which method gives the best result."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo, plain
+from unocclude.cli.echo import echo, escape
 
-if TYPE_CHECKING:  # help must not cost OpenCV
+if TYPE_CHECKING:  # --help must not load OpenCV
     from unocclude.benchmark.study import Study
 
 
@@ -17,19 +17,19 @@ def run(
         Path, typer.Argument(metavar="BENCH", help="The OUT folder of `unocclude bench`.", show_default=False)
     ],
     clips: Annotated[
-        int, typer.Option("--clips", metavar="N", min=1, help="Clips a person sees, half of them easy, half hard.")
+        int, typer.Option("--clips", metavar="N", min=1, help="Number of clips per person, half easy and half hard.")
     ] = 20,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the choice of clips and orders.")] = 0,
-    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port of the page; 0 takes a free one.")] = 0,
-    results: Annotated[
-        bool, typer.Option("--results", help="Print the table of choices so far instead of asking.")
-    ] = False,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Seed of the random choice and order of clips and methods.")
+    ] = 0,
+    port: Annotated[int, typer.Option("--port", metavar="PORT", help="Port of the page; 0 chooses a free one.")] = 0,
+    results: Annotated[bool, typer.Option("--results", help="Print a table of the choices so far and exit.")] = False,
     debug: shared.Debug = False,
 ) -> None:
     """Serve a preference study on this machine, or print its results.
 
-    Choices are appended to BENCH/study.jsonl. Give every person the address with their own name in it; without its
-    token nothing is shown.
+    Choices are appended to BENCH/study.jsonl. Give each person the printed address, with NAME replaced by their own
+    name; the page is shown only to those who have its token.
     """
     from unocclude.benchmark.study import Study
 
@@ -40,7 +40,7 @@ def run(
     from unocclude.benchmark.serve import make_server
 
     server = make_server(study, port)
-    echo(f"{server.address}    (Ctrl-C ends; choices go to {plain(study.log)})")
+    echo(f"{server.address}    (Ctrl-C to stop; choices are written to {escape(study.log)})")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -52,12 +52,12 @@ def run(
 def _report(study: "Study") -> None:
     echo(_table(study.results(), study.methods))
     if study.skipped:
-        echo(f"{study.log.name}: {study.skipped} lines are no choice of this study and were skipped", err=True)
+        echo(f"{study.log.name}: skipped {study.skipped} lines that are not choices of this study", err=True)
 
 
 def _table(results: dict[str, dict[str, float]], methods: tuple[str, ...]) -> str:
     if not results:
-        return "nobody has chosen yet"
+        return "no choices yet"
     width = max(map(len, methods))
     lines = [" " * width + "".join(f"{half:>8}" for half in results)]
     lines += [f"{m:<{width}}" + "".join(f"{shares[m]:>8.2f}" for shares in results.values()) for m in methods]

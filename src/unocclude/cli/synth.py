@@ -1,4 +1,4 @@
-"""`unocclude synth`: make clips with exact truth."""
+"""`unocclude synth`: generate clips with exact ground truth."""
 
 import os
 from pathlib import Path
@@ -17,18 +17,18 @@ def run(
         typer.Argument(
             metavar="KIND",
             help="sprites (2-D figures and shapes), rigid (a flat textured object), worlds (physics; needs MuJoCo), "
-            "composite (an object of --sources behind another one), carve (holes cut into an object of --sources), "
-            "pseudo (amodal masks by diffusion-vas for a data set that tells only amodal boxes).",
+            "composite (an object of --sources behind another one), carve (an object of --sources with parts removed), "
+            "pseudo (amodal masks by diffusion-vas for a data set that has only amodal boxes).",
             show_default=False,
         ),
     ],
     out: shared.Out,
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many clips.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other clips.")] = 0,
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="Number of clips.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed; each seed gives different clips.")] = 0,
     frames: Annotated[
         int | None,
         typer.Option(
-            "--frames", metavar="T", min=1, help="Frames a clip (24; carve: 25; composite: all unoccluded ones)."
+            "--frames", metavar="T", min=1, help="Frames per clip (24; carve: 25; composite: all unoccluded ones)."
         ),
     ] = None,
     size: Annotated[
@@ -36,7 +36,7 @@ def run(
         typer.Option(
             "--size",
             metavar="WxH",
-            help="Size of the frames (256x256; rigid: 320x240; carve: 256x128; composite: the source's).",
+            help="Size of the frames (256x256; rigid: 320x240; carve: 256x128; composite: that of the source).",
         ),
     ] = None,
     sources: Annotated[
@@ -44,7 +44,7 @@ def run(
         typer.Option(
             "--sources",
             metavar="FOLDER",
-            help="For composite and carve: clips to make them from; for pseudo: a data set, KIND:PATH.",
+            help="For composite and carve: the source clips; for pseudo: a data set, KIND:PATH.",
         ),
     ] = None,
     weights: Annotated[
@@ -52,12 +52,12 @@ def run(
         typer.Option(
             "--weights",
             metavar="ID_OR_DIR",
-            help="For composite: the BLIP-2 that captions the objects (blip2-opt-2.7b where it is there, else the "
-            "caption is the class name); for pseudo: the Diffusion-VAS.",
+            help="For composite: the BLIP-2 checkpoint for captions (blip2-opt-2.7b if it is installed, else captions "
+            "are the class names); for pseudo: the Diffusion-VAS checkpoint.",
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", metavar="W", min=1, help="Processes to use (one a CPU core).")
+        int | None, typer.Option("--workers", metavar="W", min=1, help="Number of worker processes (one per CPU core).")
     ] = None,
     shards: Annotated[
         bool, typer.Option("--shards", help="Write WebDataset shards of 100 clips instead of folders.")
@@ -70,14 +70,14 @@ def run(
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Make clips with exact truth: amodal masks and RGB also where the object is hidden.
+    """Generate clips with exact ground truth: amodal masks and RGB, also where the object is hidden.
 
-    OUT gets 00000/, 00001/ ... in the GT layout (or 00000.tar ... with --shards), and synth.json with statistics last.
+    Writes to OUT: 00000/, 00001/ ... in the GT layout (or 00000.tar ... with --shards), and synth.json with statistics.
     The same seed gives the same clips, whatever the number of workers.
     """
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
-            raise InputError(f"--sheet {sheet}: give a name that ends in .png")
+            raise InputError(f"--sheet {sheet}: give a file name that ends in .png")
         shared.check_file(sheet)
     from unocclude.outfolder import check_out
 

@@ -1,4 +1,4 @@
-"""`unocclude train`: a network of ours from a configuration."""
+"""`unocclude train`: train a network from a configuration file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,12 @@ def run(
     out: shared.Out,
     config: Annotated[
         Path,
-        typer.Option("--config", metavar="FILE.toml", help="Tables [recipe] and [loop].", show_default=False),
+        typer.Option(
+            "--config",
+            metavar="FILE.toml",
+            help="Configuration with the tables [recipe] and [loop].",
+            show_default=False,
+        ),
     ],
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
@@ -27,7 +32,7 @@ def run(
 ) -> None:
     """Train a network.
 
-    OUT gets checkpoints/, log.jsonl, tensorboard/, samples/ and, at the end, the network as ONNX and train.json.
+    Writes to OUT: checkpoints/, log.jsonl, tensorboard/, samples/ and, at the end, the exported network and train.json.
     """
     from unocclude.outfolder import check_out
 

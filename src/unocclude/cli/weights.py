@@ -1,4 +1,4 @@
-"""`unocclude weights`: which published checkpoints there are, fetching them, where they lie, whether they are whole."""
+"""`unocclude weights`: list, download, locate and verify published checkpoints."""
 
 import json
 import sys
@@ -8,12 +8,17 @@ import typer
 
 from unocclude.cli.echo import echo
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="See `unocclude weights list`.", show_default=False)]
-Debug = Annotated[bool, typer.Option("--debug", help="On failure print the traceback as well.")]
+Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Checkpoint ids; `unocclude weights list` prints them.", show_default=False),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback on failure.")]
 
-UNKNOWN_HASHES = "unknown; none is pinned, and nothing was fetched"
+UNKNOWN_HASHES = "unknown; none is pinned and nothing was fetched"
 
-app = typer.Typer(help="List, fetch and verify the published checkpoints.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help="List, download, locate and verify published checkpoints.", rich_markup_mode=None, no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -21,7 +26,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
     debug: Debug = False,
 ) -> None:
-    """List all checkpoints: what for, where from, under which licence, and whether they are here."""
+    """List all checkpoints with their purpose, source and licence, and whether they are installed."""
     from unocclude.weights import CHECKPOINTS
 
     rows = [describe(id) for id in CHECKPOINTS]
@@ -34,24 +39,25 @@ def fetch(
     revision: Annotated[
         str | None,
         typer.Option(
-            "--revision", metavar="REV", help="A commit, branch or tag, instead of the pinned one or the newest."
+            "--revision", metavar="REV", help="A commit, branch or tag (default: the pinned commit, or the newest)."
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Download also what is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing unless something fails.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Download files again even if they are present.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing unless something fails.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Download checkpoints; what was interrupted goes on where it stopped.
+    """Download checkpoints; interrupted downloads are continued.
 
-    HF_ENDPOINT names a mirror of the hub, HF_TOKEN gives access to gated ones, HF_HUB_OFFLINE forbids looking.
+    Environment variables: HF_ENDPOINT selects a mirror of the hub, HF_TOKEN gives access to gated checkpoints, and
+    HF_HUB_OFFLINE disables network access.
     """
     from unocclude.errors import InputError
-    from unocclude.weights import hub, known
+    from unocclude.weights import get_checkpoint, hub
 
     for id in ids:
-        known(id)
+        get_checkpoint(id)
     if revision is not None and len(ids) > 1:
-        raise InputError("--revision goes with one checkpoint")
+        raise InputError("--revision is only for a single checkpoint; give one ID")
 
     def tell(line: str) -> None:
         if not quiet:
@@ -65,42 +71,45 @@ def fetch(
 
 @app.command("path")
 def path(
-    id: Annotated[str | None, typer.Argument(metavar="ID", help="Without it, where all of them lie.")] = None,
+    id: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="A checkpoint id; without it, print the folder of all checkpoints."),
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Print where a checkpoint lies; exit code 2 where it is not there."""
-    from unocclude.weights import home, known, resolve_checkpoint
+    """Print the folder of a checkpoint; exit code 2 if it is not installed."""
+    from unocclude.weights import get_checkpoint, home, resolve_checkpoint
 
-    echo(home() if id is None else resolve_checkpoint(known(id).id))
+    echo(home() if id is None else resolve_checkpoint(get_checkpoint(id).id))
 
 
 @app.command("verify")
 def verify(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Without any, all that are here.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Checkpoint ids (default: all that are installed).", show_default=False),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Read checkpoints and compare them with what is known of them: hashes that are pinned, or what the hub said when
-    they were fetched."""
+    """Verify checkpoints: compare the files with their pinned hashes, or with those recorded when they were fetched."""
     from unocclude.errors import UnoccludeError
-    from unocclude.weights import CHECKPOINTS, home, hub, known
+    from unocclude.weights import CHECKPOINTS, get_checkpoint, home, hub
 
-    asked = [known(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
+    asked = [get_checkpoint(id).id for id in ids or ()] or [id for id in CHECKPOINTS if (home() / id).is_dir()]
     if not asked:
-        echo(f"nothing is in {home()}")
+        echo(f"no checkpoints in {home()}")
     damaged = [id for id in asked if not hub.verify(id, echo)]
     if damaged:
-        raise UnoccludeError(f"not whole: {', '.join(damaged)}")
+        raise UnoccludeError(f"incomplete or damaged: {', '.join(damaged)}; see above")
 
 
 def describe(id: str) -> dict[str, Any]:
-    """All that can be said of a checkpoint without looking anything up, as JSON."""
-    from unocclude.weights import UNKNOWN, home, known
-    from unocclude.weights.record import basis, record
+    """Describe a checkpoint as JSON, without network access."""
+    from unocclude.weights import UNKNOWN, get_checkpoint, home
+    from unocclude.weights.record import hash_status, read_record
 
-    checkpoint, folder = known(id), home() / id
-    fetched = record(folder)
+    checkpoint, folder = get_checkpoint(id), home() / id
+    fetched = read_record(folder)
     parts = []
     for part in checkpoint.parts:
         took = fetched.get(part.source, {})
@@ -118,7 +127,9 @@ def describe(id: str) -> dict[str, Any]:
                 "gated": UNKNOWN if gated is None else gated,
                 "pinned_revision": part.revision,
                 "files": len(files) or UNKNOWN,
-                "hashes": {name: basis(part.pin(name), files.get(name, {})) for name in {**dict(part.sha256), **files}},
+                "hashes": {
+                    name: hash_status(part.pin(name), files.get(name, {})) for name in {**dict(part.sha256), **files}
+                },
                 "bytes": sum(file["bytes"] for file in files.values()) if files else UNKNOWN,
                 "here": not part.missing(folder),
             }
@@ -127,7 +138,7 @@ def describe(id: str) -> dict[str, Any]:
 
 
 def as_text(row: dict[str, Any]) -> str:
-    """One checkpoint as plain lines."""
+    """Format one checkpoint as plain text."""
     lines = [f"{row['id']}: {row['purpose']}"]
     for part in row["parts"]:
         into = f" into {part['folder']}/" if part["folder"] else ""

@@ -1,43 +1,57 @@
-"""Readers of published data sets: `open_dataset` gives their samples, read lazily."""
+"""Readers of published data sets. `open_dataset` returns their samples, which are read lazily."""
 
 import inspect
 from collections import Counter
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 
 from unocclude.datasets.base import Sample, Truth
 from unocclude.errors import InputError
+from unocclude.registry import Registry
 
-READERS = {
-    "gt": "gt",
-    "davis": "davis",
-    "youtube-vos": "youtube_vos",
-    "sail-vos": "sail_vos",
-    "tao-amodal": "tao_amodal",
-    "movi": "movi",
-    "kubric": "kubric",
-    "fishbowl": "fishbowl",
-    "lasot": "lasot",
-    "cocoa": "cocoa",
-    "kins": "kins",
-    "pix2gestalt": "pix2gestalt",
-    "tabe-51": "tabe51",
-    "open-world": "open_world",
-}
-"""Kind → module, whose docstring shows the layout that it reads and whose `read(root, ...)` does."""
+DATASETS = Registry(
+    "unocclude.datasets",
+    "data set",
+    {
+        "gt": "unocclude.datasets.gt:read",
+        "davis": "unocclude.datasets.davis:read",
+        "youtube-vos": "unocclude.datasets.youtube_vos:read",
+        "sail-vos": "unocclude.datasets.sail_vos:read",
+        "tao-amodal": "unocclude.datasets.tao_amodal:read",
+        "movi": "unocclude.datasets.movi:read",
+        "kubric": "unocclude.datasets.kubric:read",
+        "fishbowl": "unocclude.datasets.fishbowl:read",
+        "lasot": "unocclude.datasets.lasot:read",
+        "cocoa": "unocclude.datasets.cocoa:read",
+        "kins": "unocclude.datasets.kins:read",
+        "pix2gestalt": "unocclude.datasets.pix2gestalt:read",
+        "tabe-51": "unocclude.datasets.tabe51:read",
+        "open-world": "unocclude.datasets.open_world:read",
+    },
+)
+"""Kind → its reader, `read(root: Path, OPTION: str = DEFAULT, ...) -> list[Sample]`. The options of a data set are the
+parameters of its reader. The docstring of the module shows the layout that it reads."""
 
-__all__ = ["READERS", "Sample", "Truth", "open_dataset", "root_of"]
+__all__ = ["DATASETS", "Sample", "Truth", "get_reader", "open_dataset", "root_of"]
+
+
+def get_reader(kind: str) -> Callable[..., list[Sample]]:
+    """The reader of a kind of data set; raises InputError if it is unknown or broken."""
+    read = DATASETS.load(kind)
+    if not callable(read):
+        raise DATASETS.broken(kind, f"{read!r} is not a function read(root, ...)")
+    return read
 
 
 def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
-    """The samples of a data set on disk, frames and masks unread.
+    """Open a data set and return its samples; frames and masks are read later.
 
-    spec: `[KIND:]PATH[?OPTION=VALUE&...]`, KIND one of `READERS` (default "gt"), the options those of its `read`.
-    limit: so many at most, the first ones. Raises InputError for an unknown kind or option, a file of the layout that
-    is missing, and where there is no sample.
+    spec: `[KIND:]PATH[?OPTION=VALUE&...]`, with KIND one of `DATASETS` (default "gt") and the options of its reader.
+    limit: maximum number of samples. Raises InputError for an unknown kind or option, for missing files, and if there
+    are no samples.
     """
     kind, path, options = _parse(str(spec))
-    read = import_module(f"unocclude.datasets.{READERS[kind]}").read
+    read = get_reader(kind)
     known = [name for name in inspect.signature(read).parameters if name != "root"]
     for name in options:
         if name not in known:
@@ -57,15 +71,15 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
 
 
 def root_of(spec: str) -> Path:
-    """The file or folder that a `spec` as `open_dataset` takes it names; raises InputError as that does."""
+    """The file or folder in a `spec` of `open_dataset`; raises the same InputError."""
     return _parse(spec)[1]
 
 
 def _parse(spec: str) -> tuple[str, Path, dict[str, str]]:
     kind, colon, rest = spec.partition(":")
-    if not colon or kind not in READERS:
+    if not colon or kind not in DATASETS:
         if colon and not Path(spec.partition("?")[0]).exists() and kind.replace("-", "").isalnum():
-            raise InputError(f"unknown kind of data {kind}; choose one of {', '.join(READERS)}")
+            raise InputError(f"unknown kind of data {kind}; choose one of {', '.join(DATASETS)}")
         kind, rest = "gt", spec
     path, _, query = rest.partition("?")
     pairs = [part.partition("=") for part in query.split("&") if part]

@@ -1,4 +1,4 @@
-"""What every data set gives: samples, that is clips with one object each, what is seen of it and what is true of it."""
+"""The interface of data sets: samples, each a clip with one object, its visible masks and its ground truth."""
 
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from unocclude.media import jsonfile
 from unocclude.media.files import safe_name
 from unocclude.media.folder import FolderFrames
 from unocclude.media.images import MAX_PIXELS
-from unocclude.media.rle import outline
+from unocclude.media.rle import segmentation_to_rle
 
 T = TypeVar("T")
 _NO_PLACES = (
@@ -28,14 +28,14 @@ _NO_PLACES = (
     "str",
     "constrained-int",
     "constrained-str",
-)  # what pydantic adds to tell which part of a type it tried
-MOST_ENTRIES = 200_000
-"""Annotations, clips or objects in one file; KINS, among the largest, has some 100,000."""
-MOST_TEXT = 16 << 20
-"""Bytes of a list of names, boxes or the like."""
+)  # added to locations by pydantic for the members of a union
+MAX_ENTRIES = 200_000
+"""Maximum number of annotations, clips or objects in one file; KINS, one of the largest, has about 100,000."""
+MAX_TEXT = 16 << 20
+"""Maximum size of a text file with names, boxes or the like."""
 
-Many = Annotated[list[T], Field(max_length=MOST_ENTRIES), FailFast()]
-"""A list in a data set's file: one wrong entry is enough to tell of."""
+Many = Annotated[list[T], Field(max_length=MAX_ENTRIES), FailFast()]
+"""A list in a data set's file. Validation stops at the first invalid entry."""
 Id = Annotated[int, Field(ge=-(10**18), le=10**18)] | Annotated[str, Field(max_length=1_000)]
 Text = Annotated[str, Field(max_length=10_000)]
 FileName = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -44,29 +44,29 @@ Side = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
 
 def _polygons_or_runs(given: Any) -> Any:
     if not isinstance(given, list | dict):
-        raise PydanticCustomError("outline", "a mask is polygons or run lengths")
+        raise PydanticCustomError("outline", "a mask must be polygons or run lengths")
     return given
 
 
-Outline = Annotated[Any, AfterValidator(_polygons_or_runs)]
-"""A mask as COCO writes it; `track_of_outlines` and `track_of_rles` check what is in it when it is asked for."""
+Segmentation = Annotated[Any, AfterValidator(_polygons_or_runs)]
+"""A mask in COCO's format. Its content is checked when it is read (`track_from_segmentation`, `track_from_rles`)."""
 
 
 class Entry(BaseModel):
-    """What a reader takes from an object in a file; what else is there does not matter."""
+    """Base class of the entries in a data set's files; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of the object in all T frames: `visible` and `amodal` masks, or only amodal `boxes` (T, 4) float,
-    x, y, width, height in pixels, which may leave the image.
+    """The ground truth of an object in all T frames.
 
-    rgb: frame number → (H, W, 3) uint8, the object's appearance, valid on its amodal mask; None where unknown.
-    notes: what the data set tells besides. where: the path, for messages.
+    visible, amodal: masks. boxes: (T, 4) float, amodal boxes as x, y, width, height in pixels, which may extend beyond
+    the image, if the data set has no amodal masks. rgb: frame number → (H, W, 3) uint8, the object's appearance, valid
+    on its amodal mask; None if unknown. notes: further annotations. where: the path, for messages.
 
-    Raises InputError where lengths or sizes differ.
+    Raises InputError if lengths or sizes differ.
     """
 
     where: str
@@ -80,9 +80,14 @@ class Truth:
         known = {"amodal masks": self.amodal, "boxes": self.boxes}
         for what, given in known.items():
             if given is not None and len(given) != len(self):
-                raise InputError(f"{self.where}: {len(self)} visible masks, {len(given)} {what}; one a frame of each")
+                raise InputError(
+                    f"{self.where}: {len(self)} visible masks, {len(given)} {what}; give one of each per frame"
+                )
         if self.amodal is not None and _size(self.amodal) != _size(self.visible):
-            raise InputError(f"{self.where}: visible masks are {_size(self.visible)}, amodal ones {_size(self.amodal)}")
+            raise InputError(
+                f"{self.where}: visible masks are {_size(self.visible)}, amodal masks {_size(self.amodal)}; "
+                "they must be the same size"
+            )
 
     def __len__(self) -> int:
         return len(self.visible)
@@ -90,16 +95,16 @@ class Truth:
     def rgba(self, i: int) -> np.ndarray:
         """The object's true appearance in frame i, (H, W, 4) uint8, alpha its amodal mask."""
         if self.rgb is None or self.amodal is None:
-            raise InputError(f"{self.where} does not tell how the whole object looks")
+            raise InputError(f"{self.where} has no amodal RGB")
         return np.dstack([self.rgb(i), self.amodal[i].astype(np.uint8) * 255])
 
 
 class Sample:
-    """One object of one clip. `clip`, `visible` and `truth` are read when first asked for.
+    """One object of one clip. `clip`, `visible` and `truth` are read on first access.
 
-    name: unique within its data set, made safe to use as a file name. text: the object in words, where that is the
-    prompt. pad: how far the object may reach beyond the frame, as `--pad` takes it. origin: what `open_dataset` was
-    given.
+    name: unique within its data set, and a valid file name. text: a description of the object, used as prompt if there
+    are no masks. pad: padding of the canvas for objects that extend beyond the frame, as in `--pad`. origin: the
+    argument of `open_dataset`.
     """
 
     def __init__(
@@ -120,12 +125,12 @@ class Sample:
 
     @property
     def has_truth(self) -> bool:
-        """Whether the data set tells the whole object, or its box."""
+        """Whether there is ground truth: amodal masks or boxes."""
         return self._truth is not None
 
     @property
     def has_masks(self) -> bool:
-        """Whether it comes with visible masks, not with words alone."""
+        """Whether there are visible masks, and not only a text."""
         return self._visible is not None
 
     @cached_property
@@ -135,59 +140,61 @@ class Sample:
     @cached_property
     def visible(self) -> MaskTrack:
         if self._visible is None:
-            raise InputError(f"{self.name} comes with words ({self.text!r}), not with masks")
+            raise InputError(f"{self.name} comes with words ({self.text!r}), but has no masks")
         return self._visible()
 
     @cached_property
     def truth(self) -> Truth:
         if self._truth is None:
             raise InputError(
-                f"{self.name}: this data set does not tell the whole object; nothing can be measured on it"
+                f"{self.name}: this data set does not tell the whole object, so there is nothing to evaluate against"
             )
         return self._truth()
 
 
-def frames(paths: Sequence[Path], fps: float) -> Clip:
-    """A clip of image files. Raises InputError, naming it, where one is missing or has another size."""
+def image_clip(paths: Sequence[Path], fps: float) -> Clip:
+    """A clip of image files; raises InputError if one is missing or differs in size."""
     for path in paths:
         require(path)
     return Clip(FolderFrames(paths, fps))
 
 
 def require(path: Path, what: str = "") -> Path:
-    """`path`, which has to be there; raises InputError naming it, and what it should be."""
+    """Return `path`; raises InputError if it does not exist. what: what it should be, for the message."""
     try:
         there = path.exists()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a valid file name
         there = False
     if not there:
-        raise InputError(f"{path} is missing{f': {what}' if what else ''}; check that the data set is whole")
+        raise InputError(f"{path} is missing{f': {what}' if what else ''}; check that the data set is complete")
     return path
 
 
-def inside(folder: Path, name: str, file: Path) -> Path:
-    """`folder / name`, a name that `file` gives; raises InputError where it leads elsewhere or is no file name."""
+def path_inside(folder: Path, name: str, file: Path) -> Path:
+    """Return `folder / name`, `name` from `file`; raises InputError if it leaves the folder or is no file name."""
     normal = posixpath.normpath(name)
     if not name.strip() or not name.isprintable():
-        raise InputError(f"{file} names a file {short(name)}, which is no file name; correct it there")
+        raise InputError(f"{file} names a file {shorten(name)}, which is no file name; correct that file")
     if Path(name).is_absolute() or normal == ".." or normal.startswith("../"):
-        raise InputError(f"{file} names a file {short(name)}, which is not in {folder}; use names relative to it")
+        raise InputError(f"{file} names a file {shorten(name)}, which is not in {folder}; use names relative to it")
     return folder / name
 
 
 def read_json(path: Path, what: str = "", *, finite: bool = True) -> Any:
-    """A JSON file's content; raises InputError where it is missing or damaged (`media.jsonfile`)."""
+    """Read a JSON file; raises InputError if it is missing or invalid (see `media.jsonfile`)."""
     return jsonfile.read_json(require(path, what), finite=finite)
 
 
 def read_lines(path: Path, what: str = "") -> list[str]:
-    """The lines of a text file that are not blank; raises InputError where it is missing or no text."""
-    return [line for line in jsonfile.read_text(require(path, what), MOST_TEXT).splitlines() if line.strip()]
+    """Read the non-blank lines of a text file; raises InputError if it is missing or not text."""
+    return [line for line in jsonfile.read_text(require(path, what), MAX_TEXT).splitlines() if line.strip()]
 
 
-def checked(schema: type[T], content: Any, file: Path | str, remedy: str = "download it again") -> T:
-    """`content` of a file as `schema`, a model or type; raises InputError naming the file, the place in it and the
-    remedy."""
+def validate(schema: type[T], content: Any, file: Path | str, remedy: str = "download it again") -> T:
+    """Validate the content of a file against `schema`, a model or type.
+
+    Raises InputError with the file, the location of the fault in it and the remedy.
+    """
     try:
         found: T = TypeAdapter(schema).validate_python(content)
         return found
@@ -195,11 +202,11 @@ def checked(schema: type[T], content: Any, file: Path | str, remedy: str = "down
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part not in _NO_PLACES) or "its content"
         problem = "is missing" if first["type"] == "missing" else first["msg"]
-        raise InputError(f"{file}: {short(place)}: {problem}; {remedy}") from None
+        raise InputError(f"{file}: {shorten(place)}: {problem}; {remedy}") from None
 
 
-def short(text: str, most: int = 200) -> str:
-    """Text from a file as it may stand in a message of one line."""
+def shorten(text: str, most: int = 200) -> str:
+    """Shorten text from a file and replace unprintable characters, for a one-line message."""
     shown = "".join(c if c.isprintable() else "?" for c in text[:most])
     return shown + "..." * (len(text) > most)
 
@@ -208,10 +215,10 @@ def _size(track: MaskTrack) -> str:
     return f"{track.width}x{track.height}"
 
 
-def track_of_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
-    """A track of COCO run-length encodings, {size: [h, w], counts: compressed string or bytes} each, one size.
+def track_from_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
+    """Build a track from COCO RLEs, {size: [h, w], counts: compressed string or bytes} each, of one size.
 
-    where: the file and place, for the InputError where one is damaged.
+    where: file and entry, for the InputError if one is invalid.
     """
     try:
         return MaskTrack.from_rles(rles)
@@ -219,9 +226,9 @@ def track_of_rles(where: str, rles: Iterable[Any]) -> MaskTrack:
         raise InputError(f"{where}: {error}; download it again") from None
 
 
-def track_of_outline(where: str, given: Any, size: tuple[int, int]) -> MaskTrack:
-    """A track of one mask of an (H, W) image: polygons, plain counts, or an RLE (`media.rle.outline`)."""
+def track_from_segmentation(where: str, given: Any, size: tuple[int, int]) -> MaskTrack:
+    """Build a track of one frame from a COCO segmentation of an (H, W) image (`media.rle.segmentation_to_rle`)."""
     try:
-        return MaskTrack.from_rles([outline(given, size)])
+        return MaskTrack.from_rles([segmentation_to_rle(given, size)])
     except (InputError, ValueError) as error:
         raise InputError(f"{where}: {error}; download it again") from None

@@ -1,4 +1,4 @@
-"""What is said of the object of a clip with truth: its own caption, else a sentence made of its colours and class."""
+"""Captions of objects: the caption in the data set, else a phrase from the object's colours and class."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,19 +13,18 @@ COLOURS = {
     "orange": (235, 130, 30), "brown": (115, 70, 40), "yellow": (230, 210, 50), "green": (50, 150, 60),
     "blue": (50, 90, 200), "purple": (120, 55, 150), "pink": (235, 140, 175),
 }  # fmt: skip
-"""English's basic colour terms (Berlin and Kay 1969), RGB."""
+"""The basic colour terms of English (Berlin and Kay 1969), RGB."""
 SECOND = 0.25
-"""Share of the object from which its second colour is named."""
-MOST_PIXELS = 2_000_000
-"""That the colours are counted in: of a larger object, every second, third, ..."""
+"""Minimum fraction of the object for its second colour to be named."""
+MAX_PIXELS = 2_000_000
+"""Maximum number of pixels for which colours are counted; larger objects are subsampled."""
 
 
 def caption(notes: Mapping[str, Any], looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> str:
-    """The caption that a clip comes with (TGVAC's data set is captioned by BLIP-2), else "a red and white giraffe"
-    where its class is known; empty where neither is.
+    """The caption in `notes` (TGVAC's data set is captioned by BLIP-2), else one such as "a red and white giraffe".
 
-    notes: what its data set tells of it, such as "caption" and "class". looks: of its frames the object's appearance
-    (H, W, 3) uint8, RGB, and its amodal mask (H, W) bool.
+    notes: annotations of the data set, of which "caption" and "class" are used; "" without either. looks: for each
+    frame, the object's appearance (H, W, 3) uint8 RGB and its amodal mask (H, W) bool.
     """
     if told := notes.get("caption"):
         return str(told)
@@ -37,7 +36,7 @@ def caption(notes: Mapping[str, Any], looks: Iterable[tuple[np.ndarray, np.ndarr
 
 
 def of_truth(truth: Truth) -> str:
-    """The caption of a data set's sample."""
+    """The caption of a sample from its ground truth."""
     rgb, amodal = truth.rgb, truth.amodal
     if rgb is None or amodal is None:
         return caption(truth.notes, ())
@@ -45,12 +44,12 @@ def of_truth(truth: Truth) -> str:
 
 
 def _colours(looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    """Its commonest colour, and the next where there is much of it, in the first frame that has the object."""
+    """The most frequent colour in the first frame with the object, and the second if it is frequent too."""
     for rgb, amodal in looks:
         if amodal.any() and rgb.any():
             terms = _lab(np.array(list(COLOURS.values()), np.uint8))
             seen = rgb[amodal]
-            seen = seen[:: len(seen) // MOST_PIXELS + 1]
+            seen = seen[:: len(seen) // MAX_PIXELS + 1]
             gaps = np.linalg.norm(_lab(seen)[:, None] - terms[None], axis=2)
             counts = np.bincount(gaps.argmin(1), minlength=len(COLOURS))
             first, second = np.argsort(-counts, kind="stable")[:2]
@@ -60,5 +59,5 @@ def _colours(looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[str]:
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    """(n, 3) uint8 to CIE Lab, (n, 3) float32."""
+    """Convert RGB (n, 3) uint8 to CIE Lab (n, 3) float32."""
     return cv2.cvtColor(rgb[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]

@@ -1,9 +1,9 @@
-"""COCOA (Zhu et al. 2017): images with amodal outlines drawn by people:
+"""COCOA (Zhu et al. 2017): images with manually drawn amodal outlines:
 
     FILE.json: {images: [{id, file_name}], annotations: [{image_id, regions: [{segmentation: [x, y, ...],
                 visible_mask: RLE, name, order, isStuff, occlude_rate}]}]}
 
-`segmentation` is the whole outline; a region without `visible_mask` is wholly visible. Clips of one frame.
+`segmentation` is the amodal outline; a region without `visible_mask` is fully visible. Each clip has one frame.
 """
 
 from collections import Counter
@@ -16,16 +16,16 @@ from unocclude.datasets.base import (
     FileName,
     Id,
     Many,
-    Outline,
     Sample,
+    Segmentation,
     Text,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_json,
-    short,
-    track_of_outline,
+    shorten,
+    track_from_segmentation,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
@@ -37,8 +37,8 @@ class _Image(Entry):
 
 
 class _Region(Entry):
-    segmentation: Outline
-    visible_mask: Outline | None = None
+    segmentation: Segmentation
+    visible_mask: Segmentation | None = None
     name: Text | None = None
     order: int | None = None
     isStuff: Any = None
@@ -61,7 +61,7 @@ def read(root: Path, images: str | None = None, stuff: str = "no") -> list[Sampl
     """
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of regions: cocoa:FILE.json?images=FOLDER")
-    content = checked(_File, read_json(root), root)
+    content = validate(_File, read_json(root), root)
     base = Path(images) if images else root.parent
     names = {image.id: image.file_name for image in content.images}
     samples: list[Sample] = []
@@ -69,27 +69,27 @@ def read(root: Path, images: str | None = None, stuff: str = "no") -> list[Sampl
     for at, annotation in enumerate(content.annotations):
         if annotation.image_id not in names:
             raise InputError(f"{root}: annotations.{at}.image_id: there is no such image; download it again")
-        picture = inside(base, names[annotation.image_id], root)
+        picture = path_inside(base, names[annotation.image_id], root)
         for region in annotation.regions:
             name = f"{picture.stem}-{counts[picture.stem]}"
-            counts[picture.stem] += 1  # some images were annotated by several people
+            counts[picture.stem] += 1  # several people annotated the same image
             if not region.isStuff or stuff == "yes":
-                samples.append(_sample(name, f"{root}, {short(name)}", picture, region))
+                samples.append(_sample(name, f"{root}, {shorten(name)}", picture, region))
     return samples
 
 
 def _sample(name: str, where: str, picture: Path, region: _Region) -> Sample:
     def mask(given: Any) -> MaskTrack:
-        clip = frames([picture], 1.0)
-        return track_of_outline(where, given, (clip.height, clip.width))
+        clip = image_clip([picture], 1.0)
+        return track_from_segmentation(where, given, (clip.height, clip.width))
 
     def visible() -> MaskTrack:
         return mask(region.segmentation if region.visible_mask is None else region.visible_mask)
 
     def truth() -> Truth:
         seen = visible()
-        # outlines are drawn by hand: the whole object has what is visible of it
+        # outlines are drawn by hand, so the visible mask is added to the amodal mask
         amodal = MaskTrack.from_masks([mask(region.segmentation)[0] | seen[0]])
         return Truth(where, seen, amodal, notes={"name": region.name, "order": region.order})
 
-    return Sample(name, partial(frames, [picture], 1.0), visible, truth, text=region.name)
+    return Sample(name, partial(image_clip, [picture], 1.0), visible, truth, text=region.name)

@@ -2,8 +2,8 @@
 
     test_data/test_data.pkl  test_data/test_frames/VIDEO/*.png
 
-The pickle holds {"VIDEO_OBJECT": {frame: {"FM": [RLE], "VM": [RLE], ...}}}: FM the whole mask, VM the visible one. An
-object has consecutive frames.
+The pickle contains {"VIDEO_OBJECT": {frame: {"FM": [RLE], "VM": [RLE], ...}}}, with FM the amodal and VM the visible
+mask. The frames of an object are consecutive.
 """
 
 from functools import partial
@@ -14,18 +14,18 @@ from pydantic import BeforeValidator, Field
 
 from unocclude.clip import Clip
 from unocclude.datasets.base import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     Entry,
     FileName,
     Many,
     Sample,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     require,
-    short,
-    track_of_rles,
+    shorten,
+    track_from_rles,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
@@ -33,8 +33,8 @@ from unocclude.media.folder import image_files
 from unocclude.media.plain_pickle import read_pickle
 
 FPS = 30.0
-MOST_FRAMES = 3_000_000
-"""Of all objects together: a few bytes of a pickle may stand for the same dictionary many times."""
+MAX_FRAMES = 3_000_000
+"""Maximum number of frames of all objects; a few bytes of a pickle can repeat the same dictionary many times."""
 
 
 def _only(given: Any) -> Any:
@@ -51,20 +51,20 @@ _Objects = dict[FileName, dict[_Time, Any]]
 
 
 def read(root: Path) -> list[Sample]:
-    """Every object in a folder SPLIT_data, named VIDEO_OBJECT."""
+    """Read every object in a folder SPLIT_data; samples are named VIDEO_OBJECT."""
     split = root.name.partition("_")[0]
     file = require(root / f"{split}_data.pkl", "the objects' masks")
     samples = []
     for name, by_frame in _read_objects(file).items():
         times = sorted(by_frame)
         if not times or times[-1] - times[0] + 1 != len(times):
-            raise InputError(f"{file}: the frames of {short(name)} have gaps; download it again")
+            raise InputError(f"{file}: the frames of {shorten(name)} have gaps; download it again")
         entries = [by_frame[t] for t in times]
-        where = f"{file}, {short(name)}"
+        where = f"{file}, {shorten(name)}"
         samples.append(
             Sample(
                 name,
-                partial(_clip, inside(root / f"{split}_frames", name.split("_")[0], file), times),
+                partial(_clip, path_inside(root / f"{split}_frames", name.split("_")[0], file), times),
                 partial(_visible, where, entries),
                 partial(_truth, where, entries),
             )
@@ -76,22 +76,24 @@ def _read_objects(file: Path) -> dict[str, dict[int, Any]]:
     content = read_pickle(file, "the pickle of FISHBOWL's masks")
     if not isinstance(content, dict) or not all(isinstance(by_frame, dict) for by_frame in content.values()):
         raise InputError(f"{file} is not the pickle of FISHBOWL's masks: no dictionary of objects; download it again")
-    if len(content) > MOST_ENTRIES or sum(map(len, content.values())) > MOST_FRAMES:
-        raise InputError(f"{file} holds over {MOST_ENTRIES} objects or {MOST_FRAMES} frames; split it")
-    return checked(_Objects, content, file)
+    if len(content) > MAX_ENTRIES or sum(map(len, content.values())) > MAX_FRAMES:
+        raise InputError(f"{file} holds over {MAX_ENTRIES} objects or {MAX_FRAMES} frames; split it")
+    return validate(_Objects, content, file)
 
 
 def _clip(folder: Path, times: list[int]) -> Clip:
     files = image_files(require(folder))
     if times[-1] >= len(files):
-        raise InputError(f"{folder} holds {len(files)} frames, the masks go on to frame {times[-1]}")
-    return frames([files[t] for t in times], FPS)
+        raise InputError(
+            f"{folder} has {len(files)} frames, but there are masks up to frame {times[-1]}; download it again"
+        )
+    return image_clip([files[t] for t in times], FPS)
 
 
 def _visible(where: str, entries: list[Any]) -> MaskTrack:
-    return track_of_rles(where, [entry.VM for entry in checked(Many[_Masks], entries, where)])
+    return track_from_rles(where, [entry.VM for entry in validate(Many[_Masks], entries, where)])
 
 
 def _truth(where: str, entries: list[Any]) -> Truth:
-    whole = track_of_rles(where, [entry.FM for entry in checked(Many[_Masks], entries, where)])
+    whole = track_from_rles(where, [entry.FM for entry in validate(Many[_Masks], entries, where)])
     return Truth(where, _visible(where, entries), whole)

@@ -1,8 +1,8 @@
-"""Our own layout, also that of `unocclude synth`:
+"""The GT layout of this package, which `unocclude synth` writes:
 
     NAME/frames/00000.png  visible_masks/  amodal_masks/  [amodal_rgb/]  [meta.json]
 
-The root is one such folder, or holds several.
+The root is one such folder or contains several.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from unocclude import clip as clips
-from unocclude.datasets.base import Entry, Sample, Text, Truth, checked, read_json
+from unocclude.datasets.base import Entry, Sample, Text, Truth, read_json, validate
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, read_masks
 from unocclude.media import masks as mask_files
@@ -24,14 +24,14 @@ from unocclude.media.images import image_size, read_image
 
 
 class _Notes(Entry):
-    """What is read of meta.json; all of it is kept."""
+    """The fields of meta.json that are validated; all others are kept as well."""
 
     caption: Text | None = None
     name: Text | None = Field(None, alias="class")
 
 
 def read(root: Path) -> list[Sample]:
-    """The sample that `root` is, or the samples that it holds, in natural name order."""
+    """Read the sample in `root`, or the samples in its sub-folders in natural order."""
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; give a GT folder or a folder of them")
     folders = [root] if _is_truth(root) else [path for path in root.iterdir() if _is_truth(path)]
@@ -53,10 +53,10 @@ def _is_truth(path: Path) -> bool:
 
 
 def read_truth(folder: str | Path) -> Truth:
-    """The truth in a GT folder: `visible_masks/`, `amodal_masks/` and, where there is one, `amodal_rgb/`; its notes are
-    meta.json, where there is one.
+    """Read the ground truth in a GT folder: `visible_masks/`, `amodal_masks/`, and, if present, `amodal_rgb/` and
+    meta.json (as `notes`).
 
-    Raises InputError for a missing folder, counts or sizes that differ.
+    Raises InputError if a folder is missing, or if counts or sizes differ.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -84,7 +84,7 @@ def read_truth(folder: str | Path) -> Truth:
 
 def _read_notes(file: Path) -> dict[str, Any]:
     notes = read_json(file, finite=False) if file.exists() else {}
-    checked(_Notes, notes, file, "write it again")
+    validate(_Notes, notes, file, "write it again")
     return dict(notes)
 
 

@@ -1,9 +1,9 @@
-"""KINS (Qi et al. 2019): amodal instances in KITTI's images, in COCO's style:
+"""KINS (Qi et al. 2019): amodal instances in KITTI images, in COCO format:
 
     FILE.json: {images: [{id, file_name, height, width}], annotations: [{image_id, category_id, a_segm, i_segm}]}
 
-`a_segm` is the whole object, `i_segm` what is visible. The release that de-occlusion work uses calls them
-`segmentation` and `inmodal_seg`. Clips of one frame.
+`a_segm` is the amodal, `i_segm` the visible mask. In the release used by work on de-occlusion they are called
+`segmentation` and `inmodal_seg`. Each clip has one frame.
 """
 
 from functools import partial
@@ -17,17 +17,17 @@ from unocclude.datasets.base import (
     FileName,
     Id,
     Many,
-    Outline,
     Sample,
+    Segmentation,
     Side,
     Text,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_json,
-    short,
-    track_of_outline,
+    shorten,
+    track_from_segmentation,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
@@ -46,10 +46,10 @@ class _Instance(Entry):
     image_id: Id
     id: Id | None = None
     category_id: Id | None = None
-    a_segm: Outline | None = None
-    segmentation: Outline | None = None
-    i_segm: Outline | None = None
-    inmodal_seg: Outline | None = None
+    a_segm: Segmentation | None = None
+    segmentation: Segmentation | None = None
+    i_segm: Segmentation | None = None
+    inmodal_seg: Segmentation | None = None
 
 
 class _Category(Entry):
@@ -64,10 +64,10 @@ class _File(Entry):
 
 
 def read(root: Path, images: str | None = None) -> list[Sample]:
-    """Every instance, named IMAGE-ID; images: the folder of images, by default the one that the file lies in."""
+    """Read every instance; samples are named IMAGE-ID. images: the folder of images, by default that of the file."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of instances: kins:FILE.json?images=FOLDER")
-    content = checked(_File, read_json(root), root)
+    content = validate(_File, read_json(root), root)
     base = Path(images) if images else root.parent
     pictures = {image.id: image for image in content.images}
     categories = {category.id: category.name for category in content.categories}
@@ -76,15 +76,15 @@ def read(root: Path, images: str | None = None) -> list[Sample]:
         if instance.image_id not in pictures:
             raise InputError(f"{root}: annotations.{k}.image_id: there is no such image; download it again")
         image = pictures[instance.image_id]
-        picture = inside(base, image.file_name, root)
+        picture = path_inside(base, image.file_name, root)
         name = f"{picture.stem}-{k if instance.id is None else instance.id}"
-        where, size = f"{root}, {short(name)}", (image.height, image.width)
+        where, size = f"{root}, {shorten(name)}", (image.height, image.width)
         whole, visible = (_given(root, k, instance, keys) for keys in (WHOLE, VISIBLE))
         samples.append(
             Sample(
                 name,
-                partial(frames, [picture], 1.0),
-                partial(track_of_outline, where, visible, size),
+                partial(image_clip, [picture], 1.0),
+                partial(track_from_segmentation, where, visible, size),
                 partial(_truth, where, visible, whole, size),
                 text=None if instance.category_id is None else categories.get(instance.category_id),
             )
@@ -100,6 +100,6 @@ def _given(root: Path, k: int, instance: _Instance, keys: tuple[str, str]) -> An
 
 
 def _truth(where: str, visible: Any, whole: Any, size: tuple[int, int]) -> Truth:
-    seen = track_of_outline(where, visible, size)
-    amodal = track_of_outline(where, whole, size)
+    seen = track_from_segmentation(where, visible, size)
+    amodal = track_from_segmentation(where, whole, size)
     return Truth(where, seen, MaskTrack.from_masks([amodal[0] | seen[0]]))

@@ -1,9 +1,9 @@
-"""Exports of Kubric (Greff et al. 2022), a folder a scene, without TensorFlow:
+"""Exports of Kubric (Greff et al. 2022) with one folder per scene; TensorFlow is not needed:
 
     SCENE/rgba_00000.png  segmentation_00000.png  metadata.json  [segmentation_K_00000.png]
 
-A pixel of instance K has the value K + 1 in the segmentation; `segmentation_K_*` is that instance rendered alone, and
-where it is absent the whole object is unknown. The root is one scene or holds several.
+Pixels of instance K have the value K + 1 in the segmentation. `segmentation_K_*` is instance K rendered alone; without
+it, there is no ground truth. The root is one scene or contains several.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from unocclude.datasets.base import Entry, Sample, Truth, checked, frames, read_json, require
+from unocclude.datasets.base import Entry, Sample, Truth, image_clip, read_json, require, validate
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 
 FPS = 12.0
-MOST_INSTANCES = 65_535
-"""What a 16-bit image of instances tells apart."""
+MAX_INSTANCES = 65_535
+"""Maximum number of instances in a 16-bit label map."""
 
 
 class _Metadata(Entry):
@@ -30,11 +30,11 @@ class _Metadata(Entry):
 
 class _Scene(Entry):
     metadata: _Metadata
-    instances: Annotated[list[Any], Field(max_length=MOST_INSTANCES)]
+    instances: Annotated[list[Any], Field(max_length=MAX_INSTANCES)]
 
 
 def read(root: Path) -> list[Sample]:
-    """Every instance of every scene, named SCENE-K."""
+    """Read every instance of every scene; samples are named SCENE-K."""
     scenes = [root] if (root / "metadata.json").exists() else [p.parent for p in root.glob("*/metadata.json")]
     samples = []
     for scene in sorted(scenes, key=lambda path: natural_key(path.name)):
@@ -46,33 +46,33 @@ def read(root: Path) -> list[Sample]:
 
 
 def scene_size(scene: Path) -> tuple[int, int]:
-    """How many frames and instances metadata.json announces."""
+    """Number of frames and instances according to metadata.json."""
     file = scene / "metadata.json"
-    about = checked(_Scene, read_json(file, finite=False), file)  # its cameras and bodies do not matter here
+    about = validate(_Scene, read_json(file, finite=False), file)  # cameras and bodies are not used
     return about.metadata.num_frames, len(about.instances)
 
 
 def sample_of(scene: Path, k: int, count: int, picture: str, labels: str, whole: bool = True) -> Sample:
-    """Instance k of a scene whose files are called `picture`_*.png and `labels`_*.png."""
+    """Instance k of a scene with files `picture`_*.png and `labels`_*.png. whole: whether its ground truth exists."""
 
     def files(prefix: str) -> Iterator[Path]:
         return (require(scene / f"{prefix}_{t:05d}.png") for t in range(count))
 
     def masks(prefix: str) -> MaskTrack:
         found = list(files(prefix))
-        return MaskTrack.from_masks(mask_files.read_labels(file) == k + 1 for file in found)
+        return MaskTrack.from_masks(mask_files.read_label_map(file) == k + 1 for file in found)
 
     def truth() -> Truth:
         return Truth(f"{scene}, instance {k}", masks(labels), masks(f"segmentation_{k}"))
 
     return Sample(
         f"{scene.name}-{k}",
-        lambda: frames(list(files(picture)), FPS),
+        lambda: image_clip(list(files(picture)), FPS),
         partial(masks, labels),
         truth if whole else None,
     )
 
 
 def is_seen(track: MaskTrack) -> np.ndarray:
-    """(T,) bool: frames in which something of the object is visible."""
+    """Frames in which the object is at least partly visible, (T,) bool."""
     return np.asarray(track.areas > 0)

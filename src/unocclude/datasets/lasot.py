@@ -1,8 +1,8 @@
-"""LaSOT (Fan et al. 2019), boxes of the visible object; TGVAC takes its objects from here (boxes → segmenter → masks):
+"""LaSOT (Fan et al. 2019), boxes of visible objects. TGVAC takes its objects from it (boxes → segmentation → masks):
 
     CLASS/CLASS-N/img/00000001.jpg  groundtruth.txt  full_occlusion.txt  out_of_view.txt
 
-groundtruth.txt: x,y,w,h a line, from 1; the other two: 0 or 1 a frame, separated by commas.
+groundtruth.txt has a line x,y,w,h per frame, 1-based; the other two have 0 or 1 per frame, separated by commas.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Sample, frames, read_lines, require, short
+from unocclude.datasets.base import Sample, image_clip, read_lines, require, shorten
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
@@ -19,12 +19,12 @@ from unocclude.perception.prompt import Prompt
 from unocclude.perception.segment import segment
 
 FPS = 30.0
-FARTHEST = 1e6
-"""How far a box may reach, in pixels."""
+MAX_COORDINATE = 1e6
+"""Maximum absolute coordinate of a box in pixels."""
 
 
 def read(root: Path) -> list[Sample]:
-    """Every sequence; its class is the sample's text."""
+    """Read every sequence; the text of a sample is its class."""
     samples = []
     for listing in sorted(root.rglob("groundtruth.txt")):
         folder = listing.parent
@@ -34,11 +34,11 @@ def read(root: Path) -> list[Sample]:
 
 
 def _clip(folder: Path) -> Clip:
-    return frames(image_files(require(folder / "img", "the frames")), FPS)
+    return image_clip(image_files(require(folder / "img", "the frames")), FPS)
 
 
 def read_boxes(folder: Path) -> np.ndarray:
-    """(T, 4) float boxes x0, y0, x1, y1 of a sequence, from 0, ends exclusive; NaN where the object cannot be seen."""
+    """Boxes (T, 4) float of a sequence: x0, y0, x1, y1, 0-based, ends exclusive; NaN where the object is invisible."""
     file = folder / "groundtruth.txt"
     xywh = _read_numbers(file)
     if xywh.ndim != 2 or xywh.shape[1] != 4:
@@ -55,21 +55,21 @@ def read_boxes(folder: Path) -> np.ndarray:
 
 
 def _read_numbers(file: Path) -> np.ndarray:
-    """(n, m) float; NaN in a box, as some trackers write it, means that there is none."""
+    """Read numbers, (n, m) float. A box with NaN, as some trackers write, means that there is none."""
     lines = read_lines(file)
     try:
         numbers = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.zeros((0, 0))
     except ValueError as error:
         raise InputError(
-            f"{file} holds something other than numbers ({short(str(error))}); download it again"
+            f"{file} contains something other than numbers ({shorten(str(error))}); download it again"
         ) from None
-    if (np.abs(numbers) > FARTHEST).any():
-        raise InputError(f"{file}: a box goes farther than {FARTHEST:.0f} pixels; download it again")
+    if (np.abs(numbers) > MAX_COORDINATE).any():
+        raise InputError(f"{file}: a box has a coordinate beyond {MAX_COORDINATE:.0f} pixels; download it again")
     return numbers
 
 
 def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
-    """Every frame's object, segmented inside its box; refined as a box prompt is (`perception.segment`)."""
+    """Segment the object in the box of each frame, as for a box prompt (`perception.segment`)."""
     opened, boxes = clip(), read_boxes(folder)
     if len(boxes) != len(opened):
         raise InputError(f"{folder}: {len(boxes)} boxes for {len(opened)} frames; download it again")

@@ -1,9 +1,9 @@
-"""MOVi-B and MOVi-D with amodal masks, as EoRaS exported them (Fan et al. 2023, commit cb56baf, dataset_movi.py):
+"""MOVi-B and MOVi-D with amodal masks, as exported by EoRaS (Fan et al. 2023, commit cb56baf, dataset_movi.py):
 
     SPLIT/instance_list.npy  SPLIT/VIDEO/metadata.json  rgba_full_00000.png  segmentation_full_00000.png
     SPLIT/VIDEO/segmentation_K_00000.png
 
-instance_list.npy holds "VIDEO-K"; a pixel of instance K has the value K + 1.
+instance_list.npy contains "VIDEO-K". Pixels of instance K have the value K + 1.
 """
 
 import re
@@ -13,38 +13,38 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unocclude.datasets.base import MOST_ENTRIES, Sample, Truth, inside, require, short
-from unocclude.datasets.kubric import MOST_INSTANCES, is_seen, sample_of, scene_size
+from unocclude.datasets.base import MAX_ENTRIES, Sample, Truth, path_inside, require, shorten
+from unocclude.datasets.kubric import MAX_INSTANCES, is_seen, sample_of, scene_size
 from unocclude.datasets.view import view_clip, view_track
 from unocclude.errors import InputError
 
 ENLARGED = 2.0
 PROTOCOLS = ("full", "crop2x")
-MOST_BYTES = 64 << 20
-LARGEST = 4096
-"""Side of a cropped frame, in pixels."""
+MAX_BYTES = 64 << 20
+MAX_SIDE = 4096
+"""Maximum side length of a cropped frame in pixels."""
 
 
 def read(root: Path, split: str = "test", protocol: str = "full", size: str = "256") -> list[Sample]:
-    """The instances of a split's list.
+    """Read the instances in the list of a split.
 
-    protocol: "full" is whole images (Diffusion-VAS, Table 5). "crop2x" is the setting of Table 2 and of EoRaS: every
-    frame is cut to the visible mask's box, enlarged twice about its middle as far as the image goes, and scaled to
-    `size` x `size`; frames in which nothing is visible are left out.
+    protocol: "full" uses whole images (Diffusion-VAS, Table 5). "crop2x" is the setting of Table 2 and of EoRaS: each
+    frame is cropped to the box of the visible mask, enlarged by a factor of 2 about its centre and clipped to the
+    image, and scaled to `size` x `size`; frames without visible pixels are left out.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is {protocol}, expected {' or '.join(PROTOCOLS)}")
-    if not (size.isascii() and size.isdigit() and 0 < int(size[:9]) <= LARGEST):
-        raise InputError(f"size is {size}, expected a whole number of pixels up to {LARGEST}")
+    if not (size.isascii() and size.isdigit() and 0 < int(size[:9]) <= MAX_SIDE):
+        raise InputError(f"size is {size}, expected a whole number of pixels up to {MAX_SIDE}")
     folder = require(root / split, "a split of MOVi")
     file = folder / "instance_list.npy"
     samples = []
     counts: dict[str, int] = {}
     for entry in _read_names(file):
         video, _, k = entry.rpartition("-")
-        if not re.fullmatch("[0-9]{1,5}", k) or int(k) >= MOST_INSTANCES:
-            raise InputError(f"{file}: {short(entry)} is not VIDEO-K, K a number; download it again")
-        scene = inside(folder, video, file)
+        if not re.fullmatch("[0-9]{1,5}", k) or int(k) >= MAX_INSTANCES:
+            raise InputError(f"{file}: {shorten(entry)} is not VIDEO-K, K a number; download it again")
+        scene = path_inside(folder, video, file)
         if video not in counts:
             counts[video] = scene_size(scene)[0]
         sample = sample_of(scene, int(k), counts[video], "rgba_full", "segmentation_full")
@@ -53,24 +53,24 @@ def read(root: Path, split: str = "test", protocol: str = "full", size: str = "2
 
 
 def _read_names(file: Path) -> list[str]:
-    """What a list of names in NumPy's format holds."""
-    if not require(file, "the list of instances").is_file() or file.stat().st_size > MOST_BYTES:
-        raise InputError(f"{file} is no file of at most {MOST_BYTES >> 20} MB; download it again")
+    """Read a list of names in NumPy's format."""
+    if not require(file, "the list of instances").is_file() or file.stat().st_size > MAX_BYTES:
+        raise InputError(f"{file} is no file of at most {MAX_BYTES >> 20} MB; download it again")
     try:
-        # mapped: its header cannot ask for more than is there
+        # memory-mapped, so that the header cannot claim more data than the file has
         listing = np.load(file, mmap_mode="r", allow_pickle=False)
-        if not isinstance(listing, np.ndarray) or listing.dtype.kind != "U" or not 0 < listing.size <= MOST_ENTRIES:
-            raise ValueError(f"expected up to {MOST_ENTRIES} names")
+        if not isinstance(listing, np.ndarray) or listing.dtype.kind != "U" or not 0 < listing.size <= MAX_ENTRIES:
+            raise ValueError(f"expected up to {MAX_ENTRIES} names")
         names = listing.ravel()
         if not names.itemsize or names.view(f"{names.dtype.byteorder}u4").max() > sys.maxunicode:
-            raise ValueError("characters that there are not")
+            raise ValueError("invalid characters")
         return [str(name) for name in names]
-    except Exception as error:  # NumPy does not say what it raises for a damaged file
-        raise InputError(f"{file} is no list of names ({short(str(error))}); download it again") from None
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(f"{file} is no list of names ({shorten(str(error))}); download it again") from None
 
 
 def enlarged_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of a mask's box, enlarged twice about its middle and cut at the border (dataset_movi.py)."""
+    """Rows and columns of a mask's box, enlarged by 2 about its centre and clipped to the image (dataset_movi.py)."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     spans = []
     for low, extent, limit in ((y, h, mask.shape[0]), (x, w, mask.shape[1])):

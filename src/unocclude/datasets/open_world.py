@@ -1,8 +1,8 @@
-"""The images of Open-World Amodal Appearance Completion (Ao et al. 2025, commit 4f6edb2): a list of files and a JSON of
-queries; the whole object is unknown. Or the same as rows of a table, with masks where they are there:
+"""The images of Open-World Amodal Appearance Completion (Ao et al. 2025, commit 4f6edb2): a list of files and a JSON
+file of queries, or a table of queries, optionally with masks. There is no ground truth:
 
-    LIST.txt: a file name a line    FILE.json: {annotations: [{filename, labels: [words, ...]}]}
-    FILE.csv: image,query[,masks] in the first row, then a query a row; several may ask about one image
+    LIST.txt: one file name per line    FILE.json: {annotations: [{filename, labels: [words, ...]}]}
+    FILE.csv: a header image,query[,masks], then one query per row; several queries may use the same image
 """
 
 import csv
@@ -13,26 +13,26 @@ from functools import partial
 from pathlib import Path
 
 from unocclude.datasets.base import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     Entry,
     FileName,
     Many,
     Sample,
     Text,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_lines,
     require,
-    short,
+    shorten,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import read_masks
 from unocclude.media.jsonfile import parse_json, read_text
 
 COLUMNS = ("image", "query", "masks")
-MOST_BYTES = 64 << 20
-_WRONG_FORM = "it has not the form {annotations: [{filename, labels: [words]}]}"
+MAX_BYTES = 64 << 20
+_WRONG_FORM = "expected the form {annotations: [{filename, labels: [words]}]}"
 
 
 class _Annotation(Entry):
@@ -45,10 +45,10 @@ class _File(Entry):
 
 
 def read(root: Path, images: str | None = None, names: str | None = None) -> list[Sample]:
-    """Every query of a JSON file or a table, named IMAGE-NUMBER, with the words as the sample's text.
+    """Read every query of a JSON file or table; samples are named IMAGE-NUMBER, and their text is the query.
 
-    names: the list of files, where only those are wanted. images: the folder that file names start from, by default the
-    one that the JSON file or table lies in.
+    names: a list of files, to read only those. images: the folder that file names are relative to, by default that of
+    the JSON file or table.
     """
     base = Path(images) if images else root.parent
     listed = None
@@ -59,28 +59,28 @@ def read(root: Path, images: str | None = None, names: str | None = None) -> lis
     for file, words, masks in rows:
         if listed is None or file in listed:
             stem = Path(file).stem
-            visible = partial(read_masks, inside(base, masks, root)) if masks else None
-            clip = partial(frames, [inside(base, file, root)], 1.0)
+            visible = partial(read_masks, path_inside(base, masks, root)) if masks else None
+            clip = partial(image_clip, [path_inside(base, file, root)], 1.0)
             samples.append(Sample(f"{stem}-{count[stem]}", clip, visible, text=words or None))
             count[stem] += 1
     return samples
 
 
 def _annotations(path: Path) -> list[tuple[str, str, str]]:
-    """File names and queries. The published example has a comma behind its last annotation, which is no JSON."""
-    text = read_text(require(path), MOST_BYTES, "write it again")
-    # a string that never ends is taken whole too: a scan from each quote in it would take the square of its length
+    """File names and queries. The published example has a trailing comma, which is not valid JSON and is removed."""
+    text = read_text(require(path), MAX_BYTES, "write it again")
+    # also matches an unterminated string as a whole, because scanning from each quote in it would take quadratic time
     text = re.sub(r'(?s)("(?:[^"\\]|\\.)*"?)|,(?=\s*[\]}])', r"\1", text)
-    content = checked(_File, parse_json(text, path, "write it again"), path, _WRONG_FORM)
+    content = validate(_File, parse_json(text, path, "write it again"), path, _WRONG_FORM)
     rows = [(entry.filename, words, "") for entry in content.annotations for words in entry.labels]
-    if len(rows) > MOST_ENTRIES:
-        raise InputError(f"{path} asks {len(rows)} queries; split it into files of at most {MOST_ENTRIES}")
+    if len(rows) > MAX_ENTRIES:
+        raise InputError(f"{path} has {len(rows)} queries; split it into files of at most {MAX_ENTRIES}")
     return rows
 
 
 def _table(path: Path) -> list[tuple[str, str, str]]:
-    """File names, queries and files of masks, "" where a row has none."""
-    table = csv.reader(io.StringIO(read_text(require(path), MOST_BYTES, "save it again"), newline=""))
+    """File names, queries and mask files of a table; "" for an empty cell."""
+    table = csv.reader(io.StringIO(read_text(require(path), MAX_BYTES, "save it again"), newline=""))
     rows: list[tuple[str, str, str]] = []
     try:
         columns = {name: at for at, name in enumerate(next(table, ()))}
@@ -88,13 +88,13 @@ def _table(path: Path) -> list[tuple[str, str, str]]:
             image, query, masks = (_cell(row, columns.get(name)) for name in COLUMNS)
             if not image or not (query or masks):
                 raise InputError(
-                    f"{path}, row {number}: fill the columns {', '.join(COLUMNS)}; one of the last two will do"
+                    f"{path}, row {number}: fill the columns {', '.join(COLUMNS)}; one of the last two is enough"
                 )
-            if len(rows) == MOST_ENTRIES:
-                raise InputError(f"{path} has more than {MOST_ENTRIES} rows; split it")
+            if len(rows) == MAX_ENTRIES:
+                raise InputError(f"{path} has more than {MAX_ENTRIES} rows; split it")
             rows.append((image, query, masks))
     except csv.Error as error:
-        raise InputError(f"{path} is no table with commas ({short(str(error))}); save it again") from None
+        raise InputError(f"{path} is no table with commas ({shorten(str(error))}); save it again") from None
     return rows
 
 

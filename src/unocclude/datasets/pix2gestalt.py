@@ -2,8 +2,8 @@
 
     occlusion/  visible_object_mask/  whole/  whole_mask/
 
-Images of the occluded scene, the visible object's mask, the whole object and its mask; the n-th file of each folder, by
-name, belongs to the n-th of the others. Clips of one frame.
+Images of the occluded scene, the object's visible mask, the whole object and its amodal mask. The n-th files of the
+folders, sorted by name, belong together. Each clip has one frame.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unocclude.datasets.base import Sample, Truth, frames, require
+from unocclude.datasets.base import Sample, Truth, image_clip, require
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
@@ -22,7 +22,7 @@ PARTS = ("occlusion", "visible_object_mask", "whole", "whole_mask")
 
 
 def read(root: Path) -> list[Sample]:
-    """Every pair, named by its occluded image."""
+    """Read every pair; samples are named after the occluded image."""
     found = [sorted(image_files(require(root / part))) for part in PARTS]
     if len({len(files) for files in found}) > 1:
         counts = ", ".join(f"{len(files)} in {part}" for part, files in zip(PARTS, found, strict=True))
@@ -30,7 +30,7 @@ def read(root: Path) -> list[Sample]:
     return [
         Sample(
             picture.stem,
-            partial(frames, [picture], 1.0),
+            partial(image_clip, [picture], 1.0),
             partial(_track, visible),
             partial(_truth, visible, whole, mask),
         )
@@ -39,8 +39,8 @@ def read(root: Path) -> list[Sample]:
 
 
 def _track(file: Path) -> MaskTrack:
-    # grey levels between: what is under one half is background
-    return MaskTrack.from_masks([mask_files.read_labels(file) > 127])
+    # anti-aliased masks: grey levels below one half are background
+    return MaskTrack.from_masks([mask_files.read_label_map(file) > 127])
 
 
 def _truth(visible: Path, whole: Path, mask: Path) -> Truth:

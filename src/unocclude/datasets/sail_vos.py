@@ -1,8 +1,8 @@
-"""SAIL-VOS (Hu et al. 2019) with the JSON of Diffusion-VAS (commit bbea113, datasets/dataloader_sailvos.py):
+"""SAIL-VOS (Hu et al. 2019) with the JSON file of Diffusion-VAS (commit bbea113, datasets/dataloader_sailvos.py):
 
     FILE.json: [{segmentation: [RLE x 25], visible_mask: [RLE x 25], image_file_names: [...], obj_id, category_id, ...}]
 
-`segmentation` is amodal; an image's path is the folder of images and its file name, joined.
+`segmentation` is the amodal mask. The paths of images are relative to the folder of images.
 """
 
 from functools import partial
@@ -18,11 +18,11 @@ from unocclude.datasets.base import (
     Many,
     Sample,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_json,
-    track_of_rles,
+    track_from_rles,
+    validate,
 )
 from unocclude.errors import InputError
 
@@ -37,18 +37,18 @@ class _Clip(Entry):
 
 
 def read(root: Path, images: str | None = None) -> list[Sample]:
-    """The clips of a JSON file; images: the folder of images, by default the one that the file lies in."""
+    """Read the clips of a JSON file. images: the folder of images, by default that of the file."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of clips: sail-vos:FILE.json?images=FOLDER")
     base = Path(images) if images else root.parent
     samples = []
-    for k, clip in enumerate(checked(Many[_Clip], read_json(root), root)):
-        pictures = [inside(base, name.lstrip("/"), root) for name in clip.image_file_names]
+    for k, clip in enumerate(validate(Many[_Clip], read_json(root), root)):
+        pictures = [path_inside(base, name.lstrip("/"), root) for name in clip.image_file_names]
         samples.append(
             Sample(
                 f"{k:05d}-{clip.obj_id}",
-                partial(frames, pictures, FPS),
-                partial(track_of_rles, f"{root}, clip {k}", clip.visible_mask),
+                partial(image_clip, pictures, FPS),
+                partial(track_from_rles, f"{root}, clip {k}", clip.visible_mask),
                 partial(_truth, f"{root}, clip {k}", clip),
             )
         )
@@ -56,4 +56,4 @@ def read(root: Path, images: str | None = None) -> list[Sample]:
 
 
 def _truth(where: str, clip: _Clip) -> Truth:
-    return Truth(where, track_of_rles(where, clip.visible_mask), track_of_rles(where, clip.segmentation))
+    return Truth(where, track_from_rles(where, clip.visible_mask), track_from_rles(where, clip.segmentation))

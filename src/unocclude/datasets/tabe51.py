@@ -2,7 +2,7 @@
 
     data/VIDEO/frames/*.jpg  visible_masks/*.png  gt_masks/*.png  annos.json
 
-gt_masks are amodal. annos.json: {"occlusion": [{"level": ..., "amount": ...} a frame]}; a frame's level, a number or a
+gt_masks are amodal. annos.json: {"occlusion": [{"level": ..., "amount": ...} per frame]}. The level, a number or a
 word, is severe (0), slight (1), no occlusion (2) or unknown (3).
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Entry, Many, Sample, Truth, checked, frames, read_json, require, short
+from unocclude.datasets.base import Entry, Many, Sample, Truth, image_clip, read_json, require, shorten, validate
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
@@ -34,7 +34,7 @@ class _File(Entry):
 
 
 def read(root: Path) -> list[Sample]:
-    """Every video under `root`, or under its `data`."""
+    """Read every video in `root`, or in `root`/data."""
     root = root / "data" if (root / "data").is_dir() else root
     videos = sorted((p.parent for p in root.glob("*/gt_masks")), key=lambda path: natural_key(path.name))
     return [
@@ -49,7 +49,7 @@ def read(root: Path) -> list[Sample]:
 
 
 def _clip(video: Path) -> Clip:
-    return frames(image_files(require(video / "frames")), FPS)
+    return image_clip(image_files(require(video / "frames")), FPS)
 
 
 def _track(folder: Path) -> MaskTrack:
@@ -62,15 +62,15 @@ def _truth(video: Path) -> Truth:
     if not len(visible) == len(amodal) == len(levels):
         raise InputError(
             f"{video}: {len(visible)} visible masks, {len(amodal)} gt_masks, {len(levels)} levels of occlusion; "
-            "there must be one a frame of each"
+            "there must be one of each per frame"
         )
-    # `occluded` is what the released evaluation calls so: all that is not level "no occlusion"
+    # `occluded` as in the released evaluation: every level other than "no occlusion"
     return Truth(str(video), visible, amodal, notes={"occluded": levels != UNOCCLUDED})
 
 
 def read_levels(file: Path) -> np.ndarray:
-    """(T,) int levels of occlusion."""
-    content = checked(_File, read_json(file, finite=False), file)
+    """Read the level of occlusion of each frame, (T,) int."""
+    content = validate(_File, read_json(file, finite=False), file)
     return np.array([_level(file, frame.level) for frame in content.occlusion], int)
 
 
@@ -79,4 +79,4 @@ def _level(file: Path, given: Any) -> int:
     for start, level in sorted(_LEVELS.items(), key=lambda pair: -len(pair[0])):  # "none" before "no"
         if word.startswith(start):
             return level
-    raise InputError(f"{file}: unknown level of occlusion {short(str(given))!r}; download it again")
+    raise InputError(f"{file}: unknown level of occlusion {shorten(str(given))!r}; download it again")

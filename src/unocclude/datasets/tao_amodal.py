@@ -1,10 +1,10 @@
-"""TAO-Amodal (Hsieh et al. 2023), its frames with the JSON of Diffusion-VAS (bbea113, dataloader_tao_amodal.py):
+"""TAO-Amodal (Hsieh et al. 2023) with the JSON file of Diffusion-VAS (bbea113, dataloader_tao_amodal.py):
 
     FILE.json: [{track_id, category_id, video_id, file_names, rles: [counts], height, width,
                  amodal_bboxes: [[x, y, w, h]]}]
 
-The truth is boxes, which may leave the image. The padded protocol completes on a canvas that is a quarter of the frame
-larger on every side.
+The ground truth is amodal boxes, which may extend beyond the image. The padded protocol completes on a canvas that is
+enlarged by a quarter of the frame on every side.
 """
 
 from functools import partial
@@ -22,22 +22,22 @@ from unocclude.datasets.base import (
     Sample,
     Side,
     Truth,
-    checked,
-    frames,
-    inside,
+    image_clip,
+    path_inside,
     read_json,
-    short,
-    track_of_rles,
+    shorten,
+    track_from_rles,
+    validate,
 )
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 
 FPS = 2.0
 PROTOCOLS = {"padded": 0.25, "plain": 0.0}
-FARTHEST = 1e7
-"""How far a box may reach, in pixels."""
+MAX_COORDINATE = 1e7
+"""Maximum absolute coordinate of a box in pixels."""
 
-_Number = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+_Number = Annotated[float, Field(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 
 
 class _Track(Entry):
@@ -51,8 +51,8 @@ class _Track(Entry):
 
 
 def read(root: Path, images: str | None = None, protocol: str = "padded") -> list[Sample]:
-    """The tracks of a JSON file, named VIDEO-TRACK; images: the folder of frames, by default the one that the file lies
-    in."""
+    """Read the tracks of a JSON file; samples are named VIDEO-TRACK. images: the folder of frames, by default that of
+    the file."""
     if root.is_dir():
         raise InputError(f"{root} is a folder; give the JSON file of tracks: tao-amodal:FILE.json?images=FOLDER")
     if protocol not in PROTOCOLS:
@@ -61,18 +61,18 @@ def read(root: Path, images: str | None = None, protocol: str = "padded") -> lis
     return [
         Sample(
             f"{track.video_id}-{track.track_id}",
-            partial(frames, [inside(base, name.lstrip("/"), root) for name in track.file_names], FPS),
+            partial(image_clip, [path_inside(base, name.lstrip("/"), root) for name in track.file_names], FPS),
             partial(_visible, root, track),
             partial(_truth, root, track),
             pad=PROTOCOLS[protocol],
         )
-        for track in checked(Many[_Track], read_json(root), root)
+        for track in validate(Many[_Track], read_json(root), root)
     ]
 
 
 def _visible(root: Path, track: _Track) -> MaskTrack:
     size = [track.height, track.width]
-    return track_of_rles(_where(root, track), [{"size": size, "counts": counts} for counts in track.rles])
+    return track_from_rles(_where(root, track), [{"size": size, "counts": counts} for counts in track.rles])
 
 
 def _truth(root: Path, track: _Track) -> Truth:
@@ -80,4 +80,4 @@ def _truth(root: Path, track: _Track) -> Truth:
 
 
 def _where(root: Path, track: _Track) -> str:
-    return f"{root}, track {short(str(track.track_id))}"
+    return f"{root}, track {shorten(str(track.track_id))}"

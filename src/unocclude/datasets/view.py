@@ -1,4 +1,4 @@
-"""Parts of a sample as samples: some of its frames, or every frame cut; 25-frame sequences of long videos."""
+"""Samples that are views of other samples: some of the frames, cropped frames, or 25-frame sequences of long videos."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,14 +10,14 @@ from unocclude.datasets.base import Sample, Truth
 from unocclude.masks import MaskTrack
 
 Change = Callable[[np.ndarray, int], np.ndarray]
-"""(H, W[, 3]) picture or mask and its frame number in the original → what is seen instead."""
+"""(image or mask (H, W[, 3]), its frame number in the original) → the changed image or mask."""
 
 SEQUENCE = 25
-"""Frames of a sequence in Diffusion-VAS (section 4.1)."""
+"""Number of frames of a sequence in Diffusion-VAS (section 4.1)."""
 
 
 class _View:
-    """Frames of another clip, as a frame source."""
+    """A frame source of some frames of another clip."""
 
     def __init__(self, clip: Clip, indices: Sequence[int], change: Change):
         self._clip, self._indices, self._change = clip, list(indices), change
@@ -38,19 +38,21 @@ def _unchanged(image: np.ndarray, i: int) -> np.ndarray:
 
 
 def view_clip(clip: Clip, indices: Sequence[int], change: Change = _unchanged) -> Clip:
-    """A clip of frames `indices` of another, changed as they are read."""
+    """A clip of the frames `indices` of another clip, changed when they are read."""
     return Clip(_View(clip, indices, change))
 
 
 def view_track(track: MaskTrack, indices: Sequence[int], change: Change = _unchanged) -> MaskTrack:
-    """A track of the masks of frames `indices` of another, changed."""
+    """A track of the masks of the frames `indices` of another track, changed."""
     return MaskTrack.from_masks((change(track[i], i) for i in indices), track.origin)
 
 
 def sequences(sample: Sample, length: int = SEQUENCE) -> list[Sample]:
-    """A long video's sample cut at its shots (PySceneDetect) into sequences of `length` frames, as in Diffusion-VAS,
-    section 4.1; named NAME-START. What is left of a shot after its last whole sequence, and sequences in which the
-    object is never visible, are dropped."""
+    """Split a long video into sequences of `length` frames within its shots (PySceneDetect).
+
+    As in Diffusion-VAS, section 4.1. Samples are named NAME-START. The rest of a shot after its last full sequence, and
+    sequences in which the object is never visible, are dropped.
+    """
     areas = sample.visible.areas
     starts = [s for shot in sample.clip.shots for s in range(shot.start, shot.stop - length + 1, length)]
     return [_sequence(sample, range(s, s + length)) for s in starts if areas[s : s + length].any()]

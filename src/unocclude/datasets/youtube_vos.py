@@ -2,8 +2,8 @@
 
     valid/JPEGImages/VIDEO/00000.jpg  valid/Annotations/VIDEO/00000.png  valid/meta.json
 
-meta.json: {"videos": {VIDEO: {"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}}}. A clip is the frames
-that are annotated (every fifth of the video).
+meta.json: {"videos": {VIDEO: {"objects": {"1": {"category": "cat", "frames": ["00000", ...]}}}}}. A clip consists of
+the annotated frames (every fifth of the video).
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from unocclude.clip import Clip
-from unocclude.datasets.base import Entry, FileName, Sample, Text, checked, frames, inside, read_json, require
+from unocclude.datasets.base import Entry, FileName, Sample, Text, image_clip, path_inside, read_json, require, validate
 from unocclude.datasets.davis import read_object
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
@@ -34,12 +34,12 @@ class _File(Entry):
 
 
 def read(root: Path, split: str = "train") -> list[Sample]:
-    """Every object of every video of a split, named VIDEO-INDEX; its category is the sample's text."""
+    """Read every object of every video of a split; samples are named VIDEO-INDEX, and their text is the category."""
     folder = require(root / split, "a split of YouTube-VOS")
     file = folder / "meta.json"
-    videos = checked(_File, read_json(file, "what is in each video"), file).videos
+    videos = validate(_File, read_json(file, "what is in each video"), file).videos
     for video in videos:
-        inside(folder, video, file)
+        path_inside(folder, video, file)
     return [
         Sample(
             f"{video}-{index}",
@@ -57,7 +57,7 @@ def _annotated(folder: Path, video: str) -> list[Path]:
 
 
 def _clip(folder: Path, video: str) -> Clip:
-    return frames([folder / "JPEGImages" / video / f"{a.stem}.jpg" for a in _annotated(folder, video)], FPS)
+    return image_clip([folder / "JPEGImages" / video / f"{a.stem}.jpg" for a in _annotated(folder, video)], FPS)
 
 
 def _visible(folder: Path, video: str, index: int) -> MaskTrack:

@@ -1,7 +1,7 @@
-"""Masks from .npy and .npz files, one frame after another: neither is ever in memory as a whole.
+"""Read masks from .npy and .npz files frame by frame, in bounded memory.
 
-numpy.load takes a header at its word, unpacks all of an .npz, and maps an .npy into memory, where the process dies
-of SIGBUS when the file is cut short meanwhile. Only numpy's own parser of headers is used here.
+numpy.load is not used: it trusts the header, decompresses all of an .npz, and maps an .npy into memory, where the
+process dies of SIGBUS if the file is truncated meanwhile. Only numpy's header parser is used.
 """
 
 import io
@@ -17,16 +17,16 @@ import numpy as np
 from numpy.lib import format as npy
 
 from unocclude.errors import InputError
-from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large
+from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large_message
 
-_BAD = "cannot be read as an array"
+_FAULT = "cannot be read as an array"
 _REMEDY = "save it with numpy.save"
-_MOST_HEADER = 16 << 10  # bytes; numpy itself refuses one of over 10,000
-_MOST_LISTED = 1 << 20  # bytes of an archive's list of members, which is read as a whole
+_MAX_HEADER = 16 << 10  # bytes; numpy itself refuses one of over 10,000
+_MAX_LISTED = 1 << 20  # bytes of a zip archive's central directory, which is read as a whole
 
 
 class _Header(NamedTuple):
-    """An array (T, H, W), frame after frame or, `by_columns`, in Fortran's order; `flat`: there was no T."""
+    """The header of an array (T, H, W). by_columns: Fortran order. flat: the array is (H, W), and T = 1."""
 
     shape: tuple[int, int, int]
     dtype: np.dtype
@@ -39,14 +39,14 @@ class _Header(NamedTuple):
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a .npy, or of the first array in a .npz: (H, W) whole numbers or bool each.
+    """Yield the frames of a .npy, or of the first array in a .npz: (H, W) integers or bool each.
 
-    The header is checked at once, the rest as it is read. Raises InputError for what is no such array, for frames of
-    over 100 megapixels, and where the file ends too early.
+    The header is checked at once, the data when they are read. Raises InputError for any other array, for frames of
+    over 100 megapixels, and for a truncated file.
     """
     check_regular(path)
     opened = ExitStack()
-    with decoding(path, _BAD, _REMEDY):
+    with decoding(path, _FAULT, _REMEDY):
         try:
             stream, length = _open_member(path, opened) if path.suffix.lower() == ".npz" else _open_plain(path, opened)
             header = _read_header(path, stream)
@@ -62,20 +62,20 @@ def _open_plain(path: Path, opened: ExitStack) -> tuple[IO[bytes], int]:
 
 
 def _open_member(path: Path, opened: ExitStack) -> tuple[IO[bytes], int]:
-    """The first array of an archive as a stream, and its length."""
-    if _listed_bytes(path) > _MOST_LISTED:
-        raise InputError(f"{path}: an archive of too many members; {_REMEDY}")
+    """Open the first array of an archive; returns the stream and its length in bytes."""
+    if _listed_bytes(path) > _MAX_LISTED:
+        raise InputError(f"{path}: the archive has too many members; {_REMEDY}")
     archive = opened.enter_context(zipfile.ZipFile(path))
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     if not members:
         raise InputError(f"{path}: holds no array; {_REMEDY}")
     if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(f"{path}: compressed in a way that numpy does not use; {_REMEDY}z_compressed")
+        raise InputError(f"{path}: compressed with a method that numpy does not use; {_REMEDY}z_compressed")
     return opened.enter_context(archive.open(members[0])), members[0].file_size
 
 
 def _listed_bytes(path: Path) -> int:
-    """Length of a zip's central directory by its end record (APPNOTE.TXT 4.3.14 and 4.3.16)."""
+    """Size of a zip archive's central directory, from its end record (APPNOTE.TXT 4.3.14 and 4.3.16)."""
     with path.open("rb") as stream:
         stream.seek(-min(stream.seek(0, 2), 70_000), 2)
         tail = stream.read()
@@ -88,16 +88,16 @@ def _listed_bytes(path: Path) -> int:
 
 
 def _read_header(path: Path, stream: IO[bytes]) -> _Header:
-    """The header; `stream` is left where the data begin."""
-    head = io.BytesIO(stream.read(_MOST_HEADER))  # numpy would read a header of any length that it claims
+    """Read the header; leaves `stream` at the start of the data."""
+    head = io.BytesIO(stream.read(_MAX_HEADER))  # numpy would read a header of any claimed length
     version = npy.read_magic(head)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
-    if read is None:  # 3.0 is for names of fields, which masks have none of
-        raise InputError(f"{path}: {_BAD} (version {version[0]}.{version[1]}); {_REMEDY}")
+    if read is None:  # 3.0 is for names of fields, which masks do not have
+        raise InputError(f"{path}: {_FAULT} (version {version[0]}.{version[1]}); {_REMEDY}")
     shape, by_columns, dtype = read(head)
     stream.seek(head.tell())
     if len(shape) not in (2, 3) or dtype.kind not in "bui" or not all(type(n) is int and n > 0 for n in shape):
-        raise InputError(f"{path}: holds {dtype} of shape {shape}; give (T, H, W) whole numbers or bool")
+        raise InputError(f"{path}: holds {dtype} of shape {shape}; give (T, H, W) integers or bool")
     flat = len(shape) == 2
     count, height, width = (1, *shape) if flat else shape
     return _Header((count, height, width), dtype, by_columns, flat)
@@ -106,14 +106,14 @@ def _read_header(path: Path, stream: IO[bytes]) -> _Header:
 def _check_header(path: Path, header: _Header, length: int) -> None:
     count, height, width = header.shape
     if height * width > MAX_PIXELS:
-        raise InputError(f"{path}: {too_large(f'{width}x{height}')}")
+        raise InputError(f"{path}: {too_large_message(f'{width}x{height}')}")
     if count > MAX_FRAMES:
         raise InputError(f"{path}: holds {count} frames, over the limit of {MAX_FRAMES}; cut it into shorter ones")
     if header.frame_bytes * count > length:
         raise InputError(f"{path}: the file is truncated: its header announces {header.shape}; save it again")
     if header.by_columns and header.frame_bytes * count > MAX_DECODED:
         raise InputError(
-            f"{path}: stored in Fortran's order, so that it must be read as a whole, and over {MAX_DECODED >> 30} GB; "
+            f"{path}: over {MAX_DECODED >> 30} GB in Fortran order, which must be read as a whole; "
             "save numpy.ascontiguousarray of it"
         )
 
@@ -132,7 +132,7 @@ def _frames(path: Path, stream: IO[bytes], header: _Header, opened: ExitStack) -
 
 def _read(path: Path, stream: IO[bytes], header: _Header, items: int) -> np.ndarray:
     wanted = items * header.dtype.itemsize
-    with decoding(path, _BAD, _REMEDY):
+    with decoding(path, _FAULT, _REMEDY):
         data = stream.read(wanted)
     if len(data) < wanted:
         raise InputError(f"{path}: the file is truncated: its header announces {header.shape}; save it again")

@@ -1,4 +1,4 @@
-"""Which containers are read, and what their own headers say: whether a file ends too early or promises too much."""
+"""Supported video containers, and checks of their headers for truncated or hostile files."""
 
 import struct
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import BinaryIO
 from unocclude.errors import InputError
 from unocclude.media.limits import MAX_FRAMES
 
-# FFmpeg's demuxers of videos in one file. Left out are playlists and lists (hls, concat, dash, sdp, imf, image2),
-# which open other files, devices, subtitles and plain text (tty, which would render it as a video). The last two
-# lines are image formats that Pillow does not read, and sound, for the sake of the message.
+# FFmpeg's demuxers of single-file videos. Excluded are playlists (hls, concat, dash, sdp, imf, image2), which open
+# other files, devices, subtitles, and plain text (tty, which would render it as a video). The last two lines, image
+# formats that Pillow does not read and audio, are included only for better error messages.
 FORMATS = (
     "mov", "matroska", "avi", "ogg", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "mxf", "nut", "rm", "dv", "gxf",
     "wtv", "ivf", "yuv4mpegpipe", "gif", "apng", "mjpeg", "m4v", "h261", "h263", "h264", "hevc", "vvc", "av1", "obu",
@@ -20,15 +20,15 @@ FORMATS = (
     "wav", "mp3", "flac", "aac", "aiff",
 )  # fmt: skip
 _NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
-_MOST_BOXES = 500_000  # the fragments of a whole day, one a second, several times over
+_MAX_BOXES = 500_000  # several times the fragments of a whole day at one per second
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
-def is_cut_short(path: Path) -> bool:
-    """Whether an MP4, MOV, MKV, WebM or AVI file is shorter than its headers announce.
+def is_truncated(path: Path) -> bool:
+    """Whether an MP4, MOV, MKV, WebM or AVI file is shorter than its headers state.
 
-    Other containers announce no length; for them, and for what cannot be parsed, the answer is False.
+    False for other containers, which state no length, and for files that cannot be parsed.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -41,16 +41,16 @@ def is_cut_short(path: Path) -> bool:
 
 
 def lacks_index(path: Path) -> bool:
-    """Whether a file is an MP4 or MOV without its `moov` box, the index that says where the frames are."""
+    """Whether a file is an MP4 or MOV without its `moov` box, the index of its frames."""
     with path.open("rb") as stream:
         kinds = [kind for kind, _, _ in _boxes(stream)]
     return bool(kinds) and kinds[0] in (b"ftyp", b"mdat", b"wide", b"free", b"skip") and b"moov" not in kinds
 
 
-def check_announced(path: Path) -> None:
-    """Refuse an MP4 or MOV whose tables announce more samples than fit into the file.
+def check_sample_tables(path: Path) -> None:
+    """Raise InputError for an MP4 or MOV whose tables list more samples than fit into the file.
 
-    FFmpeg makes an entry of its index for every one, so that a file of 1 kB can ask for gigabytes.
+    FFmpeg allocates an index entry for each, so a file of 1 kB could make it allocate gigabytes.
     """
     with path.open("rb") as stream:
         room = stream.seek(0, 2)
@@ -63,20 +63,22 @@ def check_announced(path: Path) -> None:
                 if kind == b"stsz":
                     size = struct.unpack(">I", header[4:8])[0]
                     announced += count if count * size > room else 0
-                elif kind == b"trun" and not header[2] & 0x0F:  # no sample has a field of its own
+                elif kind == b"trun" and not header[2] & 0x0F:  # samples have no fields of their own
                     announced += count
         if announced > MAX_FRAMES:
             raise InputError(
-                f"{path}: the file is truncated or damaged: it announces {announced} samples, which it does not "
-                "hold; copy or export it again"
+                f"{path}: the file is truncated or damaged: it announces {announced} samples, more than it has; copy "
+                "or export it again"
             )
 
 
 def _boxes(stream: BinaryIO, nested: tuple[bytes, ...] = ()) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start of the content and announced end of each MP4 box (ISO/IEC 14496-12, 4.2): those of the top level, and
-    those within boxes of the `nested` kinds."""
+    """Yield kind, start of the content and stated end of each MP4 box (ISO/IEC 14496-12, 4.2).
+
+    Includes the top-level boxes and those inside boxes of the `nested` kinds.
+    """
     todo = [(0, stream.seek(0, 2))]
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MAX_BOXES):
         start, length = todo.pop()
         while start + 8 > length:
             if not todo:
@@ -86,7 +88,7 @@ def _boxes(stream: BinaryIO, nested: tuple[bytes, ...] = ()) -> Iterator[tuple[b
         header = stream.read(16)
         size, kind = struct.unpack(">I4s", header[:8])
         body = start + 8
-        if size == 1 and len(header) == 16:  # 64-bit size behind the kind
+        if size == 1 and len(header) == 16:  # 64-bit size after the kind
             size = struct.unpack(">Q", header[8:])[0]
             body = start + 16
         elif size == 0:  # to the end of the file
@@ -101,7 +103,7 @@ def _boxes(stream: BinaryIO, nested: tuple[bytes, ...] = ()) -> Iterator[tuple[b
 
 
 def _matroska_end(stream: BinaryIO) -> int:
-    """Where a Matroska file's segment ends by its header; 0 where it does not say (RFC 8794, 6)."""
+    """End of a Matroska file's segment according to its header; 0 if unknown (RFC 8794, 6)."""
     stream.seek(4)
     stream.seek(_variable_integer(stream), 1)
     if stream.read(4) != _SEGMENT:
@@ -111,7 +113,7 @@ def _matroska_end(stream: BinaryIO) -> int:
 
 
 def _variable_integer(stream: BinaryIO) -> int:
-    """EBML's variable-size integer; -1 for 'unknown', which is all ones."""
+    """Read a variable-size integer of EBML; -1 for 'unknown', which is all ones."""
     first = (stream.read(1) or b"\x01")[0]
     length = 9 - first.bit_length() if first else 8
     value = int.from_bytes(bytes([first & ((1 << (8 - length)) - 1)]) + stream.read(length - 1), "big")

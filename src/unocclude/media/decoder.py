@@ -1,4 +1,4 @@
-"""One decoder on its way through a video file: which packets it has, where it stands, how it gets to a frame."""
+"""A video decoder with a position: an index of the file's packets, and seeking to frames."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,35 +10,31 @@ import av
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.media.containers import (
-    FORMATS,
-    check_announced,
-    lacks_index,
-)
-from unocclude.media.limits import MAX_FRAMES, MAX_PIXELS, check_regular, reason, too_large
+from unocclude.media.containers import FORMATS, check_sample_tables, lacks_index
+from unocclude.media.limits import MAX_FRAMES, MAX_PIXELS, check_regular, reason, too_large_message
 
-NEAR = 12  # frames: decoding on over so few is cheaper than seeking
-REORDER = 16  # frames: the most by which a decoder may deliver out of order (H.264 and HEVC)
-# For FFmpeg itself: its playlists open other files, its demuxers other protocols, and its decoders what they like.
+NEAR = 12  # frames: decoding up to this many is cheaper than seeking
+REORDER = 16  # frames: maximum reordering by a decoder (H.264 and HEVC)
+# Restrict FFmpeg: playlists open other files, demuxers use other protocols, and decoders allocate without limits.
 OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
     "protocol_whitelist": "file",
     "max_pixels": str(MAX_PIXELS),
     "max_streams": "100",  # each one opens a decoder
-    "enable_drefs": "0",  # media of a MOV in other files; FFmpeg leaves them alone by default, too
+    "enable_drefs": "0",  # no media of a MOV in other files (FFmpeg's default as well)
 }
 CODEC_OPTIONS = {"max_pixels": str(MAX_PIXELS)}
 THREAD_BYTES = 256 << 20  # each thread of a decoder holds a frame
-# FFmpeg's own decoders of these leave the alpha channel out.
+# FFmpeg's native decoders of these codecs ignore the alpha channel.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
-# What PyAV raises beside FFmpeg's errors, for time stamps and sizes that do not fit what they are kept in.
+# PyAV's exceptions besides FFmpeg's errors, for time stamps and sizes that overflow.
 OTHER_ERRORS = (ValueError, OverflowError, MemoryError)
 
 
 class Packet(NamedTuple):
-    """What the container tells of a packet; `hidden` ones are decoded but not shown (edit lists)."""
+    """A packet's metadata in the container. hidden: decoded but not shown (edit lists)."""
 
     pts: int | None
     dts: int | None
@@ -48,11 +44,11 @@ class Packet(NamedTuple):
 
 @dataclass
 class PacketIndex:
-    """What demuxing alone tells of a video: where its frames are, and from where each can be decoded.
+    """An index of a video from demuxing: the time stamps of its frames and the keyframes to decode them from.
 
-    `pts`: (T,) int64, the frames' time stamps in presentation order. `starts`: (T,) int64, for each frame
-    the place in decode order of the keyframe that it is decoded from. `places`: a packet's time stamp to its
-    place. `keys`: the place of a keyframe to its own time stamp and the one to seek to.
+    pts: (T,) int64, time stamps of the frames in presentation order. starts: (T,) int64, for each frame, the position
+    in decode order of the keyframe to start decoding from. places: time stamp of a packet → its position in decode
+    order. keys: position of a keyframe → (its time stamp, the time stamp to seek to).
     """
 
     pts: np.ndarray
@@ -62,22 +58,22 @@ class PacketIndex:
 
 
 class Decoder:
-    """An open video file and how far it is decoded.
+    """An open video file with a decoding position.
 
-    `index` tells where frames lie; until it is known, frames come from the start only. Raises InputError when the file
-    is no video.
+    index: without it, frames can only be decoded from the start. next: the next frame, if known. Raises InputError if
+    the file is not a video.
     """
 
     def __init__(self, path: Path, index: PacketIndex | None = None):
         self.path, self.index = path, index
         self._container: Any = None
-        self.next = 0  # the frame that comes next, as far as is known
+        self.next = 0  # the frame expected next
         self._began = self._sent = self._from = 0  # see `restart`
         self._decoding: Iterator[av.VideoFrame] | None = None
         self._open()
 
     def demux(self) -> tuple[list[Packet], int]:
-        """All whole packets in decode order; how many are damaged."""
+        """All complete packets in decode order, and the number of damaged ones."""
         packets: list[Packet] = []
         damaged = 0
         try:
@@ -88,32 +84,34 @@ class Decoder:
                     packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
                 if len(packets) > MAX_FRAMES:
                     raise InputError(f"{self.path}: over {MAX_FRAMES} frames; cut it into shorter clips")
-        except (av.FFmpegError, *OTHER_ERRORS):  # in the middle: what came before it is what can be read
+        except (av.FFmpegError, *OTHER_ERRORS):  # only the packets before the error can be read
             damaged += 1
         return packets, damaged
 
     def decode_all(self) -> list[int | None]:
-        """Time stamps of all frames, by decoding them once."""
+        """Decode all frames and return their time stamps."""
         self.restart(0)
         decoding, self._decoding = self._decoding, None
         return [frame.pts for frame in decoding or ()]
 
     def passes(self, i: int) -> bool:
-        """Whether frame i lies ahead, and so near that decoding on is the way to it."""
+        """Whether frame i is ahead and near enough to continue decoding instead of seeking."""
         skips = self._start(i) > self._sent and i > self.next + NEAR
         return self._decoding is not None and i >= self.next and not skips
 
     def advance(self, i: int, passed: Callable[[int, av.VideoFrame], None]) -> bool:
-        """Decode to frame i, on from here or from the keyframe before it. `passed` takes every frame on the way with
-        its number; False when frame i does not come, or comes damaged."""
+        """Decode up to frame i, from here or from the keyframe before it.
+
+        passed: called with the number and each decoded frame. Returns False if frame i is missing or damaged.
+        """
         if not self.passes(i):
             self.restart(self._start(i))
         if self._advance(i, passed):
             return True
         if self._began == 0:
             return False
-        # Some files call a frame a keyframe that cannot be decoded alone. Decoding from the start is always right;
-        # where it helps, seeking in this file is given up.
+        # Some files mark frames as keyframes that cannot be decoded alone. Decoding from the start always works; if it
+        # helps, seeking in this file is disabled.
         self.restart(0)
         found = self._advance(i, passed)
         if found and self.index:
@@ -121,7 +119,7 @@ class Decoder:
         return found
 
     def restart(self, place: int) -> None:
-        """Begin at the packet at `place` in decode order: the first one, or a keyframe."""
+        """Restart decoding at the packet at `place` in decode order: the first one, or a keyframe."""
         self._began, self._sent, self.next, self._from = place, place - 1, 0, -(1 << 62)
         if place:
             assert self.index is not None
@@ -153,7 +151,7 @@ class Decoder:
         return found
 
     def _number(self, frame: av.VideoFrame) -> int | None:
-        """Which frame of the clip this is; None for one that is not shown."""
+        """The number of a decoded frame in the clip; None if it is not shown."""
         if self.index is None:
             return self.next
         if frame.pts is None:
@@ -163,13 +161,13 @@ class Decoder:
 
     def _open(self) -> None:
         if self._container is not None:
-            # it is part of a reference cycle, and would keep its pool of frame buffers until that is collected
+            # it is part of a reference cycle and would keep its frame buffers until garbage collection
             self._container.close()
         check_regular(self.path)
         if self._container is None:
-            check_announced(self.path)
+            check_sample_tables(self.path)
         try:
-            # `file:` keeps FFmpeg from taking a colon in the name for a protocol.
+            # `file:` prevents FFmpeg from parsing a name with a colon as a protocol
             self._container = av.open(f"file:{self.path.resolve()}", options=OPTIONS, metadata_errors="replace")
         except (av.FFmpegError, OSError, *OTHER_ERRORS) as error:
             if lacks_index(self.path):
@@ -177,8 +175,8 @@ class Decoder:
                     f"{self.path}: the file is truncated: its index (moov, at the end) is missing, "
                     "so none of its frames can be read; copy or export it again"
                 ) from None
-            # FFmpeg says nothing better of a container that is not on the list
-            told = "its kind is not among those" if isinstance(error, av.error.ArgumentError) else reason(error)
+            # FFmpeg has no better message for a container that is not in the whitelist
+            told = "its format is not supported" if isinstance(error, av.error.ArgumentError) else reason(error)
             raise InputError(
                 f"{self.path}: not a video or image file that can be read ({told}); "
                 "give a video, an image or a folder of frames"
@@ -199,22 +197,22 @@ class Decoder:
             self.codec.thread_count = max(1, THREAD_BYTES // size) if size * 16 > THREAD_BYTES else 0
 
     def _decode_from(self, place: int) -> Iterator[av.VideoFrame]:
-        for packet in chain(self._packets_from(place), [None]):  # None: hand out what is still inside
+        for packet in chain(self._packets_from(place), [None]):  # None flushes the decoder
             self._sent += 1
             try:
                 frames = self.codec.decode(packet)
-            except (av.FFmpegError, *OTHER_ERRORS):  # the frame that it should have given stays missing
+            except (av.FFmpegError, *OTHER_ERRORS):  # this frame stays missing
                 continue
             for frame in frames:
-                if frame.width * frame.height > MAX_PIXELS:  # decoders that keep to no limit
-                    raise InputError(f"{self.path}: {too_large(f'{frame.width}x{frame.height}')}")
+                if frame.width * frame.height > MAX_PIXELS:  # some decoders ignore max_pixels
+                    raise InputError(f"{self.path}: {too_large_message(f'{frame.width}x{frame.height}')}")
                 yield frame
 
     def _packets_from(self, place: int) -> Iterable[av.Packet]:
         """Packets in decode order from `place` on.
 
-        Containers seek only roughly: the packets up to the wanted one are skipped, and where seeking landed
-        behind it, this reads from the beginning.
+        Seeking is inexact: packets before the wanted one are skipped, and if seeking went too far, the file is read
+        from the beginning.
         """
         packets = self._packets()
         if place == 0:
@@ -239,10 +237,10 @@ class Decoder:
 
 
 def index_packets(packets: Sequence[Packet], shown: Sequence[int] | None = None) -> PacketIndex | None:
-    """The index of a video's packets in decode order; None where time stamps are missing or not unique.
+    """Index the packets of a video, given in decode order; None if time stamps are missing or not unique.
 
-    `shown`, where known, are the time stamps of the frames that decoding gives, in its order. Frames before
-    the first keyframe (a recording that was cut in the middle) cannot be decoded and do not count.
+    shown: time stamps of the decoded frames in order, if known. Frames before the first keyframe (as in a cut
+    recording) cannot be decoded and do not count.
     """
     places = {packet.pts: place for place, packet in enumerate(packets) if packet.pts is not None}
     keys = {
@@ -258,8 +256,8 @@ def index_packets(packets: Sequence[Packet], shown: Sequence[int] | None = None)
         shown = sorted(pts for pts in visible if pts >= keys[first][0])
     elif any(b <= a for a, b in pairwise(shown)) or not set(shown) <= set(places):
         return None
-    # A frame is decoded from the last keyframe, in decode order, that is not shown after it: what follows a
-    # keyframe in the file but is shown before it may lean on the pictures before that keyframe ("open GOP").
+    # Decode a frame from the last keyframe, in decode order, that is not shown after it: frames that follow a keyframe
+    # in the file but are shown before it may depend on frames before that keyframe ("open GOP").
     by_time = sorted((pts, place) for place, (pts, _) in keys.items())
     key_pts, key_places = np.array(by_time, dtype=np.int64).T
     pts = np.array(shown, dtype=np.int64)

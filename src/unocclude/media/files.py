@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, whatever kills the process or cuts the power."""
+"""Atomic writes: after a kill or a power cut, a file is either complete or absent."""
 
 import ctypes
 import hashlib
@@ -14,32 +14,32 @@ from pathlib import Path
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 token = secrets.token_hex(8)
-"""Part of every temporary name that this process makes, so that a later run can tell them from other people's files."""
+"""Part of the names of this process's temporary files, so that a later run can recognise them."""
 
 
-def use_token(other: str) -> None:
-    """In a worker process: name temporary files as the process that started it does."""
+def set_token(other: str) -> None:
+    """Use the token of the parent process for temporary files; called in worker processes."""
     global token
     token = other
 
 
 def temporary(path: str | Path) -> Path:
-    """A random temporary path beside `path`. It keeps the suffix, because encoders choose their format by it."""
+    """A random temporary path next to `path`. It keeps the suffix, because encoders choose their format by it."""
     path = Path(path)
     return path.with_name(f".{path.stem[:32]}.{token}-{secrets.token_hex(4)}.part{path.suffix[:16]}")
 
 
 def is_temporary(name: str, tokens: Iterable[str] | None = None) -> bool:
-    """Whether `temporary` makes such names; with `tokens`, whether it does in a process with one of these tokens."""
+    """Whether a name was made by `temporary`, in a process with one of `tokens` if they are given."""
     found = re.fullmatch(r"\..*\.([0-9a-f]{16})-[0-9a-f]{8}\.part(\.[^.]*)?", name, re.DOTALL)
     return found is not None and (tokens is None or found[1] in tokens)
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, delete it on failure.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path next to `path`; rename it to `path` on success, delete it on failure.
 
-    The temporary file is new (a link planted under its name would be an error) and is on the disk before it is renamed.
+    The temporary file is created exclusively, so a planted link is an error, and it is on disk before it is renamed.
     """
     path = Path(path)
     part = temporary(path)
@@ -55,16 +55,16 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def unnamed(path: str | Path) -> Iterator[Path]:
-    """As `whole`, but a killed process leaves nothing at all where the system has files without a name (Linux).
+def atomic_write_unnamed(path: str | Path) -> Iterator[Path]:
+    """As `atomic_write`, but on Linux the temporary file has no name, so that a killed process leaves nothing.
 
-    The path that is yielded has no suffix then: the format must be given to an encoder by its name.
+    The yielded path may have no suffix, so encoders need an explicit format.
     """
     path = Path(path)
     try:
         descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
-    except (AttributeError, OSError):  # another system, or a file system that cannot
-        with whole(path) as part:
+    except (AttributeError, OSError):  # not supported by the system or file system
+        with atomic_write(path) as part:
             yield part
         return
     try:
@@ -76,7 +76,7 @@ def unnamed(path: str | Path) -> Iterator[Path]:
 
 
 def _name(descriptor: int, path: Path) -> None:
-    """Give a file without a name the name `path`. Linking never replaces a file, so it takes a temporary name first."""
+    """Give an unnamed file the name `path`, via a temporary name, because linking cannot replace a file."""
     part = temporary(path)
     descriptors = os.open("/proc/self/fd", os.O_RDONLY)
     try:
@@ -92,19 +92,22 @@ def _name(descriptor: int, path: Path) -> None:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path` whole or not at all."""
-    with whole(path) as part:
+    """Write `data` to `path` atomically."""
+    with atomic_write(path) as part:
         part.write_bytes(data)
 
 
-class Batch:
-    """Files that are written together: all are on the disk before the first one gets its name, and names are given in
-    the order of `add`. Leaving the block with an error removes what has no name yet."""
+class FileBatch:
+    """A context manager that writes several files together.
+
+    All files are on disk before the first is renamed; they are renamed in the order of `add`. On an error, files that
+    are not renamed yet are deleted.
+    """
 
     def __init__(self) -> None:
         self._parts: list[tuple[Path, Path]] = []
 
-    def __enter__(self) -> "Batch":
+    def __enter__(self) -> "FileBatch":
         return self
 
     def add(self, path: Path, data: bytes) -> None:
@@ -135,8 +138,8 @@ class Batch:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    if sys.platform == "win32" and path.is_dir():  # Windows cannot, and need not
+    """Flush a file, or the entries of a folder, to disk (fsync)."""
+    if sys.platform == "win32" and path.is_dir():  # neither possible nor necessary on Windows
         return
     descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
@@ -146,15 +149,15 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """`sync` for every file and folder under `folder`, and itself."""
+    """Call `sync` for `folder` and every file and folder in it."""
     for root, _, names in os.walk(folder, topdown=False):
         for name in names:
             sync(Path(root) / name)
         sync(Path(root))
 
 
-def sweep(folder: str | Path, tokens: Iterable[str]) -> None:
-    """Remove what killed processes with these tokens left half-written under `folder`, and nothing else."""
+def remove_temporary(folder: str | Path, tokens: Iterable[str]) -> None:
+    """Delete the temporary files under `folder` that processes with these tokens left."""
     tokens = frozenset(tokens)
     for root, folders, names in os.walk(folder):
         for name in names:
@@ -166,9 +169,8 @@ def sweep(folder: str | Path, tokens: Iterable[str]) -> None:
             folders.remove(name)
 
 
-def exchange(a: Path, b: Path) -> None:
-    """Let two folders with the same parent take each other's place: in one step on Linux, elsewhere in three renames
-    that are taken back where one fails."""
+def swap_folders(a: Path, b: Path) -> None:
+    """Swap two folders with the same parent: atomically on Linux, elsewhere in three renames, undone on failure."""
     if sys.platform == "linux":
         rename = getattr(ctypes.CDLL(None), "renameat2", None)
         if rename and not rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _RENAME_EXCHANGE):
@@ -187,26 +189,27 @@ def exchange(a: Path, b: Path) -> None:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key of natural name order: `frame2` before `frame10`."""
+    """Sort key for natural order: `frame2` before `frame10`."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name.lower())]
 
 
-LONGEST_NAME = 200
-"""Bytes of a name that `safe_name` keeps: file systems take 255, and suffixes come on top."""
+MAX_NAME_BYTES = 200
+"""Maximum length of the result of `safe_name`; file systems allow 255, including suffixes."""
 
 _NEVER = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\.+|[. ]+$')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
 
 
 def safe_name(name: str) -> str:
-    """`name` as one part of a path on any system: without separators, control and reserved characters, leading dots,
-    names that Windows keeps for devices, and not too long. What had to be changed gets a hash of the original, so that
-    different names stay different; what is fine stays as it is.
+    """Convert `name` to a valid file name on any system.
+
+    Separators, control and reserved characters, leading dots, and names reserved by Windows are replaced, and long
+    names are shortened. A changed name gets a hash of the original, so that different names stay different.
     """
     made = _NEVER.sub("_", name)
     if _DEVICE.match(made):
         made = f"_{made}"
-    if made == name and made and len(made.encode()) <= LONGEST_NAME:
+    if made == name and made and len(made.encode()) <= MAX_NAME_BYTES:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{made.encode()[: LONGEST_NAME - 9].decode(errors='ignore').rstrip('. ')}-{digest}"
+    return f"{made.encode()[: MAX_NAME_BYTES - 9].decode(errors='ignore').rstrip('. ')}-{digest}"

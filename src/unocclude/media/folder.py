@@ -1,4 +1,4 @@
-"""Frames from image files: a folder of them, one of them, or one that is animated."""
+"""Frames from image files: a folder, a single image, or an animation."""
 
 import warnings
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ from unocclude.media.limits import (
     clamp_rate,
     decoding,
     identity,
-    too_large,
+    too_large_message,
 )
 
 DEFAULT_FPS = 24.0
-_NO_DELAY = 0.1  # seconds: what browsers give a GIF frame that has no duration
-_LEAST_PIXELS = 20_000  # what a frame of an animation costs to open, however small it is
+_NO_DELAY = 0.1  # seconds: the duration that browsers use for a GIF frame without one
+_MIN_PIXELS = 20_000  # minimum cost of opening a frame of an animation, in pixels
 
 
 class FolderFrames:
-    """Image files as frames, one a file: (H, W, 3) uint8 RGB; a single image is a list of one.
+    """Image files as frames, one per file: (H, W, 3) uint8 RGB. A single image is a list of one.
 
-    Raises InputError, naming the file, where one is no image or its size differs from the first one's. Only
-    headers are read to find out.
+    Reads only the headers. Raises InputError, naming the file, if one is not an image or differs in size from the
+    first.
     """
 
     def __init__(self, paths: Sequence[Path], fps: float = DEFAULT_FPS):
@@ -61,15 +61,15 @@ class FolderFrames:
         return len(self.paths)
 
     def read(self, i: int) -> np.ndarray:
-        """Frame i, (H, W, 3) uint8 RGB, a fresh array.
+        """Frame i, a new array (H, W, 3) uint8 RGB.
 
-        Raises InputError where the file is damaged, UnoccludeError where it is no longer the one that was opened.
+        Raises InputError if the file is damaged, UnoccludeError if it changed since it was opened.
         """
         path = self.paths[i]
         check_unchanged(path, self._found[i], i)
         try:
             frame = read_image(path)
-        finally:  # whatever came of it: a file that is being written reads as a damaged one
+        finally:  # even after an error, because a file that is being written looks damaged
             check_unchanged(path, self._found[i], i)
         if frame.shape[:2] != (self.height, self.width):
             raise InputError(f"{path}: the image is damaged (its size is not the one in its header); save it again")
@@ -77,7 +77,7 @@ class FolderFrames:
 
 
 class AnimatedFrames:
-    """An animated GIF, APNG or WebP as frames: (H, W, 3) uint8 RGB on black, times from its durations."""
+    """The frames of an animated GIF, APNG or WebP: (H, W, 3) uint8 RGB on black, with times from their durations."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -87,9 +87,11 @@ class AnimatedFrames:
         self._orientation = orientation(self._image)
         self.height, self.width = image_size(path)
         if self.height * self.width > MAX_HEAVY:
-            raise InputError(f"{path}: {too_large(f'{self.width}x{self.height}', MAX_HEAVY)} or save it as a video")
+            raise InputError(
+                f"{path}: {too_large_message(f'{self.width}x{self.height}', MAX_HEAVY)} or save it as a video"
+            )
         with decoding(path, "the animation is damaged", "export it again"):
-            # the still picture of an APNG for viewers that cannot animate is no frame of it
+            # the default image of an APNG, for viewers without animation, is not a frame
             self._first = 1 if getattr(self._image, "default_image", False) else 0
             durations = self._durations()
         ends = np.cumsum(durations)
@@ -97,10 +99,10 @@ class AnimatedFrames:
         self.fps = clamp_rate(len(durations) / float(ends[-1]))
 
     def _durations(self) -> list[float]:
-        """The duration of every frame in seconds; they are known only after decoding, so that pixels are counted."""
-        # Counting a GIF's frames goes through all of it, so that its end is found on the way.
+        """The duration of each frame in seconds. This decodes all frames, so their total size is limited."""
+        # counting the frames of a GIF would read all of it, so read until its end instead
         announced = None if self._image.format == "GIF" else _frame_count(self._image) - self._first
-        cost = max(self.height * self.width, _LEAST_PIXELS)
+        cost = max(self.height * self.width, _MIN_PIXELS)
         durations: list[float] = []
         for i in count() if announced is None else range(announced):
             if max(i + 1, announced or 0) * cost > MAX_ANIMATION:
@@ -117,8 +119,8 @@ class AnimatedFrames:
         return durations
 
     def _seek(self, i: int) -> float | None:
-        """Make frame i the current one; its duration in seconds, None behind the last one."""
-        if i + self._first < self._image.tell():  # Pillow's own way back fails in some APNGs
+        """Seek to frame i and return its duration in seconds; None after the last frame."""
+        if i + self._first < self._image.tell():  # seeking back in Pillow fails for some APNGs
             self._image.close()
             self._image = open_image(self.path)
         with decoding(self.path, f"frame {i} is damaged", "export the animation again"):
@@ -126,7 +128,7 @@ class AnimatedFrames:
                 self._image.seek(i + self._first)
             except EOFError:
                 return None
-            if self._image.size != self._size:  # Pillow makes room for what reaches beyond a GIF's canvas
+            if self._image.size != self._size:  # Pillow enlarges the image for frames beyond the canvas of a GIF
                 width, height = self._image.size
                 raise InputError(
                     f"{self.path}: frame {i} reaches beyond the picture ({width}x{height}); export it again"
@@ -140,7 +142,7 @@ class AnimatedFrames:
         return len(self.times)
 
     def read(self, i: int) -> np.ndarray:
-        """Frame i, (H, W, 3) uint8 RGB, a fresh array; going back decodes from the first frame."""
+        """Frame i, a new array (H, W, 3) uint8 RGB. Reading an earlier frame decodes from the first one again."""
         check_unchanged(self.path, self._found, i)
         if self._seek(i) is None:
             raise InputError(f"{self.path}: frame {i} is damaged; export the animation again")
@@ -149,20 +151,20 @@ class AnimatedFrames:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files of a folder in natural name order; hidden files and other kinds are left out.
+    """The image files of a folder in natural order, except hidden ones.
 
-    Raises InputError when there is none, or when one frame is there twice, as in `1.jpg` and `1.png`. That they are
-    plain files is for their readers to check.
+    Raises InputError if there are none, or if two have the same stem, such as `1.jpg` and `1.png`. Does not check that
+    they are regular files; the readers do.
     """
     files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     files = sorted((p for p in files if not p.is_dir()), key=lambda p: natural_key(p.name))
     if not files:
         below = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and _holds_images(p)]
-        remedy = f"its {', '.join(below[:5])} may be meant" if below else "give one with frames as PNG or JPEG files"
+        remedy = f"give one of its {', '.join(below[:5])}" if below else "give one with frames as PNG or JPEG files"
         raise InputError(f"{folder}: the folder holds no images; {remedy}")
     twice = next((pair for pair in pairwise(files) if pair[0].stem == pair[1].stem), None)
     if twice:
-        raise InputError(f"{folder} holds both {twice[0].name} and {twice[1].name}; keep one file a frame")
+        raise InputError(f"{folder} holds both {twice[0].name} and {twice[1].name}; keep one file per frame")
     return files
 
 
@@ -175,22 +177,22 @@ def _frame_count(image: Image.Image) -> int:
 
 
 def is_animated(path: Path) -> bool:
-    """Whether an image file is an animation of more than one frame.
+    """Whether an image file is an animation with more than one frame.
 
-    Raises InputError for a TIFF of several pages of one size: which of them is meant, nobody can tell.
+    Raises InputError for a TIFF with several pages of one size, which is ambiguous.
     """
     with open_image(path) as image, decoding(path, "the image is damaged", "save it again"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of pages that are large
+        warnings.simplefilter("ignore")  # Pillow warns about large pages
         if image.format == "TIFF" and _is_stack(image):
             raise InputError(f"{path}: a TIFF of several pages; save them as a folder of frames, or one as an image")
         return image.format in ("GIF", "PNG", "WEBP", "AVIF") and bool(getattr(image, "is_animated", False))
 
 
 def _is_stack(image: Image.Image) -> bool:
-    """Whether the second page is as large as the first; thumbnails are smaller, and stay unread."""
+    """Whether the second page of a TIFF has the size of the first. Smaller pages are thumbnails and are ignored."""
     size = image.size
     try:
         image.seek(1)
-    except Exception:  # EOFError where there is none, anything where it is damaged
+    except Exception:  # EOFError if there is no second page, anything if it is damaged
         return False
     return image.size == size

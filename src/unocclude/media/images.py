@@ -21,26 +21,26 @@ from unocclude.media.limits import (
     MAX_PIXELS,
     check_regular,
     decoding,
-    too_large,
+    too_large_message,
 )
 
-# Pillow's MPEG, PDF and other plugins also "open" files that are no images, so only these are tried.
+# Pillow's MPEG, PDF and other plugins also "open" files that are not images, so only these formats are tried.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "TGA")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pbm", ".gif",
             ".avif", ".jp2", ".tga", ".jfif", ".jpe", ".apng")  # fmt: skip
 PNG_START = b"\x89PNG\r\n\x1a\n"
-_MOST_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
-HEAVY = ("JPEG2000",)  # over 12 bytes a pixel while they are decoded, and slow
+_MAX_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
+HEAVY = ("JPEG2000",)  # slow to decode, with over 12 bytes of memory per pixel
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read any still image as (H, W, 3) uint8 RGB, a fresh array.
+    """Read a still image as a new array (H, W, 3) uint8 RGB.
 
-    EXIF rotation is applied; transparency is composited on black (opaque pixels stay as they are); 16 bits
-    are scaled so that 65535 becomes 255. Of an animation this is the first frame.
-    Raises InputError for what is no image, is damaged, is floating point, or has over 100 megapixels.
+    Applies the EXIF orientation, composites transparency on black (opaque pixels are unchanged), and scales 16 bits so
+    that 65535 becomes 255. Of an animation, reads the first frame. Raises InputError if the file is not an image, is
+    damaged, is floating point, or has over 100 megapixels.
     """
     path = Path(path)
     with open_image(path) as image, decoding(path, "the image is damaged", "save it again"):
@@ -48,9 +48,9 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image as `read_image` will give it, from its header alone.
+    """Height and width of the result of `read_image`, from the header only.
 
-    Raises InputError for what is no image or has over 100 megapixels.
+    Raises InputError if the file is not an image or has over 100 megapixels.
     """
     with open_image(path) as image:
         width, height = image.size
@@ -58,34 +58,34 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """Open an image with Pillow; only its header is read.
+    """Open an image with Pillow, reading only its header.
 
-    Raises InputError for what is no plain file, is no image or has over 100 megapixels.
+    Raises InputError if the path is not a regular file or not an image, or the image has over 100 megapixels.
     """
     path = Path(path)
     check_regular(path)
     with decoding(path, "cannot be read as an image", "save it again as PNG or JPEG"):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Pillow about damaged tags and large images
+                warnings.simplefilter("ignore")  # Pillow warns about damaged tags and large images
                 image = Image.open(path, formats=FORMATS)
         except UnidentifiedImageError:
             raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
         except Image.DecompressionBombError:
-            raise InputError(f"{path}: {too_large()}") from None
+            raise InputError(f"{path}: {too_large_message()}") from None
     most = MAX_HEAVY if image.format in HEAVY else MAX_PIXELS
     if image.width * image.height > most:
         size = f"{image.width}x{image.height}"
         image.close()
-        raise InputError(f"{path}: {too_large(size, most)}")
+        raise InputError(f"{path}: {too_large_message(size, most)}")
     return image
 
 
 def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
-    """The current frame of an opened image as (H, W, 3) uint8 RGB, on black where it is transparent."""
+    """Convert the current frame of an open image to (H, W, 3) uint8 RGB, composited on black."""
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise InputError(f"{path}: floating-point or 32-bit image; save it with 8 or 16 bits per channel")
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow gives a PPM's as "I", already scaled to 65535
+    if image.mode.startswith("I"):  # 16-bit grey; for a PPM, Pillow uses "I" and scales to 65535
         return _pixels(image, lambda part: np.repeat(_eight_bits(np.asarray(part))[..., None], 3, axis=2))
     if _has_deep_colour(image):
         return by_rows(_read_deep(path), _deep_to_rgb)
@@ -95,11 +95,11 @@ def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _pixels(image: Image.Image, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
-    """`convert` of an image, by blocks of rows where it is large."""
+    """Apply `convert` to an image, in blocks of rows if it is large."""
     if image.width * image.height <= LARGE_PIXELS:
         return convert(image)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our limit is not Pillow's
+        warnings.simplefilter("ignore")  # Pillow's limit on the size is lower than ours
         image.load()
     rows = max(1, BLOCK_PIXELS // image.width)
     result = np.empty((image.height, image.width, 3), np.uint8)
@@ -110,7 +110,7 @@ def _pixels(image: Image.Image, convert: Callable[[Image.Image], np.ndarray]) ->
 
 
 def by_rows(array: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """`work` on (H, W, ...), by blocks of rows where the array is large; it must treat every pixel alone."""
+    """Apply the per-pixel function `work` to an array (H, W, ...), in blocks of rows if it is large."""
     rows = max(1, BLOCK_PIXELS // max(1, array.shape[1]))
     if len(array) <= rows:
         return work(array)
@@ -123,7 +123,7 @@ def by_rows(array: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.n
 
 
 def on_black(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 straight RGBA composited on black, (H, W, 3); opaque pixels stay bit for bit."""
+    """Composite (H, W, 4) uint8 RGBA with straight alpha on black, (H, W, 3); opaque pixels are unchanged."""
     return by_rows(rgba, _on_black)
 
 
@@ -133,16 +133,16 @@ def _on_black(rgba: np.ndarray) -> np.ndarray:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation that is still to be applied, 1 to 8; only the header is read.
+    """The EXIF orientation that must still be applied, 1 to 8, from the header only.
 
-    1, as it lies, where the tag is damaged: viewers ignore it, too.
+    1 (unchanged) if the tag is damaged; viewers ignore it as well.
     """
-    if image.format == "TIFF":  # Pillow and OpenCV turn these themselves; the size in the header is the final one
+    if image.format == "TIFF":  # Pillow and OpenCV apply it themselves; the size in the header is the final one
         return 1
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if image.format == "PNG":  # getexif() would decode a PNG's pixels to look for a chunk behind them
+            if image.format == "PNG":  # getexif() would decode the pixels of a PNG to find a chunk after them
                 exif = Image.Exif()
                 exif.load(image.info.get("exif") or b"")
             else:
@@ -154,7 +154,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn (H, W, ...) as its EXIF orientation says; a contiguous array."""
+    """Apply an EXIF orientation to an array (H, W, ...); returns a contiguous array."""
     if orientation in _SIDEWAYS:
         array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -165,11 +165,10 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def write_png(path: str | Path, array: np.ndarray, palette: np.ndarray | None = None) -> None:
-    """Write a PNG whole or not at all; the same array always gives the same bytes.
+    """Write a PNG atomically. The same array always gives the same bytes.
 
-    `array` is uint8 or uint16: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha. With `palette`,
-    (N, 3) uint8 RGB, `array` is (H, W) indices below N and the file is a palette PNG.
-    Raises ValueError for any other array.
+    array: uint8 or uint16: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA with straight alpha. palette: (N, 3) uint8 RGB;
+    `array` is then (H, W) indices below N, and the file is a palette PNG. Raises ValueError for any other array.
     """
     is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype not in (np.uint8, np.uint16) or not is_image:
@@ -178,12 +177,12 @@ def write_png(path: str | Path, array: np.ndarray, palette: np.ndarray | None = 
 
 
 def png_bytes(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
-    """The bytes of the PNG that `write_png` writes."""
+    """Encode a PNG as `write_png` does."""
     return encode_png(array) if palette is None else _encode_palette_png(array, palette)
 
 
-def looks_whole(path: Path, size: tuple[int, int]) -> bool:
-    """Whether a file begins as a PNG of this (height, width) and ends as one, which takes no decoding."""
+def is_complete_png(path: Path, size: tuple[int, int]) -> bool:
+    """Whether a file has the header of a PNG of `size` (height, width) and the end of a PNG; without decoding it."""
     try:
         with path.open("rb") as stream:
             head = stream.read(24)
@@ -200,8 +199,8 @@ def looks_whole(path: Path, size: tuple[int, int]) -> bool:
 def read_png(path: str | Path) -> np.ndarray:
     """Read a PNG exactly as stored: (H, W) grey or palette indices, (H, W, 3) RGB or (H, W, 4) RGBA.
 
-    uint8, or uint16 where the file has 16 bits; a 1-bit file gives 0 and 255.
-    Raises InputError for what is no PNG or is damaged.
+    uint8, or uint16 for a 16-bit file; a 1-bit file gives 0 and 255. Raises InputError if the file is not a PNG or
+    damaged.
     """
     path = Path(path)
     with open_image(path) as image, decoding(path, "the image is damaged", "save it again"):
@@ -214,11 +213,10 @@ def read_png(path: str | Path) -> np.ndarray:
 
 
 def encode_png(array: np.ndarray) -> bytes:
-    """The bytes of a PNG: (H, W), (H, W, 3) or (H, W, 4) uint8."""
+    """Encode (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG."""
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    # Level 1 with one fixed filter: twice as fast as the defaults, and hardly larger on layers, which are
-    # mostly empty.
+    # level 1 with a fixed filter: twice as fast as the defaults, and hardly larger for mostly empty layers
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     done, data = cv2.imencode(".png", array, options)
     if not done:
@@ -239,18 +237,18 @@ def _encode_palette_png(indices: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def _eight_bits(array: np.ndarray) -> np.ndarray:
-    """0..65535 to 0..255, rounded."""
+    """Scale 0 to 65535 to 0 to 255, rounded."""
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _has_deep_colour(image: Image.Image) -> bool:
-    """Whether the file has 16 bits in several channels: Pillow would cut those to their upper 8."""
+    """Whether the file has several 16-bit channels, which Pillow would truncate to 8 bits."""
     tiles: Any = getattr(image, "tile", ())
     return image.format in ("PNG", "TIFF") and image.mode in ("RGB", "RGBA", "LA") and ";16" in str(tiles)
 
 
 def _read_deep(path: Path) -> np.ndarray:
-    """A 16-bit colour PNG or TIFF through OpenCV, (H, W, 3 or 4) uint16."""
+    """Read a 16-bit colour PNG or TIFF with OpenCV, (H, W, 3 or 4) uint16."""
     if check_regular(path).st_size > MAX_DECODED:
         raise InputError(f"{path}: over the limit of {MAX_DECODED >> 30} GB for a 16-bit image; compress it")
     data = path.read_bytes()
@@ -258,26 +256,26 @@ def _read_deep(path: Path) -> np.ndarray:
         pixels = png_pixels(data)
         if not pixels:
             raise InputError(f"{path}: the image is damaged (it is cut short); save it again")
-        if pixels > MAX_PIXELS:  # Pillow and OpenCV may believe different headers
-            raise InputError(f"{path}: {too_large()}")
+        if pixels > MAX_PIXELS:  # Pillow and OpenCV may read different headers
+            raise InputError(f"{path}: {too_large_message()}")
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.ndim != 3 or array.dtype != np.uint16:
         raise InputError(f"{path}: this kind of 16-bit image cannot be read; save it with 8 bits per channel")
     rows = max(1, BLOCK_PIXELS // array.shape[1])
-    for block in (array[top : top + rows] for top in range(0, len(array), rows)):  # in place: it may be 800 MB
+    for block in (array[top : top + rows] for top in range(0, len(array), rows)):  # in place, because it may be 800 MB
         block[...] = cv2.cvtColor(block, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     return array
 
 
 def png_pixels(data: bytes) -> int:
-    """How many pixels a PNG has by its header; 0 for what is no PNG, or is cut short within a chunk.
+    """Number of pixels of a PNG according to its header; 0 if the data are not a PNG or are truncated.
 
-    OpenCV makes room for as many bytes as a chunk claims before it reads them.
+    Guards OpenCV, which allocates as many bytes as a chunk claims before it reads them.
     """
     if len(data) < 24 or not data.startswith(PNG_START):
         return 0
     at = len(PNG_START)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         size, kind = struct.unpack_from(">I4s", data, at)
         at += 12 + size
         if kind == b"IEND":
@@ -289,7 +287,7 @@ def png_pixels(data: bytes) -> int:
 
 
 def _deep_to_rgb(array: np.ndarray) -> np.ndarray:
-    """(H, W, 3 or 4) uint16 as (H, W, 3) uint8 on black."""
+    """Convert (H, W, 3 or 4) uint16 to (H, W, 3) uint8, composited on black."""
     if array.shape[2] == 4:
         array = (array[..., :3].astype(np.uint32) * array[..., 3:] + 32767) // 65535  # just fits into 32 bits
     return _eight_bits(array)

@@ -1,4 +1,4 @@
-"""Write RGBA layers and previews as video: what editors, browsers and compositors open."""
+"""Write RGBA layers and previews as video or image files for editors, browsers and compositors."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,34 +15,33 @@ from PIL import Image
 
 from unocclude.errors import InputError
 from unocclude.media import files
-from unocclude.media.bleed import bleed
 from unocclude.media.limits import check_rate
+from unocclude.media.nearest_fill import fill_nearest
 
 BLEED = 16  # pixels: one macroblock of the codecs
 CHECKER = 16  # pixels per square of the preview's checkerboard
-_TICKS = 90_000  # per second: the time base for variable frame times; MPEG's own
+_TICKS = 90_000  # per second: the time base for variable frame times, as in MPEG
 _BT709, _LIMITED = 1, 1  # AVCOL_PRI_, AVCOL_TRC_, AVCOL_SPC_BT709; AVCOL_RANGE_MPEG
-_GIF_OPAQUE = 128  # alpha from which a GIF pixel is opaque
+_GIF_OPAQUE = 128  # minimum alpha of an opaque GIF pixel
 _GIF_GAP = Fraction(2, 100)  # seconds: browsers slow down frames that are shorter
 
 
 def write_layers(
     path: str | Path, frames: Iterable[np.ndarray], fps: float, times: Sequence[float] | None = None
 ) -> list[Path]:
-    """Write (H, W, 4) uint8 RGBA frames with straight alpha as a layer; the suffix of `path` is the format.
+    """Write (H, W, 4) uint8 RGBA frames with straight alpha as a layer; the suffix of `path` selects the format.
 
-    - `.mov`: ProRes 4444, 10 bits, 16-bit alpha, BT.709; alpha comes back within 2 levels. Straight alpha.
-    - `.webm`: VP9 with alpha, lossless but for the halved colour resolution (4:2:0). Straight alpha.
-    - `.mp4`: H.264 over a checkerboard, to look at; padded to even sizes.
+    - `.mov`: ProRes 4444, 10 bits, 16-bit alpha with an error of at most 2 levels, BT.709. Straight alpha.
+    - `.webm`: VP9 with alpha, lossless except for the halved colour resolution (4:2:0). Straight alpha.
+    - `.mp4`: H.264 over a checkerboard, for viewing; padded to even sizes.
     - `.gif`: 255 colours per frame, opaque from alpha 128 on, endless; at most 50 frames per second.
     - `.png`: APNG, exact, endless.
-    - `.exr`: one file per frame, `NAME.00000.exr` and on, half floats: linear light (from sRGB),
-      premultiplied by alpha, as OpenEXR has it.
+    - `.exr`: one file per frame, `NAME.00000.exr` and so on, half floats: linear light (from sRGB),
+      premultiplied by alpha, as is usual for OpenEXR.
 
-    `times` are the frames' times in seconds, where they do not simply follow `fps`; all formats but `.exr`
-    keep them. Frames are taken one at a time. Files appear whole or not at all, those of a sequence together; returned
-    are those written.
-    Raises InputError for another suffix or no frames, ValueError for arrays of another kind.
+    times: frame times in seconds, if they are not evenly spaced by 1 / fps; all formats except `.exr` store them.
+    Frames are consumed one at a time. Files are written atomically, those of a sequence together. Returns the files
+    written. Raises InputError for another suffix or no frames, ValueError for any other arrays.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -59,9 +58,9 @@ def write_layers(
 def write_preview(
     path: str | Path, frames: Iterable[np.ndarray], fps: float, times: Sequence[float] | None = None
 ) -> None:
-    """Write (H, W, 3) uint8 RGB frames as H.264 (`.mp4`) that plays anywhere; padded to even sizes.
+    """Write (H, W, 3) uint8 RGB frames as widely supported H.264 (`.mp4`), padded to even sizes.
 
-    Frames are taken one at a time; the file appears whole or not at all. InputError when there is no frame.
+    Frames are consumed one at a time; the file is written atomically. Raises InputError without any frames.
     """
     _write_video(Path(path), PREVIEW, _checked(frames, channels=3), fps, times)
 
@@ -71,7 +70,7 @@ def write_preview(
 
 @dataclass(frozen=True)
 class Format:
-    """How one format is encoded: FFmpeg's names and options, and what a frame becomes before it."""
+    """How to encode one format: FFmpeg's names and options, and the conversion of frames."""
 
     container: str
     codec: str
@@ -80,7 +79,7 @@ class Format:
     options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
-    gap: Fraction = Fraction(0)  # the least time between two frames
+    gap: Fraction = Fraction(0)  # minimum time between two frames in seconds
 
 
 def _yuv(rgb: np.ndarray, pixels: str) -> av.VideoFrame:
@@ -89,9 +88,9 @@ def _yuv(rgb: np.ndarray, pixels: str) -> av.VideoFrame:
 
 
 def _yuva(rgba: np.ndarray, pixels: str, levels: int) -> av.VideoFrame:
-    """As `_yuv`, with alpha, whose plane is set here: FFmpeg's scaler is off by one level."""
-    # lossy codecs share colour between neighbouring pixels; black beyond the edge would darken it
-    frame = _yuv(bleed(rgba[..., :3], rgba[..., 3] > 0, BLEED), pixels)
+    """As `_yuv`, with alpha. The alpha plane is set here, because FFmpeg's scaler is off by one level."""
+    # lossy codecs blend the colours of neighbouring pixels, so black outside would darken the edge
+    frame = _yuv(fill_nearest(rgba[..., :3], rgba[..., 3] > 0, BLEED), pixels)
     plane = frame.planes[3]
     dtype = np.dtype(np.uint8 if levels == 256 else "<u2")
     rows = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
@@ -101,7 +100,7 @@ def _yuva(rgba: np.ndarray, pixels: str, levels: int) -> av.VideoFrame:
 
 
 def _even(rgb: np.ndarray) -> np.ndarray:
-    """Repeat the last row and column where a size is odd: H.264 with 4:2:0 has only even sizes."""
+    """Pad to even sizes, which H.264 with 4:2:0 requires, by repeating the last row and column."""
     height, width = rgb.shape[:2]
     return cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
 
@@ -133,7 +132,7 @@ PREVIEW = Format(
     codec="libx264",
     pixels="yuv420p",
     picture=lambda rgb: _yuv(_even(rgb), "yuv420p"),
-    options={"preset": "veryfast", "crf": "18", "bf": "0"},  # B-frames would blur when a frame is shown
+    options={"preset": "veryfast", "crf": "18", "bf": "0"},  # B-frames would make the display times inexact
     container_options={"movflags": "+faststart"},
 )
 FORMATS = {
@@ -150,8 +149,8 @@ FORMATS = {
         codec="libvpx-vp9",
         pixels="yuva420p",
         picture=lambda rgba: _yuva(rgba, "yuva420p", levels=256),
-        # libvpx codes colour and alpha with the same settings: exact alpha means lossless colour, too.
-        # Alternative reference frames would put the two out of step.
+        # libvpx encodes colour and alpha with the same settings, so exact alpha requires lossless colour.
+        # Alternate reference frames would desynchronise the two.
         options={"lossless": "1", "auto-alt-ref": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
         metadata={"alpha_mode": "1"},
     ),
@@ -184,10 +183,10 @@ def _write_video(
     clock = _Clock(fps, times, format.gap)
     first = next(frames)
     options = dict(format.container_options)
-    if format.container == "apng":  # its muxer would give the last frame the duration of the one before
+    if format.container == "apng":  # by default the last frame would get the duration of the one before
         options["final_delay"] = str(clock.frame)
     with (
-        files.unnamed(path) as part,
+        files.atomic_write_unnamed(path) as part,
         av.open(str(part), "w", format=format.container, container_options=options) as file,
     ):
         stream = cast(Any, file.add_stream(format.codec, rate=clock.rate, options=dict(format.options)))
@@ -210,7 +209,7 @@ def _write_video(
 
 
 class _Clock:
-    """When frames are shown: by the frame rate, or by given times where those differ from it."""
+    """The time stamps of frames: from the frame rate, or from given times if they differ from it."""
 
     def __init__(self, fps: float, times: Sequence[float] | None, gap: Fraction):
         self.rate = Fraction(check_rate(fps)).limit_denominator(1001)
@@ -223,7 +222,7 @@ class _Clock:
         self._stamps = [] if even or times is None else self._spaced(times)
 
     def _spaced(self, times: Sequence[float]) -> list[int]:
-        """Times in ticks from 0, each at least the gap and one tick behind the one before."""
+        """Times in ticks from 0, at least the gap and one tick apart."""
         stamps: list[int] = []
         gap = max(1, round(self._gap * _TICKS))
         for time in times:
@@ -232,7 +231,7 @@ class _Clock:
         return stamps
 
     def stamp(self, i: int) -> tuple[int, int]:
-        """Time stamp and duration of frame i in units; the last frame lasts as long as the rate says."""
+        """Time stamp and duration of frame i in units; the last frame has the duration given by the rate."""
         if self.unit == self.frame:
             return i, 1
         if i >= len(self._stamps):
@@ -243,7 +242,7 @@ class _Clock:
 
 
 def _write_exr(path: Path, frames: Iterator[np.ndarray]) -> list[Path]:
-    """One file a frame beside `path`: written to a temporary folder, moved when all are there."""
+    """Write one file per frame to a temporary folder, then move all of them next to `path`."""
     part = files.temporary(path)
     part.mkdir()
     names: list[str] = []
@@ -262,7 +261,7 @@ def _write_exr(path: Path, frames: Iterator[np.ndarray]) -> list[Path]:
 
 def _encode_exr(rgba: np.ndarray) -> bytes:
     pixels = rgba.astype(np.float32) / 255
-    rgb = pixels[..., :3]  # sRGB's transfer function (IEC 61966-2-1), undone
+    rgb = pixels[..., :3]  # apply the inverse transfer function of sRGB (IEC 61966-2-1)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     pixels[..., :3] = linear * pixels[..., 3:]
     codec = cast(Any, av.CodecContext.create("exr", "w"))
@@ -276,7 +275,7 @@ def _encode_exr(rgba: np.ndarray) -> bytes:
 
 
 def _checked(frames: Iterable[np.ndarray], channels: int) -> Iterator[np.ndarray]:
-    """The frames, all (H, W, channels) uint8 of one size; InputError when there is none."""
+    """Check that all frames are (H, W, channels) uint8 of one size; raises InputError without any."""
     shape = None
     for i, frame in enumerate(frames):
         shape = shape or frame.shape

@@ -1,4 +1,4 @@
-"""What every reader holds its input to: limits, plain files only, and one line for whatever a decoder throws."""
+"""Checks shared by all readers: size limits, regular files only, and one-line errors for decoder exceptions."""
 
 import os
 import re
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from unocclude.errors import InputError, UnoccludeError
 
-# Every limit is far above what cameras, editors and this package write, and keeps a reader under 2 GB and 10 seconds
-# whatever a file claims. A small file can claim anything, so none of them depends on the file's size.
-MAX_PIXELS = 100_000_000  # a frame; as RGB it is 300 MB, and a decoder holds it two or three times
-MAX_ANIMATION = 750_000_000  # pixels of all frames of an animation, which opening it has to decode: 15 s of 1080p
-MAX_HEAVY = 32_000_000  # pixels of an image or animation whose decoder takes over 12 bytes a pixel
-MAX_FRAMES = 2_000_000  # of a clip, 23 hours at 24 a second; the index of a video holds about 300 bytes a frame
-MAX_DECODED = 1 << 30  # bytes of what has to be in memory as a whole: a clip of a shard, an array stored by columns
-MIN_RATE, MAX_RATE = 0.001, 1000.0  # frames a second that every kind of video can be written with
-MAX_GAP = 6 * 3600  # seconds from frame to frame; what videos are written with holds 2 ** 31 ticks of 1 / 90,000
-BLOCK_PIXELS = 250_000  # sums on images go by blocks of rows: what is needed in between stays small, and in the cache
-LARGE_PIXELS = 16_000_000  # from here on, an image is taken over from Pillow by such blocks, too
+# All limits are far above what cameras, editors and this package write. They keep a reader below 2 GB and 10 seconds
+# whatever a file claims. A small file can claim anything, so no limit depends on the file's size.
+MAX_PIXELS = 100_000_000  # per frame: 300 MB as RGB, of which a decoder needs two or three copies
+MAX_ANIMATION = 750_000_000  # pixels of all frames of an animation, which are decoded on opening: 15 s of 1080p
+MAX_HEAVY = 32_000_000  # pixels of an image or animation whose decoder needs over 12 bytes per pixel
+MAX_FRAMES = 2_000_000  # per clip, 23 hours at 24 fps; the index of a video needs about 300 bytes per frame
+MAX_DECODED = 1 << 30  # bytes of data that must be in memory as a whole: a clip of a shard, an array in Fortran order
+MIN_RATE, MAX_RATE = 0.001, 1000.0  # fps that all video formats support
+MAX_GAP = 6 * 3600  # seconds between two frames; video writers are limited to 2 ** 31 ticks of 1 / 90,000 s
+BLOCK_PIXELS = 250_000  # block size for arithmetic on images, so that intermediate results are small
+LARGE_PIXELS = 16_000_000  # larger images are also converted from Pillow in blocks
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KINDS = {
@@ -34,21 +34,21 @@ _KINDS = {
 Identity = tuple[int, int, int, int]
 
 
-def too_large(size: str = "the frame", most: int = MAX_PIXELS) -> str:
-    """What to tell about a frame that has too many pixels."""
+def too_large_message(size: str = "the frame", most: int = MAX_PIXELS) -> str:
+    """The message for a frame with too many pixels."""
     return f"{size} is over the limit of {most // 1_000_000} megapixels per frame; scale it down"
 
 
 def check_name(path: Path) -> None:
-    """Raise InputError when a path has characters that cannot be shown in a line."""
+    """Raise InputError if a path contains unprintable characters or line breaks."""
     if _UNPRINTABLE.search(str(path)):
         raise InputError(f"{str(path)!a}: the name has characters that cannot be shown; rename it")
 
 
 def check_path(path: Path) -> os.stat_result:
-    """What the file system tells of a file or folder, without opening it.
+    """Get the status of a file or folder without opening it.
 
-    Raises InputError when it does not exist or may not be looked at, or when its name cannot be shown in a line.
+    Raises InputError if it does not exist or is not accessible, or as in `check_name`.
     """
     check_name(path)
     try:
@@ -62,49 +62,48 @@ def check_path(path: Path) -> os.stat_result:
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """`check_path` for what has to be a plain file.
+    """As `check_path`, but also raises InputError unless the path is a regular file.
 
-    Pipes, sockets and devices are refused without opening them, which could block for ever.
+    Pipes, sockets and devices are refused without opening them, which could block forever.
     """
     found = check_path(path)
     if not stat.S_ISREG(found.st_mode):
-        told = next((words for test, words in _KINDS.items() if test(found.st_mode)), "not a plain file; give a file")
+        told = next((words for test, words in _KINDS.items() if test(found.st_mode)), "not a regular file; give one")
         raise InputError(f"{path}: {told}")
     return found
 
 
 def identity(found: os.stat_result) -> Identity:
-    """What tells a file from one that took its place or was written again."""
+    """Attributes that change if a file is replaced or rewritten."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def check_unchanged(path: Path, before: Identity, i: int) -> None:
-    """Raise UnoccludeError when the file that frame i comes from is no longer the one that was opened."""
+    """Raise UnoccludeError if the file of frame i has changed since it was opened."""
     try:
         now = identity(path.stat())
     except OSError:
         now = None
     if now != before:
         raise UnoccludeError(
-            f"frame {i} changed while it was being read: {path}; start again when nothing writes to it any more"
+            f"frame {i} changed while it was being read: {path}; start again when no other program writes to it"
         )
 
 
 def check_rate(fps: float) -> float:
-    """`fps` as it is; InputError where no clip can have that frame rate."""
+    """Return `fps`; raises InputError if it is out of range."""
     if not MIN_RATE <= fps <= MAX_RATE:
         raise InputError(f"{fps:g} frames a second; give a frame rate from {MIN_RATE:g} to {MAX_RATE:g}")
     return fps
 
 
 def clamp_rate(fps: float) -> float:
-    """The frame rate nearest to `fps` that a clip can have: what a file says of it is no reason to refuse it, since
-    its frames have times of their own."""
+    """Clamp a frame rate from a file to the supported range; it does not matter much, because frames have times."""
     return min(max(fps, MIN_RATE), MAX_RATE)
 
 
 def check_times(path: Path, times: Sequence[float]) -> None:
-    """Raise InputError for time stamps, in ascending order, that no clip can have."""
+    """Raise InputError if two consecutive frames are too far apart. times: in seconds, ascending."""
     i, gap = max(enumerate((b - a for a, b in pairwise(times)), 1), key=lambda pair: pair[1], default=(0, 0.0))
     if not gap <= MAX_GAP:
         raise InputError(
@@ -113,23 +112,23 @@ def check_times(path: Path, times: Sequence[float]) -> None:
 
 
 @contextmanager
-def decoding(path: Path, told: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a decoder throws at a damaged file into an InputError: `path: told (its own words); remedy`.
+def decoding(path: Path, fault: str, remedy: str) -> Iterator[None]:
+    """Convert any exception of a decoder to InputError: `path: fault (the decoder's message); remedy`.
 
-    Pillow's plugins alone raise struct.error, IndexError, KeyError, ZeroDivisionError, OverflowError, MemoryError,
-    RecursionError and more; no list of them is ever complete.
+    All exceptions are caught: Pillow's plugins alone raise struct.error, IndexError, KeyError, ZeroDivisionError,
+    OverflowError, MemoryError, RecursionError and more.
     """
     try:
         yield
     except UnoccludeError:
         raise
     except Exception as error:
-        raise InputError(f"{path}: {told} ({reason(error)}); {remedy}") from error
+        raise InputError(f"{path}: {fault} ({reason(error)}); {remedy}") from error
 
 
 def reason(error: BaseException) -> str:
-    """An error's own words in one short line."""
+    """The message of an exception as one short line."""
     words = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
-    if isinstance(error, KeyError | MemoryError):  # their words say nothing without the name
+    if isinstance(error, KeyError | MemoryError):  # their messages are meaningless without the name
         words = f"{type(error).__name__} {error}".strip()
     return _UNPRINTABLE.sub("?", words.splitlines()[0])[:200]

@@ -1,4 +1,4 @@
-"""Read an object's masks from every format of the contract."""
+"""Read the masks of an object from all supported formats."""
 
 import stat
 from collections.abc import Iterable, Iterator
@@ -14,43 +14,43 @@ from unocclude.media.folder import image_files, is_animated
 from unocclude.media.images import by_rows, open_image, orientation, to_rgb, upright
 from unocclude.media.jsonfile import read_json
 from unocclude.media.limits import BLOCK_PIXELS, check_path, check_regular, decoding
-from unocclude.media.rle import all_compressed
+from unocclude.media.rle import to_compressed_rles
 from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
-MOST_BYTES = 128 << 20  # of a JSON of one clip's masks
-MOST_LISTED = 1000  # ids that an error names
-MOST_COLOURS = 256  # what a palette can hold; an image that has more is no mask
-_HALF = 128  # from this grey level on, a pixel of a lossy mask belongs to the object
+MAX_BYTES = 128 << 20  # size of a JSON file with the masks of one clip
+MAX_LISTED = 1000  # number of ids in an error message
+MAX_COLOURS = 256  # size of a palette; an image with more colours is not a mask
+_HALF = 128  # minimum grey level of the object in a lossy mask
 
 
 def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarray]:
-    """Yield one object's masks, (H, W) bool, one a frame, from
+    """Yield the masks of one object, (H, W) bool, one per frame, from
 
-    - a folder of mask images in natural name order, or one mask image: non-zero is the object; in a palette
-      PNG (DAVIS) or a grey one that holds ids, `object_id` picks one, and without it every id counts;
+    - a folder of mask images in natural order, or one mask image: non-zero is the object; in a palette PNG (DAVIS) or
+      a grey image with ids, `object_id` selects one id, and without it all non-zero ids are used;
     - a video or animation: the object is where luma is at least 128;
     - a `.json` of COCO RLEs: a list with one per frame (null where the object is hidden), or that list under
       "segmentations", "masks" or "annotations"; or SA-V's `{"masklet": [[RLE per object] per frame]}`, where
-      `object_id` picks the object and is needed when there are several (SA-V annotates every fourth frame);
-    - a `.npy` or `.npz` array, (T, H, W) or (H, W), non-zero is the object, or the id with `object_id`.
+      `object_id` selects the object and is required if there are several (SA-V annotates every fourth frame);
+    - a `.npy` or `.npz` array, (T, H, W) or (H, W): non-zero is the object, or the id with `object_id`.
 
-    Lossy images count from grey level 128 on; an image of more colours than a palette holds is a picture and no
-    mask. The path and a JSON are checked at once, the rest as it is read.
-    Raises InputError for what cannot be read and for an `object_id` that never occurs, naming those that do.
+    In lossy images, the object is where the grey level is at least 128. An image with more than 256 colours is refused,
+    because it is not a mask. The path and JSON files are checked at once, other files when they are read. Raises
+    InputError if a file cannot be read, or if `object_id` does not occur (the message lists the ids that do).
     """
     path = Path(path)
     found = check_path(path)
     suffix = path.suffix.lower()
     if stat.S_ISDIR(found.st_mode):
-        return _picked(path, (read_labels(file) for file in image_files(path)), object_id)
+        return _picked(path, (read_label_map(file) for file in image_files(path)), object_id)
     check_regular(path)
     if suffix == ".json":
         return (coco.decode(rle).astype(bool) for rle in read_rles(path, object_id))
     if suffix in (".npy", ".npz"):
         return _picked(path, read_frames(path), object_id)
     if path.stat().st_size and is_image(path) and not is_animated(path):
-        return _picked(path, iter([read_labels(path)]), object_id)
+        return _picked(path, iter([read_label_map(path)]), object_id)
     if object_id is not None:
         raise InputError(f"{path}: a mask video holds one object; leave out the object id")
     source = open_source(path)
@@ -60,8 +60,8 @@ def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarr
 # Images and arrays ------------------------------------------------------------------------------------------
 
 
-def read_labels(path: Path) -> np.ndarray:
-    """A mask image as (H, W) of ids: palette indices or grey levels; 0 and 1 where it has colours."""
+def read_label_map(path: Path) -> np.ndarray:
+    """Read a mask image as an array of ids (H, W): palette indices or grey levels; False and True if it has colours."""
     with open_image(path) as image:
         ids = image.mode in ("P", "L", "1", "I;16") and image.format not in (*_LOSSY, "GIF")
         with decoding(path, "the mask is damaged", "save it again"):
@@ -74,44 +74,46 @@ def read_labels(path: Path) -> np.ndarray:
     if (array == array[..., :1]).all():
         return array[..., 0]
     colours = len(np.unique(by_rows(array, _as_number)))
-    if colours > MOST_COLOURS:
-        raise InputError(f"{path}: a picture of {colours} colours, not a mask; give 0 or 255, or one colour an object")
+    if colours > MAX_COLOURS:
+        raise InputError(
+            f"{path}: an image with {colours} colours, not a mask; give 0 or 255, or one colour per object"
+        )
     return np.asarray(array.any(axis=2))
 
 
 def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> Iterator[np.ndarray]:
-    """Masks of one id, or of every id but 0; an id that occurs in no frame is an InputError."""
+    """Masks of one id, or of all ids except 0; raises InputError if the id occurs in no frame."""
     seen: set[int] = set()
     found = False
     for label in labels:
         mask = np.asarray(label != 0 if object_id is None else label == object_id)
         found |= object_id is None or bool(mask.any())
-        if not found and len(seen) < MOST_LISTED:
+        if not found and len(seen) < MAX_LISTED:
             seen |= _ids(label)
         yield mask
     if not found and object_id is not None:
-        known = ", ".join(str(int(i)) for i in sorted(seen - {0})[:MOST_LISTED]) or "none"
+        known = ", ".join(str(int(i)) for i in sorted(seen - {0})[:MAX_LISTED]) or "none"
         raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}")
 
 
 def _ids(label: np.ndarray) -> set[int]:
-    """The ids that occur in (H, W), as many of them as are worth telling."""
+    """The ids in a label map (H, W); stops after `MAX_LISTED`."""
     rows = max(1, BLOCK_PIXELS // label.shape[1])
     ids: set[int] = set()
     for top in range(0, len(label), rows):
-        ids.update(np.unique(label[top : top + rows])[: MOST_LISTED + 1].tolist())
-        if len(ids) > MOST_LISTED:
+        ids.update(np.unique(label[top : top + rows])[: MAX_LISTED + 1].tolist())
+        if len(ids) > MAX_LISTED:
             break
     return ids
 
 
 def _as_number(rgb: np.ndarray) -> np.ndarray:
-    """Each colour as one number, (H, W) uint32."""
+    """Encode each colour as one number, (H, W) uint32."""
     return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
 def _luma(rgb: np.ndarray) -> np.ndarray:
-    """BT.601 luma in whole levels, (H, W) uint16; grey stays as it is."""
+    """BT.601 luma as integers, (H, W) uint16; grey levels are unchanged."""
     return by_rows(rgb, _weighted)
 
 
@@ -123,8 +125,8 @@ def _weighted(rgb: np.ndarray) -> np.ndarray:
 
 
 def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
-    """One object's masks from a JSON as checked COCO RLEs, one a frame, empty where it is hidden."""
-    data = read_json(path, MOST_BYTES, "give COCO RLEs, one per frame")
+    """Read the masks of one object from JSON as valid COCO RLEs, one per frame, empty where it is hidden."""
+    data = read_json(path, MAX_BYTES, "give COCO RLEs, one per frame")
     if isinstance(data, dict) and "counts" in data:  # one RLE alone
         data = [data]
     ids = data.get("masklet_id") if isinstance(data, dict) else None
@@ -139,21 +141,21 @@ def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
         raise InputError(f"{path}: holds one object without an id; leave out the object id")
     data = [entry["segmentation"] if isinstance(entry, dict) and "segmentation" in entry else entry for entry in data]
     try:
-        return all_compressed(data)
+        return to_compressed_rles(data)
     except ValueError as error:
-        raise InputError(f"{path}: {error}; write it again") from error
+        raise InputError(f"{path}: {error}; correct the file") from error
 
 
 def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
-    """One object's entries from lists with one RLE per object: SA-V's masklets, or the like without ids."""
+    """Select one object from a list of frames with one RLE per object, as in SA-V, with or without ids."""
     frames = [[frame] if isinstance(frame, dict) else frame or [] for frame in frames]
     wrong = next((i for i, frame in enumerate(frames) if not isinstance(frame, list)), None)
     if wrong is not None:
-        raise InputError(f"{path}: frame {wrong} is no list of COCO RLEs, one per object; write it again")
+        raise InputError(f"{path}: frame {wrong} is no list of COCO RLEs, one per object; correct the file")
     count = max(len(frame) for frame in frames)
     given = isinstance(ids, list) and len(ids) == count and all(type(i) is int for i in ids)
     known = ids if given else list(range(count))
-    listed = ", ".join(str(i) for i in known[:MOST_LISTED]) or "none"
+    listed = ", ".join(str(i) for i in known[:MAX_LISTED]) or "none"
     if object_id is None and count > 1:
         raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
     if object_id is not None and object_id not in known:

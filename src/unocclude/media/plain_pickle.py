@@ -1,4 +1,4 @@
-"""Pickles from elsewhere as plain data, without a way to run code."""
+"""Read untrusted pickles of plain data without running code."""
 
 import io
 import math
@@ -11,31 +11,31 @@ import numpy as np
 
 from unocclude.errors import InputError
 
-MOST_BYTES = 256 << 20
-MOST_STEPS = 5_000_000
-"""Instructions in a pickle; the reader takes a microsecond and a half for each at worst."""
+MAX_BYTES = 256 << 20
+MAX_STEPS = 5_000_000
+"""Maximum number of instructions; each takes at most 1.5 microseconds."""
 _PLAIN = "().BCFGIJKLMNSTUVX]acegdhjlpqrstu}\x80\x85\x86\x87\x88\x89\x8a\x8c\x8d\x8e\x93\x94\x95"
 
 
 def read_pickle(path: Path, what: str = "a pickle of plain data") -> Any:
-    """What a pickle holds: dictionaries, lists, tuples, text, bytes, numbers, and NumPy's arrays of numbers.
+    """Read a pickle of dictionaries, lists, tuples, text, bytes, numbers and NumPy arrays of numbers.
 
-    what: what it should be, for messages. Raises InputError for anything else, and for what would take too long or too
-    much memory.
+    what: the expected content, for messages. Raises InputError for anything else, or if reading takes too much time or
+    memory.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is no file of at most {MOST_BYTES >> 20} MB; check what it is")
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is no file of at most {MAX_BYTES >> 20} MB; check the path")
         return _Unpickler(io.BytesIO(path.read_bytes())).load()
     except InputError:
         raise
-    except Exception as error:  # a damaged pickle can make the reader fail anywhere
+    except Exception as error:  # a damaged pickle can raise anything
         reason = "".join(c if c.isprintable() else "?" for c in str(error)[:200]) or type(error).__name__
         raise InputError(f"{path} is not {what} ({reason}); download it again") from None
 
 
 class _Kind:
-    """Stands for `numpy.dtype`, whose own way to take a state from a pickle trusts it."""
+    """Replacement for `numpy.dtype`, which would trust the state in a pickle."""
 
     def __init__(self, code: Any, *_: Any):
         if not isinstance(code, str) or code not in ("b1", *(f"{sign}{n}" for sign in "iuf" for n in (1, 2, 4, 8))):
@@ -47,14 +47,14 @@ class _Kind:
 
     def read(self, data: bytes, shape: tuple[int, ...], fortran: bool = False) -> np.ndarray:
         if not all(isinstance(n, int) and n > 0 for n in shape):
-            raise pickle.UnpicklingError("an array of no shape")
+            raise pickle.UnpicklingError("an array without a valid shape")
         if len(data) != math.prod(shape) * self.dtype.itemsize:
-            raise pickle.UnpicklingError("an array of another length than its shape says")
+            raise pickle.UnpicklingError("an array whose data do not fit its shape")
         return np.frombuffer(data, self.dtype).reshape(shape, order="F" if fortran else "C")
 
 
 class _Array:
-    """Stands for `numpy.ndarray`."""
+    """Replacement for `numpy.ndarray`."""
 
     values = np.zeros(0)
 
@@ -81,14 +81,14 @@ _KNOWN: dict[str, Callable[..., Any]] = {
 
 
 class _Steps(dict[int, Callable[[Any], None]]):
-    """What each instruction does, looked up a limited number of times."""
+    """The functions of the instructions; the number of look-ups is limited."""
 
-    left = MOST_STEPS
+    left = MAX_STEPS
 
     def __getitem__(self, code: int) -> Callable[[Any], None]:
         self.left -= 1
         if self.left < 0:
-            raise pickle.UnpicklingError(f"over {MOST_STEPS} instructions")
+            raise pickle.UnpicklingError(f"over {MAX_STEPS} instructions")
         return super().__getitem__(code)
 
     def __missing__(self, code: int) -> Callable[[Any], None]:
@@ -99,8 +99,8 @@ _Base: Any = pickle._Unpickler
 
 
 class _Unpickler(_Base):
-    """The unpickler in Python: the one in C can be made to allocate without limit by the number of a memory cell, and
-    to run out of stack by the hash of a deep key."""
+    """Based on Python's unpickler. The one in C can be made to allocate without limit by a large memo index, and to
+    overflow the stack by hashing a deeply nested key."""
 
     def __init__(self, stream: io.BytesIO):
         super().__init__(stream)
@@ -117,13 +117,13 @@ class _Unpickler(_Base):
     def reduce(self) -> None:
         arguments = self.stack.pop()
         if not any(self.stack[-1] is known for known in _KNOWN.values()):
-            raise pickle.UnpicklingError("a call of what is no function")
+            raise pickle.UnpicklingError("a call of something other than a known function")
         self.stack[-1] = self.stack[-1](*arguments)
 
     def build(self) -> None:
         state = self.stack.pop()
         if not isinstance(self.stack[-1], _Array | _Kind):
-            raise pickle.UnpicklingError("a state of what has none")
+            raise pickle.UnpicklingError("a state of something other than an array or dtype")
         self.stack[-1].fill(*state)
 
     def set_item(self) -> None:

@@ -1,4 +1,4 @@
-"""COCO's run lengths and polygons, checked before pycocotools sees them: its decoder trusts what it is given."""
+"""Validate COCO run-length encodings and polygons before pycocotools, whose decoder trusts its input, reads them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,32 +8,32 @@ from pycocotools import mask as coco
 
 from unocclude.media.images import MAX_PIXELS
 
-MOST_RUNS = 10_000_000
-"""Characters or numbers in the counts of one mask."""
-MOST_MASKS = 100_000
-"""In a clip: an hour at 25 frames a second."""
-MOST_BYTES = 100_000_000
-"""Run lengths of a clip."""
-MOST_POLYGONS = 1_000
-FARTHEST = 1_000_000
-"""How far from the image's corner an outline may go, in pixels."""
-LONGEST = 2_000_000
-"""Pixels of outline in one mask: what the decoder makes of them takes a hundred bytes each."""
+MAX_RUNS = 10_000_000
+"""Maximum number of characters or run lengths in the counts of one mask."""
+MAX_MASKS = 100_000
+"""Maximum number of masks in a clip: an hour at 25 fps."""
+MAX_BYTES = 100_000_000
+"""Maximum total size of the run lengths of a clip."""
+MAX_POLYGONS = 1_000
+MAX_COORDINATE = 1_000_000
+"""Maximum absolute coordinate of a polygon in pixels."""
+MAX_OUTLINE = 2_000_000
+"""Maximum total length of the polygons of one mask in pixels; the decoder needs about 100 bytes for each."""
 
 Size = tuple[int, int]
 
 
-def compressed(given: Any, size: Size | None = None) -> dict[str, Any]:
-    """A COCO RLE, {size: [h, w], counts: text, bytes or a list}, as one that pycocotools decodes safely: {size, counts:
-    bytes}, without empty runs in between.
+def to_compressed_rle(given: Any, size: Size | None = None) -> dict[str, Any]:
+    """Convert a COCO RLE to {size, counts: bytes}, which pycocotools can decode safely.
 
-    size: height and width that it must have. Raises ValueError, saying what is wrong, for anything else.
+    given: {size: [h, w], counts: text, bytes or a list of run lengths}. size: required height and width. Empty runs
+    between others are removed. Raises ValueError, saying what is wrong, if `given` is not a valid RLE.
     """
     if not isinstance(given, dict):
         raise ValueError(f"a {type(given).__name__}, not an object")
     if missing := {"size", "counts"} - given.keys():
         raise ValueError(f"{' and '.join(sorted(missing))} missing")
-    height, width = checked_size(given["size"])
+    height, width = parse_size(given["size"])
     if size is not None and (height, width) != tuple(size):
         raise ValueError(f"it is {width}x{height}, the image {size[1]}x{size[0]}")
     counts = given["counts"]
@@ -47,24 +47,24 @@ def compressed(given: Any, size: Size | None = None) -> dict[str, Any]:
     return dict(coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width))
 
 
-def all_compressed(given: Iterable[Any]) -> list[dict[str, Any]]:
-    """Every mask of a clip as `compressed` gives it, an empty one for None, which is a frame that hides the object.
+def to_compressed_rles(given: Iterable[Any]) -> list[dict[str, Any]]:
+    """Apply `to_compressed_rle` to every mask of a clip; None, for a frame without the object, becomes an empty mask.
 
-    Raises ValueError, with its number, for one that is no mask, where all are None, and for more than a clip may have.
+    Raises ValueError if a mask is invalid (its number is given), all are None, or there are too many.
     """
     found: list[dict[str, Any] | None] = []
-    known: dict[Any, dict[str, Any]] = {}  # what occurs many times is understood once
+    known: dict[Any, dict[str, Any]] = {}  # repeated masks are converted only once
     total = 0
     for i, rle in enumerate(given):
         code = None if rle is None else _known(rle, i, known)
         total += 0 if code is None else len(code["counts"])
-        if i >= MOST_MASKS or total > MOST_BYTES:
-            raise ValueError(f"over {MOST_MASKS} masks, or {MOST_BYTES // 1_000_000} MB of them, in one clip")
+        if i >= MAX_MASKS or total > MAX_BYTES:
+            raise ValueError(f"over {MAX_MASKS} masks, or {MAX_BYTES // 1_000_000} MB of them, in one clip")
         found.append(code)
     seen = next((code for code in found if code is not None), None)
     if found and seen is None:
         raise ValueError(f"all {len(found)} masks are null; the object must be visible in one")
-    hidden = seen and compressed({"size": seen["size"], "counts": [seen["size"][0] * seen["size"][1]]})
+    hidden = seen and to_compressed_rle({"size": seen["size"], "counts": [seen["size"][0] * seen["size"][1]]})
     return [code or hidden for code in found]  # type: ignore[misc]
 
 
@@ -72,7 +72,7 @@ def _known(rle: Any, i: int, known: dict[Any, dict[str, Any]]) -> dict[str, Any]
     key = (*rle["size"], rle["counts"]) if _is_text(rle) else None
     if key not in known:
         try:
-            code = compressed(rle)
+            code = to_compressed_rle(rle)
         except ValueError as error:
             raise ValueError(f"mask {i} is not a COCO RLE with size and counts ({error})") from None
         if key is None:
@@ -82,35 +82,38 @@ def _known(rle: Any, i: int, known: dict[Any, dict[str, Any]]) -> dict[str, Any]
 
 
 def _is_text(rle: Any) -> bool:
-    """Whether a mask is of the usual form, whose parts can be told apart by their hash."""
+    """Whether an RLE has the usual form, with hashable parts."""
     if not isinstance(rle, dict) or not isinstance(rle.get("counts"), str | bytes):
         return False
     size = rle.get("size")
     return isinstance(size, list | tuple) and all(isinstance(side, int) for side in size)
 
 
-def outline(given: Any, size: Size) -> dict[str, Any]:
-    """What COCO's "segmentation" may be, for an (H, W) image, as `compressed` gives it: one polygon x, y, ..., a list
-    of them, plain counts, or an RLE. Raises ValueError, saying what is wrong, for anything else."""
+def segmentation_to_rle(given: Any, size: Size) -> dict[str, Any]:
+    """Convert COCO's "segmentation" of an (H, W) image to a compressed RLE.
+
+    given: one polygon [x, y, ...], a list of polygons, or an RLE. Raises ValueError, saying what is wrong, if it is
+    none of these.
+    """
     if not isinstance(given, list):
-        return compressed(given, size)
-    height, width = checked_size(size)
+        return to_compressed_rle(given, size)
+    height, width = parse_size(size)
     polygons = given if not given or isinstance(given[0], list) else [given]
-    if not 0 < len(polygons) <= MOST_POLYGONS:
-        raise ValueError(f"{len(polygons)} polygons; there must be 1 to {MOST_POLYGONS}")
-    if sum(_length(k, polygon) for k, polygon in enumerate(polygons)) > LONGEST:
-        raise ValueError(f"its outline is longer than {LONGEST} pixels")
+    if not 0 < len(polygons) <= MAX_POLYGONS:
+        raise ValueError(f"{len(polygons)} polygons; there must be 1 to {MAX_POLYGONS}")
+    if sum(_length(k, polygon) for k, polygon in enumerate(polygons)) > MAX_OUTLINE:
+        raise ValueError(f"its outline is longer than {MAX_OUTLINE} pixels")
     return dict(coco.merge(coco.frPyObjects(polygons, height, width)))
 
 
-def checked_size(size: Any) -> Size:
-    """Height and width; raises ValueError unless they are whole, positive and within the limit of pixels."""
+def parse_size(size: Any) -> Size:
+    """Parse height and width; raises ValueError unless they are positive integers within the limit of pixels."""
     if hasattr(size, "tolist"):
         size = size.tolist()
     if not isinstance(size, list | tuple) or len(size) != 2 or not {int, float}.issuperset(map(type, size)):
         raise ValueError("its size is not two numbers, height and width")
     if not all(0 < side <= MAX_PIXELS and side == int(side) for side in size):
-        raise ValueError("its size is not two whole numbers from 1 on that an image may have")
+        raise ValueError("its size is not two whole numbers within the limits of an image")
     height, width = int(size[0]), int(size[1])
     if height * width > MAX_PIXELS:
         raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS // 1_000_000} megapixels")
@@ -118,14 +121,17 @@ def checked_size(size: Any) -> Size:
 
 
 def parse_counts(text: Any) -> np.ndarray:
-    """Run lengths, (n,) int64, of COCO's compressed counts: signed base-32 numbers, from the fourth on relative to the
-    one two before (pycocotools, `rleFrString`). Raises ValueError for what is none."""
+    """Decode COCO's compressed counts to run lengths, (n,) int64.
+
+    They are signed base-32 numbers; from the fourth on, each is relative to the one two positions before (`rleFrString`
+    in pycocotools). Raises ValueError if the counts are invalid.
+    """
     if not isinstance(text, str | bytes):
         raise ValueError(f"its counts are a {type(text).__name__}, not text or a list")
-    if len(text) > MOST_RUNS:
-        raise ValueError(f"over {MOST_RUNS} characters in its counts")
+    if len(text) > MAX_RUNS:
+        raise ValueError(f"over {MAX_RUNS} characters in its counts")
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    bits = np.frombuffer(data, np.uint8) - np.uint8(48)  # what is below wraps around to 208 and more
+    bits = np.frombuffer(data, np.uint8) - np.uint8(48)  # lower values wrap around to 208 and more
     if (bits > 63).any():
         at = int(np.argmax(bits > 63))
         raise ValueError(f"{chr(data[at])!r} in its counts")
@@ -133,7 +139,7 @@ def parse_counts(text: Any) -> np.ndarray:
     if len(bits) and (not len(ends) or ends[-1] != len(bits) - 1):
         raise ValueError("its counts end too early")
     lengths = np.diff(ends, prepend=-1)
-    if len(ends) and lengths.max() > 7:  # a 32-bit count needs seven
+    if len(ends) and lengths.max() > 7:  # enough for a 32-bit count
         raise ValueError("a number in its counts is too long")
     steps = (bits[ends] & 15).astype(np.int64) - (bits[ends] & 16)
     for place in range(1, int(lengths.max(initial=1))):  # from each number's highest digit to its lowest
@@ -145,8 +151,8 @@ def parse_counts(text: Any) -> np.ndarray:
 
 
 def _numbers(counts: list[Any] | tuple[Any, ...]) -> np.ndarray:
-    if len(counts) > MOST_RUNS:
-        raise ValueError(f"over {MOST_RUNS} numbers in its counts")
+    if len(counts) > MAX_RUNS:
+        raise ValueError(f"over {MAX_RUNS} numbers in its counts")
     if not {int, float}.issuperset(map(type, counts)):
         raise ValueError("its counts hold something other than numbers")
     runs = _floats(counts)
@@ -156,7 +162,7 @@ def _numbers(counts: list[Any] | tuple[Any, ...]) -> np.ndarray:
 
 
 def _without_empty(runs: np.ndarray) -> np.ndarray:
-    """The same mask with runs of at least one pixel each, but for the first: where two changes meet, none is left."""
+    """Remove empty runs, except the first, without changing the mask."""
     total = runs.sum()
     at, times = np.unique(np.cumsum(runs[:-1]), return_counts=True)
     at = at[(times % 2 == 1) & (at < total)]
@@ -164,14 +170,14 @@ def _without_empty(runs: np.ndarray) -> np.ndarray:
 
 
 def _length(k: int, polygon: Any) -> float:
-    """Pixels along a polygon, as the decoder counts them; ValueError for what is none."""
+    """Length of a polygon in pixels, as counted by the decoder; raises ValueError if it is invalid."""
     if not isinstance(polygon, list) or not {int, float}.issuperset(map(type, polygon)):
         raise ValueError(f"polygon {k} is no list of numbers")
     if len(polygon) < 6 or len(polygon) % 2:
-        raise ValueError(f"polygon {k} has {len(polygon)} numbers; three points or more need x and y each")
+        raise ValueError(f"polygon {k} has {len(polygon)} numbers; expected x and y of three or more points")
     points = _floats(polygon).reshape(-1, 2)
-    if not (np.abs(points) <= FARTHEST).all():
-        raise ValueError(f"polygon {k} goes farther than {FARTHEST} pixels")
+    if not (np.abs(points) <= MAX_COORDINATE).all():
+        raise ValueError(f"polygon {k} has a coordinate beyond {MAX_COORDINATE} pixels")
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()) + len(points)
 
 
@@ -179,4 +185,4 @@ def _floats(numbers: Any) -> np.ndarray:
     try:
         return np.array(numbers, np.float64)
     except OverflowError:
-        raise ValueError("a number that is too large") from None
+        raise ValueError("a number is too large") from None

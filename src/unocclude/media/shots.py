@@ -1,4 +1,4 @@
-"""Find shot cuts with PySceneDetect, frame by frame."""
+"""Detect shots with PySceneDetect, frame by frame."""
 
 from itertools import pairwise
 
@@ -8,30 +8,29 @@ from scenedetect import AdaptiveDetector, FrameTimecode
 
 from unocclude.types import Frames
 
-WIDTH = 256  # pixels: what frames are reduced to; PySceneDetect's own default is about this
-WINDOW = 2  # frames on either side that a cut is compared with
-RETURN_SECONDS = 1.0  # what comes back within this time was covered, not cut away
-# Of the difference at a cut. Between real clips, later frames of the other shot stay above 0.75 of it; of one
-# shot, nine frames in ten are below 0.32 of it when they return after seven.
+WIDTH = 256  # pixels: frames are downscaled to this width, similar to PySceneDetect's default
+WINDOW = 2  # neighbouring frames on either side that a cut is compared with
+RETURN_SECONDS = 1.0  # a picture that returns within this time was covered, not cut
+# A picture has returned if its difference to the frame before the cut is below this fraction of the difference at the
+# cut. In real clips, later frames of another shot stay above 0.75; of one shot that returns after seven frames, nine
+# frames in ten are below 0.32.
 BACK = 0.5
-_THUMBNAIL = (8, 8)  # so coarse that motion within a shot matters little
+_THUMBNAIL = (8, 8)  # so coarse that motion within a shot has little effect
 
 
 def find_shots(clip: Frames) -> list[range]:
-    """The shots of a clip: frame ranges that follow each other from 0 to T, split at hard cuts.
+    """Split a clip at hard cuts; returns consecutive frame ranges from 0 to T.
 
-    A cut is a frame whose content differs from the one before far more than its neighbours do
-    (PySceneDetect's AdaptiveDetector). It does not count when within a second the picture from before is
-    back: then something covered it for a moment, an occluder, a flash or a brief insert. A shot of a single
-    frame at either end of a clip is found only where little moves.
+    A cut is a frame that differs from the one before far more than its neighbours do (PySceneDetect's
+    AdaptiveDetector). It is ignored if the earlier picture returns within a second, as after an occluder, a flash or a
+    brief insert. A single-frame shot at either end of a clip is found only if there is little motion.
     """
     count = len(clip)
     detector = AdaptiveDetector(min_scene_len=1, window_width=WINDOW)
     height = max(1, round(clip.height * min(1.0, WIDTH / clip.width)))
     thumbnails = np.empty((count, *_THUMBNAIL, 3), np.uint8)
     cuts: list[int] = []
-    # The detector judges a frame by WINDOW neighbours on both sides; the clip is mirrored at its ends, so
-    # that there are some everywhere, and they move as the clip does.
+    # The detector needs WINDOW neighbours on both sides, so the clip is mirrored at its ends.
     for step in range(-WINDOW, count + WINDOW):
         i = min(max(count - 1 - abs(count - 1 - abs(step)), 0), count - 1)
         small = cv2.resize(clip[i], (min(clip.width, WIDTH), height), interpolation=cv2.INTER_AREA)
@@ -44,9 +43,9 @@ def find_shots(clip: Frames) -> list[range]:
 
 
 def _lasting(cuts: list[int], thumbnails: np.ndarray, span: int) -> list[int]:
-    """The cuts after which the picture from before does not come back within `span` frames.
+    """The cuts after which the earlier picture does not return within `span` frames.
 
-    `thumbnails`: (T, h, w, 3). A cut into and the one out of what covered the frame both go.
+    thumbnails: (T, h, w, 3). Both cuts around a brief cover are dropped.
     """
     kept: list[int] = []
     covered_until = 0

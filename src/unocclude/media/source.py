@@ -1,4 +1,4 @@
-"""Decide what an input is, and open it."""
+"""Detect the type of an input and open it."""
 
 import stat
 import warnings
@@ -14,12 +14,11 @@ from unocclude.types import FrameSource
 
 
 def open_source(path: str | Path) -> FrameSource:
-    """Open a folder of frames, an image (T = 1, or its frames where it is animated) or a video file.
+    """Open a folder of frames, an image (T = 1), an animation or a video file. Frames are (H, W, 3) uint8 RGB.
 
-    What a file is, is decided by its content, not by its name. Frames come as (H, W, 3) uint8 RGB.
-    Raises InputError, in one plain line with a remedy, when there is nothing to read or it cannot be read: no
-    such path, an empty folder or file, no image or video, a damaged image (named), frames of several sizes
-    (the first odd one named), no frames, a truncated video, more than 100 megapixels per frame.
+    The type of a file is detected from its content, not its name. Raises InputError if the path does not exist or is
+    not readable, is empty, is not an image or video, is truncated or damaged, has frames of several sizes, or has more
+    than 100 megapixels per frame.
     """
     path = Path(path)
     found = check_path(path)
@@ -35,22 +34,22 @@ def open_source(path: str | Path) -> FrameSource:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)}); check the disk or copy it") from error
 
-    from unocclude.media.video import VideoFrames  # loads PyAV, which images do without
+    from unocclude.media.video import VideoFrames  # loads PyAV, which images do not need
 
     try:
         return VideoFrames(path)
     except InputError:
-        if path.suffix.lower() in SUFFIXES:  # it said that it is an image
+        if path.suffix.lower() in SUFFIXES:  # raises the error for images
             open_image(path)
         raise
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image by its content, whatever its name."""
+    """Whether the content of a file is an image, whatever its name."""
     check_regular(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the readers that come after this tell what is wrong
+            warnings.simplefilter("ignore")  # the readers report what is wrong
             Image.open(path, formats=FORMATS).close()
     except (Image.DecompressionBombError, PermissionError):
         return True

@@ -1,4 +1,4 @@
-"""Random access to the frames of a video file (PyAV, that is FFmpeg)."""
+"""Random access to the frames of a video file with PyAV (FFmpeg)."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from av.sidedata.sidedata import SideData
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.containers import is_cut_short
+from unocclude.media.containers import is_truncated
 from unocclude.media.decoder import Decoder, Packet, index_packets
 from unocclude.media.folder import DEFAULT_FPS
 from unocclude.media.images import on_black
@@ -27,28 +27,26 @@ from unocclude.media.limits import (
     clamp_rate,
     decoding,
     identity,
-    too_large,
+    too_large_message,
 )
 
-RECENT_BYTES = 32 << 20  # decoded frames kept, so that walking backwards does not decode a whole GOP per frame
-MOST_RECENT = 256  # however small they are
-DECODERS = 2  # so that one reader may walk behind another without sending the decoder back each time
-# Their packets may hold no frame that is shown, so that only decoding can count frames.
+RECENT_BYTES = 32 << 20  # cache of decoded frames, so that reading backwards does not decode a whole GOP per frame
+MAX_RECENT = 256  # maximum number of cached frames
+DECODERS = 2  # so that two readers at different positions do not make one decoder seek back and forth
+# Packets of these codecs may contain no visible frame, so frames can be counted only by decoding.
 HIDDEN_FRAMES = ("vp8", "libvpx", "mpeg4")
 _UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 
 
 class VideoFrames:
-    """The frames of a video file: (H, W, 3) uint8 RGB, upright, on black where they are transparent.
+    """The frames of a video file: (H, W, 3) uint8 RGB, upright, composited on black.
 
-    Every frame counts once, whatever its duration; `times` are its time stamps in seconds, the first one 0.
-    `read(i)` gives the same bits in whatever order frames are read: it decodes from the keyframe before i, or
-    on from where the decoder stands. The colour matrix and range are the stream's tags; untagged video is
-    BT.709 from 720 lines (or 1280 columns) on and BT.601 below. HDR transfer curves and non-square pixels are
-    left as they are.
+    Each frame counts once, whatever its duration. times: time stamps in seconds, the first is 0. `read(i)` returns the
+    same bits in any order of reading; it decodes from the keyframe before i, or continues from the current position.
+    The colour matrix and range are those tagged in the stream; untagged video is BT.709 from 720 rows or 1280 columns
+    on, else BT.601. HDR transfer curves and non-square pixels are not converted.
 
-    Raises InputError when the file is no video, has no frames, is truncated, or has over 100 megapixels per
-    frame.
+    Raises InputError if the file is not a video, has no frames, is truncated, or has over 100 megapixels per frame.
     """
 
     def __init__(self, path: str | Path):
@@ -57,17 +55,17 @@ class VideoFrames:
         self._recent: OrderedDict[int, av.VideoFrame] = OrderedDict()
         self._reformatter = VideoReformatter()
         with decoding(self.path, "the video is damaged", "export it again"):
-            self._look_around()
+            self._probe()
 
-    def _look_around(self) -> None:
-        """Find out how many frames there are, when they are shown, and how large they are."""
+    def _probe(self) -> None:
+        """Find the number of frames, their times and their size."""
         decoder = Decoder(self.path)
         self._decoders = [decoder]
         codec = decoder.codec
         if codec.width * codec.height > MAX_PIXELS:
-            raise InputError(f"{self.path}: {too_large(f'{codec.width}x{codec.height}')}")
+            raise InputError(f"{self.path}: {too_large_message(f'{codec.width}x{codec.height}')}")
         packets, damaged = decoder.demux()
-        self._check_whole(packets, damaged)
+        self._check_complete(packets, damaged)
         decoder.index = index_packets(packets)
         if decoder.index is None or codec.name in HIDDEN_FRAMES:
             stamps = decoder.decode_all()
@@ -90,7 +88,7 @@ class VideoFrames:
         return self._count
 
     def read(self, i: int) -> np.ndarray:
-        """Frame i, (H, W, 3) uint8 RGB, a fresh array; UnoccludeError, naming it, when it does not decode."""
+        """Frame i, a new array (H, W, 3) uint8 RGB; raises UnoccludeError if it cannot be decoded."""
         check_unchanged(self.path, self._found, i)
         frame = self._recent.get(i)
         with decoding(self.path, f"frame {i} is damaged", "repair or export the video again"):
@@ -102,10 +100,10 @@ class VideoFrames:
     def _stream(self) -> av.VideoStream:
         return self._decoders[0].stream
 
-    def _check_whole(self, packets: list[Packet], damaged: int) -> None:
-        """Refuse a truncated file: half a clip without a word would be worse than none."""
+    def _check_complete(self, packets: list[Packet], damaged: int) -> None:
+        """Raise InputError for a truncated file, instead of silently reading a part of the clip."""
         announced, readable = self._stream.frames, len(packets)
-        if not (damaged or is_cut_short(self.path)) or (announced and readable >= announced):
+        if not (damaged or is_truncated(self.path)) or (announced and readable >= announced):
             return
         shown = sum(not packet.hidden for packet in packets)
         of = f"of its {announced} frames " if announced else "frames "
@@ -125,7 +123,7 @@ class VideoFrames:
         return self._stamps_to_seconds(stamps) or [i / self.fps for i in range(len(stamps))]
 
     def _stamps_to_seconds(self, stamps: Sequence[int | None]) -> list[float]:
-        """Seconds since the first frame; empty where time stamps are missing or do not grow."""
+        """Seconds since the first frame; empty if time stamps are missing or not increasing."""
         known = [stamp for stamp in stamps if stamp is not None]
         if len(known) < len(stamps) or any(b <= a for a, b in pairwise(known)):
             return []
@@ -137,7 +135,7 @@ class VideoFrames:
     # Decoding -----------------------------------------------------------------------------------------------
 
     def _decode_to(self, i: int) -> av.VideoFrame:
-        """Frame i; the frames passed on the way are kept while there is room."""
+        """Decode frame i; frames decoded on the way are cached."""
         if not self._decoder_for(i).advance(i, self._remember):
             raise UnoccludeError(
                 f"{self.path}: frame {i} of {len(self)} is damaged and does not decode; repair the file "
@@ -146,7 +144,7 @@ class VideoFrames:
         return self._recent[i]
 
     def _decoder_for(self, i: int) -> Decoder:
-        """One that is on its way to frame i, the nearest; else a new one, or the one unused for longest."""
+        """The nearest decoder that can continue to frame i, else a new one or the least recently used one."""
         ahead = [decoder for decoder in self._decoders if decoder.passes(i)]
         if ahead:
             chosen = max(ahead, key=lambda decoder: decoder.next)
@@ -158,7 +156,7 @@ class VideoFrames:
         return chosen
 
     def _remember(self, i: int, frame: av.VideoFrame) -> None:
-        room = min(MOST_RECENT, max(2, RECENT_BYTES // sum(plane.buffer_size for plane in frame.planes)))
+        room = min(MAX_RECENT, max(2, RECENT_BYTES // sum(plane.buffer_size for plane in frame.planes)))
         self._recent[i] = frame
         self._recent.move_to_end(i)
         while len(self._recent) > room:
@@ -167,7 +165,7 @@ class VideoFrames:
     # Pixels -------------------------------------------------------------------------------------------------
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        width, height = self._size  # streams may change their size midway; players scale, and so do we
+        width, height = self._size  # the size may change within a stream; scale to the first one, as players do
         untagged = frame.colorspace == _UNTAGGED and not frame.format.is_rgb
         matrix = Colorspace.ITU709 if untagged and (height >= 720 or width >= 1280) else None
         alpha = any(component.is_alpha for component in frame.format.components)
@@ -181,10 +179,10 @@ class VideoFrames:
 
 
 def _display_turn(frame: av.VideoFrame) -> tuple[bool, int, int]:
-    """How a frame lies, by its display matrix: (rows stay rows, row step, column step), steps being 1 or -1.
+    """The orientation of a frame from its display matrix: (whether rows stay rows, row step, column step).
 
-    The matrix maps a pixel (x, y) to (a x + c y, b x + d y), 16.16 fixed point (libavutil/display.h). Only
-    quarter turns and mirrorings are followed.
+    Steps are 1 or -1. The matrix maps a pixel (x, y) to (a x + c y, b x + d y), 16.16 fixed point
+    (libavutil/display.h). Only quarter turns and reflections are applied.
     """
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:

@@ -2,41 +2,62 @@
 
 import importlib.util
 import reprlib
-from importlib import import_module
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from unocclude.errors import InputError
+from unocclude.registry import Registry
 
 if TYPE_CHECKING:  # names alone, for shell completion, must not import OpenCV
     from unocclude.methods.base import Method, MethodOptions, RunSettings
 
-WHERE = {
-    "recall": "unocclude.methods.recall.method:Recall",
-    "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
-    "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
-    "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
-    "tgvac": "unocclude.methods.tgvac.method:TGVAC",
-    "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
-    "open-world": "unocclude.methods.open_world.method:OpenWorld",
-    "modal": "unocclude.methods.baselines:Modal",
-    "convex": "unocclude.methods.baselines:Convex",
-    "convex-r": "unocclude.methods.baselines:ConvexR",
-}
+METHODS = Registry(
+    "unocclude.methods",
+    "method",
+    {
+        "recall": "unocclude.methods.recall.method:Recall",
+        "diffusion-vas": "unocclude.methods.diffusion_vas.method:DiffusionVAS",
+        "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
+        "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
+        "tgvac": "unocclude.methods.tgvac.method:TGVAC",
+        "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
+        "open-world": "unocclude.methods.open_world.method:OpenWorld",
+        "modal": "unocclude.methods.baselines:Modal",
+        "convex": "unocclude.methods.baselines:Convex",
+        "convex-r": "unocclude.methods.baselines:ConvexR",
+    },
+)
+"""All methods by name: classes derived from `unocclude.methods.base.Method`."""
 
 
 def get_method(name: str) -> "type[Method]":
-    """The class of a method; raises InputError if it is unknown or a package it needs is missing."""
-    if name not in WHERE:
-        raise InputError(f"unknown method {name!r}; known methods: {', '.join(WHERE)}")
-    module, cls = WHERE[name].split(":")
+    """The class of a method; raises InputError if it is unknown, broken, or needs a package that is missing."""
     try:
-        return getattr(import_module(module), cls)
+        method = METHODS.load(name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "unocclude":
             raise
         raise InputError(
             f"method {name} needs {error.name}, which is not installed; pip install 'unocclude[diffusion]'"
         ) from error
+    from unocclude.methods.base import Method
+
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise METHODS.broken(name, f"{method!r} is not a class derived from unocclude.methods.base.Method")
+    if getattr(method, "name", None) != name:
+        raise METHODS.broken(name, f"{method.__name__} does not say name = {name!r}, as it is registered")
+    return method
+
+
+def loadable_methods() -> "dict[str, type[Method]]":
+    """The classes of all methods that can be imported here, by name."""
+    found = {}
+    for name in METHODS:
+        try:
+            found[name] = get_method(name)
+        except InputError:
+            continue
+    return found
 
 
 def read_options(method: "type[Method]", pairs: dict[str, object]) -> "MethodOptions":
@@ -88,3 +109,13 @@ def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def with_description(method: "type[Method]", options: Mapping[str, Any], description: str | None) -> dict[str, Any]:
+    """Options of a run, with a description of the object added where the method takes one (`Method.text_option`).
+
+    Whatever knows the object in words passes it here: a text prompt, a row of `batch`, a clip's caption in `bench`. An
+    option that the user has set, even to an empty text, is left as it is.
+    """
+    name = method.text_option
+    return {name: description, **options} if name and description else dict(options)

@@ -33,19 +33,20 @@ DEFAULT_SETTINGS = RunSettings()
 class Method(ABC):
     """Completes the object of a scene, frame by frame.
 
-    A subclass must set `name` and `summary` (one line) and implement `complete`. Optional: `Options`, a pydantic class;
-    `samples`, whether it can draw several hypotheses; `takes_weights`, whether it uses `--weights`; `needs`, its
-    requirements in a few words; `words`, the name of the option that takes a description of the object.
+    A subclass must set `name` and implement `complete`. Optional: `summary`, one line for `unocclude methods`;
+    `Options`, a pydantic class; `samples`, whether it can draw several hypotheses; `takes_weights`, whether it uses
+    `--weights`; `needs`, its requirements in a few words; `text_option`, the name of the option that takes a
+    description of the object, which is filled in from `--text`, a row of `batch` or a clip's caption in `bench`.
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
+    summary: ClassVar[str] = ""
     version: ClassVar[str] = "1"
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     samples: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = False
     needs: ClassVar[str] = "a CPU; no weights"
-    words: ClassVar[str] = ""
+    text_option: ClassVar[str] = ""
 
     def __init__(self, options: MethodOptions, settings: RunSettings = DEFAULT_SETTINGS):
         self.options = options

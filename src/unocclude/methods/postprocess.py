@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from unocclude.completion import FrameResult
-from unocclude.media.bleed import bleed
+from unocclude.media.nearest_fill import fill_nearest
 from unocclude.methods.compose import compose
 from unocclude.methods.framing import Framing
 from unocclude.scene import Scene
@@ -26,7 +26,7 @@ def paste_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: b
         kernel = np.ones((3, 3), np.uint8)
         inner = cv2.erode(mask.astype(np.uint8), kernel)
         thin = mask & (cv2.dilate(inner, kernel) == 0)  # parts too thin to have an inside keep their own colours
-        picture = bleed(picture, (inner > 0) | thin)
+        picture = fill_nearest(picture, (inner > 0) | thin)
     return framing.uncrop(mask.astype(np.float32)) > 0.5, framing.uncrop(picture)
 
 

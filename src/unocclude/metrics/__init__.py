@@ -4,6 +4,7 @@ Masks are bool, RGBA is uint8 with straight alpha; P is the prediction, A the tr
 visible mask. A frame counts as occluded if more than 1 % of the object is hidden. NaN means that no frame counted.
 Most metrics need only NumPy; `boundary_f`, `at_sailvos_size` and `warp_error` need OpenCV; `LPIPS`, `CLIPSimilarity`,
 `TemporalConsistency` and `FVD` need torch and published weights (`unocclude.weights`), each only when used.
+`METRICS` has by name those that can be measured on one clip.
 
 A metric of frames can be restricted with `easy`, `hard`, `occluded` or `by_visibility`; the values that `update`
 returns can be passed to `top_k`.
@@ -20,7 +21,7 @@ from unocclude.metrics.appearance import (
     ssim_image,
 )
 from unocclude.metrics.area import FalseArea, false_area
-from unocclude.metrics.base import Frame, Metric
+from unocclude.metrics.base import Frame, MeanMetric, Metric
 from unocclude.metrics.boundary import BoundaryF, boundary_f
 from unocclude.metrics.boxes import (
     AveragePrecision,
@@ -45,16 +46,19 @@ from unocclude.metrics.iou import (
     miou_occluded_frames,
 )
 from unocclude.metrics.perceptual import LPIPS, lpips
+from unocclude.metrics.registry import DEFAULT, METRICS, get_metric
 from unocclude.metrics.select import Selected, by_visibility, clip_visibility, easy, hard, occluded
 from unocclude.metrics.semantic import CLIPSimilarity, TemporalConsistency, clip_similarity, temporal_consistency
 from unocclude.metrics.stability import TemporalStability, temporal_stability
-from unocclude.metrics.tabe import TabeIoU
+from unocclude.metrics.tabe import TabeFullyOccludedIoU, TabeHiddenIoU, TabeMeanIoU, TabeOccludedIoU
 from unocclude.metrics.topk import TopK, top_k, top_k_curve
 from unocclude.metrics.warp import WarpError, warp_error
 
 __all__ = [
+    "DEFAULT",
     "FVD",
     "LPIPS",
+    "METRICS",
     "AveragePrecision",
     "BoundaryF",
     "BoxPair",
@@ -68,6 +72,7 @@ __all__ = [
     "ImagePSNR",
     "ImageSSIM",
     "MeanIoU",
+    "MeanMetric",
     "Metric",
     "ObjectSSIM",
     "OccludedMeanIoU",
@@ -75,7 +80,10 @@ __all__ = [
     "PublishedHiddenIoU",
     "PublishedMeanIoU",
     "Selected",
-    "TabeIoU",
+    "TabeFullyOccludedIoU",
+    "TabeHiddenIoU",
+    "TabeMeanIoU",
+    "TabeOccludedIoU",
     "TemporalConsistency",
     "TemporalStability",
     "TopK",
@@ -93,6 +101,7 @@ __all__ = [
     "false_area",
     "frechet_distance",
     "fvd",
+    "get_metric",
     "hard",
     "lpips",
     "miou",

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from unocclude.metrics.base import Frame, MeanMetric, Metric, over
+from unocclude.metrics.base import APPEARANCE, MASKS, Frame, MeanMetric, Metric, over
 
 GREY, WHITE = 127, 255
 PEAK = 255.0
@@ -46,7 +46,9 @@ class HiddenPSNR(Metric[Frame]):
     """
 
     name = "psnr_hidden"
-    unit = "dB, higher is better"
+    unit = "dB"
+    requires = (MASKS, APPEARANCE)
+    decimals = 2
 
     def reset(self) -> None:
         self._error, self._count = 0.0, 0
@@ -57,16 +59,18 @@ class HiddenPSNR(Metric[Frame]):
         error = float(np.square(difference).sum())
         self._error += error
         self._count += difference.size
-        return _psnr(error, difference.size)
+        return psnr(error, difference.size)
 
     def compute(self) -> float:
-        return _psnr(self._error, self._count)
+        return psnr(self._error, self._count)
 
 
-def _psnr(error: float, count: int) -> float:
+def psnr(error: float, count: int, peak: float = PEAK) -> float:
+    """PSNR in dB of a squared error summed over `count` values of 0 to `peak`: 10 log10(peak² count / error), at most
+    100; NaN without values."""
     if not count:
         return math.nan
-    return min(PSNR_CAP, 10 * math.log10(PEAK**2 * count / error)) if error else PSNR_CAP
+    return min(PSNR_CAP, 10 * math.log10(peak**2 * count / error)) if error else PSNR_CAP
 
 
 class ImagePSNR(MeanMetric[Frame]):
@@ -78,13 +82,15 @@ class ImagePSNR(MeanMetric[Frame]):
     """
 
     name = "psnr_image"
-    unit = "dB, higher is better"
+    unit = "dB"
+    requires = (MASKS, APPEARANCE)
+    decimals = 2
 
     def value(self, frame: Frame, /) -> float:
         images = whole_images(frame)
         if images is None:
             return math.nan
-        return _psnr(float(np.square(images[0] - images[1]).sum()), images[0].size)
+        return psnr(float(np.square(images[0] - images[1]).sum()), images[0].size)
 
 
 class ObjectSSIM(MeanMetric[Frame]):
@@ -98,7 +104,9 @@ class ObjectSSIM(MeanMetric[Frame]):
     """
 
     name = "ssim"
-    unit = "-1 to 1, higher is better"
+    unit = "-1 to 1"
+    requires = (MASKS, APPEARANCE)
+    plot_range = (0, 1)
 
     def value(self, frame: Frame, /) -> float:
         rows, columns = np.flatnonzero(frame.truth.any(1)), np.flatnonzero(frame.truth.any(0))
@@ -114,7 +122,9 @@ class ImageSSIM(MeanMetric[Frame]):
     which both images are empty are left out."""
 
     name = "ssim_image"
-    unit = "-1 to 1, higher is better"
+    unit = "-1 to 1"
+    requires = (MASKS, APPEARANCE)
+    plot_range = (0, 1)
 
     def value(self, frame: Frame, /) -> float:
         images = whole_images(frame)

@@ -9,6 +9,9 @@ import numpy as np
 Item = TypeVar("Item")
 """The input of a metric: a `Frame`, a pair of boxes, a pair of clips ..."""
 
+MASKS, APPEARANCE, BOXES, MARKS = "masks", "appearance", "boxes", "marks"
+"""What of the truth a metric can require."""
+
 OCCLUDED_PERCENT = 1
 """A frame counts as occluded if more than this percentage of the object is hidden."""
 
@@ -17,7 +20,8 @@ class Frame(NamedTuple):
     """One frame of prediction and truth.
 
     pred, truth, visible: P, A and M, (H, W) bool. pred_rgba, truth_rgba: (H, W, 4) uint8 with straight alpha, needed
-    only by metrics of appearance.
+    only by metrics of appearance. marked: whether the data set marks the object as occluded; None where it does not
+    tell.
     """
 
     pred: np.ndarray
@@ -25,6 +29,7 @@ class Frame(NamedTuple):
     visible: np.ndarray
     pred_rgba: np.ndarray = np.empty((0, 0, 4), np.uint8)
     truth_rgba: np.ndarray = np.empty((0, 0, 4), np.uint8)
+    marked: bool | None = None
 
     @property
     def occlusion_rate(self) -> float:
@@ -43,12 +48,25 @@ class Metric(ABC, Generic[Item]):
     """A metric over a sequence of frames: call `update` with each frame, `compute` the result, `reset` to start over.
 
     `update` also returns the value of that frame, NaN if it does not count. `compute` is NaN if no frame counted. Call
-    `gap` between clips and where frames are left out. `name` is the key in JSON, `unit` the unit of the result. Most
-    metrics take a `Frame`; others document their input.
+    `gap` between clips and where frames are left out. Most metrics take a `Frame`; others document their input.
+
+    A subclass says of itself all that tables, plots and `evaluate` need to know:
+    - `name`: the key in JSON and what `--metrics` calls it.
+    - `unit`: the unit or the range of the result, in words; `higher_is_better`.
+    - `requires`: what it needs. Of the truth: `MASKS`, `APPEARANCE` (RGBA of prediction and truth), `BOXES` (then it
+      takes a `BoxPair`), `MARKS` (`Frame.marked`). Of the machine: "package:NAME", "weights:CHECKPOINT".
+    - `decimals`: how many are printed.
+    - `plot_range`: vertical range of its curve over the frames; None: as the values need.
+    - `variant`: whether it is a variant of another metric, which plots and the tables of `bench` leave out.
     """
 
     name: str
-    unit: str = "0 to 1, higher is better"
+    unit: str = "0 to 1"
+    higher_is_better: bool = True
+    requires: tuple[str, ...] = (MASKS,)
+    decimals: int = 4
+    plot_range: tuple[float, float] | None = None
+    variant: bool = False
 
     def __init__(self) -> None:
         self.reset()

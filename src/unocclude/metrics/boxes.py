@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unocclude.geometry import bounding_box
-from unocclude.metrics.base import MeanMetric, Metric
+from unocclude.metrics.base import BOXES, MeanMetric, Metric
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:
@@ -46,12 +46,41 @@ class PublishedAP(MeanMetric[BoxPair]):
     There are no scores and no precision-recall curve; it is usually called recall. Takes a `BoxPair`.
     """
 
+    requires = (BOXES,)
+
     def __init__(self, threshold: float = 0.5):
         self.threshold, self.name = threshold, f"ap{100 * threshold:g}_published"
         super().__init__()
 
     def value(self, pair: BoxPair, /) -> float:
         return float(box_iou(pair.pred, pair.truth) > self.threshold)
+
+
+class PublishedAP25(PublishedAP):
+    """`PublishedAP` at IoU > 0.25."""
+
+    name = "ap25_published"
+
+    def __init__(self) -> None:
+        super().__init__(0.25)
+
+
+class PublishedAP50(PublishedAP):
+    """`PublishedAP` at IoU > 0.5."""
+
+    name = "ap50_published"
+
+    def __init__(self) -> None:
+        super().__init__(0.5)
+
+
+class PublishedAP75(PublishedAP):
+    """`PublishedAP` at IoU > 0.75."""
+
+    name = "ap75_published"
+
+    def __init__(self) -> None:
+        super().__init__(0.75)
 
 
 def ap_published(pred: np.ndarray, truth: np.ndarray, threshold: float = 0.5) -> float:

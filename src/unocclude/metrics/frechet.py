@@ -11,7 +11,7 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.metrics.appearance import WHITE, on_backdrop
-from unocclude.metrics.base import Metric
+from unocclude.metrics.base import APPEARANCE, Metric
 from unocclude.networks import device_for
 
 DEFAULT = "i3d-kinetics-400"
@@ -55,7 +55,9 @@ class FVD(Metric[ClipPair]):
     """
 
     name = "fvd"
-    unit = "0 upwards, lower is better"
+    unit = "0 upwards"
+    higher_is_better = False
+    requires = (APPEARANCE, "package:torch", f"weights:{DEFAULT}")
 
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         self.device = device_for("FVD", device)

@@ -20,6 +20,7 @@ class MeanIoU(MeanMetric[Frame]):
     """
 
     name = "miou"
+    plot_range = (0, 1)
 
     def value(self, frame: Frame, /) -> float:
         return mask_iou(frame.pred, frame.truth)
@@ -29,6 +30,8 @@ class OccludedMeanIoU(MeanMetric[Frame]):
     """mIoU over occluded frames only: those with 1 - |M| / |A| > 1 %."""
 
     name = "miou_occluded_frames"
+    plot_range = (0, 1)
+    variant = True
 
     def value(self, frame: Frame, /) -> float:
         return mask_iou(frame.pred, frame.truth) if frame.is_occluded else math.nan
@@ -41,11 +44,15 @@ class HiddenIoU(MeanMetric[Frame]):
     """
 
     name = "miou_occ"
+    plot_range = (0, 1)
 
     def value(self, frame: Frame, /) -> float:
-        if not frame.is_occluded:
-            return math.nan
-        return mask_iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
+        return hidden_iou(frame) if frame.is_occluded else math.nan
+
+
+def hidden_iou(frame: Frame) -> float:
+    """IoU of the hidden part of one frame, whatever its occlusion rate: |(P-M) ∩ (A-M)| / |(P-M) ∪ (A-M)|."""
+    return mask_iou(frame.pred & ~frame.visible, frame.truth & ~frame.visible)
 
 
 class PublishedMeanIoU(MeanMetric[Frame]):
@@ -57,6 +64,7 @@ class PublishedMeanIoU(MeanMetric[Frame]):
     """
 
     name = "miou_published"
+    plot_range = (0, 1)
 
     def value(self, frame: Frame, /) -> float:
         return _published_iou(frame.pred | frame.visible, frame.truth)
@@ -71,6 +79,8 @@ class PublishedHiddenIoU(MeanMetric[Frame]):
     """
 
     name = "miou_occ_published"
+    plot_range = (0, 1)
+    variant = True
 
     def value(self, frame: Frame, /) -> float:
         value = _published_iou(erode(frame.pred & ~frame.visible), erode(frame.truth & ~frame.visible))

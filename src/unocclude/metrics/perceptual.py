@@ -10,7 +10,7 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.metrics.appearance import over_rgba, whole_images
-from unocclude.metrics.base import Frame, MeanMetric
+from unocclude.metrics.base import APPEARANCE, MASKS, Frame, MeanMetric
 from unocclude.networks import device_for
 
 
@@ -26,7 +26,9 @@ class LPIPS(MeanMetric[Frame]):
     """
 
     name = "lpips"
-    unit = "0 upwards, lower is better"
+    unit = "0 upwards"
+    higher_is_better = False
+    requires = (MASKS, APPEARANCE, "package:torch", "weights:lpips-alex")
 
     def __init__(self, net: Literal["alex", "vgg"] = "alex", weights: str | Path | None = None, device: str = "auto"):
         self.device = device_for("LPIPS", device)

@@ -18,6 +18,7 @@ class Selected(Metric[Frame]):
     def __init__(self, metric: Metric[Frame], keep: Callable[[Frame], bool], label: str):
         self.metric, self.keep = metric, keep
         self.name, self.unit = f"{metric.name}_{label}", metric.unit
+        self.higher_is_better, self.requires = metric.higher_is_better, metric.requires
         super().__init__()
 
     def update(self, frame: Frame, /) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from unocclude import weights as checkpoints
 from unocclude.metrics.appearance import WHITE, on_backdrop, over_rgba, whole_images
-from unocclude.metrics.base import Frame, MeanMetric
+from unocclude.metrics.base import APPEARANCE, MASKS, Frame, MeanMetric
 from unocclude.networks import device_for
 
 DEFAULT = "clip-vit-base-patch32"
@@ -17,6 +17,8 @@ DEFAULT = "clip-vit-base-patch32"
 
 
 class _ClipMetric(MeanMetric[Frame]):
+    requires = (MASKS, APPEARANCE, "package:torch", "package:transformers", f"weights:{DEFAULT}")
+
     def __init__(self, weights: str | Path = DEFAULT, device: str = "auto"):
         device = device_for("CLIP similarity", device, transformers=True)
         self._clip = _load(checkpoints.resolve_checkpoint(weights, DEFAULT), device)
@@ -34,7 +36,7 @@ class CLIPSimilarity(_ClipMetric):
     """
 
     name = "clip"
-    unit = "-1 to 1, higher is better"
+    unit = "-1 to 1"
 
     def value(self, frame: Frame, /) -> float:
         images = whole_images(frame)
@@ -53,7 +55,7 @@ class TemporalConsistency(_ClipMetric):
     """
 
     name = "tc"
-    unit = "-1 to 1, higher is better"
+    unit = "-1 to 1"
 
     def reset(self) -> None:
         super().reset()
@@ -74,9 +76,9 @@ class _Clip:
     def __init__(self, folder: Path, device: str):
         from transformers import CLIPImageProcessorPil, CLIPModel
 
-        from unocclude.networks.loading import load_pretrained, reading
+        from unocclude.networks.loading import checked_loading, load_pretrained
 
-        with reading(folder, "CLIP model"):
+        with checked_loading(folder, "CLIP model"):
             # resizes with Pillow, as in CLIP's training, whether or not torchvision is installed
             self.prepare = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
         model = load_pretrained(CLIPModel, folder, "CLIP model")

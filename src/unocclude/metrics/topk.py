@@ -31,7 +31,7 @@ class TopK(Metric[np.ndarray]):
         if per not in ("frame", "clip"):
             raise ValueError(f"per is {per!r}, expected 'frame' or 'clip'")
         self.k, self.per, self.sign = k, per, -1 if lower_is_better else 1
-        self.name, self.unit = f"top{k}_{per}", "as the metric's"
+        self.name, self.unit, self.higher_is_better = f"top{k}_{per}", "as the metric's", not lower_is_better
         super().__init__()
 
     def reset(self) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from unocclude.metrics.appearance import on_grey
-from unocclude.metrics.base import Frame, MeanMetric, over
+from unocclude.metrics.base import APPEARANCE, MASKS, Frame, MeanMetric, over
 from unocclude.metrics.boxes import box_of
 
 
@@ -23,7 +23,9 @@ class WarpError(MeanMetric[Frame]):
     """
 
     name = "warp_error"
-    unit = "squared grey levels of 0 to 1, lower is better"
+    unit = "squared grey levels of 0 to 1"
+    higher_is_better = False
+    requires = (MASKS, APPEARANCE)
 
     def reset(self) -> None:
         super().reset()
@@ -55,7 +57,8 @@ def _round_object(mask: np.ndarray, margin: int = 32) -> tuple[slice, slice]:
 
 
 def _cut(frame: Frame, part: tuple[slice, slice]) -> Frame:
-    return Frame(*(array[part] for array in frame))
+    pred, truth, visible, pred_rgba, truth_rgba = (array[part] for array in frame[:5])
+    return Frame(pred, truth, visible, pred_rgba, truth_rgba)
 
 
 def steady_flow(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The configurations beside a checkpoint's weights. They come from elsewhere: what they say is checked."""
+"""Read and check the configuration files of a checkpoint. They are untrusted."""
 
 import json
 from pathlib import Path
@@ -7,29 +7,31 @@ from typing import Any
 from unocclude.errors import InputError
 from unocclude.names import is_inside
 
-MOST = 64 << 20
-"""Bytes of a configuration; the largest that are published, tokenizers, have some 30 million."""
+MAX_BYTES = 64 << 20
+"""Maximum size of a configuration; the largest published ones, tokenizers, have about 30 MB."""
 CONFIGURATIONS = (
     *("config.json", "generation_config.json", "model_index.json", "preprocessor_config.json"),
     *("processor_config.json", "scheduler_config.json", "tokenizer_config.json", "adapter_config.json"),
 )
-"""Those that can name code."""
+"""Configuration files that can refer to code."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A configuration file; raises InputError where it is none."""
+    """Read a configuration file; raises InputError if it is not a JSON object."""
     try:
         _check_size(path)
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no configuration that can be read; fetch the checkpoint again") from error
+        raise InputError(f"{path} is no configuration, or damaged; fetch the checkpoint again") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} is no configuration: it holds a {type(content).__name__}")
+        raise InputError(
+            f"{path} is no configuration: it is a {type(content).__name__}, not an object; fetch the checkpoint again"
+        )
     return content
 
 
 def shards(index: Path) -> list[str]:
-    """The files beside an index that it names; raises InputError where it names anything else."""
+    """The file names in an index of shards; raises InputError if one is not a file next to the index."""
     names = read_json(index).get("weight_map", {})
     names = list(names.values()) if isinstance(names, dict) else [None]
     for name in names:
@@ -39,8 +41,8 @@ def shards(index: Path) -> list[str]:
 
 
 def check_configurations(folder: Path) -> None:
-    """Raise InputError where a configuration in `folder` is too large or none, names shards elsewhere, or asks for code
-    from a hub."""
+    """Raise InputError if a configuration in `folder` is invalid or too large, names shards outside the folder, or asks
+    for code from a hub."""
     for path in sorted(folder.glob("*.json")):
         if ".index." in path.name:
             shards(path)
@@ -51,7 +53,7 @@ def check_configurations(folder: Path) -> None:
 
 
 def _refuse_code(path: Path, content: Any) -> None:
-    """transformers takes the code of attention from the hub where the configuration names a repository there."""
+    """Refuse an attention implementation that is a repository: transformers would download and run its code."""
     left = [content]
     while left:
         value = left.pop()
@@ -59,9 +61,9 @@ def _refuse_code(path: Path, content: Any) -> None:
             if isinstance(inner, dict | list):
                 left.append(inner)
             if str(key).lstrip("_").startswith("attn_implementation") and "/" in str(inner):
-                raise InputError(f"{path} asks for code from a hub ({key}: {inner}); take that line out")
+                raise InputError(f"{path} asks for code from a hub ({key}: {inner}); remove that line")
 
 
 def _check_size(path: Path) -> None:
-    if (size := path.stat().st_size) > MOST:
+    if (size := path.stat().st_size) > MAX_BYTES:
         raise InputError(f"{path} has {size} bytes, too many for a configuration; fetch the checkpoint again")

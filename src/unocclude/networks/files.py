@@ -1,4 +1,4 @@
-"""Reading the files of a checkpoint. They come from elsewhere: nothing in them runs, and what they say is checked."""
+"""Read the files of a checkpoint. They are untrusted: their content is validated, and no code in them is run."""
 
 import warnings
 import zipfile
@@ -13,77 +13,75 @@ from unocclude.errors import InputError
 from unocclude.networks.configuration import check_configurations, shards
 
 SCRIPT = "constants.pkl"
-"""What a TorchScript archive holds, and a file of `torch.save` does not."""
+"""A member of TorchScript archives that files of `torch.save` do not have."""
 
 
 def read_state(path: str | Path, entry: str | None = None) -> dict[str, torch.Tensor]:
-    """The tensors by name in a file that `torch.save` wrote, on the CPU; nothing in it is executed.
+    """Read a state dict that `torch.save` wrote, on the CPU, without running code.
 
-    entry: under which name of the file they are, where a training run saved them beside other things. Raises InputError
-    where the file is none.
+    entry: the key of the state dict, if the file has other entries. Raises InputError if the file has no state dict.
     """
-    state = read_plain(path)
+    state = read_torch_file(path)
     if entry is not None:
         state = state.get(entry) if isinstance(state, Mapping) else None
     return _tensors(path, state, "give the published state dict")
 
 
-def read_plain(path: str | Path) -> Any:
-    """Tensors and plain data in a file that `torch.save` wrote, on the CPU; raises InputError where there is more."""
-    refuse_script(path)
+def read_torch_file(path: str | Path) -> Any:
+    """Read tensors and plain data that `torch.save` wrote, on the CPU; raises InputError if there is anything else."""
+    refuse_torchscript(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of protocols: a file that cannot be read is refused
+            warnings.simplefilter("ignore")  # about pickle protocols; unreadable files are refused anyway
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file may fail anywhere in there
-        raise InputError(f"{path} is no PyTorch weight file that can be read safely; fetch it again") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(f"{path} is not a PyTorch weight file that can be read safely; fetch it again") from error
 
 
 def read_lightning(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors by name of a PyTorch Lightning checkpoint, on the CPU, read from disk when used. What else such a
-    file holds (callbacks, hyperparameters) may be of any class: none is looked up, stand-ins are made of it.
+    """Read the state dict of a PyTorch Lightning checkpoint, memory-mapped, on the CPU.
 
-    Raises InputError where the file is none.
+    Other entries (callbacks, hyperparameters) may be of any class. Classes are never imported; placeholders replace
+    them. Raises InputError if the file is not such a checkpoint.
     """
-    refuse_script(path)
+    refuse_torchscript(path)
     try:
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(_StandIn, name) for name in unknown]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         state = content["state_dict"]
-    except Exception as error:  # a broken file may fail anywhere in there
-        raise InputError(f"{path} is no Lightning checkpoint that can be read safely; fetch it again") from error
+    except Exception as error:  # a damaged file can raise anything
+        raise InputError(f"{path} is not a Lightning checkpoint that can be read safely; fetch it again") from error
     return _tensors(path, state, "give the published checkpoint")
 
 
 class _StandIn:
-    """For a class or function that a pickle names: whatever it is called with, it gives an empty dictionary, which
-    torch's reader then fills."""
+    """Placeholder for any class or function in a pickle: returns an empty dictionary, which torch's reader fills."""
 
     def __new__(cls, *_: Any, **__: Any) -> "OrderedDict[Any, Any]":  # type: ignore[misc]
         return OrderedDict()
 
 
-def refuse_script(path: str | Path) -> None:
-    """Raise InputError for a TorchScript archive: it is a program, and loading it begins to run it."""
+def refuse_torchscript(path: str | Path) -> None:
+    """Raise InputError for a TorchScript archive: it is a program, and loading it runs code."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return  # no zip, or a broken one: the reader says so
+        return  # not a zip, or a damaged one: reading it raises the error
     if any(PurePosixPath(name).name == SCRIPT for name in names):
-        raise InputError(f"{path} is a TorchScript archive, which is a program; give a file of weights alone")
+        raise InputError(f"{path} is a TorchScript archive, which is a program; give a file that has only weights")
 
 
 def _tensors(path: str | Path, state: Any, advice: str) -> dict[str, torch.Tensor]:
-    """A state, checked to be tensors by name, none larger than what the file holds of it."""
+    """Check that `state` maps names to tensors, none larger than its data in the file."""
     if type(state) not in (dict, OrderedDict) or not all(map(_is_plain, dict.values(state))):
         raise InputError(f"{path} does not hold tensors by name; {advice}")
     if not all(isinstance(name, str) for name in dict.keys(state)):
         raise InputError(f"{path} does not hold tensors by name; {advice}")
     for name, value in dict.items(state):
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise InputError(f"{path}: {name!r} is said to be larger than what the file holds of it; fetch it again")
+            raise InputError(f"{path}: {name!r} claims to be larger than its data in the file; fetch it again")
     return dict(state)
 
 
@@ -97,10 +95,9 @@ def _is_plain(value: Any) -> bool:
 
 
 def read_weights(folder: Path, stem: str) -> dict[str, torch.Tensor]:
-    """The tensors by name of a model saved by diffusers or transformers, whole or in shards: safetensors before
-    pickles, full precision before half (`.fp16`).
+    """Read the state dict of a diffusers or transformers model, in one file or in shards.
 
-    Raises InputError where there are none.
+    Prefers safetensors to pickles, and full precision to half (`.fp16`). Raises InputError if there are no weights.
     """
     for variant in ("", ".fp16"):
         for suffix in ("safetensors", "bin"):
@@ -114,21 +111,24 @@ def read_weights(folder: Path, stem: str) -> dict[str, torch.Tensor]:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors by name in a safetensors file or one that `torch.save` wrote."""
+    """Read the state dict in a safetensors file or a file of `torch.save`."""
     if path.suffix != ".safetensors":
         return read_state(path)
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except Exception as error:  # a broken file may fail anywhere in there
+    except Exception as error:  # a damaged file can raise anything
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{path} cannot be read as safetensors: {reason}; fetch it again") from error
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InputError where transformers and diffusers, which read pickles with `weights_only`, should not see a
-    folder at all: see `check_configurations`, or its weights are a program."""
+    """Raise InputError if transformers and diffusers must not read a folder.
+
+    They read pickles with `weights_only`, but a folder is refused if its configurations are unsafe (see
+    `check_configurations`) or its weights are a TorchScript archive.
+    """
     check_configurations(folder)
     for path in sorted(folder.glob("*.bin")):
-        refuse_script(path)
+        refuse_torchscript(path)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import max_pool2d, relu
 
 from unocclude.networks.files import read_state
-from unocclude.networks.loading import check_names, fill
+from unocclude.networks.loading import check_names, load_checked
 
 DEPTHS = (3, 4, 6, 3)
 PREFIX = "module."
@@ -76,5 +76,5 @@ def load(path: str | Path) -> InstaOrderNet:
     first = state.get(f"{PREFIX}conv1.weight", torch.empty(0))
     network = InstaOrderNet(len(first) or 64)
     check_names(path, state, {PREFIX + name: value.shape for name, value in network.state_dict().items()})
-    fill(network, {name.removeprefix(PREFIX): value for name, value in state.items()})
+    load_checked(network, {name.removeprefix(PREFIX): value for name, value in state.items()})
     return network

@@ -18,7 +18,7 @@ from transformers import CLIPVisionModel, LlamaConfig, LlamaForCausalLM, SamConf
 from unocclude.errors import InputError
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
-from unocclude.networks.loading import load_pretrained, reading
+from unocclude.networks.loading import checked_loading, load_pretrained
 
 TOWER = "vision_tower"
 """Sub-folder of CLIP ViT-L/14."""
@@ -85,7 +85,7 @@ def load(folder: Path, dtype: torch.dtype) -> Lisa:
     parts = {part: _under(state, part) for part in (SAM, EYE, SEG)}
     state = {name: value for name, value in state.items() if not name.startswith((SAM, EYE, SEG, f"model.{TOWER}."))}
     tower = load_pretrained(CLIPVisionModel, folder / TOWER, "CLIP vision tower", dtype=dtype)
-    with reading(folder, "LISA"):
+    with checked_loading(folder, "LISA"):
         sizes = {name: config[name] for name in LLAMA if name in config}
         words = len(state["model.embed_tokens.weight"])
         llama = _made(LlamaForCausalLM, LlamaConfig(**sizes, vocab_size=words), state, folder, dtype)

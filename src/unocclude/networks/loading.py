@@ -1,4 +1,4 @@
-"""Published checkpoint files into our networks: every name and shape must fit, or it is bad input."""
+"""Load published checkpoints. All names and shapes must match, or InputError is raised."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ from unocclude.networks.files import check_folder, read_state
 
 
 def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> None:
-    """Raise InputError, naming `path`, unless the state has exactly the expected names and shapes.
+    """Raise InputError, naming `path`, unless the state dict has exactly the expected names and shapes.
 
-    Batch norms' `num_batches_tracked` may be absent: only training counts, and converted or old files lack it.
+    `num_batches_tracked` of batch norms may be missing: only training uses it, and converted or old files lack it.
     """
     lacking = {name for name in expected.keys() - state.keys() if not name.endswith(".num_batches_tracked")}
     unknown = state.keys() - expected.keys()
@@ -33,21 +33,21 @@ def check_names(path: str | Path, state: Mapping[str, torch.Tensor], expected: M
 
 
 def load(network: torch.nn.Module, path: str | Path) -> None:
-    """Load a published state dict into `network`, strictly; raises InputError where it does not fit."""
+    """Load a published state dict into `network`; raises InputError unless all names and shapes match."""
     state = read_state(path)
     check_names(path, state, {name: value.shape for name, value in network.state_dict().items()})
-    fill(network, state)
+    load_checked(network, state)
 
 
-def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Give `network` a state whose names and shapes were checked."""
+def load_checked(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Load a state dict whose names and shapes were checked with `check_names`."""
     left = network.load_state_dict(state, strict=False)
     assert not left.unexpected_keys and all(name.endswith(".num_batches_tracked") for name in left.missing_keys)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Neither transformers nor diffusers says anything."""
+    """Silence transformers and diffusers."""
     from transformers.utils import logging
 
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -66,27 +66,29 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def reading(folder: Path, what: str) -> Iterator[None]:
-    """Turn what transformers and diffusers raise for a folder that holds no `what` into InputError of one line, and
-    say nothing."""
+def checked_loading(folder: Path, what: str) -> Iterator[None]:
+    """Check a folder, then load a `what` from it silently in the with block.
+
+    Converts exceptions of transformers and diffusers to InputError.
+    """
     check_folder(folder)
     try:
         with quiet():
             yield
     except UnoccludeError:
         raise
-    except Exception as error:  # they check little: a wrong type in a configuration may fail anywhere
+    except Exception as error:  # the libraries check little: a wrong type in a configuration can raise anything
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{folder} does not hold a {what}: {reason}") from error
 
 
-def precision_on(device: str) -> torch.dtype:
-    """What networks run in on a device: half precision on a GPU."""
+def dtype_for(device: str) -> torch.dtype:
+    """The dtype for networks on a device: half precision on a GPU, else single precision."""
     return torch.float16 if device.startswith("cuda") else torch.float32
 
 
-def placed(pipeline: Any, device: str) -> Any:
-    """A diffusers pipeline, ready to run: it shows no bar, and on a GPU its parts wait in main memory in turn."""
+def prepare_pipeline(pipeline: Any, device: str) -> Any:
+    """Disable the progress bar of a diffusers pipeline and, on a GPU, enable model CPU offload."""
     pipeline.set_progress_bar_config(disable=True)
     if device.startswith("cuda"):
         pipeline.enable_model_cpu_offload()
@@ -94,15 +96,15 @@ def placed(pipeline: Any, device: str) -> Any:
 
 
 def load_pretrained(kind: Any, folder: Path, what: str, **options: Any) -> Any:
-    """A model of class `kind` of transformers or diffusers from a folder in its format, for inference; in half
-    precision where the folder holds that alone (`.fp16`).
+    """Load a transformers or diffusers model of class `kind` from a folder, for inference.
 
-    Raises InputError where the folder holds none, or lacks some of its weights: they would be drawn at random.
+    Uses the half-precision weights (`.fp16`) if the folder has no others. Raises InputError if the folder has no such
+    model or lacks some weights, which would be initialised randomly.
     """
     files = [path.name for pattern in ("*.safetensors*", "*.bin*") for path in folder.glob(pattern)]
     if files and all(".fp16." in name for name in files):
         options["variant"] = "fp16"
-    with reading(folder, what):
+    with checked_loading(folder, what):
         model, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     if info["missing_keys"]:
         raise InputError(f"{folder} does not hold a {what}: it lacks {min(info['missing_keys'])}")

@@ -24,11 +24,11 @@ class Captioner:
         self.device = device_for("captioning", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessorPil
 
-        from unocclude.networks.loading import load_pretrained, precision_on, reading
+        from unocclude.networks.loading import checked_loading, dtype_for, load_pretrained
 
-        half = precision_on(self.device)
+        half = dtype_for(self.device)
         model = load_pretrained(Blip2ForConditionalGeneration, folder, "BLIP-2", dtype=half)
-        with reading(folder, "BLIP-2"):
+        with checked_loading(folder, "BLIP-2"):
             # loading the whole processor would require torchvision
             self.processor = Blip2Processor(
                 BlipImageProcessorPil.from_pretrained(folder, local_files_only=True),

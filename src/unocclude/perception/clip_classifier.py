@@ -28,10 +28,10 @@ class ClipClassifier:
         self.device = device_for("CLIP", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, CLIPModel
 
-        from unocclude.networks.loading import load_pretrained, reading
+        from unocclude.networks.loading import checked_loading, load_pretrained
 
         self.model = load_pretrained(CLIPModel, folder, "CLIP model").to(self.device)
-        with reading(folder, "CLIP model"):
+        with checked_loading(folder, "CLIP model"):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def __call__(self, image: np.ndarray, tags: Sequence[str]) -> np.ndarray:

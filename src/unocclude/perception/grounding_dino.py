@@ -50,10 +50,10 @@ class GroundingDino:
         self.device = device_for("Grounding DINO", device, transformers=True, extra="diffusion")
         from transformers import AutoTokenizer, GroundingDinoForObjectDetection
 
-        from unocclude.networks.loading import load_pretrained, reading
+        from unocclude.networks.loading import checked_loading, load_pretrained
 
         self.model = load_pretrained(GroundingDinoForObjectDetection, folder, "Grounding DINO").to(self.device)
-        with reading(folder, "Grounding DINO"):
+        with checked_loading(folder, "Grounding DINO"):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def __call__(

@@ -48,7 +48,7 @@ def locate(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None, de
     from unocclude.perception.text import TextToMask
 
     mask = TextToMask(device)(clip[prompt.frame], str(prompt.text))
-    if len(clip) > 1 and checkpoints.have(SAM2):
+    if len(clip) > 1 and checkpoints.is_present(SAM2):
         from unocclude.perception.sam import Cue
         from unocclude.perception.sam2_video import Sam2Video
 

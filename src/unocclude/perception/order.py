@@ -163,7 +163,7 @@ class DepthOrder:
 def best(device: str = "auto") -> InstaOrder | DepthOrder:
     """InstaOrderNet if its weights are present, else order by depth. Raises InputError if weights of both are
     missing."""
-    return InstaOrder(device=device) if checkpoints.have(DEFAULT) else DepthOrder(device=device)
+    return InstaOrder(device=device) if checkpoints.is_present(DEFAULT) else DepthOrder(device=device)
 
 
 CLOSE = 4

@@ -29,7 +29,9 @@ class GroundedSam:
     def __init__(self, device: str = "auto"):
         self.ground = GroundingDino(device=device)
         self.segment = (
-            Sam2(device=device) if checkpoints.have(SAM2) or not checkpoints.have(SAM) else Sam(device=device)
+            Sam2(device=device)
+            if checkpoints.is_present(SAM2) or not checkpoints.is_present(SAM)
+            else Sam(device=device)
         )
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
@@ -53,10 +55,10 @@ class Sam3:
         self.device, self.threshold = device_for("SAM 3", device, transformers=True, extra="diffusion"), threshold
         from transformers import AutoTokenizer, Sam3Model
 
-        from unocclude.networks.loading import load_pretrained, reading
+        from unocclude.networks.loading import checked_loading, load_pretrained
 
         self.model = load_pretrained(Sam3Model, folder, "SAM 3").to(self.device)
-        with reading(folder, "SAM 3"):
+        with checked_loading(folder, "SAM 3"):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
@@ -115,7 +117,7 @@ class TextToMask:
     @cached_property
     def _name(self) -> Finder:
         check_weights()
-        return Sam3(device=self.device) if checkpoints.have(SAM3) else GroundedSam(self.device)
+        return Sam3(device=self.device) if checkpoints.is_present(SAM3) else GroundedSam(self.device)
 
     def find(self, image: np.ndarray, text: str) -> np.ndarray:
         """The mask of the best match, (H, W) bool; empty if nothing matches."""

@@ -24,14 +24,16 @@ def check_text(text: str) -> None:
 
 def is_question(text: str) -> bool:
     """Whether a text is a question and LISA is available to answer it."""
-    return text.rstrip().endswith("?") and (bool(os.environ.get(SERVER)) or checkpoints.have(LISA))
+    return text.rstrip().endswith("?") and (bool(os.environ.get(SERVER)) or checkpoints.is_present(LISA))
 
 
 def check_weights(text: str = "") -> None:
     """Raise InputError unless the weights for this text prompt are present."""
     if is_question(text):
         return
-    if checkpoints.have(SAM3) or (checkpoints.have(GROUNDING_DINO) and any(map(checkpoints.have, (SAM2, SAM)))):
+    if checkpoints.is_present(SAM3) or (
+        checkpoints.is_present(GROUNDING_DINO) and any(map(checkpoints.is_present, (SAM2, SAM)))
+    ):
         return
     raise InputError(
         f"a text prompt needs weights that are not in {checkpoints.home()}; get them with "

@@ -1,4 +1,4 @@
-"""Pictures of a result, for people: overlay, checkerboard, size."""
+"""Draw results for previews and reports: overlays, checkerboards, downscaling."""
 
 from functools import lru_cache
 
@@ -11,16 +11,16 @@ _SQUARE = 8
 _LIGHT, _DARK = 205, 165
 
 
-def fit(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Height and width of a picture of at most `long_side`, never enlarged, at least one pixel each."""
+def fit_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """Height and width of an image scaled down to at most `long_side` pixels; at least 1 pixel each, never enlarged."""
     scale = min(1.0, long_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture at another (smaller) height and width: (H, W, 3) or (H, W, 4) uint8, or a bool mask.
+    """Downscale an image, (H, W), (H, W, 3) or (H, W, 4) uint8, or a bool mask to `size` (height, width).
 
-    RGBA is averaged with its alpha, so that hidden black does not darken the edge.
+    RGBA is averaged with premultiplied alpha, so that transparent black does not darken edges.
     """
     if image.shape[:2] == size:
         return image
@@ -36,7 +36,7 @@ def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def overlay(frame: np.ndarray, visible: np.ndarray, amodal: np.ndarray) -> np.ndarray:
-    """A frame with the visible mask tinted and the amodal silhouette outlined, (H, W, 3) uint8 RGB."""
+    """Tint the visible mask of a frame and outline its amodal mask; (H, W, 3) uint8 RGB."""
     picture = frame.copy()
     picture[visible] = (0.6 * picture[visible] + 0.4 * np.array(VISIBLE_TINT)).astype(np.uint8)
     contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
@@ -45,7 +45,7 @@ def overlay(frame: np.ndarray, visible: np.ndarray, amodal: np.ndarray) -> np.nd
 
 
 def on_checkerboard(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 straight alpha over a grey checkerboard, (H, W, 3) uint8 RGB."""
+    """Composite (H, W, 4) uint8 RGBA with straight alpha over a grey checkerboard; (H, W, 3) uint8 RGB."""
     alpha = cv2.cvtColor(rgba[..., 3], cv2.COLOR_GRAY2RGB).astype(np.uint16)
     blend = rgba[..., :3] * alpha + _board(*rgba.shape[:2]) * (255 - alpha)
     return ((blend + 127) // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""preview.mp4: what a person looks at first."""
+"""Write preview.mp4, a quick view of a result."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from unocclude.media.images import read_png
 from unocclude.media.layers import write_preview as encode
-from unocclude.report.draw import fit, on_checkerboard, overlay, shrink
+from unocclude.report.draw import fit_size, on_checkerboard, overlay, shrink
 from unocclude.scene import Scene
 
 LONG_SIDE = 960
@@ -15,19 +15,18 @@ NAME = "preview.mp4"
 
 
 def write_preview(path: Path, scene: Scene, progress: Callable[[str, int, int], None]) -> None:
-    """Write `path`/preview.mp4 from a folder whose frames are all there: on the left the clip with the
-    visible mask tinted and the amodal silhouette outlined, on the right the completed object on a
-    checkerboard.
+    """Write `path`/preview.mp4 for an OUT folder with all frames.
 
-    H.264, at most 960 pixels on its longer side. Raises OSError when it cannot be written.
+    Left: the clip with the visible mask tinted and the amodal mask outlined. Right: the completed object on a
+    checkerboard. H.264, at most 960 pixels on the longer side. Raises OSError if it cannot be written.
     """
     encode(path / NAME, _pictures(path, scene, progress), scene.clip.fps, scene.clip.times)
 
 
 def _pictures(path: Path, scene: Scene, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
-    # two pictures side by side, each of even size as H.264 wants it
-    height, width = fit(scene.height, scene.width, LONG_SIDE)
-    height, width = fit(height, width, LONG_SIDE // 2) if width > LONG_SIDE // 2 else (height, width)
+    # two images side by side, each of even size as H.264 requires
+    height, width = fit_size(scene.height, scene.width, LONG_SIDE)
+    height, width = fit_size(height, width, LONG_SIDE // 2) if width > LONG_SIDE // 2 else (height, width)
     size = (max(2, height // 2 * 2), max(2, width // 2 * 2))
     progress("preview", 0, len(scene))
     for i in range(len(scene)):

@@ -1,4 +1,4 @@
-"""report.html: one page that shows a result and says where every pixel of it comes from."""
+"""Write report.html, a page that shows a result and the provenance of its pixels."""
 
 import base64
 import io
@@ -18,29 +18,28 @@ from PIL import Image
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
-from unocclude.report.draw import fit, overlay, shrink
+from unocclude.report.draw import fit_size, overlay, shrink
 from unocclude.scene import Scene
 
 NAME = "report.html"
-MOST_SHOWN = 120
-"""How many frames are embedded, evenly chosen; the exact pictures of all frames lie beside the report."""
+MAX_SHOWN = 120
+"""Maximum number of embedded frames, evenly spaced; the report links to the full-size images of these frames."""
 LONG_SIDE = 480
 HYPOTHESIS_SIDE = 200
 CHART_POINTS = 800
 
 
 def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
-    """Write `path`/report.html from a folder whose frames are all there, whole or not at all.
+    """Write `path`/report.html for an OUT folder with all frames. Writing is atomic.
 
-    The page holds everything it shows (downscaled pictures of at most 120 frames) and links the exact PNGs
-    beside it; it opens from disk and asks no network. `info` is what result.json will say. Raises OSError
-    when it cannot be written.
+    The page embeds everything it shows (downscaled images of at most 120 frames) and links to the PNGs next to it. It
+    opens from disk and needs no network. info: the content of result.json. Raises OSError if it cannot be written.
     """
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("unocclude.report") / "report.html.j2").read_text("utf-8"))
-    shown = choose(len(scene), MOST_SHOWN)
+    shown = choose(len(scene), MAX_SHOWN)
     samples = sorted((path / "hypotheses").glob("[0-9]*"), key=lambda folder: int(folder.name))
     data = {
         "shown": shown,
@@ -60,11 +59,11 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         summary=_summary(info),
         settings=_settings(info),
     )
-    write_bytes(path / NAME, page.encode(errors="backslashreplace"))  # names of files need not be text
+    write_bytes(path / NAME, page.encode(errors="backslashreplace"))  # file names may be invalid Unicode
 
 
 def _title(input: str | None) -> str:
-    """A file's name; a folder's with the one above it, for it is often just called `frames`."""
+    """The name of a file, or of a folder with its parent, because a folder is often just called `frames`."""
     if input is None:
         return "frames in memory"
     path = Path(input)
@@ -72,22 +71,22 @@ def _title(input: str | None) -> str:
 
 
 def choose(count: int, most: int) -> list[int]:
-    """At most `most` of the frames 0..count-1, evenly spread, first and last among them."""
+    """Choose at most `most` of the frames 0 to count - 1, evenly spaced, including the first and the last."""
     if count <= most:
         return list(range(count))
     return [round(k * (count - 1) / (most - 1)) for k in range(most)]
 
 
 def _for_script(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON escaped for a script element, so that it cannot end the element."""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) -> dict[str, list[str]]:
-    """Every panel's pictures of the shown frames, as data: addresses."""
-    size = fit(scene.height, scene.width, LONG_SIDE)
-    small = fit(scene.height, scene.width, HYPOTHESIS_SIDE)
+    """Images of the shown frames by panel, as data URLs."""
+    size = fit_size(scene.height, scene.width, LONG_SIDE)
+    small = fit_size(scene.height, scene.width, HYPOTHESIS_SIDE)
     makers: dict[str, Callable[[int], str]] = {
         "overlay": lambda i: _webp(_overlay(path, scene, i, size)),
         "amodal": lambda i: _png(shrink(_read(path, "amodal_masks", i) > 127, size).astype(np.uint8) * 255),
@@ -120,12 +119,12 @@ def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _webp(image: np.ndarray) -> str:
-    """A lossy picture, RGB or RGBA."""
+    """A lossy data URL of an RGB or RGBA image."""
     return _address("webp", Image.fromarray(image), quality=78, method=1)
 
 
 def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
-    """An exact picture of few values: grey, or palette indices."""
+    """A lossless data URL of a grey or palette image."""
     picture = Image.fromarray(image)
     if palette is not None:
         picture.putpalette(palette.tobytes())
@@ -140,15 +139,17 @@ def _address(kind: str, picture: Image.Image, **options: Any) -> str:
 
 
 def occlusion_chart(rates: list[float]) -> str:
-    """Points of an SVG line of the occlusion rate, x 0..1000 over the clip and y 0..100 downwards, each the
-    largest rate of its stretch of frames, so that no short occlusion is lost however long the clip is."""
+    """Points of an SVG line of the occlusion rate: x is 0 to 1000 over the clip, y is 0 to 100 downwards.
+
+    In a long clip, each point is the maximum rate of several frames, so that short occlusions stay visible.
+    """
     count = len(rates)
     edges = np.linspace(0, count, min(count, CHART_POINTS) + 1).astype(int)
     points = []
     for start, end in pairwise(edges):
         x = 1000 * ((start + end - 1) / 2) / max(count - 1, 1)
         points.append(f"{x:.1f},{100 * (1 - max(0.0, max(rates[start:end]))):.1f}")
-    if len(points) == 1:  # one frame: a level line
+    if len(points) == 1:  # one frame: a horizontal line
         y = points[0].split(",")[1]
         points = [f"0,{y}", f"1000,{y}"]
     return " ".join(points)
@@ -165,14 +166,14 @@ def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("frames", f"{info['frame_count']}"),
         ("canvas", f"{info['canvas']['width']}x{info['canvas']['height']}"),
-        ("occluded", f"{len(occluded)} frames, most {max(occluded, default=0):.0%}"),
+        ("occluded", f"{len(occluded)} frames, at most {max(occluded, default=0):.0%}"),
         *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
     ]
 
 
 def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:
-    """Settings and timings as rows of plain text."""
+    """Rows of the table of settings and timings."""
     rows = {
         "input": info["input"] or "frames in memory",
         "method": f"{info['method']['name']}, version {info['method']['version']}",

@@ -1,4 +1,7 @@
-"""Making a whole data set: clips in parallel, each whole or not at all, resumable, the same for any workers."""
+"""Generate a data set: clips are made in parallel and written atomically. Runs can be resumed.
+
+The result does not depend on the number of workers.
+"""
 
 import json
 from collections.abc import Iterator
@@ -22,9 +25,9 @@ from unocclude.types import Progress
 from unocclude.version import __version__
 
 SHARD = 100
-"""Clips in a shard."""
+"""Clips per shard."""
 WAITING = ".clips"
-"""Where clips wait for their shard to be full; gone when the data set is finished."""
+"""Temporary folder of clips whose shard is not complete yet."""
 
 
 def make_dataset(
@@ -38,13 +41,14 @@ def make_dataset(
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Make clips 0 to count - 1 of a spec in `out` and return what its synth.json says.
+    """Make clips 0 to count - 1 of a spec in `out` and return the content of its synth.json.
 
-    Each clip is a folder in our GT layout, `out`/00000; a scene of several objects gives `out`/00000_0, 00000_1 ....
-    shards: clips a WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json comes last: version,
-    arguments, statistics (`statistics.summarise`), train and validation clips where there is a split.
+    Each clip is a folder in the GT layout, `out`/00000; a scene with several objects becomes `out`/00000_0, 00000_1 ...
+    shards: clips per WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json is written last and
+    contains the version, arguments, statistics (`statistics.summarise`), and the train and validation clips if there is
+    a split.
 
-    Raises InputError where `out` cannot be used (see `outfolder.check_out`), and what the spec raises.
+    Raises InputError if `out` cannot be used (see `outfolder.check_out`), and the exceptions of the spec.
     """
     identity = {"verb": "synth", **spec.identity, "count": count, "shards": shards}
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE, inputs=spec.inputs)
@@ -93,7 +97,7 @@ def _make(
 
 
 class _Make:
-    """Makes a clip by its number; goes to worker processes."""
+    """Picklable function for worker processes that makes the clip of a given number."""
 
     def __init__(self, spec: DatasetSpec, out: Path):
         self.spec, self.out = spec, out
@@ -116,17 +120,17 @@ def _shard(out: Path, group: int) -> Path:
 
 
 def _members(out: Path, index: int) -> list[Path]:
-    """The folders of a clip that is there whole, else nothing."""
+    """The folders of a clip, one per object; empty unless the clip is complete."""
     found = sorted(path for path in (out / f"{index:05d}", *out.glob(f"{index:05d}_*")) if path.is_dir())
     if found and _objects(found[0]) == len(found):
         return found
-    for path in found:  # some objects of a scene, or a damaged clip: made again together
+    for path in found:  # an incomplete scene or a damaged clip is made again
         _remove(path)
     return []
 
 
 def _objects(folder: Path) -> int:
-    """Of how many objects a clip's scene is, by its meta.json; 0 where that cannot be read."""
+    """The number of objects in a clip's scene, from its meta.json; 0 if that cannot be read."""
     try:
         return int(json.loads((folder / "meta.json").read_bytes())["objects"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -139,7 +143,7 @@ def _remove(clip: Path) -> None:
 
 
 def _pack(out: Path, clips: Path, group: int, members: range, done: set[int]) -> None:
-    """Write a shard as soon as all its clips are there, and take those away."""
+    """Write a shard and remove its clips, if all of them are done."""
     if not done.issuperset(members):
         return
     folders = [folder for i in members for folder in _members(clips, i)]
@@ -156,7 +160,7 @@ SHOWN = ("frames", "amodal_masks", "amodal_rgb")
 
 
 def clip_metas(out: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and meta.json of every clip of a data set in order, from folders or shards."""
+    """Yield the name and meta.json of every clip of a data set in order, from folders or shards."""
     out = Path(out)
     for shard in sorted(out.glob("[0-9]*.tar")):
         for name, members in read_shard(shard):
@@ -166,7 +170,7 @@ def clip_metas(out: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def rows(out: str | Path, count: int = 8, columns: int = 8) -> list[Row]:
-    """The first clips of a data set, one a scene, for `sheet.contact_sheet`, from folders or shards."""
+    """The first clips of a data set, one per scene, for `sheet.contact_sheet`, from folders or shards."""
     out, found = Path(out), dict[str, Row]()
     for folder in sorted(path for path in out.glob("[0-9]*") if path.is_dir()):
         if len(found) < count and (scene := folder.name.partition("_")[0]) not in found:

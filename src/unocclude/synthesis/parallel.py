@@ -45,4 +45,4 @@ def _start(token: str) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    workers.begin(token)
+    workers.init_worker(token)

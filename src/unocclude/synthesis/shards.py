@@ -1,7 +1,7 @@
-"""WebDataset shards: plain tar files of whole clips.
+"""WebDataset shards: plain tar files of clips.
 
-A member is called CLIP.PART.FRAME.png, as in `00007.visible_masks.00003.png`, and CLIP.meta.json: WebDataset takes what
-is before the first dot as the sample's key, so that a clip is one sample. The same clips always give the same bytes.
+Members are called CLIP.PART.FRAME.png, as in `00007.visible_masks.00003.png`, and CLIP.meta.json. WebDataset uses the
+part before the first dot as the key of a sample, so each clip is one sample. The same clips always give the same bytes.
 """
 
 import io
@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.media.files import whole
+from unocclude.media.files import atomic_write
 from unocclude.media.images import png_pixels
-from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large
+from unocclude.media.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS, check_regular, decoding, too_large_message
 
-_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\ud800-\udfff]+")  # names of clips become names of folders
+_NAME = re.compile(r"[^/\\:\x00-\x1f\x7f\ud800-\udfff]+")  # clip names become folder names
 
 
 def write_shard(path: str | Path, clips: Sequence[Path]) -> None:
-    """Pack folders in our GT layout into one tar, whole or not at all; members are sorted, times and owners are 0."""
-    with whole(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    """Pack folders in the GT layout into one tar file, atomically. Members are sorted; times and owners are 0."""
+    with atomic_write(path) as part, tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
         for clip in sorted(clips, key=lambda p: p.name):
             files = {".".join((clip.name, *p.relative_to(clip).parts)): p for p in clip.rglob("*") if p.is_file()}
             for name in sorted(files):
@@ -35,22 +35,22 @@ def write_shard(path: str | Path, clips: Sequence[Path]) -> None:
 
 
 class Member(NamedTuple):
-    """Where a file lies in a shard, in bytes."""
+    """Start and size of a file in a shard, in bytes."""
 
     start: int
     size: int
 
 
 def list_shard(path: str | Path) -> dict[str, dict[str, Member]]:
-    """Every clip's name and its members, as in {"00007": {"frames.00000.png": ..., "meta.json": ...}}, in order.
+    """Clips and their members in order, as in {"00007": {"frames.00000.png": ..., "meta.json": ...}}.
 
-    Only headers are read. A shard holds plain files, as `write_shard` makes it: links, sparse files (which may
-    announce any size) and extended headers are refused. Raises InputError for what is no shard.
+    Reads only headers. Links, sparse files (which can claim any size) and extended headers are refused; `write_shard`
+    writes none. Raises InputError if the file is not a shard.
     """
     path = Path(path)
     length = check_regular(path).st_size
     clips: dict[str, dict[str, Member]] = {}
-    with decoding(path, "not a shard that can be read", "make it again"), path.open("rb") as stream:
+    with decoding(path, "not a readable shard", "make it again"), path.open("rb") as stream:
         for count, info in enumerate(_headers(stream)):
             start = stream.tell()
             if info.isdir():
@@ -70,14 +70,14 @@ def list_shard(path: str | Path) -> dict[str, dict[str, Member]]:
 
 
 def _headers(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """The tar headers from here on; whoever takes one moves the stream behind its data."""
+    """Yield the remaining tar headers. The caller must move the stream past the data of each."""
     while (block := stream.read(tarfile.BLOCKSIZE)).strip(b"\0"):
-        # not tarfile.open: it reads extended headers and maps of sparse files, however large, on its way
+        # tarfile.open would read extended headers and sparse maps of any size
         yield tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
 
 
 def read_clip(path: str | Path, name: str, members: Mapping[str, Member]) -> dict[str, bytes]:
-    """The members of one clip, as `list_shard` found them; raises InputError where they are too large."""
+    """Read the members of one clip, as listed by `list_shard`; raises InputError if they are too large."""
     path = Path(path)
     if sum(member.size for member in members.values()) > MAX_DECODED:
         raise InputError(f"{path}: clip {name} is over {MAX_DECODED >> 30} GB; make shorter clips")
@@ -95,19 +95,19 @@ def _read(stream: BinaryIO, start: int, size: int) -> bytes:
 
 
 def read_shard(path: str | Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield every clip's name and its members, as in {"frames.00000.png": bytes, "meta.json": bytes}, in order.
+    """Yield each clip's name and members in order, as in {"frames.00000.png": bytes, "meta.json": bytes}.
 
-    Raises InputError for what is no shard.
+    Raises InputError if the file is not a shard.
     """
     for name, members in list_shard(path).items():
         yield name, read_clip(path, name, members)
 
 
 def read_picture(data: bytes) -> np.ndarray:
-    """A member's picture, (H, W) grey or (H, W, 3) RGB; raises InputError where it is no PNG or is damaged."""
+    """Decode a PNG member, (H, W) grey or (H, W, 3) RGB; raises InputError if it is not a PNG or damaged."""
     pixels = png_pixels(data)
     if pixels > MAX_PIXELS:
-        raise InputError(f"a picture of the shard is too large: {too_large()}")
+        raise InputError(f"a picture of the shard is too large: {too_large_message()}")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if pixels else None
     except cv2.error:

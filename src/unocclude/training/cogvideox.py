@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, T5EncoderModel
 
 from unocclude.errors import InputError
 from unocclude.networks.expand_conv_in import expand_conv
-from unocclude.networks.loading import load_pretrained, quiet, reading
+from unocclude.networks.loading import checked_loading, load_pretrained, quiet
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch
@@ -148,9 +148,9 @@ class CogVideoX(ObjectOnWhiteRecipe):
 
 def read_pipeline(folder: Path) -> CogVideoXPipeline:
     """Load CogVideoX from a folder in diffusers' format; raises InputError if a part is missing or does not fit."""
-    with reading(folder / "scheduler", "scheduler of diffusers"):
+    with checked_loading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = CogVideoXDDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
-    with reading(folder / "tokenizer", "T5 tokenizer"):
+    with checked_loading(folder / "tokenizer", "T5 tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True, trust_remote_code=False)
     transformer = load_pretrained(CogVideoXTransformer3DModel, folder / "transformer", "CogVideoX transformer")
     if transformer.config.patch_size_t is not None:

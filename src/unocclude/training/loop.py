@@ -20,7 +20,7 @@ from unocclude import layout
 from unocclude.errors import InputError
 from unocclude.media import files
 from unocclude.media.images import write_png
-from unocclude.networks.files import read_plain, read_state
+from unocclude.networks.files import read_state, read_torch_file
 from unocclude.networks.loading import check_names
 from unocclude.training.recipe import Batch, Recipe
 from unocclude.types import Progress
@@ -28,8 +28,8 @@ from unocclude.types import Progress
 LOG = "log.jsonl"
 AVERAGE, EARLIER_AVERAGE = "average.pt", "custom_checkpoint_1.pkl"
 PLACE = "place.pt"
-"""In a checkpoint, beside accelerate's files: the averaged weights; how far the run is. What is registered with
-accelerate it reads as a pickle that may run code, so nothing is."""
+"""Files that a checkpoint has besides those of accelerate: the averaged weights (AVERAGE) and the progress of the run
+(PLACE). They are not registered with accelerate, which would read them as pickles that can run code."""
 KEPT = 2
 """Number of checkpoints to keep."""
 RENAMED = {"rate": "learning_rate", "decay": "weight_decay", "clip": "max_grad_norm", "begin": "init_from"}
@@ -73,7 +73,7 @@ class _Batches(Dataset[Batch]):
 
 
 class _Run:
-    """What of a run accelerate does not keep: how far it is, the averaged weights, the schedule."""
+    """The state of a run that accelerate does not save: finished steps, averaged weights and schedule."""
 
     def __init__(self, average: AveragedModel, schedule: LRScheduler):
         self.done, self.average, self.schedule = 0, average, schedule
@@ -83,15 +83,15 @@ class _Run:
         torch.save({"done": self.done, "schedule": self.schedule.state_dict()}, folder / PLACE)
 
     def load(self, folder: Path) -> None:
-        """Raises InputError where a file is absent or none of ours."""
-        state, place = read_state(folder / AVERAGE), read_plain(folder / PLACE)
+        """Restore the state; raises InputError if a file is missing or invalid."""
+        state, place = read_state(folder / AVERAGE), read_torch_file(folder / PLACE)
         check_names(folder / AVERAGE, state, {name: value.shape for name, value in self.average.state_dict().items()})
         self.average.load_state_dict(state)
         try:
             self.done = int(place["done"])
             self.schedule.load_state_dict(place["schedule"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{folder / PLACE} does not say how far the run was; use an earlier checkpoint") from error
+            raise InputError(f"{folder / PLACE} is invalid; remove {folder} to use an earlier checkpoint") from error
 
 
 def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -> dict[str, Any]:
@@ -215,11 +215,11 @@ def _init_from(network: torch.nn.Module, earlier: Path) -> None:
 
 
 def _resume(accelerator: Accelerator, run: _Run, checkpoint: Path) -> None:
-    """Go on from a checkpoint; raises InputError where it is none that can be read."""
+    """Resume from a checkpoint; raises InputError if it cannot be read."""
     run.load(checkpoint)
     try:
-        accelerator.load_state(str(checkpoint))  # reads with `weights_only`, having nothing registered
-    except Exception as error:  # a broken file may fail anywhere in there
+        accelerator.load_state(str(checkpoint))  # uses `weights_only`, because nothing is registered
+    except Exception as error:  # a damaged file can raise anything
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{checkpoint} cannot be resumed from: {reason}; remove it to use the one before") from error
 
@@ -265,7 +265,7 @@ class _Log:
 
 
 def _step(line: str) -> float:
-    """The step of a line of the log; of one that a kill or a power cut left broken, more than any."""
+    """The step of a line of the log; infinity for a line that a kill or a power cut left incomplete."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

@@ -10,6 +10,9 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.methods.recall import prior_inputs
+from unocclude.metrics import Frame, get_metric
+from unocclude.metrics.area import added_area
+from unocclude.metrics.iou import hidden_iou
 from unocclude.networks.unet import UNet
 from unocclude.training import evidence_clips, recipe
 from unocclude.training.cache import cached
@@ -23,6 +26,9 @@ FILE = "shape_prior.onnx"
 RANK = 6
 """Rank of the covariance of the logits."""
 DRAWS = 8
+OCCLUDED = 0.03
+"""A view counts as occluded if more than this fraction of the object is hidden. The figures of the model card are made
+with it; `Frame.is_occluded` has 1 %."""
 GROUP = 4
 """Samples taken from a clip each time it is loaded, because loading is the slow part."""
 
@@ -253,18 +259,19 @@ def _judge(network: torch.nn.Module, clip: EvidenceClip) -> list[tuple[str, floa
         return []
     planes, numbers, targets = (np.stack(part) for part in zip(*samples, strict=True))
     found = []
+    miou = get_metric("miou")()
     for plane, truth, logits in zip(planes, targets[:, 0] > 0.5, _answer(network, planes, numbers)[:, 0], strict=True):
         inside = plane[4] > 0.99
         seen = (plane[0] > 0.5) & inside
         truth, pred = truth & inside, ((logits > 0) | seen) & inside
         if not truth.any():
             continue
-        found.append(("miou", float((pred & truth).sum() / (pred | truth).sum())))
-        if (truth & ~seen).sum() > 0.03 * truth.sum():
-            hidden, added = truth & ~seen, pred & ~seen
-            found.append(("miou_occ", float((hidden & added).sum() / (hidden | added).sum())))
+        frame = Frame(pred, truth, seen)
+        found.append(("miou", miou.update(frame)))
+        if (truth & ~seen).sum() > OCCLUDED * truth.sum():
+            found.append(("miou_occ", hidden_iou(frame)))
         else:
-            found.append(("false_area", float((pred & ~seen).sum() / truth.sum())))
+            found.append(("false_area", added_area(frame)))
     return found
 
 

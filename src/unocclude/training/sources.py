@@ -1,4 +1,4 @@
-"""Where clips with truth come from: generated on the fly, any data set that we read, or WebDataset shards."""
+"""Sources of clips with ground truth: generated on the fly, any supported data set, or WebDataset shards."""
 
 import json
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ _PARTS = ("frames", "visible_masks", "amodal_masks", "amodal_rgb")
 
 @dataclass(frozen=True)
 class ClipSource:
-    """`count` scenes to learn from; `make(i)` gives the worlds of scene i, one for each of its objects.
+    """`count` scenes for training; `make(i)` returns the worlds of scene i, one per object.
 
-    spec: `synth:KIND?count=N&seed=S&frames=T&size=WxH`, clips that `unocclude synth` would make; `shards:FOLDER`, what
-    `unocclude synth --shards` wrote; else a data set as `unocclude.datasets.open_dataset` takes it. without: classes
-    that are left out, so that evaluation can be on what training never saw.
+    spec: `synth:KIND?count=N&seed=S&frames=T&size=WxH` for clips generated as by `unocclude synth`; `shards:FOLDER` for
+    the output of `unocclude synth --shards`; else a data set as in `unocclude.datasets.open_dataset`. without: classes
+    to exclude, for example to hold them out for evaluation.
     """
 
     spec: str
@@ -37,7 +37,7 @@ class ClipSource:
 
     @property
     def count(self) -> int:
-        """Raises InputError where the source cannot be used."""
+        """The number of scenes; raises InputError if the source cannot be used."""
         if self.spec.startswith(SYNTH):
             return _recipe(self.spec)[1]
         if self.spec.startswith(SHARDS):
@@ -45,7 +45,7 @@ class ClipSource:
         return len(_samples(self.spec))
 
     def make(self, i: int) -> list[World]:
-        """The worlds of scene i; those of a class in `without` are left out."""
+        """The worlds of scene i, except those of a class in `without`."""
         if self.spec.startswith(SYNTH):
             worlds = _recipe(self.spec)[0].make(i)
         elif self.spec.startswith(SHARDS):
@@ -65,7 +65,7 @@ def _recipe(spec: str) -> tuple[Any, int]:
     try:
         count, seed, frames = (int(options.get(name, 0)) for name in ("count", "seed", "frames"))
     except ValueError:
-        raise InputError(f"{spec}: count, seed and frames are numbers") from None
+        raise InputError(f"{spec}: count, seed and frames must be numbers") from None
     if count < 1:
         raise InputError(f"{spec}: give count=N, 1 or more")
     size = read_size(options["size"]) if "size" in options else None
@@ -78,14 +78,14 @@ def _samples(spec: str) -> list[Sample]:
     samples = open_dataset(spec)
     for sample in samples:
         if not sample.has_truth:
-            raise InputError(f"{spec}: {sample.name} does not tell the whole object; nothing can be learnt from it")
+            raise InputError(f"{spec}: {sample.name} has no ground truth, which training needs; use another data set")
     return samples
 
 
 def _from_sample(sample: Sample) -> World:
     truth, clip = sample.truth, sample.clip
     if truth.amodal is None:
-        raise InputError(f"{sample.name} has boxes for truth; masks are needed to learn from")
+        raise InputError(f"{sample.name} has only boxes as ground truth; training needs masks")
     numbers = range(len(clip))
     frames, visible = [clip[i] for i in numbers], [truth.visible[i] for i in numbers]
     amodal = [truth.amodal[i] for i in numbers]

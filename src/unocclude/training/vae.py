@@ -10,6 +10,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
+from unocclude.metrics.appearance import psnr
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
 from unocclude.networks.group_norm import SMALL_GROUPS, set_num_groups
@@ -128,7 +129,7 @@ class VAE(training_clips.ClipRecipe):
                 pictures = training_clips.to_tensor(getattr(clip, kind))[None].to(next(network.parameters()).device)
                 decoded = self.through(network, pictures, sample=False)[1].clamp(-1, 1)
                 errors.append(float(functional.mse_loss(decoded, pictures)) / 4)
-            figures[f"{kind}/psnr"] = round(-10 * float(np.log10(np.mean(errors))), 2)
+            figures[f"{kind}/psnr"] = round(psnr(sum(errors), len(errors), peak=1.0), 2)
         return figures
 
     @torch.no_grad()

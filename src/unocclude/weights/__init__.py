@@ -1,7 +1,7 @@
-"""Published checkpoints: which there are (`table`), where they lie, what each needs.
+"""Published checkpoints: the table of them (`table`), their folders and their files.
 
-A checkpoint lies in the folder of its id under `$UNOCCLUDE_WEIGHTS`, or under the platform's cache where that is not
-set. Nothing here looks anything up on a hub; `hub` does, when asked.
+A checkpoint is in the folder of its id under `$UNOCCLUDE_WEIGHTS` or, if that is not set, under the platform's cache.
+Only the module `hub` accesses the network.
 """
 
 from pathlib import Path
@@ -10,40 +10,45 @@ from unocclude.errors import InputError
 from unocclude.weights.checkpoint import UNKNOWN, VARIABLE, Checkpoint, Part, home
 from unocclude.weights.table import CHECKPOINTS
 
-__all__ = ["CHECKPOINTS", "UNKNOWN", "VARIABLE", "Checkpoint", "Part", "find", "have", "home", "known", "part_file"]
+__all__ = [
+    "CHECKPOINTS",
+    "UNKNOWN",
+    "VARIABLE",
+    "Checkpoint",
+    "Part",
+    "get_checkpoint",
+    "home",
+    "is_present",
+    "part_file",
+    "resolve_checkpoint",
+]
 
 
-MINI = "mini"
-"""What a checkpoint that ships with a method is called, and its folder there."""
-
-
-def known(id: str) -> Checkpoint:
-    """A row of the table; raises InputError naming the ids there are."""
+def get_checkpoint(id: str) -> Checkpoint:
+    """Get a checkpoint by id; raises InputError, listing the known ids, if there is none."""
     if id not in CHECKPOINTS:
         raise InputError(f"unknown checkpoint {id!r}; known are {', '.join(CHECKPOINTS)}")
     return CHECKPOINTS[id]
 
 
-def have(id: str) -> bool:
-    """Whether all parts of a known checkpoint are at home."""
+def is_present(id: str) -> bool:
+    """Whether all required parts of a known checkpoint are installed."""
     return not CHECKPOINTS[id].missing(home() / id)
 
 
 def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
-    """The folder of a checkpoint, all of whose parts are there.
+    """Find the folder of a checkpoint and check that it is complete.
 
-    id_or_dir: an id of `CHECKPOINTS`, `MINI`, or a folder of the user's own. need: the id of the checkpoint whose parts
-    that folder must hold, and of which the mini is meant; without it a folder of the user's own is taken as it is.
+    id_or_dir: an id of `CHECKPOINTS`, or a folder. need: the id of the checkpoint whose parts the folder must contain;
+    without it the content of a folder is not checked.
 
-    Raises InputError, one line that says what is missing and where to put it.
+    Raises InputError, saying what is missing and where to put it.
     """
     if str(id_or_dir) in CHECKPOINTS:
         folder = home() / id_or_dir
         CHECKPOINTS[str(id_or_dir)].check(folder)
     else:
         folder = Path(id_or_dir).expanduser()
-        if id_or_dir == MINI and not folder.is_dir():
-            folder = _mini(need)
         if not folder.is_dir():
             known = ", ".join(CHECKPOINTS)
             raise InputError(f"weights {id_or_dir}: neither a folder nor a known checkpoint; known are {known}")
@@ -52,19 +57,8 @@ def resolve_checkpoint(id_or_dir: str | Path, need: str | None = None) -> Path:
     return folder
 
 
-def _mini(need: str | None) -> Path:
-    methods = Path(__file__).parent.parent / "methods"
-    if need and (folder := methods / need.replace("-", "_") / MINI).is_dir():
-        return folder
-    ships = ", ".join(sorted(folder.parent.name.replace("_", "-") for folder in methods.glob(f"*/{MINI}")))
-    raise InputError(
-        f"weights mini: none ships for {need or 'this'} (there are: {ships or 'none'}); `unocclude train` makes "
-        "one, docs/training.md says how"
-    )
-
-
 def part_file(folder: Path, pattern: str) -> Path:
-    """The one file in `folder` that a pattern of `Part.files` names; the first by name where several do."""
+    """The file in `folder` that matches a pattern of `Part.files`; the first by name if several do."""
     found = sorted(path for alternative in pattern.split("|") for path in folder.glob(alternative))
     if not found:
         raise InputError(f"{folder}: no {pattern.replace('|', ' or ')} there")

@@ -1,4 +1,4 @@
-"""What is known of a published checkpoint: where it comes from and lies, and what must be there."""
+"""The description of a published checkpoint: its source, its folder and its files."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from unocclude.errors import InputError
 
 VARIABLE = "UNOCCLUDE_WEIGHTS"
 UNKNOWN = "unknown"
-"""What no primary source was seen to say."""
+"""Value of a field that no primary source states."""
 
 
 def home() -> Path:
-    """Where checkpoints lie: `$UNOCCLUDE_WEIGHTS`, else `unocclude/weights` in the platform's cache."""
+    """The folder of all checkpoints: `$UNOCCLUDE_WEIGHTS`, else `unocclude/weights` in the platform's cache."""
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen).expanduser()
     if sys.platform == "win32":
@@ -28,15 +28,14 @@ def home() -> Path:
 
 @dataclass(frozen=True)
 class Part:
-    """What lies in one sub-folder of a checkpoint, or, named "", in the folder itself.
+    """One sub-folder of a checkpoint, or the folder itself if `name` is "".
 
-    files: what must be there, as glob patterns; `a|b` where either does, the first before the second. The first is what
-    comes last when they are fetched. source: where to get it, a repository (huggingface.co/OWNER/NAME) or a file's
-    address or, in words, where a person finds it. also: patterns of what comes along. licence: as the source states it.
-    mirrors: repositories to turn to where the source was withdrawn. gated: whether its terms must be accepted there;
-    None is unknown. optional: done without where it is absent. revision: the commit that is fetched, "" for the newest
-    there. sha256: hashes, or their first digits, by file name. Both as a primary source states them; a file without is
-    fetched as it comes.
+    files: glob patterns of the required files; `a|b` means either, with a preferred. The first pattern is fetched last,
+    so that it marks a complete download. source: a repository (huggingface.co/OWNER/NAME), the URL of a file, or a
+    description of where to find it. also: patterns of additional files. licence: as stated by the source. mirrors:
+    repositories to use if the source was withdrawn. gated: whether its terms must be accepted; None if unknown.
+    optional: whether the checkpoint works without it. revision: the commit to fetch; "" for the newest. sha256: hashes,
+    or their first digits, by file name. revision and sha256 are pinned only if a primary source states them.
     """
 
     name: str
@@ -51,11 +50,11 @@ class Part:
     sha256: tuple[tuple[str, str], ...] = ()
 
     def pin(self, name: str) -> str:
-        """The hash of a file, or its first digits, as known beforehand; "" is unknown."""
+        """The pinned hash of a file, or its first digits; "" if there is none."""
         return dict(self.sha256).get(name, "")
 
     def missing(self, folder: Path) -> list[str]:
-        """Patterns of the files that are not there."""
+        """Patterns of required files that are missing."""
         folder = folder / self.name
         return [files for files in self.files if not any(any(folder.glob(pattern)) for pattern in files.split("|"))]
 
@@ -67,7 +66,7 @@ class Part:
 
     @property
     def address(self) -> str:
-        """The address of the file itself; "" where the source is none."""
+        """The URL of the file, if the source is one; else ""."""
         if self.repositories or not PurePosixPath(self.source).suffix or re.search(r"[\s,]", self.source):
             return ""
         return self.source if "://" in self.source else f"https://{self.source}"
@@ -75,23 +74,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One row of the table: an id, what it is for, and its parts."""
+    """A published checkpoint: its id, its purpose and its parts."""
 
     id: str
     purpose: str
     parts: tuple[Part, ...]
 
     def missing(self, folder: Path) -> list[tuple[Part, list[str]]]:
-        """The parts that are needed and lack something in `folder`, and what."""
+        """The required parts that are incomplete in `folder`, with the patterns of missing files."""
         return [(part, lack) for part in self.parts if not part.optional and (lack := part.missing(folder))]
 
     @property
     def fetched(self) -> bool:
-        """Whether `unocclude weights fetch` can get it."""
+        """Whether `unocclude weights fetch` can download it."""
         return all(part.repositories or part.address for part in self.parts)
 
     def check(self, folder: Path) -> None:
-        """Raise InputError, saying how to get what, unless all parts are in `folder`."""
+        """Raise InputError, saying what is missing and how to get it, unless `folder` is complete."""
         wanted = [
             f"{_said(part, lacking)} ({part.source})" + (f" into {part.name}/" if part.name else "")
             for part, lacking in self.missing(folder)
@@ -109,7 +108,7 @@ class Checkpoint:
 
 
 def _said(part: Part, lacking: list[str]) -> str:
-    """The files that a part lacks, in words; of one that is not there at all only the first."""
+    """Describe the missing files of a part; only the first file if all are missing."""
     if len(part.files) > 3 and lacking == list(part.files):
-        return f"{lacking[0]} and what comes with it"
+        return f"{lacking[0]} and its other files"
     return " and ".join(pattern.replace("|", " or ") for pattern in lacking)

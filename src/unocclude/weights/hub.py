@@ -1,7 +1,7 @@
-"""Fetching published checkpoints, and comparing what lies here with what the hub said of it.
+"""Download and verify published checkpoints.
 
-Through huggingface_hub, which goes on with downloads that were interrupted and heeds HF_ENDPOINT, HF_TOKEN and
-HF_HUB_OFFLINE. What the hub says at that time (revision, licence, sizes, hashes) is kept in a record beside the files.
+Uses huggingface_hub, which continues interrupted downloads and respects HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE. The
+revision, licence, sizes and hashes that the hub states are recorded next to the files (`record`).
 """
 
 import shutil
@@ -13,13 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.weights import UNKNOWN, Part, home, known
-from unocclude.weights import record as of_record
+from unocclude.weights import UNKNOWN, Part, get_checkpoint, home
+from unocclude.weights import record as records
 from unocclude.weights.download import KEPT, download
-from unocclude.weights.record import digest, fits, remember
+from unocclude.weights.record import add_to_record, digest, has_hash
 
 VARIANTS = (".fp16.", ".bf16.", ".non_ema.", ".ema.")
-"""In names of files that hold the same weights once more; taken only where there are no others."""
+"""Marks in the names of alternative weight files, which are used only if there are no others."""
 
 OFFLINE = "HF_HUB_OFFLINE is set, so nothing is fetched; unset it, or copy the files there"
 
@@ -27,22 +27,23 @@ Tell = Callable[[str], None]
 
 
 def fetch(id: str, tell: Tell, *, revision: str | None = None, again: bool = False, bars: bool = False) -> Path:
-    """Download what of a checkpoint is not at home, and return its folder.
+    """Download the missing parts of a checkpoint and return its folder.
 
-    tell: is given a line on every step. revision: a commit, branch or tag of its repository, instead of the pinned one
-    or, where none is, the newest; hashes that are pinned are then not asked for.
-    again: download also what is there. bars: show progress bars.
+    tell: called with a line of text at each step. revision: a commit, branch or tag instead of the pinned commit or the
+    newest; pinned hashes are then not checked. again: also download parts that are present. bars: show progress bars.
 
-    Raises InputError for an id that is unknown, has to be got by hand, or whose terms must be accepted first;
-    UnoccludeError where the hub cannot be reached or the disk is too small.
+    Raises InputError if the id is unknown, the checkpoint must be downloaded manually, or its terms must be accepted
+    first; UnoccludeError if the hub cannot be reached or the disk is full.
     """
-    checkpoint, folder = known(id), home() / id
+    checkpoint, folder = get_checkpoint(id), home() / id
     for part in checkpoint.parts:
         if not (part.repositories or part.address):
-            raise InputError(f"{id} cannot be fetched: get {' and '.join(part.files)} from {part.source} into {folder}")
+            raise InputError(
+                f"{id} cannot be fetched automatically; get {' and '.join(part.files)} from {part.source} into {folder}"
+            )
     for part in checkpoint.parts:
         if not again and revision is None and not part.missing(folder):
-            tell(f"{id}: {part.source} is there")
+            tell(f"{id}: {part.source} is already present")
             continue
         if _left(part, revision):
             tell(f"{part.source}: --revision {revision} instead of the pinned {part.revision[:12]}, hashes unchecked")
@@ -51,21 +52,21 @@ def fetch(id: str, tell: Tell, *, revision: str | None = None, again: bool = Fal
             if part.repositories
             else _from_address(part, folder, revision, tell)
         )
-        remember(folder, part.source, {"folder": part.name, **took})
+        add_to_record(folder, part.source, {"folder": part.name, **took})
     checkpoint.check(folder)
     return folder
 
 
 def verify(id: str, tell: Tell) -> bool:
-    """Whether a checkpoint at home is whole; see `record.verify`."""
-    return of_record.verify(known(id), home() / id, tell)
+    """Whether an installed checkpoint is complete and undamaged; see `record.verify`."""
+    return records.verify(get_checkpoint(id), home() / id, tell)
 
 
-def choose(part: Part, names: Iterable[str]) -> list[str]:
-    """Which of a repository's files belong to a part, what marks it as complete last.
+def choose_files(part: Part, names: Iterable[str]) -> list[str]:
+    """Choose the files of a part among those of a repository; the file that marks it as complete comes last.
 
-    Of a pattern's alternatives the first that is there counts: safetensors before pickles. Raises InputError where a
-    file that is needed is not among them.
+    The first alternative of a pattern that exists is used, so safetensors are preferred to pickles. Raises InputError
+    if a required file is missing.
     """
     names, chosen = sorted(names), []
     for pattern in (*part.files[1:], *part.also, part.files[0]):
@@ -83,7 +84,7 @@ def _plain(names: list[str]) -> list[str]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """As `Path.glob` has it: an asterisk does not reach over a slash."""
+    """Match as `Path.glob` does: an asterisk does not match a slash."""
     parts, patterns = name.split("/"), pattern.split("/")
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
@@ -94,7 +95,7 @@ def _from_hub(part: Part, folder: Path, revision: str | None, again: bool, bars:
 
     repository, info = _ask(part, revision or part.revision or None, tell)
     siblings = {sibling.rfilename: sibling for sibling in info.siblings}
-    names = choose(part, siblings)
+    names = choose_files(part, siblings)
     folder = folder / part.name
     size = sum(siblings[name].size or 0 for name in names)
     here = sum(path.stat().st_size for name in names if (path := folder / name).is_file())
@@ -118,7 +119,7 @@ def _from_hub(part: Part, folder: Path, revision: str | None, again: bool, bars:
 
 
 def _ask(part: Part, revision: str | None, tell: Tell) -> tuple[str, Any]:
-    """The first of a part's repositories that exists, and what the hub says of it."""
+    """The first repository of a part that exists, and its description from the hub."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -135,7 +136,7 @@ def _ask(part: Part, revision: str | None, tell: Tell) -> tuple[str, Any]:
 
 @contextmanager
 def _plainly(repository: str) -> Iterator[None]:
-    """What huggingface_hub raises as one plain line; that there is no such repository goes through."""
+    """Convert exceptions of huggingface_hub to one-line errors; RepositoryNotFoundError is passed on."""
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -173,7 +174,7 @@ def _licence(info: Any) -> str:
 
 
 def _stated(sibling: Any) -> str:
-    """The hash that the hub states of a file."""
+    """The hash of a file as stated by the hub."""
     if sibling.lfs is not None:
         return f"sha256:{sibling.lfs.sha256}"
     return f"blob:{sibling.blob_id}" if sibling.blob_id else UNKNOWN
@@ -184,12 +185,13 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UnoccludeError(
-            f"{folder} has {free / 1e9:.1f} GB left, {needed / 1e9:.1f} GB are needed; set UNOCCLUDE_WEIGHTS"
+            f"{folder} has {free / 1e9:.1f} GB left, {needed / 1e9:.1f} GB are needed; free space or set "
+            "UNOCCLUDE_WEIGHTS"
         )
 
 
 def _from_address(part: Part, folder: Path, revision: str | None, tell: Tell) -> dict[str, Any]:
-    """One file that is not on the hub. Where it was interrupted the download goes on."""
+    """Download one file that is not on the hub, continuing an interrupted download."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -213,12 +215,12 @@ def _from_address(part: Part, folder: Path, revision: str | None, tell: Tell) ->
 
 
 def _left(part: Part, revision: str | None) -> bool:
-    """Whether someone asked for another revision than the pinned one."""
+    """Whether a revision other than the pinned one is requested."""
     return bool(part.revision) and revision not in (None, part.revision)
 
 
 def _check_pin(part: Part, path: Path, name: str) -> None:
-    """Raise UnoccludeError, and remove the file, where it has not the hash that is known of it."""
-    if (pin := part.pin(name)) and not fits(path, pin):
+    """Remove the file and raise UnoccludeError if it does not have its pinned hash."""
+    if (pin := part.pin(name)) and not has_hash(path, pin):
         path.unlink()
-        raise UnoccludeError(f"{part.source}: {name} came damaged or is another file, its hash is not {pin}; try again")
+        raise UnoccludeError(f"{part.source}: {name} is damaged or another file, its hash is not {pin}; try again")

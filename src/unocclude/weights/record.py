@@ -1,7 +1,7 @@
-"""What was fetched into a checkpoint's folder, and comparing what lies there with it.
+"""Record what was fetched into a checkpoint's folder, and verify the files.
 
-Of a file's hash it is told whether it is PINNED (the table has it, from a primary source), only REMEMBERED (what the
-hub said when the file was fetched), or unknown.
+The hash of a file is PINNED (in the table, from a primary source), only REMEMBERED (stated by the hub when the file was
+fetched), or unknown.
 """
 
 import hashlib
@@ -17,15 +17,15 @@ from unocclude.names import is_inside
 from unocclude.weights.checkpoint import UNKNOWN, Checkpoint, Part
 
 RECORD = "fetched.json"
-MOST = 16 << 20
-"""Bytes of a record."""
+MAX_BYTES = 16 << 20
+"""Maximum size of a record."""
 PINNED, REMEMBERED = "pinned", "remembered"
 
 Tell = Callable[[str], None]
 
 
 def _inside(name: str) -> str:
-    """A path below the checkpoint's folder, written as the hub writes it."""
+    """Validate a path relative to the checkpoint's folder."""
     if not is_inside(name):
         raise ValueError("leaves the folder")
     return name
@@ -53,25 +53,27 @@ class _Record(_Strict):
     sources: dict[str, _Source]
 
 
-def record(folder: Path) -> dict[str, Any]:
-    """What was fetched into a checkpoint's folder, by source: repository, revision, licence, gated, and of every file
-    its bytes and hash ("sha256:..." or git's "blob:..."); empty where nothing was, or the record is none of ours."""
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a checkpoint's folder, by source: repository, revision, licence, gated, and files.
+
+    Each file has "bytes" and "hash" ("sha256:..." or git's "blob:..."). Empty if there is no valid record.
+    """
     return _read(folder) or {}
 
 
-def remember(folder: Path, source: str, took: dict[str, Any]) -> None:
-    """Add to the record what was fetched from a source."""
-    sources = {**record(folder), source: took}
+def add_to_record(folder: Path, source: str, took: dict[str, Any]) -> None:
+    """Add a source to the record of a folder."""
+    sources = {**read_record(folder), source: took}
     write_bytes(folder / RECORD, json.dumps({"sources": sources}, indent=1).encode())
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """None where a record is there that this tool did not write."""
+    """The sources of the record; empty if there is no record, None if it is invalid."""
     path = folder / RECORD
     if not path.exists():
         return {}
     try:
-        if not path.is_file() or path.stat().st_size > MOST:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
             return None
         content = _Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -80,9 +82,10 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def verify(checkpoint: Checkpoint, folder: Path, tell: Tell) -> bool:
-    """Whether a checkpoint is whole; `tell` is given what is wrong, or of every file how its hash is known.
+    """Whether a checkpoint is complete and undamaged.
 
-    Every file that was fetched, or whose hash is pinned, is read.
+    Reads every file that was fetched or whose hash is pinned. tell: called with the faults or, if there are none, with
+    the status of each file's hash.
     """
     wrong = [f"lacks {pattern}" for _, lacking in checkpoint.missing(folder) for pattern in lacking]
     sources = _read(folder)
@@ -92,12 +95,12 @@ def verify(checkpoint: Checkpoint, folder: Path, tell: Tell) -> bool:
     for path, part, said in _files(checkpoint, folder, sources or {}):
         name = path.relative_to(folder).as_posix()
         pin = part.pin(path.name) if part else ""
-        known[name] = basis(pin, said)
+        known[name] = hash_status(pin, said)
         if fault := _fault(path, pin, said):
             wrong.append(fault)
     fetched = sum(len(source["files"]) for source in (sources or {}).values())
     if wrong:
-        again = f"`unocclude weights fetch {checkpoint.id} --again` downloads it anew"
+        again = f"`unocclude weights fetch {checkpoint.id} --again` downloads it again"
         tell(f"{checkpoint.id}: {'; '.join(dict.fromkeys(wrong))}; {again}")
         return False
     if fetched:
@@ -110,8 +113,8 @@ def verify(checkpoint: Checkpoint, folder: Path, tell: Tell) -> bool:
     return True
 
 
-def basis(pin: str, said: dict[str, Any]) -> str:
-    """How a file's hash is known."""
+def hash_status(pin: str, said: dict[str, Any]) -> str:
+    """The status of a file's hash: pinned, remembered or unknown."""
     if pin:
         return PINNED if len(pin) == 64 else f"{PINNED} (its first {len(pin)} digits)"
     return REMEMBERED if said.get("hash", UNKNOWN) != UNKNOWN else UNKNOWN
@@ -120,7 +123,7 @@ def basis(pin: str, said: dict[str, Any]) -> str:
 def _files(
     checkpoint: Checkpoint, folder: Path, sources: dict[str, Any]
 ) -> list[tuple[Path, Part | None, dict[str, Any]]]:
-    """The files to be read: those that were fetched, and others here whose hashes are pinned."""
+    """The files to verify: those that were fetched, and others with pinned hashes."""
     parts = {part.source: part for part in checkpoint.parts}
     found: dict[Path, tuple[Part | None, dict[str, Any]]] = {}
     for part in checkpoint.parts:
@@ -130,8 +133,8 @@ def _files(
     for source, took in sources.items():
         for name, said in took["files"].items():
             path = folder / took["folder"] / name
-            earlier = found.get(path, (None, {}))[0]  # by another address, before that was pinned
-            # where someone left the pin, with --revision, what they took is compared with what it was then
+            earlier = found.get(path, (None, {}))[0]  # fetched from another address, before that was pinned
+            # files of another --revision are compared with the record, not with the pin
             own = parts.get(source) or earlier
             left = own is not None and bool(own.revision) and took["revision"] not in (own.revision, UNKNOWN)
             found[path] = (None if left else own, said)
@@ -139,7 +142,7 @@ def _files(
 
 
 def _fault(path: Path, pin: str, said: dict[str, Any]) -> str:
-    """What is wrong with a file, if anything."""
+    """Describe what is wrong with a file; "" if nothing is."""
     if not path.is_file():
         return f"lacks {path.name}"
     size = path.stat().st_size
@@ -148,18 +151,18 @@ def _fault(path: Path, pin: str, said: dict[str, Any]) -> str:
     stated = said.get("hash", UNKNOWN)
     if stated != UNKNOWN and digest(path, stated.partition(":")[0]) != stated:
         return f"{path.name} is damaged"
-    if pin and not fits(path, pin):
+    if pin and not has_hash(path, pin):
         return f"{path.name} is not the file whose hash is pinned"
     return ""
 
 
-def fits(path: Path, pin: str) -> bool:
-    """Whether a file has a hash, of which the first digits may be known alone."""
+def has_hash(path: Path, pin: str) -> bool:
+    """Whether the SHA-256 of a file begins with `pin`."""
     return digest(path, "sha256").startswith(f"sha256:{pin}")
 
 
 def digest(path: Path, kind: str) -> str:
-    """A file's hash as the hub states it: sha256, or, of small files, git's own of a blob."""
+    """The hash of a file in the hub's format: SHA-256, or git's blob hash, which the hub gives for small files."""
     value = hashlib.sha256() if kind == "sha256" else hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -1,9 +1,9 @@
-"""The table of published checkpoints; a method adds its own row.
+"""The table of published checkpoints; each method has its own row.
 
-Repositories and licences as their primary sources (the hub's page of the repository, the repository's own licence file)
-state them. Revisions and hashes are pinned where such a source could be read: of files in a git repository, computed
-from the files themselves at the commit given; of torchvision's, whose names end in their hashes' first digits. Of the
-repositories on the hub none could be: there the newest is fetched, and what the hub says of it then is remembered.
+Repositories and licences are as stated by primary sources (the page of the repository on the hub, its licence file).
+Revisions and hashes are pinned for files in git repositories, computed from the files at the given commit, and for
+torchvision's files, whose names contain the first digits of their hashes. Repositories on the hub are not pinned: the
+newest revision is fetched, and what the hub states about it is recorded.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from unocclude.weights.checkpoint import UNKNOWN, Checkpoint, Part
 
 TEXTS = ("*.json", "*.txt", "*.model", "README.md", "LICENSE*")
-"""Small files that come along: tokenizers, indices of shards, the model card and the licence."""
+"""Patterns of additional small files: tokenizers, shard indices, the model card and the licence."""
 
 
 def _transformers(source: str, *more: str, licence: str = UNKNOWN, **facts: Any) -> Part:
@@ -20,7 +20,7 @@ def _transformers(source: str, *more: str, licence: str = UNKNOWN, **facts: Any)
 
 
 def _pipeline(source: str, *networks: str, licence: str = UNKNOWN, **facts: Any) -> Part:
-    """A pipeline of diffusers; `networks` are its parts that have weights."""
+    """A diffusers pipeline; networks: its components with weights."""
     files = ("model_index.json", *(f"{part}/*.safetensors|{part}/*.bin" for part in networks))
     return Part(facts.pop("name", ""), files, source, (*TEXTS, *(f"*/{text}" for text in TEXTS)), licence, **facts)
 
@@ -29,7 +29,7 @@ _DEPTH = ("huggingface.co/depth-anything/Depth-Anything-V2-Large-hf", "cc-by-nc-
 
 
 def _file(source: str, sha256: str, revision: str = "", **facts: Any) -> Part:
-    """One file at an address, of which `REVISION` stands for the commit."""
+    """One file at a URL, in which `REVISION` is replaced by the commit."""
     name = source.rpartition("/")[2]
     files = facts.pop("files", (name,))
     return Part("", files, source.replace("REVISION", revision), revision=revision, sha256=((name, sha256),), **facts)

@@ -424,7 +424,7 @@ def test_the_prompt_is_the_users_or_a_caption(weights, world, monkeypatch, tmp_p
     told = lambda **kind: report(complete(weights, world.frames, world.visible, steps=1, **kind))["prompts"]  # noqa: E731
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
     assert told() == ["object"] and told(prompt="red car") == ["red car"]
-    monkeypatch.setattr(checkpoints, "have", lambda name: name == caption.DEFAULT)
+    monkeypatch.setattr(checkpoints, "is_present", lambda name: name == caption.DEFAULT)
     monkeypatch.setattr(caption, "Captioner", lambda device: lambda picture: f"a picture of {picture.ndim} axes")
     assert told() == ["a picture of 3 axes"]
 

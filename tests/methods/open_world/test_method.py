@@ -308,7 +308,7 @@ def test_several_hypotheses_differ(tmp_path, capsys, weights):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (("words=" + "x" * 5000,), ("words", "300")),
+        (("words=" + "x" * 5000,), ("words", "500")),
         (("rules=best",), ("rules", "repaired")),
         (("steps=0",), ("steps",)),
         (("size=100",), ("size", "multiple of 8")),

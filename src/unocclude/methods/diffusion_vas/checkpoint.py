@@ -9,7 +9,7 @@ from unocclude.errors import InputError
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
 from unocclude.networks.group_norm import CONFIG_KEY, apply_config_groups, set_num_groups
-from unocclude.networks.loading import check_names, load_pretrained, reading
+from unocclude.networks.loading import check_names, checked_loading, load_pretrained
 
 DEAD, USED = "conv_in.", "conv_in2."
 """The published network keeps Stable Video Diffusion's first layer, which is not used, beside the one it uses."""
@@ -26,7 +26,7 @@ def load_components(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
     if not (folder / "model_index.json").is_file():
         raise InputError(f"{folder} holds no model_index.json; give the folder of a Diffusion-VAS checkpoint")
-    with reading(folder / "scheduler", "scheduler of diffusers"):
+    with checked_loading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = EulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     return {
         "vae": read_vae(folder / "vae", dtype),
@@ -77,5 +77,5 @@ def _feature_extractor(folder: Path) -> Any:
     """The image processor, of which only mean and standard deviation are used; this class needs no torchvision."""
     from transformers import CLIPImageProcessorPil
 
-    with reading(folder, "CLIP image processor"):
+    with checked_loading(folder, "CLIP image processor"):
         return CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)

@@ -17,7 +17,7 @@ from unocclude.methods.framing import Framing, crop_around, whole_canvas
 from unocclude.methods.network_inputs import NetworkInputs, object_boxes, tensor
 from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back, restrict
 from unocclude.networks import device_for
-from unocclude.networks.loading import placed, precision_on
+from unocclude.networks.loading import dtype_for, prepare_pipeline
 from unocclude.scene import Scene
 from unocclude.types import Box
 
@@ -39,11 +39,11 @@ class DiffusionVASCompleter:
         self.depth_weights = self._depth_weights(folder / DEPTH)
 
     def _pipeline(self, folder: Path) -> DiffusionVASPipeline:
-        precision = PRECISIONS.get(self.options.precision, precision_on(self.device))
+        precision = PRECISIONS.get(self.options.precision, dtype_for(self.device))
         pipeline = DiffusionVASPipeline.from_pretrained(folder, precision)
         if self.options.compile:
             pipeline.unet.compile()
-        ready: DiffusionVASPipeline = placed(pipeline, self.device)
+        ready: DiffusionVASPipeline = prepare_pipeline(pipeline, self.device)
         return ready
 
     def _depth_weights(self, folder: Path) -> Path | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod
+from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod, packaged_folder
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.scene import Scene
 from unocclude.types import Box
@@ -17,6 +17,7 @@ class DiffusionVAS(CheckpointMethod):
     checkpoint = "diffusion-vas"
     needs = "the diffusion extra and the published weights (diffusion-vas); a GPU with 12 GB for full size"
     advice = MINI_ADVICE
+    mini = packaged_folder(__package__)
     Options = DiffusionVASOptions
     options: DiffusionVASOptions
 

@@ -187,4 +187,4 @@ class ICAmodalCompleter:
     @cached_property
     def _captioner(self) -> caption.Captioner | None:
         """BLIP-2, if its weights are present."""
-        return caption.Captioner(device=self.settings.device) if checkpoints.have(caption.DEFAULT) else None
+        return caption.Captioner(device=self.settings.device) if checkpoints.is_present(caption.DEFAULT) else None

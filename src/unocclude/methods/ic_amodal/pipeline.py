@@ -15,7 +15,7 @@ from unocclude.methods.ic_amodal.grid import Grid
 from unocclude.methods.ic_amodal.modulation import AttentionGuide, KeyValue, Modulation, install
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.methods.network_inputs import tensor
-from unocclude.networks.loading import load_pretrained, reading
+from unocclude.networks.loading import checked_loading, load_pretrained
 
 GIB = 1 << 30
 ROOMY, LARGE = 28, 40
@@ -249,7 +249,7 @@ def read_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     }
     enable_progress_bar()
     for name, (kind, what) in others.items():
-        with reading(folder / name, what):
+        with checked_loading(folder / name, what):
             parts[name] = kind.from_pretrained(folder / name, local_files_only=True)
     config, latents = parts["transformer"].config, parts["vae"].config.latent_channels
     factor = 2 ** (len(parts["vae"].config.block_out_channels) - 1)

@@ -28,6 +28,7 @@ class OpenWorld(Method):
     summary = "inpaints the hidden part with a diffusion model, frame by frame, from the object's name"
     samples = True
     takes_weights = True
+    text_option = "words"
     needs = (
         "an inpainting checkpoint of diffusers: stable-diffusion-2-inpainting, or any folder by --weights (SDXL, "
         "FLUX.1-Fill ...); a GPU for speed; occluders from --occluders, else from the published networks if their "
@@ -77,8 +78,7 @@ class OpenWorld(Method):
         if not visible.any():
             return [None]
         ask = self.perception.can_detect and scene.given_occluders is None
-        words = self.options.words or scene.text or ""
-        perceived = ObjectPerception(self.perception, rules, resized(scene.clip[i], scale), visible, words)
+        perceived = ObjectPerception(self.perception, rules, resized(scene.clip[i], scale), visible, self.options.words)
         occluder = perceived.in_front() if ask else occluders_from_evidence(scene, i, scale)
         if occluder is None:
             return [None]

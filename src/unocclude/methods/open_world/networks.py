@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unocclude.methods.open_world.perception import PerceptionNetworks
-from unocclude.weights import have
+from unocclude.weights import is_present
 
 WHERE: dict[str, tuple[tuple[str, ...], str, dict[str, Any]]] = {
     "tags": (("ram-plus",), "unocclude.perception.tagger:Tagger", {"threshold": 0.6}),
@@ -52,7 +52,7 @@ def load_published(device: str) -> PerceptionNetworks:
         return np.asarray(_network("order", device)(image, masks, query))
 
     def available(question: str) -> bool:
-        return any(map(have, WHERE[question][0]))
+        return any(map(is_present, WHERE[question][0]))
 
     return PerceptionNetworks(
         tags=tags if available("tags") else None,

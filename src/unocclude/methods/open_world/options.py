@@ -6,9 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from unocclude.methods.base import MethodOptions
-
-LONGEST_WORDS = 300
-"""Maximum length of the description in characters."""
+from unocclude.perception.text_prompt import MOST_CHARACTERS
 
 
 class OpenWorldOptions(MethodOptions):
@@ -16,7 +14,7 @@ class OpenWorldOptions(MethodOptions):
         "repaired", description="rules of the iteration: repaired; parity: as published; progressive: as in k8xu/amodal"
     )
     words: str = Field(
-        "", max_length=LONGEST_WORDS, description="description of the object; by default the text prompt"
+        "", max_length=MOST_CHARACTERS, description="description of the object; by default the text prompt"
     )
     steps: int | None = Field(None, ge=1, le=1000, description="denoising steps; by default the pipeline's own")
     guidance: float | None = Field(None, ge=0, le=100, description="guidance scale; by default the pipeline's own")

@@ -119,11 +119,11 @@ def load_pipeline(folder: Path, device: str) -> Any:
     import torch
     from diffusers.utils import logging
 
-    from unocclude.networks.loading import load_pretrained, precision_on, reading
+    from unocclude.networks.loading import checked_loading, dtype_for, load_pretrained
 
     index = read_index(folder)
     kind = _pipeline_class(folder, index["_class_name"])
-    dtype = precision_on(device)
+    dtype = dtype_for(device)
     parts = {}
     for name, where in index.items():
         if isinstance(where, list) and where and where[0]:
@@ -134,7 +134,7 @@ def load_pipeline(folder: Path, device: str) -> Any:
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        with reading(folder, f"whole {kind.__name__}"):
+        with checked_loading(folder, f"whole {kind.__name__}"):
             pipeline = kind.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, dtype=dtype, **parts
             )
@@ -154,9 +154,9 @@ def load_pipeline(folder: Path, device: str) -> Any:
 def _pipeline_class(folder: Path, name: str) -> Any:
     import diffusers
 
-    from unocclude.networks.loading import reading
+    from unocclude.networks.loading import checked_loading
 
-    with reading(folder, name):  # transformers warns about torchvision when a pipeline is imported
+    with checked_loading(folder, name):  # transformers warns about torchvision when a pipeline is imported
         kind = getattr(diffusers, name, None)
     if kind is None or not {"image", "mask_image", "prompt"} <= inspect.signature(kind.__call__).parameters.keys():
         raise InputError(f"{folder} needs {name}, with which this diffusers does not inpaint")

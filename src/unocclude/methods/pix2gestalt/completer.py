@@ -15,7 +15,7 @@ from unocclude.methods.pix2gestalt.options import Pix2GestaltOptions
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline
 from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back
 from unocclude.networks import device_for
-from unocclude.networks.loading import placed, precision_on
+from unocclude.networks.loading import dtype_for, prepare_pipeline
 from unocclude.scene import Scene
 from unocclude.types import Box
 
@@ -26,8 +26,8 @@ class Pix2GestaltCompleter:
     def __init__(self, scene: Scene, folder: Path, options: Pix2GestaltOptions, settings: RunSettings):
         self.scene, self.options, self.settings = scene, options, settings
         device = device_for("pix2gestalt", settings.device)
-        self.pipeline: Pix2GestaltPipeline = placed(
-            Pix2GestaltPipeline.from_pretrained(folder, precision_on(device)), device
+        self.pipeline: Pix2GestaltPipeline = prepare_pipeline(
+            Pix2GestaltPipeline.from_pretrained(folder, dtype_for(device)), device
         )
 
     def complete(self, i: int) -> Iterator[FrameResult]:

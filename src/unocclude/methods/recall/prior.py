@@ -19,7 +19,7 @@ NOWHERE = -6.0
 
 
 class ShapePrior:
-    """Runs the networks in `weights/` on frames of a scene; see the model card there.
+    """Runs the networks in `weights/` on frames of a scene; `model_cards/recall/` documents them.
 
     Each network predicts, in a square view of the frame (`prior_inputs.view_matrix`), logits of the amodal mask and a
     factor of their covariance: logits + factors . z, with z standard normal, is a sample.

@@ -11,7 +11,7 @@ from unocclude.errors import InputError
 from unocclude.methods.tgvac.motion import Network, inflate_with_config, motion_config, motion_state
 from unocclude.networks.configuration import read_json
 from unocclude.networks.files import read_weights
-from unocclude.networks.loading import check_names, load_pretrained, quiet, reading
+from unocclude.networks.loading import check_names, checked_loading, load_pretrained, quiet
 
 MOTION = "motion"
 STEM = "diffusion_pytorch_model"
@@ -25,9 +25,9 @@ def load_components(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import AutoTokenizer, CLIPTextModel
 
-    with reading(folder / "scheduler", "scheduler of diffusers"):
+    with checked_loading(folder / "scheduler", "scheduler of diffusers"):
         scheduler = DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
-    with reading(folder / "tokenizer", "CLIP tokenizer"):
+    with checked_loading(folder / "tokenizer", "CLIP tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True, trust_remote_code=False)
     return {
         "vae": load_pretrained(AutoencoderKL, folder / "vae", "VAE of diffusers", torch_dtype=dtype),
@@ -47,7 +47,7 @@ def with_motion(frame: Any, folder: Path) -> Network:
     """
     config = {key: value for key, value in read_json(folder / "config.json").items() if not key.startswith("_")}
     state = read_weights(folder, STEM)
-    with reading(folder, "motion module"):
+    with checked_loading(folder, "motion module"):
         network = inflate_with_config(frame, config)
     check_names(folder, state, {name: value.shape for name, value in motion_state(network).items()})
     network.load_state_dict(state, strict=False)

@@ -14,7 +14,7 @@ from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empt
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
-from unocclude.networks.loading import placed, precision_on
+from unocclude.networks.loading import dtype_for, prepare_pipeline
 from unocclude.scene import Scene
 
 
@@ -24,8 +24,8 @@ class TGVACCompleter:
     def __init__(self, scene: Scene, folder: Path, options: TGVACOptions, settings: RunSettings):
         self.scene, self.options, self.settings = scene, options, settings
         device = device_for("tgvac", settings.device)
-        pipeline = TGVACPipeline.from_pretrained(folder, precision_on(device), options.motion)
-        self.pipeline: TGVACPipeline = placed(pipeline, device)
+        pipeline = TGVACPipeline.from_pretrained(folder, dtype_for(device), options.motion)
+        self.pipeline: TGVACPipeline = prepare_pipeline(pipeline, device)
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """Yield the results of a shot's frames, in order."""

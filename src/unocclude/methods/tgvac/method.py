@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from unocclude.completion import FrameResult
-from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod
+from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod, packaged_folder
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.scene import Scene
 
@@ -13,7 +13,8 @@ class TGVAC(CheckpointMethod):
     summary = "text-guided video diffusion: the whole object on white; clips of any length by temporal diffusion"
     checkpoint = "tgvac"
     advice = MINI_ADVICE
-    words = "description"
+    mini = packaged_folder(__package__)
+    text_option = "description"
     needs = (
         "the diffusion extra and weights of your own training (tgvac; none are published), or mini; a GPU for full size"
     )

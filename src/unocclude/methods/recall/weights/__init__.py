@@ -1,4 +1,4 @@
-"""The networks that come with the package; MODEL_CARD.md documents their training."""
+"""The networks that come with the package; model_cards/recall/ in the repository documents their training."""
 
 from functools import lru_cache
 from importlib import resources

@@ -1,12 +1,15 @@
-"""Colour carried over an edge."""
+"""Fill unknown pixels with the nearest known colour."""
 
 import cv2
 import numpy as np
 
 
-def bleed(image: np.ndarray, known: np.ndarray, reach: float = np.inf) -> np.ndarray:
-    """The picture, (H, W, 3) uint8, in which every pixel outside `known`, (H, W) bool, that is at most `reach` pixels
-    away from it has the colour of the nearest pixel in it; as it is where nothing is known."""
+def fill_nearest(image: np.ndarray, known: np.ndarray, reach: float = np.inf) -> np.ndarray:
+    """Fill pixels outside `known` with the colour of the nearest known pixel.
+
+    image: (H, W, 3) uint8. known: (H, W) bool. reach: maximum distance in pixels; pixels farther away are unchanged.
+    Returns `image` unchanged if nothing is known.
+    """
     if known.all() or not known.any():
         return image
     distance, labels = cv2.distanceTransformWithLabels(
