@@ -37,6 +37,9 @@ def test_the_wheel_holds_the_package_and_its_checkpoints_alone(wheel):
     assert "unocclude/py.typed" in names and "unocclude/report/report.html.j2" in names
     assert any(name.endswith(".onnx") for name in names) and any(name.endswith(".safetensors") for name in names)
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+    # how checkpoints were trained is told in model_cards/
+    assert not [name for name in names if name.endswith((".jsonl", "MODEL_CARD.md"))]
+    assert [name for name in names if name.endswith(".toml")] == ["unocclude/benchmark/published.toml"]
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 MINIS = sorted(Path(unocclude.__file__).parent.glob("methods/*/mini"))
 IDS = [folder.parent.name.replace("_", "-") for folder in MINIS]
-CARDS = Path(__file__).parents[1] / "model_cards"
+CARDS = Path(__file__).parents[2] / "model_cards"
 HELD_OUT = "synth:worlds?count=3&seed=9903&frames=8&size=160x120"
 
 

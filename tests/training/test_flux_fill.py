@@ -21,7 +21,7 @@ from unocclude.training.loop import LoopOptions, train  # noqa: E402
 from unocclude.training.training_clips import TrainingClip  # noqa: E402
 
 torch.set_num_threads(1)
-CARDS = Path(__file__).parents[1] / "model_cards" / "ic-amodal"
+CARDS = Path(__file__).parents[2] / "model_cards" / "ic-amodal"
 SOURCE = "synth:worlds?count=2&seed=3&frames=4&size=64x48"
 
 
