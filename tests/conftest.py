@@ -21,6 +21,7 @@ HEAVY = (
     "test_outfolder.py::test_every_single_fault",
     "synthesis/test_pseudo.py::test_masks",
     "training/test_flux_fill.py::test_both_learn",
+    "test_extending.py",
     "test_packaging.py",
     "test_examples.py",
     "training/",

@@ -382,7 +382,7 @@ def test_wrong_weights_are_named_in_one_line(home):
         assert str(file) in one_line(error)
     for content in (b"", b"<html>not found</html>"):
         file.write_bytes(content)
-        with pytest.raises(InputError, match="no PyTorch weight file"):
+        with pytest.raises(InputError, match="not a PyTorch weight file"):
             metrics.LPIPS()
     torch.save([1, 2], file)
     with pytest.raises(InputError, match="tensors by name"):
