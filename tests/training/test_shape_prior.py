@@ -166,7 +166,7 @@ def test_classes_are_left_out():
     [
         ("synth:sprites", "give count=N"),
         ("synth:sprites?count=2&colour=red", "no option colour"),
-        ("synth:sprites?count=x", "are numbers"),
+        ("synth:sprites?count=x", "must be numbers"),
         ("synth:nothing?count=2", "unknown kind nothing"),
         ("shards:/nowhere", "holds no shard"),
         ("/nowhere", "no such file or folder"),

@@ -65,8 +65,9 @@ class CheckpointMethod(Method):
             return options
         from unocclude.networks.configuration import read_json
 
+        recommended = read_json(file)
         try:
-            return read_options(cls, read_json(file) | options.model_dump(exclude_unset=True))
+            return read_options(cls, recommended | options.model_dump(exclude_unset=True))
         except InputError as error:
             raise InputError(f"{file}: {error}") from error
 

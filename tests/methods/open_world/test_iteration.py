@@ -394,7 +394,7 @@ def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
         "order": lambda picture, masks, query: np.eye(len(masks)) * query,
     }
     assert networks.load_published("cpu") == PerceptionNetworks()  # no weights are here
-    monkeypatch.setattr(networks, "have", lambda id: True)
+    monkeypatch.setattr(networks, "is_present", lambda id: True)
     where = {}
     for question, (ids, _, settings) in networks.WHERE.items():
         module = ModuleType(f"stand_in_{question}")

@@ -116,7 +116,7 @@ def test_bad_checkpoints_are_named(weights, tmp_path):
             Pix2GestaltPipeline.from_pretrained(folder)
     for content in (b"", b"no pickle"):
         (tmp_path / "x.ckpt").write_bytes(content)
-        with pytest.raises(InputError, match="no Lightning checkpoint"):
+        with pytest.raises(InputError, match="not a Lightning checkpoint"):
             Pix2GestaltPipeline.from_pretrained(tmp_path)
 
 
