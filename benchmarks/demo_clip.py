@@ -3,7 +3,7 @@
     python benchmarks/demo_clip.py demo/input
 
 Writes a GT folder (frames/, visible_masks/, amodal_masks/, amodal_rgb/, meta.json) and clip.mp4, the same
-frames as nearly lossless H.264. The same every time.
+frames as nearly lossless H.264. The images are the same every time; the bytes of the video are not.
 """
 
 import argparse

@@ -157,7 +157,10 @@ def test_a_checkpoint_says_which_options_suit_it(world, weights, tmp_path):
     (folder / "options.json").write_text('{"steps": 1, "pixels": 4096, "threshold": 382}')
     used = completes("diffusion-vas", {"steps": 2})(world, folder).info["method"]["options"]
     assert (used["steps"], used["pixels"], used["threshold"]) == (2, 4096, 382)
-    for wrong, said in (('{"step": 1}', "options.json: method diffusion-vas has no option 'step'"), ("[", "no configuration")):
+    for wrong, said in (
+        ('{"step": 1}', "options.json: method diffusion-vas has no option 'step'"),
+        ("[", "no configuration"),
+    ):
         (folder / "options.json").write_text(wrong)
         with pytest.raises(InputError, match=said):
             complete(world, folder)
