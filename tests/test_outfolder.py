@@ -684,3 +684,23 @@ def test_killed_while_replacing(clip, tmp_path, capsys):
 def test_killed_a_hundred_times_while_replacing(clip, tmp_path, capsys):
     moment = np.random.default_rng(0)
     assert check_kills(moment.uniform(0, 0.25, 100), clip, tmp_path / "out", tmp_path, capsys) > 50
+
+
+def test_what_differs_from_an_earlier_run_is_told(complete, tmp_path):
+    complete("--set", "reach=9", method="drawing")
+    code, _, err = complete("--resume", "--seed", "3", method="drawing")
+    assert code == 2
+    assert_one_line(err, "(option reach was 9, seed was 0)")
+
+
+@pytest.mark.parametrize(("indices", "told"), [((0, 1), "2 of 6 frames"), ((0, 2), "returned frame 2 where 1 was due")])
+def test_a_method_that_leaves_out_frames_is_named(indices, told, complete, monkeypatch):
+    draw = small_clip.Drawing.complete
+    monkeypatch.setattr(
+        small_clip.Drawing,
+        "complete",
+        lambda self, scene, start=0: (r for r in draw(self, scene) if r.index in indices),
+    )
+    code, _, err = complete(method="drawing")
+    assert code == 1
+    assert_one_line(err, "method drawing", told)

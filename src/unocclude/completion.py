@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 
 from unocclude.errors import InputError
-from unocclude.layout import RESULT_FILE
+from unocclude.layout import RESULT_FILE, RUN_FILE
 
 SCHEMA = 1
 NOTHING, SEEN, RECALLED, GENERATED = range(4)
@@ -127,7 +127,9 @@ def read_result(folder: Path) -> dict[str, Any]:
         if info["schema"] == SCHEMA:
             return info
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no {RESULT_FILE}: not a finished result; finish it with --resume") from None
+        if (folder / RUN_FILE).exists():
+            raise InputError(f"{folder} holds an unfinished run; finish it with --resume") from None
+        raise InputError(f"{folder} holds no {RESULT_FILE}; give the OUT folder of `unocclude complete`") from None
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{folder / RESULT_FILE} was not written by this tool; give another folder") from None
     raise InputError(

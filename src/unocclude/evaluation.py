@@ -44,7 +44,13 @@ def evaluate(pred: Completion | str | Path, gt: Truth | str | Path, metrics: Seq
     kinds = {kind.name: kind for kind in (*map(get_metric, DEFAULT), *possible, *further)}
     measured = {name: kind() for name, kind in kinds.items() if fits(kind, known)}
     frames = [_measure(measured, kinds, pred, truth, part, i) for i in range(len(truth))]
-    return {name: measured[name].compute() if name in measured else math.nan for name in kinds} | {"frames": frames}
+    values = {name: _number(measured[name].compute()) if name in measured else math.nan for name in kinds}
+    return values | {"frames": frames}
+
+
+def _number(value: Any) -> float:
+    """What a metric returns, as JSON can hold it: NumPy's numbers are none there, and no value is NaN."""
+    return math.nan if value is None else float(value)
 
 
 def _known(truth: Truth) -> set[str]:
@@ -72,11 +78,11 @@ def _measure(
     rate = math.nan
     if truth.amodal is not None:
         items[False] = frame = _frame(pred, truth, part, i)
-        rate = frame.occlusion_rate
+        rate = float(frame.occlusion_rate)
     if truth.boxes is not None:
         items[True] = _boxes(pred, truth, part, i)
     values = {
-        name: measured[name].update(items[BOXES in measured[name].requires]) if name in measured else math.nan
+        name: _number(measured[name].update(items[BOXES in measured[name].requires])) if name in measured else math.nan
         for name in names
     }
     return {"frame": i, "occlusion_rate": rate, **values}

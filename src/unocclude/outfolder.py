@@ -158,6 +158,14 @@ def _is_first(path: Path) -> bool:
     return (begun or path.name == LOCK_FILE) and path.is_file() and not path.is_symlink()
 
 
+def _difference(key: str, before: Any, now: Any) -> list[str]:
+    if key == "options" and isinstance(before, dict) and isinstance(now, dict):
+        names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        return [_difference(f"option {name}", before.get(name), now.get(name))[0] for name in names]
+    short = isinstance(before, bool | int | float) or (isinstance(before, str) and key not in ("input", "occluders"))
+    return [f"{key} was {before}" if short else key]
+
+
 class OutFolder:
     """An OUT folder on disk.
 
@@ -224,7 +232,9 @@ class OutFolder:
         return record
 
     def _differing(self, earlier: dict[str, Any]) -> list[str]:
-        return [key for key in sorted({*earlier, *self.identity}) if earlier.get(key) != self.identity.get(key)]
+        """Which arguments differ from those of an earlier run; of short ones what they were, as "seed was 0"."""
+        pairs = [(key, earlier.get(key), self.identity.get(key)) for key in sorted({*earlier, *self.identity})]
+        return [told for key, before, now in pairs if before != now for told in _difference(key, before, now)]
 
     def is_complete(self) -> bool:
         """Whether all files of a finished run exist, as far as a quick check can tell."""

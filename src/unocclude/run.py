@@ -206,7 +206,7 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
     figures = [folder.figures(i, track.areas[i]) for i in range(first)]
     with _timed(timings, "completing"):
         progress("completing", first, count)
-        for result in method.complete(scene, start=first):
+        for result in _checked(method, scene, first):
             folder.write_frame(result)
             figures.append(frame_figures(result.provenance, track.areas[result.index]))
             progress("completing", result.index + 1, count)
@@ -228,6 +228,29 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
 
     extras: list[Callable[[Path], None]] = [preview, lambda path: write_report(path, scene, info)]
     folder.finish(info, extras if pictures else [])
+
+
+def _checked(method: Method, scene: Scene, first: int) -> Iterator[FrameResult]:
+    """The results of a method from frame `first` on. What it raises gets a note on where; raises UnoccludeError where
+    frames are missing or out of order."""
+    expected = first
+    try:
+        for result in method.complete(scene, start=first):
+            if result.index != expected:
+                raise UnoccludeError(
+                    f"method {method.name} returned frame {result.index} where {expected} was due, which is a bug in it"
+                )
+            yield result
+            expected += 1
+    except UnoccludeError:
+        raise
+    except Exception as error:
+        error.add_note(f"in method {method.name}, frame {expected}")
+        raise
+    if expected != len(scene):
+        raise UnoccludeError(
+            f"method {method.name} returned {expected - first} of {len(scene) - first} frames, which is a bug in it"
+        )
 
 
 def _common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:

@@ -361,7 +361,7 @@ def test_errors_of_the_argument_parser_are_one_line(arguments, words, capsys):
 def test_a_failing_run_is_one_line_unless_debug(complete, tmp_path):
     code, _, err = complete(method="failing")
     assert code == 1
-    assert_one_line(err, "RuntimeError: a bug, over two lines", "--debug")
+    assert_one_line(err, "RuntimeError: a bug, over two lines (in method failing, frame 2)", "--debug")
     code, _, err = complete("--resume", "--debug", method="failing")
     assert code == 1
     assert "Traceback" in err and err.splitlines()[-1].startswith("error: RuntimeError")

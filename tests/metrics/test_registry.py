@@ -101,3 +101,28 @@ def test_training_figures_are_those_of_the_metrics_written_out():
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-12), name
+
+
+class WorstIoU(metrics.Metric[metrics.Frame]):
+    """What a metric of another package may return: NumPy's numbers, and nothing for a frame."""
+
+    name = "worst_iou"
+
+    def reset(self):
+        self.values = []
+
+    def update(self, frame, /):
+        self.values.append((frame.pred & frame.truth).sum() / (frame.pred | frame.truth).sum())
+
+    def compute(self):
+        return np.float32(min(self.values))
+
+
+def test_numbers_of_numpy_are_written_as_json(out, capsys, monkeypatch):
+    monkeypatch.setitem(metrics.METRICS.table, "worst_iou", f"{__name__}:WorstIoU")
+    file = out.parent / "figures.json"
+    code, _, err = run(capsys, "evaluate", out, out.parent / "gt", "--metrics", "worst_iou", "--json", file)
+    assert (code, err) == (0, "")
+    figures = json.loads(file.read_text())
+    assert figures["worst_iou"] == pytest.approx(min(frame["miou"] for frame in figures["frames"]), abs=1e-6)
+    assert figures["frames"][0]["worst_iou"] is None

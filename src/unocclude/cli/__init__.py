@@ -89,7 +89,8 @@ def main(args: Sequence[str] | None = None) -> int:
             return _fail(f"{error.filename}: {error.strerror}", 2 if error.errno in _BAD_PATH else 1)
         if hasattr(error, "format_message"):  # Typer's own: unknown option, missing argument, bad number, ...
             return _fail(_usage(error), 2)
-        return _fail(f"{type(error).__name__}: {error}; add --debug for the traceback", 1)
+        where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        return _fail(f"{type(error).__name__}: {str(error).strip()}{where}; add --debug for the traceback", 1)
 
 
 def _terminated(*_: object) -> None:
