@@ -48,7 +48,9 @@ def change(content: Any, rng: random.Random) -> Any:
             case 3 if isinstance(parent[key], str):
                 parent[key] = change_text(parent[key], rng)
             case 3 if isinstance(parent[key], int | float):
-                parent[key] = parent[key] * rng.choice((-1, 0, 0.5, 2, 1000, 10**9))
+                # a huge whole number cannot be halved
+                factors = (-1, 0, 0.5, 2, 1000, 10**9) if abs(parent[key]) < 1e300 else (-1, 0, 2)
+                parent[key] = parent[key] * rng.choice(factors)
             case _:
                 parent[key] = copy.deepcopy(rng.choice(VALUES))
     return content
