@@ -19,7 +19,7 @@ from unocclude.media.source import is_image, open_source
 
 _LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
 MAX_BYTES = 128 << 20  # size of a JSON file with the masks of one clip
-MAX_LISTED = 1000  # number of ids in an error message
+MAX_LISTED = 50  # number of ids in an error message
 MAX_COLOURS = 256  # size of a palette; an image with more colours is not a mask
 _HALF = 128  # minimum grey level of the object in a lossy mask
 
