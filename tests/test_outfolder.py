@@ -279,6 +279,19 @@ def test_what_is_in_the_place_of_the_new_result_is_left_alone(complete, tmp_path
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
+def test_a_link_in_the_place_of_the_new_result_is_not_followed(flag, complete, tmp_path):
+    complete()
+    complete("--seed", "1", out=tmp_path / "other")
+    (tmp_path / "other" / "result.json").rename(tmp_path / "other" / "run.json")
+    (tmp_path / ".out.unocclude-new").symlink_to(tmp_path / "other")
+    before = snapshot(tmp_path)
+    code, _, err = complete(flag, "--seed", "1")
+    assert code == 2
+    assert_one_line(err, "in the way" if flag == "--overwrite" else "other arguments")
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_out_in_a_folder_that_is_read_only(complete, tmp_path):
     place = tmp_path / "place"

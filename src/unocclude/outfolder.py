@@ -116,6 +116,8 @@ def _check_replaceable(path: str | Path, out: Path, record: RunRecord, inputs: I
             "give another folder"
         )
     stage = staging_folder(out)
+    if stage.is_symlink() or (stage.exists() and not stage.is_dir()):
+        raise InputError(f"{stage} is in the way; move it away")
     if stage.exists() and not is_empty(stage):
         left = read_run_record(stage)
         if left is None or not left.result or layout.foreign(stage, left.result, left.tokens):
@@ -148,6 +150,12 @@ def staging_folder(out: Path) -> Path:
     return out.with_name(f".{out.name}.unocclude-new")
 
 
+def _read_staged(out: Path) -> RunRecord | None:
+    """The record of the run that is to replace `out`; None if there is none. A link there is not ours."""
+    stage = staging_folder(out)
+    return read_run_record(stage) if stage.is_dir() and not stage.is_symlink() else None
+
+
 def is_empty(folder: Path) -> bool:
     """Whether a folder is empty, except for files of a run that was killed before it wrote its record."""
     return all(_is_first(path) for path in folder.iterdir())
@@ -163,7 +171,7 @@ def _difference(key: str, before: Any, now: Any) -> list[str]:
         names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         return [_difference(f"option {name}", before.get(name), now.get(name))[0] for name in names]
     short = isinstance(before, bool | int | float) or (isinstance(before, str) and key not in ("input", "occluders"))
-    return [f"{key} was {before}" if short else key]
+    return [f"{key} was {str(before)[:40]}" if short else key]
 
 
 class OutFolder:
@@ -215,7 +223,7 @@ class OutFolder:
     def _take_up(self, record: RunRecord | None) -> RunRecord | None:
         """Find the earlier run to resume: in OUT, or in the folder that will replace it."""
         assert record is not None
-        staged = read_run_record(staging_folder(self.out)) if staging_folder(self.out).is_dir() else None
+        staged = _read_staged(self.out)
         ours = staged and staged.unfinished and staged.identity == self.identity
         if record.result and record.identity != self.identity and staged and ours:
             self._replaced, self.path = record, staging_folder(self.out)
@@ -258,8 +266,8 @@ class OutFolder:
     def _discard_replaced(self) -> None:
         """Remove the replaced result, if the run was killed before it did."""
         stage = staging_folder(self.out)
-        left = read_run_record(stage) if stage.is_dir() else None
-        if left or (stage.is_dir() and is_empty(stage)):
+        left = _read_staged(self.out)
+        if left or (stage.is_dir() and not stage.is_symlink() and is_empty(stage)):
             self._discard(stage, left)
 
     # Writing ----------------------------------------------------------------------------------------------------
