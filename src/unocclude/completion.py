@@ -130,7 +130,7 @@ def read_result(folder: Path) -> dict[str, Any]:
         if (folder / RUN_FILE).exists():
             raise InputError(f"{folder} holds an unfinished run; finish it with --resume") from None
         raise InputError(
-            f"{folder} holds no {RESULT_FILE}; give the OUT folder of `unocclude complete`, or finish its run with --resume"
+            f"{folder} holds no {RESULT_FILE}; give the OUT folder of `unocclude complete`, or finish it with --resume"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{folder / RESULT_FILE} was not written by this tool; give another folder") from None
