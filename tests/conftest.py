@@ -6,6 +6,12 @@ those that take longest (`pytest --durations`); only the order depends on it.
 
 import os
 
+from hypothesis import settings
+
+# the same examples in every run, so that a build never fails on a case that nobody changed; `fuzz/` looks for new ones
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
 # before numpy and torch are imported: xdist's processes share the cores already
 if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
