@@ -20,7 +20,7 @@ from unocclude.masks import MaskTrack, encode
 from unocclude.methods.base import Method, RunSettings
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
-from unocclude.perception.prompt import Prompt
+from unocclude.perception.prompt import Cue, Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.scene import Scene, canvas_size, check_masks, check_pad
@@ -180,7 +180,7 @@ def _request(
 ) -> Request:
     """A request from what the API takes."""
     if not isinstance(method, Method):
-        text = prompt.text if isinstance(prompt, Prompt) else None
+        text = prompt.description if isinstance(prompt, Prompt) else None
         options = methods.with_description(methods.get_method(method), options or {}, text)
         method = methods.create(method, options, settings)
     return Request(
@@ -291,15 +291,21 @@ def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
     """Describe a prompt as JSON; masks are given by a hash of their pixels."""
     if isinstance(prompt, MaskTrack):
         return {"masks": prompt.fingerprint}
-    given: dict[str, Any] = {"frame": prompt.frame}
-    if prompt.boxes:
-        given["boxes"] = [list(box) for box in prompt.boxes]
-    if prompt.points:
-        given["points"] = [list(point) for point in prompt.points]
-    if prompt.mask is not None:
-        given["mask"] = hashlib.sha256(encode(prompt.mask)).hexdigest()[:16]
-    if prompt.text is not None:
-        given["text"] = prompt.text
+    if prompt.description is not None:
+        return {"text": prompt.description, "frame": prompt.frame}
+    return {"cues": [{"frame": frame, **_described(cue)} for frame, cue in sorted(prompt.cues.items())]}
+
+
+def _described(cue: Cue) -> dict[str, Any]:
+    if cue.hidden:
+        return {"hidden": True}
+    given: dict[str, Any] = {}
+    if len(cue.boxes):
+        given["boxes"] = [list(box) for box in cue.boxes]
+    if len(cue.points):
+        given["points"] = [[*point, sign] for point, sign in zip(cue.points, cue.signs, strict=True)]
+    if cue.mask is not None:
+        given["mask"] = hashlib.sha256(encode(cue.mask)).hexdigest()[:16]
     return given
 
 

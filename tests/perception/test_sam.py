@@ -38,12 +38,12 @@ def video(folder):
 
 
 CUES = [
-    Cue(box=(5, 5, 30, 30)),
+    Cue(boxes=[(5, 5, 30, 30)]),
     Cue(points=[(10, 10)]),
     Cue(points=[(10, 10), (40, 30)], labels=[True, False]),
     Cue(mask=MASK),
-    Cue(box=(10, 0, 50, 30)),
-    Cue(points=[(3, 3)], box=(0, 0, 9, 9)),
+    Cue(boxes=[(10, 0, 50, 30)]),
+    Cue(points=[(3, 3)], boxes=[(0, 0, 9, 9)]),
 ]
 
 
@@ -57,7 +57,7 @@ def test_sam_as_transformers_runs_it(sam):
     processor = transformers.SamProcessor(prepare)
     for image in (IMAGE, IMAGE.transpose(1, 0, 2).copy()):
         for cue, prompt in (
-            (Cue(box=(5, 5, 30, 30)), {"input_boxes": [[[5.0, 5.0, 30.0, 30.0]]]}),
+            (Cue(boxes=[(5, 5, 30, 30)]), {"input_boxes": [[[5.0, 5.0, 30.0, 30.0]]]}),
             (
                 Cue(points=[(10, 10), (30, 30)], labels=[True, False]),
                 {"input_points": [[[10.0, 10.0], [30.0, 30.0]]], "input_labels": [[1, 0]]},
@@ -84,7 +84,7 @@ def test_sam2_as_transformers_runs_it(sam2):
         out = sam2.model(pixel_values=pixels, input_boxes=box, multimask_output=False)
         wide = torch.nn.functional.interpolate(out.pred_masks[0], (SAM2_SIDE,) * 2, mode="bilinear")
         wanted = torch.nn.functional.interpolate(wide, (40, 60), mode="bilinear")[0, 0].numpy() > 0
-    masks, scores = sam2(IMAGE, [Cue(box=(5, 5, 30, 30))])
+    masks, scores = sam2(IMAGE, [Cue(boxes=[(5, 5, 30, 30)])])
     assert 0.02 < wanted.mean() < 0.98
     np.testing.assert_array_equal(masks[0], wanted)
     assert scores[0] == pytest.approx(float(out.iou_scores), abs=1e-5)
@@ -93,7 +93,7 @@ def test_sam2_as_transformers_runs_it(sam2):
 @pytest.mark.parametrize("which", ["sam", "sam2"])
 def test_cues_together_give_what_they_give_alone(which, request):
     segment = request.getfixturevalue(which)
-    cues = CUES + [Cue(box=(k, k, k + 9, k + 9)) for k in range(TOGETHER + 3)]
+    cues = CUES + [Cue(boxes=[(k, k, k + 9, k + 9)]) for k in range(TOGETHER + 3)]
     masks, scores = segment(IMAGE, cues)
     assert masks.shape == (len(cues), 40, 60) and masks.dtype == bool and scores.dtype == np.float32
     for k, cue in enumerate(cues):
@@ -109,7 +109,7 @@ def test_a_mask_says_more_than_its_box(which, request):
     segment = request.getfixturevalue(which)
     holed = MASK.copy()
     holed[12:18, 10:25] = False
-    same_box = [Cue(mask=MASK), Cue(mask=holed), Cue(box=(5, 10, 30, 20))]
+    same_box = [Cue(mask=MASK), Cue(mask=holed), Cue(boxes=[(5, 10, 30, 20)])]
     _, scores = segment(IMAGE, same_box)
     assert len(set(scores.tolist())) == 3
 
@@ -135,7 +135,7 @@ def test_bad_cues_are_refused(video):
     for objects, words in (
         ([{}], "at least one frame"),
         ([{3: Cue(points=[(1, 1)])}], "frame 3 does not exist"),
-        ([{0: Cue(mask=MASK, box=(1, 1, 3, 3))}], "a mask alone"),
+        ([{0: Cue(mask=MASK, boxes=[(1, 1, 3, 3)])}], "a mask alone"),
     ):
         with pytest.raises(InputError, match=words):
             video(clip, objects)
@@ -208,9 +208,9 @@ def as_transformers_runs_it(model, clip, cues):
 @pytest.mark.parametrize(
     "cues",
     [
-        {0: Cue(box=(5, 5, 30, 30))},
+        {0: Cue(boxes=[(5, 5, 30, 30)])},
         {9: Cue(mask=MASK)},
-        {4: Cue(box=(5, 5, 30, 30)), 13: Cue(mask=MASK)},
+        {4: Cue(boxes=[(5, 5, 30, 30)]), 13: Cue(mask=MASK)},
     ],
     ids=["a box", "a mask in the middle", "both"],
 )
@@ -226,7 +226,7 @@ def test_video_as_transformers_runs_it(video, cues):
 
 def test_objects_do_not_disturb_each_other(video):
     clip = moving(8)
-    first, second = {2: Cue(box=(5, 5, 30, 30))}, {5: Cue(mask=MASK)}
+    first, second = {2: Cue(boxes=[(5, 5, 30, 30)])}, {5: Cue(mask=MASK)}
     together = video(clip, [first, second])
     for track, cues in zip(together, (first, second), strict=True):
         assert track.fingerprint == video(clip, [cues])[0].fingerprint
@@ -235,7 +235,7 @@ def test_objects_do_not_disturb_each_other(video):
 
 def test_a_correction_changes_what_comes_after_it(video):
     clip = moving(12)
-    start = {3: Cue(box=(5, 5, 30, 30))}
+    start = {3: Cue(boxes=[(5, 5, 30, 30)])}
     plain = video(clip, [start])[0]
     corrected = video(clip, [{**start, 7: Cue(points=[(40, 30), (10, 10)], labels=[False, True])}])[0]
     same = [bool((plain[i] == corrected[i]).all()) for i in range(12)]
@@ -244,7 +244,7 @@ def test_a_correction_changes_what_comes_after_it(video):
 
 def test_memory_does_not_grow_with_the_clip(video):
     clip = moving(40)
-    follower = video._followers(clip, [{10: Cue(box=(5, 5, 30, 30))}])[0]
+    follower = video._followers(clip, [{10: Cue(boxes=[(5, 5, 30, 30)])}])[0]
     most = 0
     for i in [*range(10, 40), *range(9, -1, -1)]:
         follower.step(i, i < 10)

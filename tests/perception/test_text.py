@@ -129,7 +129,7 @@ def test_text_to_mask_is_the_best_box_masked(home):
     mask = TextToMask("cpu")(IMAGE, "red cat")
     found = GroundingDino(device="cpu")(IMAGE, ["red cat"])
     box = tuple(found.boxes[found.scores.argmax()].tolist())
-    np.testing.assert_array_equal(mask, Sam2(device="cpu")(IMAGE, [Cue(box=box)])[0][0])
+    np.testing.assert_array_equal(mask, Sam2(device="cpu")(IMAGE, [Cue(boxes=[box])])[0][0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3000), (3000, 1)])
@@ -139,7 +139,7 @@ def test_odd_images_do_not_crash(size, dino, tmp_path):
     assert ClipClassifier(tiny_models.write_clip(tmp_path / "clip"), "cpu")(
         image, ["cat", "dog"]
     ).sum() == pytest.approx(1)
-    cues = [Cue(box=(0, 0, 1, 1)), Cue(points=[(0, 0)]), Cue(mask=np.ones(size))]
+    cues = [Cue(boxes=[(0, 0, 1, 1)]), Cue(points=[(0, 0)]), Cue(mask=np.ones(size))]
     for write, kind in ((tiny_models.write_sam, Sam), (tiny_models.write_sam2, Sam2)):
         masks, scores = kind(write(tmp_path / kind.__name__), "cpu")(image, cues)
         assert masks.shape == (3, *size) and np.isfinite(scores).all()

@@ -108,7 +108,7 @@ def test_several_boxes_are_one_object(passing: tuple[Clip, list[np.ndarray]]) ->
 
 def test_same_input_same_bits(passing: tuple[Clip, list[np.ndarray]]) -> None:
     clip, truth = passing
-    prompt = Prompt(boxes=(box_of(truth[0]),))
+    prompt = Prompt().box(*box_of(truth[0]))
     assert track_prompt(clip, prompt).fingerprint == track_prompt(clip, prompt).fingerprint
 
 
@@ -205,7 +205,7 @@ def test_bad_prompts_say_what_was_wrong(passing: tuple[Clip, list[np.ndarray]], 
 def test_text_needs_weights(passing: tuple[Clip, list[np.ndarray]], monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
     with pytest.raises(InputError, match=r"`unocclude weights fetch grounding-dino-tiny .*--box"):
-        Prompt(text="the red ball").check(passing[0])
+        Prompt().text("the red ball").check(passing[0])
 
 
 def test_min_cut_finds_the_least_energy() -> None:

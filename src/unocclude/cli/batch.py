@@ -58,7 +58,7 @@ def run(
         with show_progress(quiet) as progress:
             unocclude.complete(
                 sample.clip,
-                sample.visible if sample.has_masks else Prompt(text=sample.text),
+                sample.visible if sample.has_masks else Prompt().text(str(sample.text)),
                 method=method,
                 options=with_description(type(worker), pairs, sample.text),
                 out=folder,

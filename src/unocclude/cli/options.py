@@ -128,14 +128,14 @@ def read_prompt(
     if not 0 <= frame < len(clip):
         raise InputError(f"--frame {frame} does not exist; the clip has frames 0 to {len(clip) - 1}")
     if masks is None:
-        boxes = tuple(_numbers("--box", value, "X0,Y0,X1,Y1") for value in box or ())
-        points = tuple(_numbers("--point", value, "X,Y") for value in point or ())
-        prompt = Prompt(frame=frame, boxes=boxes, points=points, text=text)  # type: ignore[arg-type]
+        boxes = [_numbers("--box", value, "X0,Y0,X1,Y1") for value in box or ()]
+        points = [_numbers("--point", value, "X,Y") for value in point or ()]
+        prompt = Prompt.of(boxes or None, points or None, frame=frame, text=text)
         prompt.check(clip)
         return prompt
     track = read_masks(masks, object_id=object_id)
     if len(clip) > 1 and len(track) == 1 and masks.is_file() and is_image(masks):
-        prompt = Prompt(frame=frame, mask=track[0])
+        prompt = Prompt().mask(track[0], frame=frame)
         prompt.check(clip)
         return prompt
     if frame:

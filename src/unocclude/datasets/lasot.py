@@ -15,7 +15,7 @@ from unocclude.datasets.base import Sample, image_clip, read_lines, require, sho
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
-from unocclude.perception.prompt import Prompt
+from unocclude.perception.prompt import Cue
 from unocclude.perception.segment import segment
 
 FPS = 30.0
@@ -77,6 +77,6 @@ def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
     def mask(i: int) -> np.ndarray:
         if np.isnan(boxes[i]).any():
             return np.zeros((opened.height, opened.width), bool)
-        return segment(opened, Prompt(frame=i, boxes=(tuple(boxes[i].tolist()),)))
+        return segment(opened, i, Cue(boxes=[tuple(boxes[i].tolist())]))
 
     return MaskTrack.from_masks((mask(i) for i in range(len(opened))), origin="segmented in LaSOT's boxes")

@@ -7,7 +7,7 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.perception.prompt import Prompt
+from unocclude.perception.prompt import Cue, Prompt
 from unocclude.perception.text_prompt import SAM2
 from unocclude.perception.track import track_prompt
 from unocclude.types import FrameProgress
@@ -43,15 +43,14 @@ def locate(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None, de
     Raises InputError for a prompt that names nothing in the clip.
     """
     prompt.check(clip)
-    if prompt.text is None:
+    if prompt.description is None:
         return track_prompt(clip, prompt, progress)
     from unocclude.perception.text import TextToMask
 
-    mask = TextToMask(device)(clip[prompt.frame], str(prompt.text))
+    mask = TextToMask(device)(clip[prompt.frame], prompt.description)
     if len(clip) > 1 and checkpoints.is_present(SAM2):
-        from unocclude.perception.sam import Cue
         from unocclude.perception.sam2_video import Sam2Video
 
         cues = {prompt.frame: Cue(mask=mask)}
         return Sam2Video(device=device)(clip, [cues], progress)[0]
-    return track_prompt(clip, Prompt(prompt.frame, mask=mask), progress)
+    return track_prompt(clip, Prompt().mask(mask, frame=prompt.frame), progress)

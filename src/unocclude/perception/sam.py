@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,48 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unocclude import weights as checkpoints
-from unocclude.errors import InputError
 from unocclude.networks import device_for
 from unocclude.perception.prepare import longest_side, normalised, resized
+from unocclude.perception.prompt import Cue
 from unocclude.perception.text_prompt import SAM, SAM2
-from unocclude.types import Box, Point
 
 TOGETHER = 16
 """Prompts decoded per batch."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cue:
-    """A cue for one object in one image, in pixels.
-
-    points: x, y each. labels: one per point, True if it lies on the object; all True by default. box: x0, y0, x1, y1,
-    ends exclusive. mask: (H, W), non-zero roughly on the object; it is passed to the network together with its
-    bounding box. Raises InputError if the cue is empty or the labels do not match the points.
-    """
-
-    points: Sequence[Point] = ()
-    labels: Sequence[bool] = ()
-    box: Box | None = None
-    mask: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if not len(self.points) and self.box is None and (self.mask is None or not np.any(self.mask)):
-            raise InputError("a prompt for SAM needs points, a box or a mask that is not empty")
-        if len(self.labels) not in (0, len(self.points)):
-            raise InputError(f"{len(self.labels)} labels for {len(self.points)} points; give one a point, or none")
-
-    @property
-    def signs(self) -> list[int]:
-        """1 (on the object) or 0 for each point."""
-        return [int(label) for label in self.labels] or [1] * len(self.points)
-
-    @property
-    def box_or_mask_box(self) -> Box | None:
-        """The box, by default the bounding box of the mask."""
-        if self.box is not None or self.mask is None:
-            return self.box
-        ys, xs = np.nonzero(self.mask)
-        return float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)
 
 
 class _Prompted(ABC):
@@ -110,7 +74,7 @@ class _Prompted(ABC):
     @staticmethod
     def _shape(cue: Cue) -> tuple[int, bool, bool]:
         """Cues in a batch must agree in this, because padding would change their masks."""
-        return len(cue.points), cue.box_or_mask_box is not None, cue.mask is not None
+        return len(cue.points), cue.bounds is not None, cue.mask is not None
 
     def _pixels(self, image: np.ndarray, size: tuple[int, int]) -> Any:
         import torch
@@ -130,7 +94,7 @@ class _Prompted(ABC):
             inputs["input_points"] = torch.from_numpy(coordinates).to(self.device)
             inputs["input_labels"] = torch.tensor([[cue.signs] for cue in cues], device=self.device)
         if boxed:
-            corners = np.array([cue.box_or_mask_box for cue in cues], np.float32)[:, None] * np.tile(scale, 2)
+            corners = np.array([cue.bounds for cue in cues], np.float32)[:, None] * np.tile(scale, 2)
             inputs["input_boxes"] = torch.from_numpy(corners).to(self.device)
         if masked:
             inputs["input_masks"] = torch.stack([self._logits(cue.mask, size) for cue in cues]).to(self.device)

@@ -12,7 +12,8 @@ from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, encode
 from unocclude.networks import device_for
 from unocclude.perception.prepare import normalised, resized
-from unocclude.perception.sam import SAM2, Cue
+from unocclude.perception.prompt import Cue
+from unocclude.perception.text_prompt import SAM2
 from unocclude.types import FrameProgress
 
 ORIGIN = "sam2"
@@ -52,7 +53,7 @@ class Sam2Video:
         for cues in objects:
             if not cues:
                 raise InputError("an object needs a cue in at least one frame")
-            if any(cue.mask is not None and (cue.box or len(cue.points)) for cue in cues.values()):
+            if any(cue.mask is not None and (len(cue.boxes) or len(cue.points)) for cue in cues.values()):
                 raise InputError("SAM 2 takes a mask alone in a frame of a video; leave out its box and points")
             if wrong := [i for i in cues if not 0 <= i < len(clip)]:
                 raise InputError(f"frame {wrong[0]} does not exist; the clip has frames 0 to {len(clip) - 1}")
@@ -127,7 +128,7 @@ class _Follower:
 
     def _corrects(self, i: int) -> bool:
         cue = self.cues[i]
-        return i != self.start and cue.box is None and cue.mask is None
+        return i != self.start and not len(cue.boxes) and cue.mask is None
 
     def step(self, i: int, backward: bool) -> None:
         """Segment frame i, unless that is done or not yet possible in this direction."""
@@ -160,7 +161,8 @@ class _Follower:
             square = torch.nn.functional.interpolate(mask, (self.side,) * 2, mode="bilinear", antialias=True)
             self.session.add_mask_inputs(0, i, (square >= 0.5).float())
             return
-        corners = [] if cue.box is None else [cue.box[:2], cue.box[2:]]
+        box = cue.bounds
+        corners = [] if box is None else [box[:2], box[2:]]
         points = np.array([*corners, *cue.points], np.float32)
         scale = np.array([self.side / self.clip.width, self.side / self.clip.height], np.float32)
         labels = ([2, 3] if corners else []) + cue.signs

@@ -10,7 +10,7 @@ from unocclude.geometry import clip_box, mask_iou
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, similarity
 from unocclude.perception.graphcut import min_cut
-from unocclude.perception.prompt import Prompt
+from unocclude.perception.prompt import Cue
 from unocclude.perception.window import Window
 from unocclude.types import Box, PixelBox
 
@@ -19,20 +19,22 @@ MOTION = 1.0  # weight of motion evidence
 _PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, relative to the box's longer side
 
 
-def segment(clip: Clip, prompt: Prompt) -> np.ndarray:
-    """The object's visible mask in frame `prompt.frame`, (H, W) bool, never empty for a checked prompt.
+def segment(clip: Clip, frame: int, cue: Cue) -> np.ndarray:
+    """The object's visible mask in a frame from a cue, (H, W) bool, never empty unless the cue says so.
 
     A mask is returned as it is. A box: GrabCut (Rother et al., SIGGRAPH 2004) against surroundings of three widths
     votes; the vote is refined by minimum cuts on colours and on motion relative to the surroundings in neighbouring
     frames. A point: see `_from_points`.
     """
-    if prompt.mask is not None:
-        return prompt.mask != 0
-    if prompt.points:
-        return _from_points(clip, prompt)
     shape = (clip.height, clip.width)
-    boxes = [clip_box(box, shape) for box in prompt.boxes]
-    return _from_boxes(clip, prompt.frame, boxes)
+    if cue.hidden:
+        return np.zeros(shape, bool)
+    if cue.mask is not None:
+        return cue.mask != 0
+    if cue.inside:
+        return _from_points(clip, frame, cue)
+    boxes = [clip_box(box, shape) for box in cue.boxes]
+    return _from_boxes(clip, frame, boxes)
 
 
 def _from_boxes(clip: Clip, frame: int, boxes: list[PixelBox]) -> np.ndarray:
@@ -120,15 +122,15 @@ def _bounds(boxes: list[PixelBox]) -> Box:
     return (*rows[:, :2].min(0).tolist(), *rows[:, 2:].max(0).tolist())
 
 
-def _from_points(clip: Clip, prompt: Prompt) -> np.ndarray:
+def _from_points(clip: Clip, index: int, cue: Cue) -> np.ndarray:
     """Segment around points on the object.
 
     For several object sizes, pixels near the points are labelled object and pixels beyond that size background, and
     GrabCut decides in between. The mask whose outline follows the strongest edges and which agrees best with the next
     size wins.
     """
-    frame, shape = clip[prompt.frame], (clip.height, clip.width)
-    points = np.array(prompt.points)
+    frame, shape = clip[index], (clip.height, clip.width)
+    points = np.array(cue.inside)
     spread = float(np.ptp(points, axis=0).max()) if len(points) > 1 else 0.0
     masks, scores = [], []
     longest = max(shape)

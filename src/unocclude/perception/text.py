@@ -40,7 +40,7 @@ class GroundedSam:
         if not len(found.scores):
             return np.zeros(image.shape[:2], bool)
         box = found.boxes[found.scores.argmax()].tolist()
-        return np.asarray(self.segment(image, [Cue(box=tuple(box))])[0][0])
+        return np.asarray(self.segment(image, [Cue(boxes=[tuple(box)])])[0][0])
 
 
 class Sam3:

@@ -49,15 +49,16 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = No
     Deterministic, bit for bit. Memory does not grow with the clip's length.
     """
     prompt.check(clip)
-    first = segment(clip, prompt)
+    start, cue = next((i, cue) for i, cue in sorted(prompt.cues.items()) if cue.defines)
+    first = segment(clip, start, cue)
     counts = [b""] * len(clip)
-    counts[prompt.frame] = encode(first)
+    counts[start] = encode(first)
     done = 1
     if progress:
         progress(done, len(clip))
     cuts = {shot.start for shot in clip.shots}
-    for order in (range(prompt.frame + 1, len(clip)), range(prompt.frame - 1, -1, -1)):
-        follower = Follower(clip[prompt.frame], first)
+    for order in (range(start + 1, len(clip)), range(start - 1, -1, -1)):
+        follower = Follower(clip[start], first)
         for i in order:
             if (i if order.step > 0 else i + 1) in cuts:
                 follower.jump(clip[i])

@@ -41,7 +41,7 @@ def load_published(device: str) -> PerceptionNetworks:
     def segment(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         from unocclude.perception.sam import Cue
 
-        masks, _ = _network("segment", device)(image, [Cue(box=tuple(box.tolist())) for box in boxes])
+        masks, _ = _network("segment", device)(image, [Cue(boxes=[tuple(box.tolist())]) for box in boxes])
         return np.asarray(masks)
 
     def choose(image: np.ndarray, mask: np.ndarray, names: list[str]) -> str:

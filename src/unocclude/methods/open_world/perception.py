@@ -18,7 +18,7 @@ from unocclude.methods.open_world.segments import in_front
 from unocclude.motion.hull import hull, occlusion_concavities
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.graphcut import CERTAIN, min_cut
-from unocclude.perception.prompt import Prompt
+from unocclude.perception.prompt import Cue
 from unocclude.perception.segment import segment
 from unocclude.scene import Scene
 
@@ -166,7 +166,7 @@ def occluders_in_concavities(image: np.ndarray, visible: np.ndarray, size: int =
     for k in range(1, count):
         row, column = np.unravel_index(np.argmax(np.where(labels == k, depth, 0)), depth.shape)
         point = (x + float(column) * w / part.shape[1], y + float(row) * h / part.shape[0])
-        found |= segment(clip, Prompt(points=(point,)))
+        found |= segment(clip, 0, Cue(points=[point]))
     return found & ~visible
 
 
