@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -11,12 +12,20 @@ import numpy as np
 
 from unocclude.errors import InputError
 from unocclude.layout import RESULT_FILE, RUN_FILE
+from unocclude.masks import DOUBTFUL
 
 SCHEMA = 1
 NOTHING, SEEN, RECALLED, GENERATED = range(4)
 """Provenance of an output pixel: no object, seen in this frame, recalled from another frame, generated."""
 PROVENANCE_NAMES = ("nothing", "seen", "recalled", "generated")
 PROVENANCE_PALETTE = np.array([(0, 0, 0), (64, 160, 80), (60, 120, 220), (240, 140, 40)], np.uint8)
+
+
+def doubtful_spans(frames: Sequence[dict[str, Any]]) -> list[range]:
+    """The ranges of frames whose visible masks are doubtful, from the `frames` of result.json or track.json."""
+    doubtful = [i for i, frame in enumerate(frames) if frame.get("confidence", 1.0) < DOUBTFUL]
+    breaks = [0, *(k for k in range(1, len(doubtful)) if doubtful[k] > doubtful[k - 1] + 1), len(doubtful)]
+    return [range(doubtful[a], doubtful[b - 1] + 1) for a, b in pairwise(breaks) if b > a]
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,8 @@ class Completion:
 
     @property
     def frames(self) -> list[dict[str, Any]]:
-        """For each frame: visible_area and amodal_area in pixels, occlusion_rate, provenance fractions."""
+        """For each frame: visible_area and amodal_area in pixels, occlusion_rate, provenance fractions; confidence
+        where the object was tracked."""
         return self.info["frames"]
 
     @property

@@ -7,6 +7,12 @@ class UnoccludeError(Exception):
     exit_code = 1
 
 
+class Interrupted(UnoccludeError):
+    """The user stopped the run, and it is known what was kept."""
+
+    exit_code = 130
+
+
 class InputError(UnoccludeError):
     """Bad usage or bad input (exit code 2): the message says what was wrong and what to do."""
 

@@ -41,7 +41,7 @@ _NETWORK = r"[\w.-]+\.(safetensors|bin|pkl|pt|onnx|data|json|txt|model)"
 
 LAYOUTS = {
     RESULT_FILE: _COMPLETE,
-    TRACK_FILE: (f"visible_masks/{_FRAME}", r"track\.json"),
+    TRACK_FILE: (f"visible_masks/{_FRAME}", rf"objects/\d+/visible_masks/{_FRAME}", r"track\.json"),
     SYNTH_FILE: (*_CLIP, *(rf"\.clips/{name}" for name in _CLIP), r"(\d{5,}\.tar|synth\.json)"),
     TRAIN_FILE: (
         rf"checkpoints/\d+/{_NETWORK}",

@@ -11,22 +11,35 @@ from pycocotools import mask as coco
 from unocclude.errors import InputError
 from unocclude.media.rle import to_compressed_rles
 
+DOUBTFUL = 0.6
+"""A mask is doubtful if its confidence, the expected IoU, is lower."""
+
 
 class MaskTrack:
     """One object's masks over T frames, run-length encoded (COCO RLE), so that 10,000 frames need little memory.
 
     track[i]: mask of frame i, (H, W) bool. areas: (T,) int64, in pixels. boxes: (T, 4) int64, x0, y0, x1, y1 with
     exclusive ends; all zero for an empty mask. origin: source of the masks: "given", or the name of the tracker. path:
-    the file or folder that the masks were read from, if any.
+    the file or folder that the masks were read from, if any. confidence: (T,) float32, 0 to 1, the expected IoU of each
+    mask where the object was tracked; None for given masks.
 
     Raises InputError, with the number of the mask, if `counts` are not COCO RLEs of this size.
     """
 
     path: Path | None = None
+    confidence: np.ndarray | None = None
 
-    def __init__(self, counts: Sequence[bytes], height: int, width: int, origin: str = "given"):
+    def __init__(
+        self,
+        counts: Sequence[bytes],
+        height: int,
+        width: int,
+        origin: str = "given",
+        confidence: np.ndarray | None = None,
+    ):
         checked = _checked({"size": [height, width], "counts": given} for given in counts)
         self._fill([rle["counts"] for rle in checked], height, width, origin)
+        self.confidence = confidence
 
     def _fill(self, counts: list[bytes], height: int, width: int, origin: str) -> None:
         self._counts = counts

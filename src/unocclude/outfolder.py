@@ -3,8 +3,9 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,14 @@ class RunRecord:
 
     result: the file that the run writes last; "" if unknown. identity: the arguments of the run; empty if the record is
     damaged. unfinished: whether the run is still working or was killed. tokens: the tokens (`media.files.token`) of
-    processes that worked in the folder. tracker: source of the visible masks.
+    processes that worked in the folder. tracked: what is known of the visible masks, as `OutFolder.claim` was given it.
     """
 
     result: str
     identity: dict[str, Any]
     unfinished: bool
     tokens: tuple[str, ...] = ()
-    tracker: str = ""
+    tracked: dict[str, Any] = field(default_factory=dict)
 
 
 def read_run_record(folder: Path) -> RunRecord | None:
@@ -60,8 +61,12 @@ def read_run_record(folder: Path) -> RunRecord | None:
             continue
         tokens = tuple(t for t in _texts(content.get("tokens")) if re.fullmatch("[0-9a-f]{16}", t))
         result = VERBS.get(str(identity.get("verb")), "") if name == RUN_FILE else name
-        return RunRecord(result, identity, name == RUN_FILE, tokens, str(content.get("tracker", "")))
+        return RunRecord(result, identity, name == RUN_FILE, tokens, _dict(content.get("tracked")))
     return None
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _texts(value: object) -> list[str]:
@@ -180,7 +185,7 @@ class OutFolder:
     identity: everything that determines the result (command, input, prompt, method, options, seed, ...). result: the
     file whose existence means that the run is finished. path: the folder to write to: OUT, or a folder next to it that
     replaces OUT when the result is complete. finished: whether an earlier run with the same identity is finished.
-    tracker: source of the visible masks of an earlier run. Nothing is written before `claim`; an unfinished folder is
+    tracked: what an earlier run knew of the visible masks. Nothing is written before `claim`; an unfinished folder is
     locked until `release`.
 
     Raises InputError as `check_out` does, if the run to resume has another identity, and if another process is working
@@ -203,7 +208,7 @@ class OutFolder:
         self.identity: dict[str, Any] = json.loads(json.dumps(identity))
         self.result = result
         self.finished = False
-        self.tracker = ""
+        self.tracked: dict[str, Any] = {}
         self.path = self.out
         self._old_lock: Lock | None = None
         there = self.out.exists() and not is_empty(self.out)
@@ -235,7 +240,7 @@ class OutFolder:
                 f"{self.given} holds a run with other arguments ({', '.join(differing)}); "
                 "give the same arguments, or --overwrite"
             )
-        self.tracker = record.tracker
+        self.tracked = record.tracked
         self.finished = self._replaced is None and (self.path / self.result).is_file() and self.is_complete()
         return record
 
@@ -272,8 +277,10 @@ class OutFolder:
 
     # Writing ----------------------------------------------------------------------------------------------------
 
-    def claim(self, tracker: str = "") -> None:
+    def claim(self, tracked: dict[str, Any] | None = None) -> None:
         """Create the folder if necessary, lock it and write the record of this run.
+
+        tracked: what a resumed run must know of the visible masks, as JSON.
 
         Raises InputError if another process is working in the folder, or has done so since this object was created.
         """
@@ -292,9 +299,8 @@ class OutFolder:
         files.remove_temporary(self.path, self._found.tokens if self._found else ())
         if self._found and not self.resumed:  # start again
             layout.remove(self.path, self._found.result)
-        self.write_json(
-            RUN_FILE, {"schema": SCHEMA, "identity": self.identity, "tracker": tracker, "tokens": [files.token]}
-        )
+        record = {"schema": SCHEMA, "identity": self.identity, "tracked": tracked or {}, "tokens": [files.token]}
+        self.write_json(RUN_FILE, record)
         (self.path / self.result).unlink(missing_ok=True)  # of a result that is no longer complete
 
     def finish(self, info: dict[str, Any], extras: Iterable[Callable[[Path], None]] = ()) -> None:
@@ -357,6 +363,19 @@ class OutFolder:
     def _forget_run(self) -> None:
         (self.path / RUN_FILE).unlink(missing_ok=True)
         files.sync(self.path)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Convert disk errors to UnoccludeError, and release the folder at the end in any case."""
+        try:
+            yield
+        except OSError as error:
+            raise UnoccludeError(
+                f"could not write to {self.given}: {error.strerror or error}; finished frames are kept, continue with "
+                "--resume"
+            ) from error
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Release the locks of the folder."""

@@ -1,5 +1,6 @@
 """The images in the OUT folder of `complete` and `track`: written frame by frame, and checked to resume a run."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,34 +20,75 @@ AT_ONCE = 64
 """Number of visible masks that are written together."""
 
 
-class PictureFolder(OutFolder):
-    """An OUT folder with images of `count` frames. size: (height, width) of the canvas.
+class _ImageFolder(OutFolder, ABC):
+    """An OUT folder with images of `count` frames. size: (height, width) of the images."""
 
-    hypotheses: number of samples of each frame. completes: whether there are more images than visible masks.
-    """
-
-    def __init__(
-        self, *args: Any, count: int, size: tuple[int, int], hypotheses: int = 1, completes: bool = True, **more: Any
-    ):
-        self.count, self.size, self.hypotheses, self.completes = count, size, hypotheses, completes
+    def __init__(self, *args: Any, count: int, size: tuple[int, int], **more: Any):
+        self.count, self.size = count, size
         self._made: set[Path] = set()
+        super().__init__(*args, **more)
+
+    @abstractmethod
+    def kinds(self) -> tuple[str, ...]:
+        """The folders of images."""
+
+    def is_complete(self) -> bool:
+        """Whether every image exists, has the right size and is not truncated."""
+        folders = [self.path / kind for kind in self.kinds()]
+        return all(is_complete_png(folder / _name(i), self.size) for folder in folders for i in range(self.count))
+
+    def _write_masks(self, kind: str, masks: Iterable[np.ndarray]) -> None:
+        folder, masks = self._folder(kind), iter(masks)
+        for numbers in _chunks(range(self.count), AT_ONCE):
+            with files.FileBatch() as batch:
+                for i, mask in zip(numbers, masks, strict=False):
+                    batch.add(folder / _name(i), png_bytes(_grey(mask)))
+
+    def _folder(self, kind: str) -> Path:
+        """The folder of a kind of image, created once. If it is removed during the run, it is not created again."""
+        folder = self.path
+        for part in kind.split("/"):
+            folder = folder / part
+            if folder not in self._made:
+                folder.mkdir(exist_ok=True)
+                files.sync(folder.parent)
+                self._made.add(folder)
+        return folder
+
+
+class TrackFolder(_ImageFolder):
+    """An OUT folder of `track`. objects: the sub-folder of each object, or "" for one object alone."""
+
+    def __init__(self, *args: Any, objects: Sequence[str], **more: Any):
+        self._objects = objects
+        super().__init__(*args, **more)
+
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(f"{folder}/visible_masks".lstrip("/") for folder in self._objects)
+
+    def write(self, tracks: Sequence[Iterable[np.ndarray]]) -> None:
+        """Write the visible masks of each object, (H, W) bool, in order."""
+        for kind, masks in zip(self.kinds(), tracks, strict=True):
+            self._write_masks(kind, masks)
+
+
+class PictureFolder(_ImageFolder):
+    """An OUT folder of `complete`. hypotheses: number of samples of each frame."""
+
+    def __init__(self, *args: Any, hypotheses: int = 1, **more: Any):
+        self.hypotheses = hypotheses
         # a separate thread, so that the method can compute while files are written
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="unocclude-writer")
         self._writing: Future[None] | None = None
         super().__init__(*args, **more)
 
     def kinds(self) -> tuple[str, ...]:
-        """The image folders except `visible_masks`."""
-        if not self.completes:
-            return ()
+        return (*self._frame_kinds(), "visible_masks")
+
+    def _frame_kinds(self) -> tuple[str, ...]:
         samples = range(1, self.hypotheses + 1) if self.hypotheses > 1 else ()
         sampled = [f"hypotheses/{k}/{kind}" for k in samples for kind in KINDS]
         return (*sampled, *(["disagreement"] if sampled else []), *KINDS)
-
-    def is_complete(self) -> bool:
-        """Whether every image exists, has the right size and is not truncated."""
-        folders = [self.path / kind for kind in ("visible_masks", *self.kinds())]
-        return all(is_complete_png(folder / _name(i), self.size) for folder in folders for i in range(self.count))
 
     # Visible masks ----------------------------------------------------------------------------------------------
 
@@ -60,11 +102,7 @@ class PictureFolder(OutFolder):
 
     def write_visible(self, masks: Iterable[np.ndarray]) -> None:
         """Write all visible masks, (H, W) bool of the size of the canvas, in order."""
-        folder, masks = self._folder("visible_masks"), iter(masks)
-        for numbers in _chunks(range(self.count), AT_ONCE):
-            with files.FileBatch() as batch:
-                for i, mask in zip(numbers, masks, strict=False):
-                    batch.add(folder / _name(i), png_bytes(_grey(mask)))
+        self._write_masks("visible_masks", masks)
 
     # Frames -----------------------------------------------------------------------------------------------------
 
@@ -72,7 +110,7 @@ class PictureFolder(OutFolder):
         """Number of consecutive complete frames, from the first, of a resumed run."""
         if not self.resumed:
             return 0
-        kinds = self.kinds()
+        kinds = self._frame_kinds()
         return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
 
     def _is_good(self, kind: str, i: int) -> bool:
@@ -122,17 +160,6 @@ class PictureFolder(OutFolder):
         self, batch: files.FileBatch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None
     ) -> None:
         batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
-
-    def _folder(self, kind: str) -> Path:
-        """The folder of a kind of image, created once. If it is removed during the run, it is not created again."""
-        folder = self.path
-        for part in kind.split("/"):
-            folder = folder / part
-            if folder not in self._made:
-                folder.mkdir(exist_ok=True)
-                files.sync(folder.parent)
-                self._made.add(folder)
-        return folder
 
     def figures(self, i: int, visible_area: int) -> dict[str, Any]:
         """`frame_figures` of a frame that is already on disk."""

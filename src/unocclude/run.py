@@ -1,10 +1,7 @@
 """Complete or track one object of a clip: the functions behind the command line and the API."""
 
-import hashlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +12,16 @@ from unocclude import methods
 from unocclude.clip import Clip
 from unocclude.completion import Completion, FrameResult
 from unocclude.errors import UnoccludeError
-from unocclude.layout import TRACK_FILE
-from unocclude.masks import MaskTrack, encode
+from unocclude.masks import MaskTrack
 from unocclude.methods.base import Method, RunSettings
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
-from unocclude.perception.prompt import Cue, Prompt
+from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
+from unocclude.result import check_prompt, common_info, confidences, describe, input_files, timed, uneven_times
 from unocclude.scene import Scene, canvas_size, check_masks, check_pad
-from unocclude.types import Progress
-from unocclude.version import __version__
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
+from unocclude.types import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_pad(self.clip, self.pad)
-        _check_prompt(self.clip, self.prompt)
+        check_prompt(self.clip, self.prompt)
         if self.occluders is not None:
             check_masks(self.clip, self.occluders, "occluder mask")
 
@@ -82,7 +74,7 @@ class Request:
     @property
     def files(self) -> list[Path]:
         """The files and folders that the run reads."""
-        return _files(self.clip, self.prompt, self.occluders)
+        return input_files(self.clip, self.prompt, self.occluders)
 
     def scene(self, track: MaskTrack) -> Scene:
         """The scene of the object whose visible masks are `track`."""
@@ -108,7 +100,7 @@ def complete(
     resume: bool = False,
     overwrite: bool = False,
     pictures: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = no_progress,
     **more: Any,
 ) -> Completion:
     """Complete one object of a clip and write its OUT folder (docs/output-format.md).
@@ -134,7 +126,7 @@ def complete(
         count=len(request.clip), size=canvas_size(request.clip, pad), hypotheses=request.method.settings.hypotheses,
     )  # fmt: skip
     if not folder.finished:
-        with _at_work(folder):
+        with folder.working():
             _write(request, folder, pictures, progress)
     return Completion(folder.given, keep)
 
@@ -148,7 +140,7 @@ def stream(
     settings: RunSettings | None = None,
     occluders: MaskTrack | np.ndarray | None = None,
     pad: float = 0.0,
-    progress: Progress = _silent,
+    progress: Progress = no_progress,
     **more: Any,
 ) -> Iterator[FrameResult]:
     """Complete one object of a clip and yield every frame's `FrameResult` as soon as it is ready; nothing is written.
@@ -159,7 +151,7 @@ def stream(
     track = request.prompt
     if isinstance(track, Prompt):
         device = request.method.settings.device
-        track = locate(request.clip, track, lambda done, total: progress("tracking", done, total), device)
+        track = locate(request.clip, [track], lambda done, total: progress("tracking", done, total), device)[0]
     return _stream(request, track, progress)
 
 
@@ -198,13 +190,13 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
     clip, method, count = request.clip, request.method, len(request.clip)
     track = _locate(clip, request.prompt, folder, progress, timings)
     scene = request.scene(track)
-    folder.claim(track.origin)
+    folder.claim(_tracked(track))
     if not folder.masks_done():
         folder.write_visible(scene.visible(i) for i in range(count))
 
     first = folder.frames_done()
     figures = [folder.figures(i, track.areas[i]) for i in range(first)]
-    with _timed(timings, "completing"):
+    with timed(timings, "completing"):
         progress("completing", first, count)
         for result in _checked(method, scene, first):
             folder.write_frame(result)
@@ -213,17 +205,17 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
         scene.forget()
 
     info = {
-        **_common_info(request.clip, track, request.arguments, timings),
+        **common_info(request.clip, track, request.arguments, timings),
         "method": _about(method),
         "seed": method.settings.seed,
-        **_uneven_times(clip),
+        **uneven_times(clip),
         "canvas": {"width": scene.width, "height": scene.height, "offset": list(scene.offset)},
         "resumed_at": first,
-        "frames": figures,
+        "frames": [figure | confidence for figure, confidence in zip(figures, confidences(track), strict=True)],
     }
 
     def preview(path: Path) -> None:
-        with _timed(timings, "preview"):
+        with timed(timings, "preview"):
             write_preview(path, scene, progress)
 
     extras: list[Callable[[Path], None]] = [preview, lambda path: write_report(path, scene, info)]
@@ -253,80 +245,10 @@ def _checked(method: Method, scene: Scene, first: int) -> Iterator[FrameResult]:
         )
 
 
-def _common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
-    """What result.json and track.json both say of a run."""
-    return {
-        "unocclude": __version__,
-        "input": str(clip.path) if clip.path else None,
-        "arguments": arguments,
-        "tracker": track.origin,
-        "fps": clip.fps,
-        "frame_count": len(clip),
-        "timings": timings,
-    }
-
-
 def _about(method: Method) -> dict[str, Any]:
     about = {"name": method.name, "version": method.version, "options": method.options.model_dump(mode="json")}
     report = method.report()
     return about | ({"report": report} if report else {})
-
-
-@contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    """Note how many seconds a stage took."""
-    started = time.perf_counter()
-    yield
-    timings[stage] = round(time.perf_counter() - started, 3)
-
-
-def _check_prompt(clip: Clip, prompt: MaskTrack | Prompt) -> None:
-    if isinstance(prompt, MaskTrack):
-        check_masks(clip, prompt)
-    else:
-        prompt.check(clip)
-
-
-def describe(prompt: MaskTrack | Prompt) -> dict[str, Any]:
-    """Describe a prompt as JSON; masks are given by a hash of their pixels."""
-    if isinstance(prompt, MaskTrack):
-        return {"masks": prompt.fingerprint}
-    if prompt.description is not None:
-        return {"text": prompt.description, "frame": prompt.frame}
-    return {"cues": [{"frame": frame, **_described(cue)} for frame, cue in sorted(prompt.cues.items())]}
-
-
-def _described(cue: Cue) -> dict[str, Any]:
-    if cue.hidden:
-        return {"hidden": True}
-    given: dict[str, Any] = {}
-    if len(cue.boxes):
-        given["boxes"] = [list(box) for box in cue.boxes]
-    if len(cue.points):
-        given["points"] = [[*point, sign] for point, sign in zip(cue.points, cue.signs, strict=True)]
-    if cue.mask is not None:
-        given["mask"] = hashlib.sha256(encode(cue.mask)).hexdigest()[:16]
-    return given
-
-
-def _files(clip: Clip, *given: MaskTrack | Prompt | None) -> list[Path]:
-    """The files and folders that clip and masks come from."""
-    paths = (clip.path, *(masks.path for masks in given if isinstance(masks, MaskTrack)))
-    return [path for path in paths if path is not None]
-
-
-@contextmanager
-def _at_work(folder: PictureFolder) -> Iterator[None]:
-    """Convert disk errors to UnoccludeError, and release the folder at the end in any case."""
-    try:
-        yield
-    except OSError as error:
-        raise UnoccludeError(
-            f"could not write to {folder.given}: {error.strerror or error}; finished frames are kept, continue with "
-            "--resume"
-        ) from error
-    finally:
-        folder.release()
 
 
 def _locate(
@@ -336,54 +258,30 @@ def _locate(
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done():
-        return MaskTrack.from_masks((_frame_part(clip, folder.visible(i)) for i in range(len(clip))), folder.tracker)
-    with _timed(timings, "tracking"):
+        return _tracked_before(clip, folder)
+    with timed(timings, "tracking"):
         progress("tracking", 0, len(clip))
         device = folder.identity.get("device", "auto")
-        return locate(clip, prompt, lambda done, total: progress("tracking", done, total), device)
+        return locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
+
+
+def _tracked(track: MaskTrack) -> dict[str, Any]:
+    """What a resumed run has to know of the visible masks, beside their pixels."""
+    confidence = None if track.confidence is None else [round(float(value), 4) for value in track.confidence]
+    return {"tracker": track.origin, "confidence": confidence}
+
+
+def _tracked_before(clip: Clip, folder: PictureFolder) -> MaskTrack:
+    """The visible masks that were written before this run was resumed."""
+    track = MaskTrack.from_masks(_frame_part(clip, folder.visible(i)) for i in range(len(clip)))
+    track.origin = str(folder.tracked.get("tracker", "given"))
+    confidence = folder.tracked.get("confidence")
+    if isinstance(confidence, list) and len(confidence) == len(clip):
+        track.confidence = np.array(confidence, np.float32)
+    return track
 
 
 def _frame_part(clip: Clip, mask: Any) -> Any:
     """Crop a canvas to the frame in its centre."""
     y, x = (mask.shape[0] - clip.height) // 2, (mask.shape[1] - clip.width) // 2
     return mask[y : y + clip.height, x : x + clip.width]
-
-
-def _uneven_times(clip: Clip) -> dict[str, list[float]]:
-    """The frame times in seconds, unless they are evenly spaced by 1 / fps."""
-    if all(abs(time - i / clip.fps) < 1e-3 for i, time in enumerate(clip.times)):
-        return {}
-    return {"times": [round(float(time), 6) for time in clip.times]}
-
-
-def track_to(
-    clip: Clip,
-    prompt: MaskTrack | Prompt,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress = _silent,
-) -> Path:
-    """Track one object of a clip, write `visible_masks/` and track.json to the folder `out`, and return the folder.
-
-    `resume`, `overwrite` and the exceptions are as in `complete`.
-    """
-    _check_prompt(clip, prompt)
-    arguments = {"prompt": describe(prompt)}
-    folder = PictureFolder(
-        out, {"verb": "track", "input": clip.fingerprint, **arguments},
-        resume=resume, overwrite=overwrite, result=TRACK_FILE, inputs=_files(clip, prompt),
-        count=len(clip), size=(clip.height, clip.width), completes=False,
-    )  # fmt: skip
-    if folder.finished:
-        return folder.given
-    timings: dict[str, float] = {}
-    with _at_work(folder):
-        track = _locate(clip, prompt, folder, progress, timings)
-        folder.claim(track.origin)
-        if not folder.masks_done():
-            folder.write_visible(iter(track))
-        frames = [{"visible_area": int(area)} for area in track.areas]
-        folder.finish({**_common_info(clip, track, arguments, timings), "frames": frames})
-    return folder.given

@@ -17,6 +17,11 @@ PixelBox = tuple[int, int, int, int]
 Progress = Callable[[str, int, int], None]
 """progress(stage, done, total): called as the work of a stage advances."""
 
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """A `Progress` that shows nothing."""
+
+
 FrameProgress = Callable[[int, int], None]
 """progress(done, total): called after each frame."""
 

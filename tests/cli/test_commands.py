@@ -243,8 +243,17 @@ def other_masks(folder, count=COUNT, height=HEIGHT, width=WIDTH, value=255):
 
 
 REFUSED = {
-    "no prompt": (["--quiet"], ["--masks, --box, --point or --text"]),
-    "two kinds": (["--box", "1,1,9,9", "--point", "3,3"], ["--box and --point", "exactly one"]),
+    "no prompt": (["--quiet"], ["--masks, --box, --point, --mask, --objects or --text"]),
+    "two kinds": (["--masks", "visible_masks", "--point", "3,3"], ["--masks and --point", "two kinds"]),
+    "text and a cue": (["--text", "a square", "--hidden", "3"], ["--text and --hidden", "two kinds"]),
+    "no object": (["--not-point", "3,3@2"], ["marks no object"]),
+    "box without frame": (["--box", "1,1,9,9@"], ["1,1,9,9@", "after @"]),
+    "box in no frame": (["--box", "1,1,9,9@6"], ["frame 6", "0 to 5"]),
+    "box in frame -1": (["--box", "1,1,9,9@-1"], ["after @"]),
+    "hidden and marked": (["--box", "1,1,9,9", "--hidden", "0"], ["hidden", "marks it"]),
+    "mask missing": (["--box", "1,1,9,9", "--mask", "nowhere.png@2"], ["nowhere.png"]),
+    "several masks": (["--mask", "visible_masks"], ["6 masks", "one frame"]),
+    "no objects file": (["--objects", "nowhere"], ["nowhere"]),
     "text": (["--text", "a square"], ["weights", "--box"]),
     "box outside": (["--box", "100,100,120,120"], ["box", "outside"]),
     "box without area": (["--box", "9,9,9,20"], ["x1 > x0"]),

@@ -191,9 +191,10 @@ def test_single_grey_frame_and_whole_frame_box() -> None:
         ({"point": (161, 5)}, "outside the 161x97 frame"),
         ({"point": (1, 2, 3)}, "x, y"),
         ({"mask": np.ones((50, 60), bool)}, "60x50"),
-        ({"mask": np.zeros((HEIGHT, WIDTH), bool)}, "empty"),
-        ({}, "exactly one kind of prompt"),
-        ({"box": (1, 1, 5, 5), "point": (3, 3)}, "exactly one kind of prompt"),
+        ({"mask": np.zeros((HEIGHT, WIDTH), bool)}, "marks no object"),
+        ({}, "marks no object"),
+        ({"not_point": (3, 3)}, "marks no object"),
+        ({"box": (1, 1, 5, 5), "text": "a ball"}, "not both"),
     ],
 )
 def test_bad_prompts_say_what_was_wrong(passing: tuple[Clip, list[np.ndarray]], prompt: dict, words: str) -> None:

@@ -6,18 +6,23 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo
+from unocclude.cli import prompt as prompts
+from unocclude.cli.echo import echo, say
 
 
 def run(
     input: shared.Input,
     out: shared.Out,
-    masks: shared.Masks = None,
-    box: shared.Box = None,
-    point: shared.Point = None,
-    text: shared.Text = None,
-    frame: shared.FrameNumber = 0,
-    object_id: shared.ObjectId = None,
+    masks: prompts.Masks = None,
+    box: prompts.Box = None,
+    point: prompts.Point = None,
+    not_point: prompts.NotPoint = None,
+    mask: prompts.Mask = None,
+    hidden: prompts.Hidden = None,
+    objects: prompts.Objects = None,
+    text: prompts.Text = None,
+    frame: prompts.FrameNumber = 0,
+    object_id: prompts.ObjectId = None,
     occluders: Annotated[
         Path | None,
         typer.Option("--occluders", metavar="PATH", help="Masks of known occluders, in the formats of --masks."),
@@ -41,14 +46,16 @@ def run(
 
     Writes to OUT: the visible and amodal masks, the RGBA, the provenance of every pixel, a preview and a report.
     """
+    from unocclude.cli.advice import doubt_line, tracker_line
     from unocclude.cli.memory import use_single_heap
     from unocclude.cli.progress import show_progress
     from unocclude.outfolder import check_out
 
     # cheap checks first
-    shared.check_kinds(masks, box, point, text, object_id)
+    given = prompts.PromptOptions(masks, box, point, not_point, mask, hidden, objects, text, frame, object_id)
+    given.check()
     pairs = shared.read_pairs(settings)
-    check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks, occluders))
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(input, occluders, *given.files))
 
     use_single_heap()
 
@@ -60,7 +67,7 @@ def run(
     options = with_description(get_method(method), pairs, text)
     chosen = create(method, options, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
-    prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
+    prompt = given.read(clip)
     in_front = None if occluders is None else read_track(occluders)
     with show_progress(quiet) as progress:
         result = unocclude.complete(
@@ -75,4 +82,6 @@ def run(
             progress=progress,
         )
     if not quiet:
+        say(tracker_line(result.info), err=True)
         echo(f"{result.folder}\n{result.folder / 'report.html'}")
+        say(doubt_line(result.info))

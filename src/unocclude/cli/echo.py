@@ -29,6 +29,12 @@ def echo(text: object, *, err: bool = False) -> None:
     typer.echo(escape(text, lines=isinstance(text, str)), err=err)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """`echo`, unless there is nothing to say."""
+    if text:
+        echo(text, err=err)
+
+
 def escape_unencodable() -> None:
     """Escape characters that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

@@ -1,50 +1,17 @@
 """Arguments and options that several commands share, and how they are parsed."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from unocclude.errors import InputError
-
-if TYPE_CHECKING:
-    from unocclude.clip import Clip
-    from unocclude.masks import MaskTrack
-    from unocclude.perception.prompt import Prompt
 
 Input = Annotated[
     Path,
     typer.Argument(metavar="INPUT", help="A video file, a folder of frames, or an image.", show_default=False),
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", metavar="OUT", help="The folder to write.", show_default=False)]
-Masks = Annotated[
-    Path | None,
-    typer.Option(
-        "--masks",
-        metavar="PATH",
-        help="The object's visible masks: a folder of PNGs (one per frame), one PNG (the mask in --frame, "
-        "tracked from there), a mask video, or JSON with COCO RLEs or in SA-V's format.",
-    ),
-]
-Box = Annotated[
-    list[str] | None,
-    typer.Option("--box", metavar="X0,Y0,X1,Y1", help="A box around the object in --frame, in pixels; repeatable."),
-]
-Point = Annotated[
-    list[str] | None,
-    typer.Option("--point", metavar="X,Y", help="A point on the object in --frame, in pixels; repeatable."),
-]
-Text = Annotated[
-    str | None, typer.Option("--text", metavar="WORDS", help="A description of the object; needs downloaded weights.")
-]
-FrameNumber = Annotated[
-    int, typer.Option("--frame", metavar="N", help="The frame of the prompt (box, point or single mask).")
-]
-ObjectId = Annotated[
-    int | None,
-    typer.Option("--object-id", metavar="K", help="The id of the object, if --masks holds several."),
-]
 
 
 def known_methods(incomplete: str) -> list[str]:
@@ -82,77 +49,6 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished r
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something fails.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback on failure.")]
-
-
-def check_kinds(
-    masks: Path | None,
-    box: list[str] | None,
-    point: list[str] | None,
-    text: str | None,
-    object_id: int | None,
-) -> None:
-    """Raise InputError unless exactly one kind of prompt is given."""
-    given = {
-        "--masks": masks is not None,
-        "--box": bool(box),
-        "--point": bool(point),
-        "--text": text is not None,
-    }
-    kinds = [name for name, is_given in given.items() if is_given]
-    if not kinds:
-        raise InputError("no object is given; give one of --masks, --box, --point or --text")
-    if len(kinds) > 1:
-        raise InputError(f"{' and '.join(kinds)} are two kinds of prompt; give exactly one")
-    if object_id is not None and masks is None:
-        raise InputError("--object-id picks an object of --masks; give --masks, or leave it out")
-
-
-def read_prompt(
-    clip: "Clip",
-    masks: Path | None,
-    box: list[str] | None,
-    point: list[str] | None,
-    text: str | None,
-    frame: int,
-    object_id: int | None,
-) -> "MaskTrack | Prompt":
-    """Parse the prompt options: masks of all frames, or a prompt to track from `frame`.
-
-    Raises InputError unless exactly one kind of prompt is given, or if it does not fit the clip.
-    """
-    from unocclude.masks import read_masks
-    from unocclude.media.source import is_image
-    from unocclude.perception.prompt import Prompt
-
-    check_kinds(masks, box, point, text, object_id)
-    if not 0 <= frame < len(clip):
-        raise InputError(f"--frame {frame} does not exist; the clip has frames 0 to {len(clip) - 1}")
-    if masks is None:
-        boxes = [_numbers("--box", value, "X0,Y0,X1,Y1") for value in box or ()]
-        points = [_numbers("--point", value, "X,Y") for value in point or ()]
-        prompt = Prompt.of(boxes or None, points or None, frame=frame, text=text)
-        prompt.check(clip)
-        return prompt
-    track = read_masks(masks, object_id=object_id)
-    if len(clip) > 1 and len(track) == 1 and masks.is_file() and is_image(masks):
-        prompt = Prompt().mask(track[0], frame=frame)
-        prompt.check(clip)
-        return prompt
-    if frame:
-        raise InputError(
-            f"--frame {frame} is only for --box, --point or one mask image; {masks} holds masks of all frames"
-        )
-    return track
-
-
-def _numbers(flag: str, value: str, form: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in value.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != form.count(",") + 1 or not all(math.isfinite(n) for n in numbers):
-        raise InputError(f"{flag} {value}: expected {form} in pixels, without spaces")
-    return numbers
 
 
 def read_pairs(

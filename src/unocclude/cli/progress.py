@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unocclude.cli.echo import escape
-from unocclude.types import Progress
+from unocclude.errors import Interrupted
+from unocclude.types import Progress, no_progress
 
 
 @contextmanager
@@ -14,15 +15,29 @@ def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
     """Yield a `Progress` function, to be called first with done = 0.
 
     On a terminal, each stage has a bar (NO_COLOR is respected); in a pipe, a line is printed when a stage ends. Prints
-    nothing if `quiet`.
+    nothing if `quiet`. Raises Interrupted for Ctrl-C while an object is tracked, because no masks are kept then.
     """
-    if quiet:
-        yield lambda stage, done, total: None
-    elif sys.stderr.isatty():
-        with _bars(unit) as report:
-            yield report
-    else:
-        yield _Lines(unit)
+    stages: list[str] = []
+
+    def noted(report: Progress) -> Progress:
+        def note(stage: str, done: int, total: int) -> None:
+            stages[:] = [stage] if done < total else []
+            report(stage, done, total)
+
+        return note
+
+    try:
+        if quiet:
+            yield noted(no_progress)
+        elif sys.stderr.isatty():
+            with _bars(unit) as report:
+                yield noted(report)
+        else:
+            yield noted(_Lines(unit))
+    except KeyboardInterrupt:
+        if stages == ["tracking"]:
+            raise Interrupted("interrupted while tracking; nothing was kept, run the same command again") from None
+        raise
 
 
 class _Lines:

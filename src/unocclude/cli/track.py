@@ -1,36 +1,49 @@
-"""`unocclude track`: the visible masks of one object, without completing it."""
+"""`unocclude track`: the visible masks of one object or several, without completing them."""
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo
+from unocclude.cli import prompt as prompts
+from unocclude.cli.echo import echo, say
 
 
 def run(
     input: shared.Input,
     out: shared.Out,
-    masks: shared.Masks = None,
-    box: shared.Box = None,
-    point: shared.Point = None,
-    text: shared.Text = None,
-    frame: shared.FrameNumber = 0,
-    object_id: shared.ObjectId = None,
+    masks: prompts.Masks = None,
+    box: prompts.Box = None,
+    point: prompts.Point = None,
+    not_point: prompts.NotPoint = None,
+    mask: prompts.Mask = None,
+    hidden: prompts.Hidden = None,
+    objects: prompts.Objects = None,
+    text: prompts.Text = None,
+    frame: prompts.FrameNumber = 0,
+    object_id: prompts.ObjectId = None,
+    device: shared.Device = "auto",
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Track one object: its visible masks in all frames."""
+    """Track one object, or all in --objects: their visible masks in all frames, with a confidence for each."""
+    from unocclude.cli.advice import doubt_line, tracker_line
     from unocclude.cli.progress import show_progress
     from unocclude.outfolder import check_out
 
-    shared.check_kinds(masks, box, point, text, object_id)
-    check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks))
+    given = prompts.PromptOptions(masks, box, point, not_point, mask, hidden, objects, text, frame, object_id)
+    given.check()
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(input, *given.files))
 
     import unocclude
-    from unocclude.run import track_to
+    from unocclude.layout import TRACK_FILE
+    from unocclude.media.jsonfile import read_json
+    from unocclude.tracking import track_to
 
     clip = unocclude.open(input)
-    prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
+    prompt = given.read_objects() if objects else given.read(clip)
     with show_progress(quiet) as progress:
-        folder = track_to(clip, prompt, out, resume=resume, overwrite=overwrite, progress=progress)
+        folder = track_to(clip, prompt, out, device=device, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
+        info = read_json(folder / TRACK_FILE)
+        say(tracker_line(info), err=True)
         echo(folder)
+        say(doubt_line(info))

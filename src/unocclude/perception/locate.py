@@ -1,5 +1,7 @@
-"""From a prompt to the object's visible masks in all frames."""
+"""From prompts to the objects' visible masks in all frames."""
 
+import importlib.util
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import numpy as np
 from unocclude import weights as checkpoints
 from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
-from unocclude.perception.prompt import Cue, Prompt
+from unocclude.perception.prompt import Prompt
 from unocclude.perception.text_prompt import SAM2
 from unocclude.perception.track import track_prompt
 from unocclude.types import FrameProgress
@@ -15,42 +17,60 @@ from unocclude.types import FrameProgress
 
 def track(
     clip: Clip,
+    prompt: Prompt | None = None,
     *,
     box: Any = None,
     point: Any = None,
+    not_point: Any = None,
     mask: np.ndarray | None = None,
     text: str | None = None,
     frame: int = 0,
     device: str = "auto",
     progress: FrameProgress | None = None,
 ) -> MaskTrack:
-    """Track the object that `box`, `point`, `mask` or `text` marks in frame `frame`; returns its visible masks.
+    """Track an object; returns its visible masks in all frames, with a confidence for each.
 
-    `box` is (x0, y0, x1, y1) in pixels with exclusive ends, or a list of boxes that together contain the
-    object; `point` is (x, y) on the object, or a list; `mask` is (H, W), non-zero on the object;
-    `text` needs published weights, which run on `device`. `progress(done, total)` is called after each frame. The
-    result's `origin` is "flow+cut", or "sam2" for a text if the weights of SAM 2 are present.
+    prompt: what names the object; in its place, the other arguments mark it in frame `frame`. box: (x0, y0, x1, y1) in
+    pixels with exclusive ends, or a list of boxes that together contain the object. point: (x, y) on the object, or a
+    list. not_point: the same for points that are not on it. mask: (H, W), non-zero on the object. text: needs published
+    weights, which run on `device`. progress: `progress(done, total)` is called after each frame.
 
-    Raises InputError for a prompt that names nothing in the clip.
-    """
-    return locate(clip, Prompt.of(box, point, mask, frame, text), progress, device)
-
-
-def locate(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None, device: str = "auto") -> MaskTrack:
-    """`track` for a `Prompt`. An object named by a text is tracked by SAM 2 if its weights are present, else by our own
-    tracker, like all others.
+    The result's `origin` is "sam2" where the weights of SAM 2 are present, else "flow+cut", our own tracker. Its
+    `confidence` is the expected IoU of each mask.
 
     Raises InputError for a prompt that names nothing in the clip.
     """
-    prompt.check(clip)
-    if prompt.description is None:
-        return track_prompt(clip, prompt, progress)
-    from unocclude.perception.text import TextToMask
+    if prompt is None:
+        prompt = Prompt.of(box, point, mask, frame, text, not_point)
+    return locate(clip, [prompt], progress, device)[0]
 
-    mask = TextToMask(device)(clip[prompt.frame], prompt.description)
-    if len(clip) > 1 and checkpoints.is_present(SAM2):
+
+def locate(
+    clip: Clip, prompts: Sequence[Prompt], progress: FrameProgress | None = None, device: str = "auto"
+) -> list[MaskTrack]:
+    """`track` for several objects: their masks, in the order of `prompts`, from one pass over the clip with SAM 2.
+
+    Raises InputError for a prompt that names nothing in the clip.
+    """
+    for prompt in prompts:
+        prompt.check(clip)
+    prompts = [_with_cues(clip, prompt, device) for prompt in prompts]
+    if has_sam2():
         from unocclude.perception.sam2_video import Sam2Video
 
-        cues = {prompt.frame: Cue(mask=mask)}
-        return Sam2Video(device=device)(clip, [cues], progress)[0]
-    return track_prompt(clip, Prompt().mask(mask, frame=prompt.frame), progress)
+        return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress)
+    return [track_prompt(clip, prompt, progress) for prompt in prompts]
+
+
+def has_sam2() -> bool:
+    """Whether SAM 2 can be used: its weights are present, and the packages that run it are installed."""
+    return checkpoints.is_present(SAM2) and all(map(importlib.util.find_spec, ("torch", "transformers")))
+
+
+def _with_cues(clip: Clip, prompt: Prompt, device: str) -> Prompt:
+    """The prompt with the mask of the object that its text describes, if it has one."""
+    if prompt.description is None:
+        return prompt
+    from unocclude.perception.text import TextToMask
+
+    return Prompt().mask(TextToMask(device)(clip[prompt.frame], prompt.description), frame=prompt.frame)

@@ -173,8 +173,18 @@ class Prompt:
         for frame, cue in self.cues.items():
             _check_frame(frame, clip)
             cue.check(clip.height, clip.width)
-        if not any(cue.defines for cue in self.cues.values()):
-            raise InputError("the prompt marks no object; give a box, a point on it, or a mask in at least one frame")
+        start_frame(self.cues)
+
+
+def start_frame(cues: Mapping[int, Cue]) -> int:
+    """The frame that tracking starts from: the first with a mask or a box, else the first with a point on the object.
+
+    Raises InputError if no cue tells what the object is.
+    """
+    for known in (lambda cue: cue.bounds is not None, lambda cue: cue.defines):
+        if frames := [frame for frame, cue in cues.items() if known(cue)]:
+            return min(frames)
+    raise InputError("the prompt marks no object; give a box, a point on it, or a mask in at least one frame")
 
 
 def _check_frame(frame: int, clip: Clip) -> None:

@@ -22,7 +22,7 @@ from unocclude.masks import MaskTrack, encode
 from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, sample, similarity
 from unocclude.perception.graphcut import min_cut
-from unocclude.perception.prompt import Prompt
+from unocclude.perception.prompt import Prompt, start_frame
 from unocclude.perception.reidentification import Match, TemplateMemory
 from unocclude.perception.segment import NEVER, segment, tidy
 from unocclude.perception.window import Window
@@ -49,8 +49,8 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = No
     Deterministic, bit for bit. Memory does not grow with the clip's length.
     """
     prompt.check(clip)
-    start, cue = next((i, cue) for i, cue in sorted(prompt.cues.items()) if cue.defines)
-    first = segment(clip, start, cue)
+    start = start_frame(prompt.cues)
+    first = segment(clip, start, prompt.cues[start])
     counts = [b""] * len(clip)
     counts[start] = encode(first)
     done = 1
