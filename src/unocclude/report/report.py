@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE
+from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, doubtful_spans
+from unocclude.masks import DOUBTFUL
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
 from unocclude.report.draw import fit_size, overlay, shrink
@@ -56,6 +57,9 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         hypotheses=[folder.name for folder in samples],
         legend=list(zip(PROVENANCE_NAMES[1:], PROVENANCE_PALETTE[1:].tolist(), strict=True)),
         chart=occlusion_chart([frame["occlusion_rate"] for frame in info["frames"]]),
+        doubtful=_doubtful_bars(info["frames"]),
+        tracked="confidence" in info["frames"][0],
+        doubtful_below=DOUBTFUL,
         summary=_summary(info),
         settings=_settings(info),
     )
@@ -155,6 +159,17 @@ def occlusion_chart(rates: list[float]) -> str:
     return " ".join(points)
 
 
+def _doubtful_bars(frames: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """For each span of doubtful frames: its left end and width on the chart, 0 to 1000, and the frames in words."""
+    scale = 1000 / max(len(frames) - 1, 1)
+    bars = []
+    for span in doubtful_spans(frames):
+        left, right = max(0.0, (span[0] - 0.5) * scale), min(1000.0, (span[-1] + 0.5) * scale)
+        words = f"frame {span[0]}" if len(span) == 1 else f"frames {span[0]} to {span[-1]}"
+        bars.append((f"{left:.1f}", f"{right - left:.1f}", words))
+    return bars
+
+
 def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
     frames = info["frames"]
     occluded = [frame["occlusion_rate"] for frame in frames if frame["occlusion_rate"] > 0.01]
@@ -163,11 +178,13 @@ def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         sum(frame["amodal_area"] * frame["provenance"][name] for frame in frames) / area if area else 0.0
         for name in PROVENANCE_NAMES[1:]
     ]
+    doubtful = sum(map(len, doubtful_spans(frames)))
     return [
         ("frames", f"{info['frame_count']}"),
         ("canvas", f"{info['canvas']['width']}x{info['canvas']['height']}"),
         ("occluded", f"{len(occluded)} frames, at most {max(occluded, default=0):.0%}"),
         *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
+        *([("doubtful", f"{doubtful} frames")] if doubtful else []),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
     ]
 
