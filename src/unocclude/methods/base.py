@@ -65,6 +65,9 @@ class Method(ABC):
         """
         return options
 
+    def check(self) -> None:  # noqa: B027 (optional)
+        """Raise InputError if options, settings and checkpoint do not fit each other; called before anything runs."""
+
     @abstractmethod
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         """Yield the results of frames start..T-1 in order, each as soon as it is ready.

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
+from unocclude.methods.checkpoint_kind import CheckpointKind
 from unocclude.methods.tgvac.checkpoint import load_components, save_components
 from unocclude.methods.tgvac.conditioning import CONDITIONINGS, LATENTS, conditioning_for_channels
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflate, run
@@ -162,8 +163,16 @@ class Frame(ObjectOnWhiteRecipe):
         return frames[0]
 
     def export(self, network: Any, folder: Path) -> list[Path]:
-        save_components(folder / FOLDER, self.parts | {"unet": network})
-        return [folder / FOLDER]
+        return self._save(folder / FOLDER, self.parts | {"unet": network})
+
+    def _save(self, folder: Path, parts: dict[str, Any], motion: Any | None = None) -> list[Path]:
+        save_components(folder, parts, motion)
+        options = self.options
+        CheckpointKind(
+            recipe=self.name, methods=("tgvac",), conditions=self.conditioning.seen, target="wholes",
+            size=options.size, frames=options.frames, crop=options.crop,
+        ).write(folder)  # fmt: skip
+        return [folder]
 
 
 def _pictures(clip: TrainingClip) -> Batch:
@@ -195,5 +204,4 @@ class Motion(Frame):
         return torch.randint(steps, (count,))
 
     def export(self, network: Any, folder: Path) -> list[Path]:
-        save_components(folder / FOLDER, self.parts, network)
-        return [folder / FOLDER]
+        return self._save(folder / FOLDER, self.parts, network)

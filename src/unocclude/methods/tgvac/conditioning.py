@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from unocclude.errors import InputError
+from unocclude.methods.checkpoint_kind import Condition
 
 LATENTS = 4
 """Channels of a latent frame."""
@@ -19,6 +20,8 @@ class Conditioning(ABC):
     """How the visible object is turned into input channels."""
 
     channels: int
+    seen: tuple[Condition, ...]
+    """The clips that the channels show."""
 
     @abstractmethod
     def __call__(self, encode: Encode, objects: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -32,6 +35,7 @@ class Visible(Conditioning):
     """Latents of the visible object and its mask in [0, 1] at their size, as in inpainting networks."""
 
     channels = LATENTS + 1
+    seen = ("objects", "visible")
 
     def __call__(self, encode: Encode, objects: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         latents = encode(objects)
@@ -43,6 +47,7 @@ class MaskLatent(Conditioning):
     """Latents of the mask only, which is what the equation says."""
 
     channels = LATENTS
+    seen = ("visible",)
 
     def __call__(self, encode: Encode, objects: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         return encode(masks)
