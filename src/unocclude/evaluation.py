@@ -16,13 +16,23 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.files import atomic_write, write_bytes
 from unocclude.metrics.base import APPEARANCE, BOXES, MARKS, MASKS, Frame, Metric
 from unocclude.metrics.boxes import BoxPair, box_of
-from unocclude.metrics.registry import DEFAULT, WHERE_POSSIBLE, check_here, describe, direction, fits, get_metric
+from unocclude.metrics.registry import (
+    DEFAULT,
+    WHERE_POSSIBLE,
+    check_here,
+    describe,
+    direction,
+    expand,
+    fits,
+    get_metric,
+)
 
 
 def evaluate(pred: Completion | str | Path, gt: Truth | str | Path, metrics: Sequence[str] = ()) -> dict[str, Any]:
     """Compute all metrics of a result against the ground truth, over the clip and for every frame (under `frames`).
 
-    metrics: names of further metrics (`unocclude.metrics.METRICS`). pred: a finished OUT folder. gt: a GT folder
+    metrics: names of further metrics (`unocclude.metrics.METRICS`) or groups of them (`GROUPS`).
+    pred: a finished OUT folder. gt: a GT folder
     (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim, `amodal_rgb/`), or the ground truth of a data set.
     Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden (dB), ssim,
     temporal_stability, as defined by their classes in `unocclude.metrics`; NaN if undefined. If the ground truth is
@@ -33,12 +43,12 @@ def evaluate(pred: Completion | str | Path, gt: Truth | str | Path, metrics: Seq
     Raises InputError if the numbers or sizes of frames differ, or a metric is unknown or lacks a package or weights
     here.
     """
-    further = [get_metric(name) for name in metrics]
+    further = [get_metric(name) for name in expand(metrics)]
     for kind in further:
         check_here(kind)
     pred = pred if isinstance(pred, Completion) else Completion(pred)
     truth = gt if isinstance(gt, Truth) else read_truth(gt)
-    part = _frame_part(pred, truth)
+    part = frame_part(pred, truth)
     known = _known(truth)
     possible = [kind for kind in map(get_metric, WHERE_POSSIBLE) if fits(kind, known)]
     kinds = {kind.name: kind for kind in (*map(get_metric, DEFAULT), *possible, *further)}
@@ -105,7 +115,7 @@ def _boxes(pred: Completion, truth: Truth, part: tuple[slice, slice], i: int) ->
     return BoxPair(box_of(whole) - np.array([part[1].start, part[0].start, 0, 0]), truth.boxes[i])
 
 
-def _frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
+def frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
     """Rows and columns of the frame on the prediction's canvas."""
     canvas = pred.info["canvas"]
     x, y = canvas["offset"]

@@ -52,6 +52,11 @@ class Method(ABC):
         self.options = options
         self.settings = settings
 
+    @property
+    def can_sample(self) -> bool:
+        """Whether several hypotheses can be drawn with these options and this checkpoint."""
+        return type(self).samples
+
     @classmethod
     def missing(cls, weights: str | None = None) -> str:
         """One line saying what this method lacks on this machine; empty if it can run."""

@@ -269,6 +269,7 @@ class Mask(VAS):
     summary = "Diffusion-VAS, stage 1a: visible masks to amodal masks"
     Options: ClassVar[type[recipe.RecipeOptions]] = VASOptions
     first, target = "visible", "amodal"
+    needs_content = False
 
     def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
         return clip_metrics.mask_metrics(clip, object_pixels(answer, self.options.threshold))

@@ -31,6 +31,7 @@ class VideoMAE(training_clips.ClipRecipe):
     summary = "VideoMAE, supervised: visible masks to amodal masks in one step (baseline of Diffusion-VAS)"
     Options = VideoMAEOptions
     options: VideoMAEOptions
+    needs_content = False
 
     def network(self) -> torch.nn.Module:
         options = self.options

@@ -146,7 +146,7 @@ class DiffusionVASCompleter:
         if self.given is not None:
             return GivenMasks(self.scene, inputs.shot, self.given)
         assert self.segmenter is not None
-        return PredictedMasks(inputs, self.segmenter.predict(sources, generator))
+        return PredictedMasks(inputs, self.segmenter.predict(sources, generator), self.options)
 
     def _content(
         self, inputs: NetworkInputs, sources: Sources, masks: AmodalMasks, generator: torch.Generator

@@ -10,7 +10,7 @@ from unocclude.errors import InputError
 from unocclude.masks import MaskTrack, read_masks
 from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod, packaged_folder
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
-from unocclude.methods.diffusion_vas.stages import check_folder, check_stages, find_stages
+from unocclude.methods.diffusion_vas.stages import check_folder, check_stages, find_stages, used_kinds
 from unocclude.scene import Scene, check_masks
 from unocclude.types import Box
 
@@ -41,6 +41,11 @@ class DiffusionVAS(CheckpointMethod):
         if kind and kind.crop in FRAMINGS:
             trained["framing"] = FRAMINGS[kind.crop]
         return trained | super().recommended_options(folder)
+
+    @property
+    def can_sample(self) -> bool:
+        stages = find_stages(self.folder)
+        return not all(kind.one_step for kind in used_kinds(stages, self.options))
 
     def check(self) -> None:
         check_stages(find_stages(self.folder), self.options, self.settings.hypotheses)

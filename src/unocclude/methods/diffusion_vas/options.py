@@ -35,6 +35,14 @@ class DiffusionVASOptions(SampledMaskOptions):
     window: int = Field(25, ge=1, description="frames denoised together")
     overlap: int = Field(8, ge=0, description="overlap of consecutive windows in frames")
     threshold: int = Field(THRESHOLD, ge=0, lt=765, description=THRESHOLD_DESCRIPTION)
+    binarise: Literal["before", "after"] = Field(
+        "before",
+        description="whether amodal masks are cut off before or after they are resized to the frame; published: before "
+        "on SAIL-VOS, after on TAO-Amodal",
+    )
+    fps: int = Field(
+        8, ge=1, le=120, description="frame rate that the networks are told; published: 8, and 2 on TAO-Amodal"
+    )
     depth: Literal["auto", "anything", "layers"] = Field(
         "auto",
         description="anything: Depth Anything V2; layers: layer order from occlusion evidence; auto: Depth Anything V2 "

@@ -26,7 +26,7 @@ class Segmenter(ABC):
 
     @abstractmethod
     def predict(self, sources: Sources, generator: torch.Generator) -> Iterator[np.ndarray]:
-        """Yield the amodal mask of each frame, (h, w) bool."""
+        """Yield the sum of the three channels of each frame's decoded mask, (h, w) uint16, 0 to 765."""
 
 
 class Denoiser(Segmenter):
@@ -39,8 +39,7 @@ class Denoiser(Segmenter):
         seen = choose_conditions(sources, self.conditions)
         draws = [denoise(self.pipeline, seen, self.options, generator) for _ in range(self.options.draws)]
         for chunks in zip(*map(self.pipeline.decode, draws), strict=True):
-            mean = sum(chunk.numpy() for chunk in chunks) / len(chunks)
-            yield from object_pixels(mean, self.options.threshold)
+            yield from channel_sums(sum(chunk.numpy() for chunk in chunks) / len(chunks))
 
 
 class OneStep(Segmenter):
@@ -58,7 +57,7 @@ class OneStep(Segmenter):
             overlap=min(options.overlap, options.window - 1),
         )  # fmt: skip
         for chunk in self.pipeline.decode(latents):
-            yield from object_pixels(chunk.numpy(), options.threshold)
+            yield from channel_sums(chunk.numpy())
 
 
 class VideoMAESegmenter(Segmenter):
@@ -80,13 +79,22 @@ class VideoMAESegmenter(Segmenter):
             return answer
 
         blended = blend(logits, count, split_windows(count, length, length - overlap))
-        yield from (blended[0, : len(visible)] > 0).numpy()
+        for mask in (blended[0, : len(visible)] > 0).numpy():
+            yield mask * np.uint16(WHITE_SUM)
+
+
+WHITE_SUM = 765
+"""Sum of the channels of a white pixel."""
+
+
+def channel_sums(frames: np.ndarray) -> np.ndarray:
+    """The sum of the channels, each rounded to 0..255, of decoded masks (F, h, w, 3) in [0, 1]; (F, h, w) uint16."""
+    return (255 * frames).round().sum(-1).astype(np.uint16)
 
 
 def object_pixels(frames: np.ndarray, threshold: int) -> np.ndarray:
     """Binarise decoded masks (F, h, w, 3) in [0, 1] to (F, h, w) bool; see the option `threshold`."""
-    found: np.ndarray = (255 * frames).round().sum(-1) > threshold
-    return found
+    return channel_sums(frames) > threshold
 
 
 class AmodalMasks(ABC):
@@ -102,14 +110,23 @@ class AmodalMasks(ABC):
 
 
 class PredictedMasks(AmodalMasks):
-    """Masks that a network predicted, united with the visible ones; kept as one bit per pixel."""
+    """Masks that a network predicted, united with the visible ones; kept as one bit per pixel.
 
-    def __init__(self, inputs: NetworkInputs, masks: Iterator[np.ndarray]):
-        self.framings = inputs.framings
-        self.packed = [np.packbits(mask | (inputs.visible_mask(k) > 127)) for k, mask in enumerate(masks)]
+    sums: see `Segmenter.predict`; with `binarise` "after" they are kept too, and cut off on the canvas.
+    """
+
+    def __init__(self, inputs: NetworkInputs, sums: Iterator[np.ndarray], options: DiffusionVASOptions):
+        self.framings, self.threshold = inputs.framings, options.threshold
+        self.packed, self.soft = [], []
+        for k, frame in enumerate(sums):
+            self.packed.append(np.packbits((frame > options.threshold) | (inputs.visible_mask(k) > 127)))
+            if options.binarise == "after":
+                self.soft.append(frame)
 
     def on_canvas(self, k: int) -> np.ndarray:
         framing = self.framings[k]
+        if self.soft:
+            return framing.uncrop(self.soft[k].astype(np.float32)) > self.threshold
         return framing.uncrop(self.framed(framing, k).astype(np.float32)) > 0.5
 
     def framed(self, framing: Framing, k: int) -> np.ndarray:

@@ -123,11 +123,17 @@ def check_stages(stages: Stages, options: DiffusionVASOptions, hypotheses: int) 
             f"{stages.folder} predicts amodal masks only; set content=inpaint, or put a checkpoint that predicts "
             f"content into {COMPLETION}/ beside it"
         )
-    used = [None if given else stages.segmentation, None if inpainted else stages.completion]
-    kinds = [stage.kind for stage in used if stage is not None]
+    kinds = used_kinds(stages, options)
     _check_sampling(kinds, options, hypotheses)
     if options.boxes is None and any(kind.crop == "amodal" for kind in kinds):
         raise InputError(f"{stages.folder} was trained on crops to amodal boxes; give them with boxes=FILE.json")
+
+
+def used_kinds(stages: Stages, options: DiffusionVASOptions) -> list[CheckpointKind]:
+    """The kinds of the networks that a run with these options uses."""
+    segmentation = None if options.amodal_masks is not None or stages.one_stage else stages.segmentation
+    completion = None if options.content == "inpaint" else stages.completion
+    return [stage.kind for stage in (segmentation, completion) if stage is not None]
 
 
 def _check_sampling(kinds: list[CheckpointKind], options: DiffusionVASOptions, hypotheses: int) -> None:

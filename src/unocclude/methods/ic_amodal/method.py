@@ -35,6 +35,8 @@ class ICAmodal(CheckpointMethod):
             raise InputError("strength below 1 starts from recall's completion; add --set recall=true")
         if options.reuse and options.ablation == "a1":
             raise InputError("reuse needs an exemplar, which ablation=a1 does not have; leave out one of them")
+        if options.blend == "soft" and not self.blended:
+            raise InputError("blend=soft blends visible pixels, which ic-amodal does not paste; use ic-amodal-plus")
         self._completer: ICAmodalCompleter | None = None
 
     @classmethod
