@@ -53,3 +53,21 @@ def tao_amodal(folder, seed=3):
     }  # fmt: skip
     (folder / "tracks.json").write_text(json.dumps([track]))
     return f"tao-amodal:{folder / 'tracks.json'}"
+
+
+def davis(folder, seeds=(11, 12)):
+    """Videos of DAVIS with one object each, unoccluded, in colours of their own."""
+    (folder / "ImageSets/2017").mkdir(parents=True)
+    names = []
+    for seed in seeds:
+        world = rigid_world(seed, frames=6, width=64, height=48, occluders=[])
+        names.append(f"video{seed}")
+        for i, (frame, mask) in enumerate(zip(world.frames, world.amodal, strict=True)):
+            _save(folder / f"JPEGImages/480p/{names[-1]}/{i:05d}.jpg", frame)
+            labels = Image.fromarray(mask.astype(np.uint8), "P")
+            labels.putpalette([0, 0, 0, 200, 30, 30] + [0] * 762)
+            path = folder / f"Annotations/480p/{names[-1]}/{i:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            labels.save(path)
+    (folder / "ImageSets/2017/val.txt").write_text("\n".join(names) + "\n")
+    return f"davis:{folder}"

@@ -220,7 +220,7 @@ def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
     def captions(**options):
         return [
             source.caption
-            for source in prepare_dataset_spec("composite", 0, sources=tmp_path / "in", **options).sources
+            for source in prepare_dataset_spec("composite", 0, sources=[tmp_path / "in"], **options).sources
         ]
 
     assert captions() == ["cat", "a dog that runs"]

@@ -80,7 +80,7 @@ def _recipe(spec: str) -> tuple[Any, int]:
     if count < 1:
         raise InputError(f"{spec}: give count=N, 1 or more")
     size = read_size(options["size"]) if "size" in options else None
-    sources = Path(options["sources"]) if "sources" in options else None
+    sources = [options["sources"]] if "sources" in options else []
     return prepare_dataset_spec(kind, seed, frames or None, size, sources), count
 
 

@@ -44,9 +44,10 @@ class TGVACOptions(recipe.RecipeOptions, training_clips.ClipOptions):
 class FrameOptions(TGVACOptions):
     vae: str = Field("", description="without base: folder of a VAE trained with recipe vae, temporal = false")
     widths: list[int] = Field([32, 64], description="without base: channels per level of the network")
-    conditioning: Literal["visible", "mask-latent"] = Field(
+    conditioning: Literal["visible", "mask-latent", "frames"] = Field(
         "visible",
-        description="visible: latents of the visible object, and its mask; mask-latent: as in equation 2",
+        description="visible: latents of the visible object, and its mask; mask-latent: as in equation 2; frames: "
+        "latents of the frames and of the mask, as in equation 5",
     )
     prediction: Literal["epsilon", "v_prediction"] = Field(
         "epsilon",
@@ -103,15 +104,20 @@ class Frame(ObjectOnWhiteRecipe):
         """Images of a segment, or their cached latents, (F, ...) each; and its caption."""
         if not self.options.keep_latents:
             clip = training_clips.load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
-            return _pictures(clip), clip.caption
+            return self._pictures(clip), clip.caption
         key = drawn.file, drawn.mirrored
         if key not in self.kept:
             clip = training_clips.load_maybe_mirrored(*key)
             with torch.no_grad():
-                whole, condition = self._latents(_pictures(clip), sample=False)
+                whole, condition = self._latents(self._pictures(clip), sample=False)
             self.kept[key] = {"latents": whole.half(), "condition": condition.half()}, clip.caption
         latents, caption = self.kept[key]
         return {name: part[drawn.frames].float() for name, part in latents.items()}, caption
+
+    def _pictures(self, clip: TrainingClip) -> Batch:
+        """Images of a clip, (F, 3, h, w) in [-1, 1] each."""
+        shown = {"objects": getattr(clip, self.conditioning.picture), "masks": clip.visible, "wholes": clip.wholes}
+        return {name: training_clips.to_tensor(part) for name, part in shown.items()}
 
     def _latents(self, clip: Batch, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents of the whole object and the conditioning channels of n frames, (n, C, h, w) each."""
@@ -153,8 +159,9 @@ class Frame(ObjectOnWhiteRecipe):
         pipeline = TGVACPipeline(**self.parts | {"unet": network}).to(next(network.parameters()).device)
         pipeline.set_progress_bar_config(disable=True)
         text = clip.caption if caption is None else caption
+        shown = self._pictures(clip)
         frames = pipeline(
-            training_clips.to_tensor(clip.objects)[None], training_clips.to_tensor(clip.visible)[None],
+            shown["objects"][None], shown["masks"][None],
             text if self.options.text else "",
             num_inference_steps=self.options.sampled, guidance_scale=self.options.guidance,
             generator=torch.Generator().manual_seed(seed),
@@ -173,12 +180,6 @@ class Frame(ObjectOnWhiteRecipe):
             size=options.size, frames=options.frames, crop=options.crop,
         ).write(folder)  # fmt: skip
         return [folder]
-
-
-def _pictures(clip: TrainingClip) -> Batch:
-    """Images of a clip, (F, 3, h, w) in [-1, 1] each."""
-    shown = {"objects": clip.objects, "masks": clip.visible, "wholes": clip.wholes}
-    return {name: training_clips.to_tensor(part) for name, part in shown.items()}
 
 
 class Motion(Frame):

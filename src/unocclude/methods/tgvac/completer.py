@@ -58,8 +58,9 @@ class TGVACCompleter:
 
     def _denoise(self, inputs: NetworkInputs, generator: torch.Generator) -> torch.Tensor:
         options = self.options
+        picture = inputs.frame if self.pipeline.conditioning.picture == "frames" else inputs.object_on_white
         return self.pipeline.denoise(
-            inputs.tensors(inputs.object_on_white), inputs.tensors(inputs.visible_mask),
+            inputs.tensors(picture), inputs.tensors(inputs.visible_mask),
             options.description if options.text else "",
             num_inference_steps=options.steps, guidance_scale=options.guidance, window=options.window,
             stride=options.stride, together=options.together, generator=generator,
