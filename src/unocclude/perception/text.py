@@ -101,8 +101,8 @@ class ReasoningSegmenter:
 class TextToMask:
     """Segments the object that a text names.
 
-    Every text goes to LISA if its weights or a server at $UNOCCLUDE_LISA are at hand, as in Open-World Amodal Appearance
-    Completion; else to SAM 3 if its weights are present, else to Grounding DINO and SAM.
+    Every text goes to LISA if its weights or a server at $UNOCCLUDE_LISA are at hand, as in Open-World Amodal
+    Appearance Completion; else to SAM 3 if its weights are present, else to Grounding DINO and SAM.
 
     Calling it raises InputError, with the command that fetches them, if weights are missing.
     """

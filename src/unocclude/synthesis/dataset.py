@@ -22,7 +22,7 @@ from unocclude.synthesis.kubric_layout import write_scene
 from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
-from unocclude.synthesis.world import World, write_world
+from unocclude.synthesis.world import World, write_meta, write_world
 from unocclude.types import Progress
 from unocclude.version import __version__
 
@@ -126,8 +126,8 @@ class _Make:
         whole = self.out / f"{index:05d}"
         part = files.temporary(whole)
         write_scene(worlds, part)
-        about = worlds[0].about | statistics.measure(worlds[0]) | {"index": index, "objects": 1}
-        files.write_bytes(part / "meta.json", (json.dumps(about, indent=1) + "\n").encode())
+        worlds[0].about.update(statistics.measure(worlds[0]), index=index, objects=1)
+        write_meta(worlds[0], part)
         files.sync(part)
         part.rename(whole)
         files.sync(self.out)

@@ -64,7 +64,7 @@ class SourceClip:
     ) -> list[np.ndarray]:
         """Masks (H, W) bool: the visible ones or, with `amodal`, the amodal ones if the source has any."""
         has = amodal and (self.folder / "amodal_masks").is_dir()
-        track = read_masks(self.folder / ("amodal_masks" if has else "visible_masks"))
+        track = _masks(self.folder / ("amodal_masks" if has else "visible_masks"))
         read = {int(i): _sized(track[int(i)].astype(np.uint8) * 255, size) > 127 for i in np.unique(numbers)}
         return [read[int(i)] for i in numbers]
 
@@ -89,6 +89,12 @@ class SampleClip(SourceClip):
         track = sample.visible if whole is None else whole
         read = {int(i): _sized(track[int(i)].astype(np.uint8) * 255, size) > 127 for i in np.unique(numbers)}
         return [read[int(i)] for i in numbers]
+
+
+@lru_cache(maxsize=8)
+def _masks(folder: Path) -> MaskTrack:
+    """The masks in a folder, read once in each process; run-length encoded they are small."""
+    return read_masks(folder)
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import unocclude
+from support import data_layouts
 from support.generative_cases import arrays, completes
 from unocclude import InputError
 from unocclude.cli import main
@@ -317,3 +318,50 @@ def test_bench_runs_them(saved, world, tmp_path):
     assert main([*args, *sets]) == 0
     asked = json.loads((tmp_path / "out" / "bench.json").read_text())["asked"]
     assert asked["methods"]["diffusion-vas"]["window"] == 4
+
+
+def test_masks_can_be_cut_off_after_resizing(saved, world):
+    """As on TAO-Amodal: the decoded masks are resized to the frame, then the sum of their channels is cut off."""
+    scene, inputs = inputs_of(world)
+    clip = torch.stack(clips_of(scene, inputs)["visible"])[None]
+    pipe = DiffusionVASPipeline.from_pretrained(saved["mask"])
+    pipe.set_progress_bar_config(disable=True)
+    for fps in (8, 2):
+        frames = pipe(
+            clip, num_inference_steps=2, window=4, overlap=3, fps=fps, generator=torch.Generator().manual_seed(0)
+        ).frames[0].numpy()  # fmt: skip
+        found = complete(world, saved["mask"], content="inpaint", binarise="after", fps=fps)
+        for i in range(6):
+            sums = inputs.framings[i].uncrop((255 * frames[i]).round().sum(-1).astype(np.float32))
+            assert np.array_equal(found.amodal_masks[i], (sums > 382) | world.visible[i])
+    before = arrays(complete(world, saved["mask"], content="inpaint", fps=2))[0]
+    assert not np.array_equal(arrays(found)[0], before)
+    assert not np.array_equal(before, arrays(complete(world, saved["mask"], content="inpaint"))[0])
+
+
+def test_bench_uses_the_settings_of_the_released_evaluation(saved, tmp_path):
+    entries = {"tao": data_layouts.tao_amodal(tmp_path / "tao"), "sail": data_layouts.sail_vos(tmp_path / "sail")}
+    args = ["bench", *(f"{name}={entry}" for name, entry in entries.items()), "-o", str(tmp_path / "out"), "--quiet"]
+    args += ["--methods", "published=diffusion-vas,mine=diffusion-vas", "--set", "mine.fps=5"]
+    args += ["--set", "diffusion-vas.content=inpaint", "--set", "diffusion-vas.steps=1"]
+    assert main([*args, "--weights", f"diffusion-vas={saved['mask']}"]) == 0
+    used = {}
+    for path in (tmp_path / "out" / "runs").rglob("result.json"):
+        options = json.loads(path.read_text())["method"]["options"]
+        used[path.parts[-4], path.parts[-2]] = (options["framing"], options["fps"], options["binarise"])
+    assert used == {
+        ("tao", "published"): ("squeeze", 2, "after"),
+        ("sail", "published"): ("squeeze", 8, "before"),
+        ("tao", "mine"): ("squeeze", 5, "after"),
+        ("sail", "mine"): ("squeeze", 5, "before"),
+    }
+
+
+def test_a_regressor_beside_a_sampler_in_one_top_k_bench(saved, world, tmp_path):
+    write_world(world, tmp_path / "data" / "world")
+    args = ["bench", f"one={tmp_path / 'data'}", "-o", str(tmp_path / "out"), "--quiet", "--hypotheses", "2"]
+    args += ["--methods", "VideoMAE=diffusion-vas,Ours=diffusion-vas", "--set", "diffusion-vas.content=inpaint"]
+    args += ["--weights", f"VideoMAE={saved['videomae']}", "--weights", f"Ours={saved['mask']}"]
+    assert main([*args, "--set", "Ours.steps=1"]) == 0
+    state = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert list(state["top_k"]["one"]) == ["Ours"] and len(state["top_k"]["one"]["Ours"]["miou"]) == 2

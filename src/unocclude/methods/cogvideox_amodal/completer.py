@@ -11,6 +11,7 @@ from unocclude.methods.base import RunSettings
 from unocclude.methods.checkpoint_kind import read_kind
 from unocclude.methods.cogvideox_amodal.options import CogVideoXAmodalOptions
 from unocclude.methods.cogvideox_amodal.pipeline import AmodalCogVideoX
+from unocclude.methods.description import describe_object
 from unocclude.methods.network_inputs import NetworkInputs, object_framings
 from unocclude.methods.postprocess import (
     SampledFrame,
@@ -38,6 +39,7 @@ class CogVideoXAmodalCompleter:
         self.size = kind.size if kind and kind.size else self.network.size
         self.window = options.window or self.network.frames
         self.network.check_frames(self.window)
+        self.description = describe_object(scene, options.description, "cogvideox-amodal", self.device)
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """Yield the results of a shot's frames, in order."""
@@ -70,7 +72,7 @@ class CogVideoXAmodalCompleter:
             for clip in (inputs.tensors(inputs.frame), inputs.tensors(inputs.visible_mask))
         )
         pictures = self.network(
-            frames, visible, self.options.description, num_inference_steps=self.options.steps,
+            frames, visible, self.description, num_inference_steps=self.options.steps,
             guidance_scale=self.options.guidance, generator=generator, device=self.device,
         )  # fmt: skip
         return pictures[: len(part)].numpy()

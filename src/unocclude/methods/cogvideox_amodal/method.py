@@ -26,10 +26,16 @@ class CogVideoXAmodal(CheckpointMethod):
         trained = {"window": kind.frames, "framing": kind.crop} if kind and kind.frames else {}
         return trained | super().recommended_options(folder)
 
+    _description = ""
+
+    def report(self) -> dict[str, Any]:
+        return {"description": self._description}
+
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         from unocclude.methods.cogvideox_amodal.completer import CogVideoXAmodalCompleter
 
         completer = CogVideoXAmodalCompleter(scene, self.folder, self.options, self.settings)
+        self._description = completer.description
         for shot in scene.shots:
             if shot.stop > start:
                 yield from (result for result in completer.complete(shot) if result.index >= start)

@@ -8,6 +8,7 @@ import torch
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import RunSettings
+from unocclude.methods.description import describe_object
 from unocclude.methods.framing import Framing
 from unocclude.methods.network_inputs import NetworkInputs, object_framings
 from unocclude.methods.postprocess import (
@@ -33,6 +34,7 @@ class TGVACCompleter:
         device = device_for("tgvac", settings.device)
         pipeline = TGVACPipeline.from_pretrained(folder, dtype_for(device), options.motion)
         self.pipeline: TGVACPipeline = prepare_pipeline(pipeline, device)
+        self.description = describe_object(scene, options.description, "tgvac", device) if options.text else ""
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """Yield the results of a shot's frames, in order."""
@@ -61,7 +63,7 @@ class TGVACCompleter:
         picture = inputs.frame if self.pipeline.conditioning.picture == "frames" else inputs.object_on_white
         return self.pipeline.denoise(
             inputs.tensors(picture), inputs.tensors(inputs.visible_mask),
-            options.description if options.text else "",
+            self.description,
             num_inference_steps=options.steps, guidance_scale=options.guidance, window=options.window,
             stride=options.stride, together=options.together, generator=generator,
         )  # fmt: skip
