@@ -136,7 +136,13 @@ class Colour(Metric):
 
 
 def test_metrics_of_sets_see_all_clips(two, capsys, monkeypatch):
+    pytest.importorskip("torch")
     monkeypatch.setitem(set_metrics._KINDS, "fvd", Colour)
+    code, _, err = run(capsys, "bench", two / "data", "-o", two / "out", "--methods", "modal", "--metrics", "fvd")
+    assert code == 2 and not (two / "out").exists()
+    assert_one_line(err, "fvd needs clips of at least 9 frames; a has 4")
+    for name in "ab":
+        small_clip.make(two / "data" / name, 9)
     state, text = bench(capsys, two, "--methods", "modal", "--metrics", "fvd")
     differences = []
     for sample in open_dataset(str(two / "data")):

@@ -9,7 +9,7 @@ from typing import Any
 from unocclude.benchmark import published, summary
 from unocclude.benchmark.pooling import Pooled, frame_values
 from unocclude.benchmark.rows import RowRun, choose_rows, get_table, prepare
-from unocclude.benchmark.set_metrics import measure_sets, set_metric
+from unocclude.benchmark.set_metrics import check_clips, measure_sets, set_metric
 from unocclude.datasets import captions, root_of
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
@@ -83,6 +83,8 @@ def bench(
     for sample in (sample for samples in data.values() for sample in samples):
         if not sample.has_truth:
             raise InputError(f"{sample.name} of {sample.origin} has no ground truth; leave it out")
+    for samples in data.values():
+        check_clips(names, samples)
     origins = {name: samples[0].origin for name, samples in data.items() if samples}
     if odd := next((name for name in data if safe_name(name) != name), None):
         raise InputError(f"a data set is called {odd!r}, which is not a valid folder name; rename it with NAME=PATH")

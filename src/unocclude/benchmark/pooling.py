@@ -23,7 +23,7 @@ def frame_values(
     names = [name for name in figures if is_mean(name) and APPEARANCE not in describe(name).requires]
     found: dict[str, list[list[float]]] = {name: [] for name in names}
     for hypothesis in hypotheses:
-        frames = evaluate(hypothesis, truth, [name for name in names if name != "frames"])["frames"]
+        frames = evaluate(hypothesis, truth, names)["frames"]
         for name in names:
             found[name].append([frame[name] for frame in frames])
     return found

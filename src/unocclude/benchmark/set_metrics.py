@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from unocclude.completion import Completion, LazySequence
-from unocclude.datasets.base import Truth
+from unocclude.datasets.base import Sample, Truth
+from unocclude.errors import InputError
 from unocclude.evaluation import frame_part
 from unocclude.metrics.base import Metric
 from unocclude.metrics.frechet import FVD, ClipPair
@@ -17,6 +18,20 @@ _KINDS: dict[str, type[Metric[Any]]] = {"fvd": FVD}
 def set_metric(name: str) -> type[Metric[Any]]:
     """The class of a metric of sets of clips."""
     return _KINDS[name]
+
+
+def check_clips(names: Sequence[str], samples: Sequence[Sample]) -> None:
+    """Raise InputError, before anything runs, for a clip that is too short for one of the metrics."""
+    if "fvd" not in names:
+        return
+    from unocclude.networks.i3d import SMALLEST_LENGTH
+
+    for sample in samples:
+        if (count := len(sample.visible)) < SMALLEST_LENGTH:
+            raise InputError(
+                f"fvd needs clips of at least {SMALLEST_LENGTH} frames; {sample.name} has {count}. Leave it out of "
+                "--metrics, or use longer clips"
+            )
 
 
 def measure_sets(names: Sequence[str], clips: Sequence[tuple[Path, Truth]]) -> dict[str, float]:

@@ -69,7 +69,9 @@ def _play(scene: PhysicsScene, frames: int, still: bool) -> Iterator[tuple[int, 
         return
 
 
-def _film(scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any], still: bool) -> list[World]:
+def _film(
+    scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any], still: bool = False
+) -> list[World]:
     """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable."""
     model = scene.model
     roots = [model.body(thing.body).id for thing in scene.things]
