@@ -106,3 +106,23 @@ def test_checkpointing_changes_no_loss(vae, tmp_path):
     file = config(tmp_path / "none", {"width": 32, "layers": 1}, {"checkpointing": True})
     with pytest.raises(InputError, match="videomae has no gradient checkpointing"):
         run_training("videomae", file, tmp_path / "none" / "out", resume=False, overwrite=False, progress=quiet)
+
+
+def test_only_the_frames_of_a_segment_are_read(tmp_path, monkeypatch):
+    world = rigid_world(3, "affine", 9, 48, 32, occluders=["pole"])
+    clip = training_clips.ClipMaker(None, (16, 12)).of(world)
+    file = tmp_path / "clip.npz"
+    file.write_bytes(training_clips.serialise(clip))
+    read = []
+    member = training_clips._member
+    monkeypatch.setattr(training_clips, "_member", lambda name, i: read.append(i) or member(name, i))
+    for mirrored in (False, True):
+        segment = training_clips.ClipSegment(file, np.array([2, 4, 4]), mirrored)
+        part, expected = training_clips.load_segment(segment), clip.select(np.array([2, 4, 4]))
+        expected = expected.mirrored() if mirrored else expected
+        for name in training_clips.IMAGE_FIELDS:
+            assert np.array_equal(getattr(part, name), getattr(expected, name)), name
+    assert set(read) == {2, 4}
+    monkeypatch.undo()
+    whole = training_clips.load(file)
+    assert len(whole) == 9 and np.array_equal(whole.wholes, clip.wholes) and whole.caption == clip.caption

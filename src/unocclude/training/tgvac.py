@@ -103,11 +103,12 @@ class Frame(ObjectOnWhiteRecipe):
     def _load_segment(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
         """Images of a segment, or their cached latents, (F, ...) each; and its caption."""
         if not self.options.keep_latents:
-            clip = training_clips.load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
+            clip = training_clips.load_segment(drawn)
             return self._pictures(clip), clip.caption
         key = drawn.file, drawn.mirrored
         if key not in self.kept:
-            clip = training_clips.load_maybe_mirrored(*key)
+            clip = training_clips.load(drawn.file)
+            clip = clip.mirrored() if drawn.mirrored else clip
             with torch.no_grad():
                 whole, condition = self._latents(self._pictures(clip), sample=False)
             self.kept[key] = {"latents": whole.half(), "condition": condition.half()}, clip.caption

@@ -1,6 +1,7 @@
 """Training clips of the diffusion recipes: cropped and scaled like the methods' inputs, cached on disk."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -142,7 +143,7 @@ class ClipSet:
         self.options = options
         cache = Path(options.cache)
         depth = "-depth" if options.depth_weights else ""
-        kind = f"captioned-{options.crop}-{options.size[0]}x{options.size[1]}{depth}"
+        kind = f"by-frame-{options.crop}-{options.size[0]}x{options.size[1]}{depth}"
 
         def made(spec: str, without: tuple[str, ...]) -> list[Path]:
             source = ClipSource(spec, without, content)
@@ -150,8 +151,8 @@ class ClipSet:
             return cached(source, cache, kind, work, workers, progress)
 
         self.files = [path for spec in options.train for path in made(spec, tuple(options.without))]
-        held = [load(path) for spec in options.validation for path in made(spec, ())[: options.held]]
-        self.held = [clip.select(slice(0, options.frames)) for clip in held]
+        held = [path for spec in options.validation for path in made(spec, ())[: options.held]]
+        self.held = [load(path, range(min(options.frames, _length(path)))) for path in held]
         if not self.files or not self.held:
             raise InputError("no clip of the sources shows its object; give other sources, or more clips")
 
@@ -166,8 +167,7 @@ class ClipSet:
 
     def draw(self, rng: np.random.Generator) -> TrainingClip:
         """A random part of a random training clip, sometimes mirrored or sped up."""
-        drawn = self.draw_segment(rng)
-        return load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
+        return load_segment(self.draw_segment(rng))
 
     def draw_segment(self, rng: np.random.Generator) -> "ClipSegment":
         """The random choice behind `draw`."""
@@ -209,26 +209,34 @@ def side_by_side(clip: torch.Tensor) -> np.ndarray:
 
 
 def serialise(clip: TrainingClip) -> bytes:
-    """The clip as the content of an .npz file."""
+    """The clip as the content of an .npz file, with one array per field and frame, so that frames can be read alone."""
     buffer = io.BytesIO()
-    arrays = {name: getattr(clip, name) for name in IMAGE_FIELDS}
+    arrays = {_member(name, i): getattr(clip, name)[i] for name in IMAGE_FIELDS for i in range(len(clip))}
     np.savez_compressed(buffer, **arrays, caption=np.array(clip.caption))
     return buffer.getvalue()
 
 
-def load_maybe_mirrored(path: Path, mirrored: bool) -> TrainingClip:
-    """Load a file's clip and mirror it if asked."""
-    clip = load(path)
-    return clip.mirrored() if mirrored else clip
+def _member(name: str, i: int) -> str:
+    return f"{name}-{i:06d}"
+
+
+def load_segment(segment: ClipSegment) -> TrainingClip:
+    """Read the frames of a segment, and mirror them if it says so."""
+    clip = load(segment.file, segment.frames)
+    return clip.mirrored() if segment.mirrored else clip
 
 
 @cache
 def _length(path: Path) -> int:
+    """Number of frames of a file, from its table of contents."""
     with np.load(path, allow_pickle=False) as data:
-        return len(data["visible"])
+        return sum(name.startswith("visible-") for name in data.files)
 
 
-def load(path: Path) -> TrainingClip:
-    """Read a file written with `serialise`."""
+def load(path: Path, frames: Iterable[int] | None = None) -> TrainingClip:
+    """Read a file written with `serialise`; frames: their numbers, by default all. No other frame is decompressed."""
+    chosen = [int(i) for i in (range(_length(path)) if frames is None else frames)]
     with np.load(path, allow_pickle=False) as data:
-        return TrainingClip(**{name: data[name] for name in IMAGE_FIELDS}, caption=str(data["caption"]))
+        read = {name: {i: data[_member(name, i)] for i in set(chosen)} for name in IMAGE_FIELDS}
+        fields = {name: np.stack([by_number[i] for i in chosen]) for name, by_number in read.items()}
+        return TrainingClip(**fields, caption=str(data["caption"]))
