@@ -292,12 +292,12 @@ def test_every_frame_is_generated_where_asked(weights):
 
 
 def test_the_expected_extent_against_a_plain_version(world):
-    """What is not background, within 0.3 root areas of the convex hull of recall's silhouette."""
+    """What is not background, within 0.28 root areas of the convex hull of recall's silhouette."""
     scene = Scene(Clip.from_frames(world.frames), MaskTrack.from_masks(world.visible))
     for recalled in Recall(RecallOptions()).complete(scene):
         region = expected_extent(scene, recalled)
         points = np.argwhere(hull(recalled.amodal))
-        radius = 0.3 * np.sqrt(recalled.amodal.sum())
+        radius = 0.28 * np.sqrt(recalled.amodal.sum())
         rows, columns = np.indices(region.shape)
         away = np.full(region.shape, np.inf)
         for row, column in points:
@@ -312,7 +312,7 @@ def test_the_expected_extent_against_a_plain_version(world):
 
 
 def test_the_hole_is_tight_on_generated_worlds():
-    """REACH was chosen on other worlds, where the wide mask is 7.6 times the object and this one twice."""
+    """The wide mask is seven times the object on other worlds, this one about twice; docs/ic-amodal.md has figures."""
     pytest.importorskip("mujoco")
     area, hidden, tight, found = 0, 0, 0, 0
     for world in ClipSource("synth:worlds?count=1&seed=78&frames=10&size=160x120").make(0):
@@ -325,7 +325,7 @@ def test_the_hole_is_tight_on_generated_worlds():
                 wide = scene.completion_mask(i) & behind
                 area, tight = area + world.amodal[i].sum(), tight + region.sum()
                 hidden, found = hidden + wide.sum(), found + (region & behind).sum()
-    assert tight < 2.5 * area and found > 0.9 * hidden > 0
+    assert tight < 2.5 * area and found > 0.85 * hidden > 0
 
 
 def test_occluders_come_from_the_networks_where_they_are(weights, world):

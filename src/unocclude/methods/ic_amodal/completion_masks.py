@@ -15,7 +15,7 @@ from unocclude.methods.open_world.rules import Repaired
 from unocclude.motion.hull import hull
 from unocclude.scene import Scene
 
-REACH = 0.3
+REACH = 0.28
 """The object is expected within this distance of recall's silhouette, relative to the square root of its area."""
 KEPT = 8
 """Frames whose occluders are kept in memory."""
