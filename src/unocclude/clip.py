@@ -64,7 +64,9 @@ class Clip:
 
     `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
     reads them from this one. `times` are presentation times in seconds.
-    `path` is the file or folder it came from, None for frames in memory.
+    `path` is the file or folder it came from, None for frames in memory. `names` are the names of the image files
+    without suffix; None for a video and for frames in memory. `notes`: what a user should know of how it was
+    read, as plain sentences.
     """
 
     def __init__(
@@ -79,6 +81,9 @@ class Clip:
         self._cache_size = min(MAX_CACHED, max(4, cache_bytes // (source.height * source.width * 3)))
         self._lock = Lock()
         self.path = path
+        self.notes: tuple[str, ...] = tuple(getattr(source, "notes", ()))
+        paths = getattr(source, "paths", None)
+        self.names: tuple[str, ...] | None = tuple(file.stem for file in paths) if paths else None
         self.height, self.width = source.height, source.width
         self.fps = check_rate(source.fps)
         self.times = source.times

@@ -2,14 +2,20 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as coco
 
+from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.media.rle import to_compressed_rles
+
+if TYPE_CHECKING:
+    from unocclude.media.label_maps import Rle
+    from unocclude.media.masks import ObjectMasks
 
 DOUBTFUL = 0.6
 """A mask is doubtful if its confidence, the expected IoU, is lower."""
@@ -21,13 +27,15 @@ class MaskTrack:
     track[i]: mask of frame i, (H, W) bool. areas: (T,) int64, in pixels. boxes: (T, 4) int64, x0, y0, x1, y1 with
     exclusive ends; all zero for an empty mask. origin: source of the masks: "given", or the name of the tracker. path:
     the file or folder that the masks were read from, if any. confidence: (T,) float32, 0 to 1, the expected IoU of each
-    mask where the object was tracked; None for given masks.
+    mask where the object was tracked; None for given masks. notes: what a
+    user should know of how they were read.
 
     Raises InputError, with the number of the mask, if `counts` are not COCO RLEs of this size.
     """
 
     path: Path | None = None
     confidence: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -129,30 +137,111 @@ def encode(mask: np.ndarray) -> bytes:
 
 
 def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
-    """Read a track from any supported mask format (see `unocclude.media.masks.read`).
+    """Read the masks of one object, one per frame (see `unocclude.media.masks.read_object_masks` for the formats).
 
-    Raises InputError if files cannot be read, sizes differ, or the masks are empty in all frames.
+    Raises InputError if files cannot be read, sizes differ, there are several objects and none is chosen, or the masks
+    are empty in all frames.
     """
     track = read_track(Path(path), object_id)
-    if not track.areas.any():
-        raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")
+    _check_visible(track, path)
     return track
 
 
 def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
     """As `read_masks`, but the masks may be empty in all frames."""
-    track = _read(path, object_id)
-    track.path = path
+    from unocclude.media.masks import read_object_masks
+
+    masks = read_object_masks(path, object_id)
+    return _track(path, masks.one(path), masks.notes)
+
+
+def read_union(path: Path) -> MaskTrack:
+    """The pixels of any object at a path, such as those of all occluders; they may be empty in all frames."""
+    from unocclude.media.masks import read_object_masks
+
+    masks = read_object_masks(path)
+    tracks = [_track(path, rles, masks.notes) for rles in masks.objects.values()]
+    if len(tracks) == 1:
+        return tracks[0]
+    merged = (coco.merge([track._rle(i) for track in tracks]) for i in range(len(tracks[0])))
+    union = MaskTrack._of([rle["counts"] for rle in merged], tracks[0].height, tracks[0].width, "given")
+    union.path, union.notes = path, masks.notes
+    return union
+
+
+@dataclass(frozen=True, eq=False)
+class SomeMasks:
+    """Masks of an object for only some frames of a clip.
+
+    masks: frame → (H, W) bool; an empty mask says that the object is hidden. notes: as those of a `MaskTrack`.
+    """
+
+    masks: dict[int, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+
+def read_for(clip: Clip, path: str | Path, object_id: int | None = None) -> "MaskTrack | SomeMasks":
+    """Read the masks of one object of a clip: a track, or some masks where there are none for the other frames.
+
+    The names of mask files, COCO's images and the spacing of SA-V tell which frames the masks belong to.
+
+    Raises InputError as `read_masks` does, and where the masks do not fit the clip.
+    """
+    from unocclude.media.masks import read_object_masks
+
+    masks = read_object_masks(path, object_id)
+    return _fitted(clip, Path(path), masks, masks.one(Path(path)))
+
+
+def read_objects_for(clip: Clip, path: str | Path) -> "dict[int, tuple[str, MaskTrack | SomeMasks]]":
+    """As `read_for`, for all objects at a path: id → (name, masks); objects that are nowhere visible are left out."""
+    from unocclude.media.masks import read_object_masks
+
+    masks = read_object_masks(path)
+    found = {}
+    for number, rles in masks.objects.items():
+        if any(rle is not None and coco.area(rle) for rle in rles):
+            found[number] = masks.names.get(number, ""), _fitted(clip, Path(path), masks, rles)
+    if not found:
+        raise InputError(f"{path}: the masks are empty in all frames; an object must be visible in at least one")
+    return found
+
+
+def _fitted(clip: Clip, path: Path, masks: "ObjectMasks", rles: "list[Rle | None]") -> "MaskTrack | SomeMasks":
+    from unocclude.media.mask_frames import frames_of_masks, spaced_frames
+
+    what, count = str(path), len(rles)
+    if masks.frames not in (None, len(clip)) and count != len(clip):
+        raise InputError(f"{path}: its masks are of a video with {masks.frames} frames, the clip has {len(clip)}")
+    if count < len(clip) and masks.stems is None:
+        frames, note = spaced_frames(what, count, len(clip))
+    else:
+        frames, note = frames_of_masks(what, count, masks.stems, len(clip), clip.names)
+    notes = (*masks.notes, *([note] if note else []))
+    if count == len(clip) and None not in rles:
+        track = _track(path, [rles[k] for k in sorted(range(count), key=frames.__getitem__)], notes)
+        _check_visible(track, path)
+        return track
+    some = {frame: coco.decode(rle).astype(bool) for frame, rle in zip(frames, rles, strict=True) if rle is not None}
+    if not any(mask.any() for mask in some.values()):
+        raise InputError(f"{path}: all {len(some)} masks are empty; the object must be visible in one")
+    return SomeMasks(some, notes)
+
+
+def _track(path: Path, rles: "list[Rle | None]", notes: tuple[str, ...]) -> MaskTrack:
+    shown = [rle for rle in rles if rle is not None]
+    if len(shown) < len(rles):
+        raise InputError(
+            f"{path}: {len(rles) - len(shown)} of {len(rles)} images are not annotated; open it with its clip"
+        )
+    try:
+        track = MaskTrack._joined(shown)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    track.path, track.notes = path, notes
     return track
 
 
-def _read(path: Path, object_id: int | None) -> MaskTrack:
-    from unocclude.media import masks as files
-
-    if path.suffix.lower() != ".json" or not path.exists() or path.is_dir():
-        return MaskTrack.from_masks(files.read(path, object_id=object_id))
-    rles = files.read_rles(path, object_id)
-    try:  # not decoded, because a few bytes can encode gigabytes of empty frames
-        return MaskTrack._joined(rles)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+def _check_visible(track: MaskTrack, path: str | Path) -> None:
+    if not track.areas.any():
+        raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")

@@ -21,6 +21,7 @@ def common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings
         "input": str(clip.path) if clip.path else None,
         "arguments": arguments,
         "tracker": track.origin,
+        "notes": [*clip.notes, *track.notes],
         "fps": clip.fps,
         "frame_count": len(clip),
         "timings": timings,

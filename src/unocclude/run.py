@@ -258,11 +258,15 @@ def _locate(
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done():
-        return _tracked_before(clip, folder)
+        track = _tracked_before(clip, folder)
+        track.notes = prompt.notes
+        return track
     with timed(timings, "tracking"):
         progress("tracking", 0, len(clip))
         device = folder.identity.get("device", "auto")
-        return locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
+        track = locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
+    track.notes = prompt.notes
+    return track
 
 
 def _tracked(track: MaskTrack) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Types shared by all modules. This module imports nothing from the package."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -44,6 +44,15 @@ class FrameSource(Protocol):
 
     def read(self, i: int) -> np.ndarray:
         """Frame i as (H, W, 3) uint8 RGB."""
+        ...
+
+
+@runtime_checkable
+class TransparentSource(FrameSource, Protocol):
+    """Frames that may be transparent."""
+
+    def read_alpha(self, i: int) -> np.ndarray:
+        """Alpha of frame i, (H, W) uint8; 255 everywhere where the file has none."""
         ...
 
 

@@ -264,7 +264,7 @@ REFUSED = {
     "frame out of range": (["--box", "1,1,9,9", "--frame", "6"], ["frame 6", "0 to 5"]),
     "frame negative": (["--box", "1,1,9,9", "--frame", "-1"], ["frame -1"]),
     "object without masks": (["--box", "1,1,9,9", "--object-id", "1"], ["--object-id", "--masks"]),
-    "frame with masks": (["--masks", "visible_masks", "--frame", "2"], ["--frame 2", "masks of all frames"]),
+    "frame with masks": (["--masks", "visible_masks", "--frame", "2"], ["--frame 2", "masks of their own frames"]),
     "masks missing": (["--masks", "nowhere"], ["nowhere"]),
     "unknown method": (["--masks", "visible_masks", "--method", "magic"], ["magic", "recall"]),
     "unknown option": (["--masks", "visible_masks", "--set", "a=1"], ["'a'", "modal"]),
@@ -313,7 +313,7 @@ def test_cuda_where_there_is_none(complete, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("masks", "words"),
     [
-        ({"count": COUNT - 1}, ["5", "6 frames"]),
+        ({"count": COUNT + 1}, ["7 masks", "6 frames"]),
         ({"width": WIDTH + 1}, ["49x36", "48x36"]),
         ({"value": 0}, ["empty"]),
     ],

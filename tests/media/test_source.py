@@ -121,7 +121,7 @@ def test_headers_alone_are_read_at_open(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_pipe_is_refused_without_opening_it(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     assert "a pipe cannot be read" in refusal(tmp_path / name)
-    for read in (read_image, masks.read):
+    for read in (read_image, masks.read_masks_of_one):
         with pytest.raises(InputError, match="a pipe cannot be read"):
             read(tmp_path / name)
 

@@ -7,7 +7,7 @@ import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli import prompt as prompts
-from unocclude.cli.echo import echo, say
+from unocclude.cli.echo import echo, say, say_notes
 
 
 def run(
@@ -60,7 +60,7 @@ def run(
     use_single_heap()
 
     import unocclude
-    from unocclude.masks import read_track
+    from unocclude.masks import read_union
     from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
 
@@ -68,7 +68,8 @@ def run(
     chosen = create(method, options, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input)
     prompt = given.read(clip)
-    in_front = None if occluders is None else read_track(occluders)
+    in_front = None if occluders is None else read_union(occluders)
+    say_notes(clip, prompt, in_front, quiet=quiet)
     with show_progress(quiet) as progress:
         result = unocclude.complete(
             clip,

@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from typing import Any
 
 import typer
 
@@ -27,6 +28,13 @@ def _escaped(character: str) -> str:
 def echo(text: object, *, err: bool = False) -> None:
     """Print `text` and a line break. A str may have several lines; anything else, such as a path, is printed on one."""
     typer.echo(escape(text, lines=isinstance(text, str)), err=err)
+
+
+def say_notes(*sources: Any, quiet: bool) -> None:
+    """Print what a user should know of a clip, masks or a prompt, each note once."""
+    notes = dict.fromkeys(note for source in sources if source is not None for note in source.notes)
+    for note in () if quiet else notes:
+        echo(f"note: {note}", err=True)
 
 
 def say(text: str, *, err: bool = False) -> None:

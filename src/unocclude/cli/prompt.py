@@ -158,21 +158,28 @@ class PromptOptions:
             prompt = prompt.hidden(frame=frame)
         return prompt
 
-    def _masks(self, clip: "Clip", masks: Path) -> "MaskTrack | Prompt":
-        from unocclude.masks import read_masks
+    def _masks(self, clip: "Clip", path: Path) -> "MaskTrack | Prompt":
+        from unocclude.masks import MaskTrack, read_for, read_masks
         from unocclude.media.source import is_image
         from unocclude.perception.prompt import Prompt
 
-        track = read_masks(masks, object_id=self.object_id)
-        if len(clip) > 1 and len(track) == 1 and masks.is_file() and is_image(masks):
-            prompt = Prompt().mask(track[0], frame=self.frame)
-            prompt.check(clip)
-            return prompt
+        if len(clip) > 1 and path.is_file() and is_image(path):
+            track = read_masks(path, object_id=self.object_id)
+            if len(track) == 1:
+                prompt = Prompt(notes=track.notes).mask(track[0], frame=self.frame)
+                prompt.check(clip)
+                return prompt
         if self.frame:
             raise InputError(
-                f"--frame {self.frame} is only for a prompt in one frame; {masks} holds masks of all frames"
+                f"--frame {self.frame} is only for a prompt in one frame; {path} holds masks of their own frames"
             )
-        return track
+        masks = read_for(clip, path, self.object_id)
+        if isinstance(masks, MaskTrack):
+            return masks
+        prompt = Prompt(notes=masks.notes)
+        for frame, mask in masks.masks.items():
+            prompt = prompt.mask(mask, frame=frame)
+        return prompt
 
 
 def _at_frame(flag: str, value: str, frame: int) -> tuple[str, int]:

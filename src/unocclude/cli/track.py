@@ -2,7 +2,7 @@
 
 from unocclude.cli import options as shared
 from unocclude.cli import prompt as prompts
-from unocclude.cli.echo import echo, say
+from unocclude.cli.echo import echo, say, say_notes
 
 
 def run(
@@ -40,6 +40,7 @@ def run(
 
     clip = unocclude.open(input)
     prompt = given.read_objects() if objects else given.read(clip)
+    say_notes(clip, *(() if isinstance(prompt, list) else [prompt]), quiet=quiet)
     with show_progress(quiet) as progress:
         folder = track_to(clip, prompt, out, device=device, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:

@@ -91,7 +91,7 @@ def _read_notes(file: Path) -> dict[str, Any]:
 def _masks(folder: Path) -> MaskTrack:
     if not folder.is_dir():
         raise InputError(f"{folder} is missing; a GT folder holds visible_masks/ and amodal_masks/")
-    return MaskTrack.from_masks(mask_files.read(folder))
+    return MaskTrack.from_masks(mask_files.read_masks_of_one(folder))
 
 
 def _images(folder: Path) -> Sequence[Path]:

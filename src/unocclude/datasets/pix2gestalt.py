@@ -14,9 +14,9 @@ import numpy as np
 from unocclude.datasets.base import Sample, Truth, image_clip, require
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
-from unocclude.media import masks as mask_files
 from unocclude.media.folder import image_files
 from unocclude.media.images import read_image
+from unocclude.media.label_maps import read_label_map
 
 PARTS = ("occlusion", "visible_object_mask", "whole", "whole_mask")
 
@@ -40,7 +40,7 @@ def read(root: Path) -> list[Sample]:
 
 def _track(file: Path) -> MaskTrack:
     # anti-aliased masks: grey levels below one half are background
-    return MaskTrack.from_masks([mask_files.read_label_map(file) > 127])
+    return MaskTrack.from_masks([read_label_map(file) > 127])
 
 
 def _truth(visible: Path, whole: Path, mask: Path) -> Truth:

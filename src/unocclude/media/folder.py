@@ -149,6 +149,16 @@ class AnimatedFrames:
         with decoding(self.path, f"frame {i} is damaged", "export the animation again"):
             return upright(to_rgb(self._image, self.path), self._orientation)
 
+    def read_alpha(self, i: int) -> np.ndarray:
+        """Alpha of frame i, (H, W) uint8; 255 everywhere in a GIF, whose transparency means "as before"."""
+        check_unchanged(self.path, self._found, i)
+        if self._seek(i) is None:
+            raise InputError(f"{self.path}: frame {i} is damaged; export the animation again")
+        with decoding(self.path, f"frame {i} is damaged", "export the animation again"):
+            if self._image.format == "GIF" or self._image.mode not in ("RGBA", "LA"):
+                return np.full((self.height, self.width), 255, np.uint8)
+            return upright(np.array(self._image.getchannel("A")), self._orientation)
+
 
 def image_files(folder: Path) -> list[Path]:
     """The image files of a folder in natural order, except hidden ones.

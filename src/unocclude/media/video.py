@@ -94,6 +94,13 @@ class VideoFrames:
         with decoding(self.path, f"frame {i} is damaged", "repair or export the video again"):
             return self._to_rgb(self._decode_to(i) if frame is None else frame)
 
+    def read_alpha(self, i: int) -> np.ndarray:
+        """Alpha of frame i, (H, W) uint8; 255 everywhere where the video has none."""
+        check_unchanged(self.path, self._found, i)
+        frame = self._recent.get(i)
+        with decoding(self.path, f"frame {i} is damaged", "repair or export the video again"):
+            return self._to_alpha(self._decode_to(i) if frame is None else frame)
+
     # Opening ------------------------------------------------------------------------------------------------
 
     @property
@@ -168,14 +175,26 @@ class VideoFrames:
         width, height = self._size  # the size may change within a stream; scale to the first one, as players do
         untagged = frame.colorspace == _UNTAGGED and not frame.format.is_rgb
         matrix = Colorspace.ITU709 if untagged and (height >= 720 or width >= 1280) else None
-        alpha = any(component.is_alpha for component in frame.format.components)
+        alpha = _has_alpha(frame)
         converted = self._reformatter.reformat(
             frame, width, height, "rgba" if alpha else "rgb24", src_colorspace=matrix, threads=1
         )
-        array = on_black(converted.to_ndarray()) if alpha else converted.to_ndarray()
+        return self._turned(on_black(converted.to_ndarray()) if alpha else converted.to_ndarray())
+
+    def _to_alpha(self, frame: av.VideoFrame) -> np.ndarray:
+        width, height = self._size
+        if not _has_alpha(frame):
+            return np.full((self.height, self.width), 255, np.uint8)
+        return self._turned(self._reformatter.reformat(frame, width, height, "rgba", threads=1).to_ndarray()[..., 3])
+
+    def _turned(self, array: np.ndarray) -> np.ndarray:
         upright, down, right = self._turn
         array = array if upright else array.swapaxes(0, 1)
         return np.ascontiguousarray(array[::down, ::right])
+
+
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components)
 
 
 def _display_turn(frame: av.VideoFrame) -> tuple[bool, int, int]:

@@ -106,12 +106,13 @@ class Prompt:
     `Prompt().box(120, 80, 300, 260).point(400, 90, frame=12, positive=False)`.
 
     cues: by frame number. The object is tracked from them, forward and backward, up to the next cue. description: a
-    text that describes the object in frame `frame`.
+    text that describes the object in frame `frame`. notes: what a user should know of how the prompt was read.
     """
 
     cues: Mapping[int, Cue] = field(default_factory=dict)
     description: str | None = None
     frame: int = 0
+    notes: tuple[str, ...] = ()
 
     def box(self, x0: float, y0: float, x1: float, y1: float, *, frame: int = 0) -> "Prompt":
         """Add a box around the object: pixels, ends exclusive."""
