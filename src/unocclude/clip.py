@@ -163,6 +163,11 @@ class Clip:
         return digest.hexdigest()[:16]
 
 
+def as_clip(frames: Clip | ArrayLike | Iterable[ArrayLike]) -> Clip:
+    """A clip as it is, or a clip of frames in memory (`Clip.from_frames`)."""
+    return frames if isinstance(frames, Clip) else Clip.from_frames(frames)
+
+
 def _checked_shots(shots: Sequence[range], count: int) -> list[range]:
     ends = [0, *(shot.stop for shot in shots)]
     starts = [*(shot.start for shot in shots), count]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unocclude import methods
-from unocclude.clip import Clip
+from unocclude.clip import Clip, as_clip
 from unocclude.completion import Completion, FrameResult, TemporaryFolder
 from unocclude.errors import UnoccludeError
 from unocclude.masks import MaskTrack
@@ -185,7 +185,7 @@ def _request(
         text = prompt.description if isinstance(prompt, Prompt) else None
         options = methods.with_description(methods.get_method(method), dict(options or {}), text)
         method = methods.create(method, options, settings)
-    clip = clip if isinstance(clip, Clip) else Clip.from_frames(clip)
+    clip = as_clip(clip)
     in_front = None if occluders is None else _track(clip, occluders).for_all_frames(len(clip))
     return Request(clip, prompt if isinstance(prompt, Prompt) else _track(clip, prompt), method, in_front, pad)
 

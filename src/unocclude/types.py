@@ -14,6 +14,9 @@ Box = tuple[float, float, float, float]
 PixelBox = tuple[int, int, int, int]
 """A `Box` with integer corners."""
 
+Coordinates = Sequence[float] | Sequence[Sequence[float]] | np.ndarray
+"""One box or point, or a list of them, as users give them."""
+
 Progress = Callable[[str, int, int], None]
 """progress(stage, done, total): called as the work of a stage advances."""
 

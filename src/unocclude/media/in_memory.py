@@ -66,6 +66,14 @@ def to_masks(given: Any, size: tuple[int, int] | None = None, count: int | None 
     yield from (mask > highest for mask in known)
 
 
+def to_mask(given: Any) -> np.ndarray:
+    """One mask as (H, W) bool, from what `to_masks` takes; raises InputError if there are several."""
+    masks = list(to_masks([given] if isinstance(given, list) else given))
+    if len(masks) != 1:
+        raise InputError(f"{len(masks)} masks where one is needed; give (H, W)")
+    return masks[0]
+
+
 def as_array(given: Any, what: str) -> np.ndarray:
     """A NumPy array of numbers from an array, a PIL image, a tensor or nested lists; `what` is used in messages."""
     try:
