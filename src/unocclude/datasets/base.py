@@ -64,7 +64,8 @@ class Truth:
 
     visible, amodal: masks. boxes: (T, 4) float, amodal boxes as x, y, width, height in pixels, which may extend beyond
     the image, if the data set has no amodal masks. rgb: frame number → (H, W, 3) uint8, the object's appearance, valid
-    on its amodal mask; None if unknown. notes: further annotations. where: the path, for messages.
+    on its amodal mask; None if unknown. notes: further annotations. where: the path, for messages. names: those of the
+    frames' files, if known.
 
     Raises InputError if lengths or sizes differ.
     """
@@ -75,6 +76,7 @@ class Truth:
     boxes: np.ndarray | None = None
     rgb: Callable[[int], np.ndarray] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         known = {"amodal masks": self.amodal, "boxes": self.boxes}
