@@ -282,7 +282,7 @@ SPOILED_FOLDERS = {
     "is of 48x35 frames": lambda folder: [resize(kind) for kind in folder.iterdir()],
     "is no 8-bit colour image": lambda folder: grey(folder / "rgba"),
     "has f00002 in the place of 00001": lambda folder: rename(folder / "amodal_masks", "f{1:05d}.png"),
-    "holds no masks": lambda folder: shutil.rmtree(folder / "amodal_masks"),
+    "nor masks; give": lambda folder: shutil.rmtree(folder / "amodal_masks"),
     "no folder; give": lambda folder: shutil.rmtree(folder),
 }
 

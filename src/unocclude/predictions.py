@@ -62,8 +62,8 @@ def read_predictions(path: str | Path) -> Predictions:
         names = [file.stem for file in image_files(masks)]
     except InputError:
         raise InputError(
-            f"{masks} holds no masks; give the OUT folder of a finished `unocclude complete`, or a folder with "
-            "amodal_masks/"
+            f"{masks} holds neither {RESULT_FILE} nor masks; give the OUT folder of `unocclude complete`, or a folder "
+            "with amodal_masks/"
         ) from None
     amodal = read_track(masks)
     visible = read_track(path / "visible_masks") if (path / "visible_masks").is_dir() else None
