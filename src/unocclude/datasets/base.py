@@ -19,6 +19,7 @@ from unocclude.media.files import safe_name
 from unocclude.media.folder import FolderFrames
 from unocclude.media.images import MAX_PIXELS
 from unocclude.media.rle import segmentation_to_rle
+from unocclude.names import is_inside
 
 T = TypeVar("T")
 _NO_PLACES = (
@@ -174,10 +175,9 @@ def require(path: Path, what: str = "") -> Path:
 
 def path_inside(folder: Path, name: str, file: Path) -> Path:
     """Return `folder / name`, `name` from `file`; raises InputError if it leaves the folder or is no file name."""
-    normal = posixpath.normpath(name)
     if not name.strip() or not name.isprintable():
         raise InputError(f"{file} names a file {shorten(name)}, which is no file name; correct that file")
-    if Path(name).is_absolute() or normal == ".." or normal.startswith("../"):
+    if not is_inside(posixpath.normpath(name)):  # published lists have names such as ./a and a/../b
         raise InputError(f"{file} names a file {shorten(name)}, which is not in {folder}; use names relative to it")
     return folder / name
 
