@@ -114,6 +114,25 @@ def test_a_track_in_the_wrong_order_is_told_with_the_remedy(world):
         unocclude.complete(np.stack(world.frames), turned)
 
 
+def test_one_mask_of_the_object_is_no_mask_of_all_frames(world):
+    with pytest.raises(InputError, match=r"one mask for 6 frames.*unocclude\.track\(clip, mask="):
+        unocclude.complete(world.frames, world.visible[0])
+
+
+def test_open_leaves_a_clip_as_it_is(world):
+    clip = Clip.from_frames(world.frames, fps=10)
+    assert unocclude.open(clip) is clip
+
+
+def test_a_prompt_takes_masks_in_all_forms(world):
+    mask = world.visible[0]
+    for given in (mask, mask * 0.9, mask[None], Image.fromarray(mask), mask.astype(np.uint8) * 255, mask.tolist()):
+        assert np.array_equal(unocclude.Prompt().mask(given).cues[0].mask, mask)
+    assert unocclude.Prompt().mask(np.full((48, 64), 0.2)).cues[0].hidden
+    with pytest.raises(InputError, match="6 masks where one is needed"):
+        unocclude.Prompt().mask(np.stack(world.visible))
+
+
 def test_one_still_mask_of_an_occluder_stands_for_all_frames(world):
     frames, visible = np.stack(world.frames), np.stack(world.visible)
     still = np.zeros((48, 64), bool)

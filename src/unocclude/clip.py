@@ -186,14 +186,14 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
         return str(size).encode() + head + stream.read(amount)
 
 
-def open(source: str | Path | ArrayLike | Iterable[ArrayLike]) -> Clip:
+def open(source: str | Path | Clip | ArrayLike | Iterable[ArrayLike]) -> Clip:
     """Open a video file, a folder of frames (in natural order), or one image (T = 1); or take frames from memory.
 
-    source: a path, or what `Clip.from_frames` takes, at 24 frames per second. Raises InputError if the path does not
-    exist, is not readable, or has no frames, and as `Clip.from_frames` does.
+    source: a path; or what `Clip.from_frames` takes, at 24 frames per second; a `Clip` stays as it is. Raises
+    InputError if the path does not exist, is not readable, or has no frames, and as `Clip.from_frames` does.
     """
     if not isinstance(source, str | Path):
-        return Clip.from_frames(source)
+        return as_clip(source)
     from unocclude.media.source import open_source
 
     path = Path(source)

@@ -133,6 +133,11 @@ def check_masks(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
     size = clip.height, clip.width
     if (len(masks), masks.height, masks.width) == (*size, len(clip)) != (len(clip), *size):
         raise InputError(f"the {name}s are in the order (H, W, T); give (T, H, W), as masks.transpose(2, 0, 1)")
+    if name == "mask" and len(masks) == 1 != len(clip):
+        raise InputError(
+            f"one mask for {len(clip)} frames; give one for every frame, or track it: --mask FILE@FRAME, in Python "
+            "unocclude.track(clip, mask=...)"
+        )
     if len(masks) != len(clip):
         raise InputError(
             f"{len(masks)} {name}s for {len(clip)} frames; give one for every frame (an empty one where hidden)"

@@ -20,6 +20,7 @@ MAX_IDS = 32
 """A mask with more levels than this is a soft one, not a map of ids."""
 _LISTED = 8  # ids in a message
 _CHANNELS = (1, 3, 4)
+_READERS = {"frame": "unocclude.open", "mask": "unocclude.read_masks"}
 
 
 def to_frames(given: Any) -> list[np.ndarray]:
@@ -100,7 +101,9 @@ def _elements(given: Any, what: str) -> np.ndarray | Iterator[Any]:
     if isinstance(given, Mapping):
         raise InputError(f"{what}s are a {type(given).__name__}; give a list of them, in the order of the frames")
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise InputError(f"{what}s are a {type(given).__name__}; give arrays, or open files first")
+        raise InputError(
+            f"{what}s are a {type(given).__name__}; give arrays, or what {_READERS[what]} returns for a path"
+        )
     return iter(given)
 
 
