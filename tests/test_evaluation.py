@@ -247,6 +247,19 @@ def test_a_tool_may_count_from_another_number(other, gt):
     assert same(evaluation.evaluate(folder, gt), expected)
 
 
+def test_frames_beside_those_of_the_truth_are_left_out(other, gt):
+    """A tool predicts every frame, and the truth has some of them."""
+    folder, _ = other
+    for kind in ("frames", "visible_masks", "amodal_masks", "amodal_rgb"):
+        for i in (0, 3):
+            (gt / kind / f"{i:05d}.png").unlink()
+    figures = evaluation.evaluate(folder, gt)
+    for kind in folder.iterdir():
+        for i in (0, 3):
+            (kind / f"{i:05d}.png").unlink()
+    assert same(evaluation.evaluate(folder, gt), figures) and len(figures["frames"]) == COUNT - 2
+
+
 def test_masks_alone_have_no_appearance(other, gt, tmp_path):
     folder, expected = other
     for given in (folder, folder / "amodal_masks"):

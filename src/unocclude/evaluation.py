@@ -20,7 +20,7 @@ from unocclude.media.files import atomic_write, write_bytes
 from unocclude.metrics.base import APPEARANCE, BOXES, MARKS, MASKS, Frame, Metric
 from unocclude.metrics.boxes import BoxPair, box_of
 from unocclude.metrics.registry import DEFAULT, WHERE_POSSIBLE, check_here, describe, direction, fits, get_metric
-from unocclude.predictions import Predictions, check_names, of_completion, read_predictions
+from unocclude.predictions import Predictions, of_completion, read_predictions
 
 COMPARED = 16
 """Number of frames in which the visible masks of prediction and truth are compared."""
@@ -48,8 +48,8 @@ def evaluate(
     further = [get_metric(name) for name in metrics]
     for kind in further:
         check_here(kind)
-    pred = _predictions(pred)
     truth = gt if isinstance(gt, Truth) else read_truth(gt)
+    pred = _predictions(pred).matched(truth.names)
     _check_same_clip(pred, truth)
     known = _known(truth) - (set() if pred.rgba is not None else {APPEARANCE})
     possible = [kind for kind in map(get_metric, WHERE_POSSIBLE) if fits(kind, known)]
@@ -132,7 +132,6 @@ def _check_same_clip(pred: Predictions, truth: Truth) -> None:
             f"{pred.where} is of {size[0]}x{size[1]} frames, {truth.where} of {known[0]}x{known[1]}; "
             "compare the same clip"
         )
-    check_names(pred.where, pred.names, truth.names)
     overlap = _visible_overlap(pred, truth)
     if overlap < OVERLAP:
         warnings.warn(

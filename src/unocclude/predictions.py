@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,22 @@ class Predictions:
         x, y = self.offset
         return slice(y, y + self.height), slice(x, x + self.width)
 
+    def matched(self, names: Sequence[str]) -> "Predictions":
+        """The predictions of the frames that the ground truth calls `names`: by name if all occur, else all, by order.
+
+        Raises InputError if the numbers in the names tell that the frames are others.
+        """
+        place = {name: i for i, name in enumerate(self.names)}
+        if not names or not place.keys() >= set(names):
+            _check_numbers(self.where, self.names, names)
+            return self
+        order = [place[name] for name in names]
+        return replace(
+            self, amodal_masks=_picked(self.amodal_masks, order), names=names,
+            visible_masks=None if self.visible_masks is None else _picked(self.visible_masks, order),
+            rgba=None if self.rgba is None else _picked(self.rgba, order),
+        )  # fmt: skip
+
 
 def read_predictions(path: str | Path) -> Predictions:
     """Read predictions from the OUT folder of `unocclude complete`, or from any other tool's folder.
@@ -77,6 +93,10 @@ def read_predictions(path: str | Path) -> Predictions:
     return Predictions(str(path), amodal, visible, pictures, amodal.width, amodal.height, names=names)
 
 
+def _picked(images: Images, order: Sequence[int]) -> Images:
+    return LazySequence(len(order), lambda k: images[order[k]])
+
+
 def of_completion(result: Completion) -> Predictions:
     """The predictions of a finished result."""
     canvas = result.info["canvas"]
@@ -87,10 +107,10 @@ def of_completion(result: Completion) -> Predictions:
     )  # fmt: skip
 
 
-def check_names(where: str, names: Sequence[str], of_truth: Sequence[str]) -> None:
+def _check_numbers(where: str, names: Sequence[str], of_truth: Sequence[str]) -> None:
     """Raise InputError if the numbers in the names of files tell that they are other frames than those of the truth.
 
-    Files are matched by order, so a tool may count from another number. where: the predictions, for the message.
+    A tool may count from another number. where: the predictions, for the message.
     """
     numbers, true = _numbers(names), _numbers(of_truth)
     if not numbers or not true or len(numbers) != len(true):
