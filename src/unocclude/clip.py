@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -11,22 +11,17 @@ from typing import overload
 import numpy as np
 
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.media.in_memory import to_frames
 from unocclude.media.limits import check_rate, reason
-from unocclude.types import FrameSource
+from unocclude.types import ArrayLike, FrameSource
 
 
 class ArraySource:
-    """Frames in memory."""
+    """Frames in memory; see `media.in_memory.to_frames` for what they may be."""
 
-    def __init__(self, frames: Sequence[np.ndarray], fps: float = 24.0):
-        self.frames = [np.ascontiguousarray(frame, dtype=np.uint8) for frame in frames]
-        if not self.frames:
-            raise InputError("a clip needs at least one frame")
-        shapes = {frame.shape for frame in self.frames}
-        shape = self.frames[0].shape
-        if len(shapes) > 1 or len(shape) != 3 or shape[2] != 3:
-            raise InputError(f"frames must all be (H, W, 3) of one size, got {sorted(shapes)}")
-        self.height, self.width = shape[:2]
+    def __init__(self, frames: ArrayLike | Iterable[ArrayLike], fps: float = 24.0):
+        self.frames = to_frames(frames)
+        self.height, self.width = self.frames[0].shape[:2]
         self.fps = check_rate(float(fps))
         self.times = [i / self.fps for i in range(len(self.frames))]
 
@@ -34,7 +29,7 @@ class ArraySource:
         return len(self.frames)
 
     def read(self, i: int) -> np.ndarray:
-        return self.frames[i]
+        return self.frames[i].view()  # a clip makes what it reads read-only, which the caller's array must not become
 
 
 class _Part:
@@ -91,17 +86,33 @@ class Clip:
 
     @classmethod
     def from_frames(
-        cls, frames: "Sequence[np.ndarray] | np.ndarray", fps: float = 24.0, shots: Sequence[range] | None = None
+        cls, frames: ArrayLike | Iterable[ArrayLike], fps: float = 24.0, shots: Sequence[range] | None = None
     ) -> "Clip":
-        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array.
+        """A clip of frames in memory.
 
-        shots: the ranges of frames between shot cuts, where they are known; else they are detected. Raises InputError
-        unless all frames have one size and the shots follow each other from the first frame to the last.
+        frames: (T, H, W, 3) uint8 RGB, or a list or iterator of (H, W, 3); or one still (H, W, 3). They may be NumPy
+        arrays, PIL images or tensors. Floats from 0 to 1 or from 0 to 255, grey frames, RGBA (composited on black) and
+        channels first, (T, 3, H, W), are converted. BGR frames, as OpenCV reads them, look like any others: turn them
+        into RGB with frames[..., ::-1]. fps: frames per second. shots: the ranges of frames between shot cuts, where
+        they are known; else they are detected.
+
+        Raises InputError for other shapes and values, for frames of several sizes, and for shots that do not follow
+        each other from the first frame to the last.
         """
-        return cls(ArraySource(list(frames), fps), shots=shots)
+        return cls(ArraySource(frames, fps), shots=shots)
 
     def __len__(self) -> int:
         return len(self._source)
+
+    def __repr__(self) -> str:
+        name = f"{self.path.name!r}, " if self.path is not None else ""
+        return f"Clip({name}{len(self)} frames, {self.width}x{self.height}, {self.fps:.5g} fps)"
+
+    def _repr_html_(self) -> str:
+        """Some frames, for notebooks."""
+        from unocclude.media.contact_sheet import contact_sheet
+
+        return contact_sheet(self, repr(self))
 
     @overload
     def __getitem__(self, i: int) -> np.ndarray: ...
@@ -157,6 +168,11 @@ class Clip:
         return digest.hexdigest()[:16]
 
 
+def as_clip(frames: Clip | ArrayLike | Iterable[ArrayLike]) -> Clip:
+    """A clip as it is, or a clip of frames in memory (`Clip.from_frames`)."""
+    return frames if isinstance(frames, Clip) else Clip.from_frames(frames)
+
+
 def _checked_shots(shots: Sequence[range], count: int) -> list[range]:
     ends = [0, *(shot.stop for shot in shots)]
     starts = [*(shot.start for shot in shots), count]
@@ -175,12 +191,15 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
         return str(size).encode() + head + stream.read(amount)
 
 
-def open(path: str | Path) -> Clip:
-    """Open a video file, a folder of frames (in natural order), or one image (T = 1).
+def open(source: str | Path | Clip | ArrayLike | Iterable[ArrayLike]) -> Clip:
+    """Open a video file, a folder of frames (in natural order), or one image (T = 1); or take frames from memory.
 
-    Raises InputError if the path does not exist, is not readable, or has no frames.
+    source: a path; or what `Clip.from_frames` takes, at 24 frames per second; a `Clip` stays as it is. Raises
+    InputError if the path does not exist, is not readable, or has no frames, and as `Clip.from_frames` does.
     """
+    if not isinstance(source, str | Path):
+        return as_clip(source)
     from unocclude.media.source import open_source
 
-    path = Path(path)
+    path = Path(source)
     return Clip(open_source(path), path)

@@ -1,7 +1,6 @@
 """Complete or track one object of a clip: the functions behind the command line and the API."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from unocclude import methods
-from unocclude.clip import Clip
-from unocclude.completion import Completion, FrameResult
+from unocclude.clip import Clip, as_clip
+from unocclude.completion import Completion, FrameResult, TemporaryFolder
 from unocclude.errors import UnoccludeError
 from unocclude.masks import MaskTrack
+from unocclude.media.in_memory import to_masks
 from unocclude.methods.base import Method, RunSettings
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
@@ -21,7 +21,7 @@ from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.result import check_prompt, common_info, confidences, describe, input_files, timed, uneven_times
 from unocclude.scene import Scene, canvas_size, check_masks, check_pad
-from unocclude.types import Progress, no_progress
+from unocclude.types import ArrayLike, Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,12 @@ class Request:
         return Scene(self.clip, track, self.occluders, self.pad)
 
 
-Frames = Clip | np.ndarray | Sequence[np.ndarray]
-"""A clip, or frames in memory: (T, H, W, 3) uint8 RGB, or a sequence of (H, W, 3)."""
-Object = MaskTrack | Prompt | np.ndarray | Sequence[np.ndarray]
-"""Which object: its visible masks in all frames, also as (T, H, W) or a sequence of (H, W), or a prompt to track."""
+Frames = Clip | ArrayLike | Iterable[ArrayLike]
+"""A clip, or frames in memory as `Clip.from_frames` takes them."""
+Masks = MaskTrack | ArrayLike | Iterable[ArrayLike]
+"""Masks of all frames, also in memory as `MaskTrack.from_masks` takes them."""
+Object = Masks | Prompt
+"""Which object: its visible masks in all frames, or a prompt to track."""
 
 
 def complete(
@@ -92,35 +94,39 @@ def complete(
     prompt: Object,
     *,
     method: str | Method = "recall",
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    hypotheses: int = 1,
+    device: str = "auto",
+    weights: str | Path | None = None,
     settings: RunSettings | None = None,
-    occluders: MaskTrack | np.ndarray | None = None,
+    occluders: Masks | None = None,
     pad: float = 0.0,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     pictures: bool = True,
     progress: Progress = no_progress,
-    **more: Any,
 ) -> Completion:
     """Complete one object of a clip and write its OUT folder (docs/output-format.md).
 
-    clip: a `Clip`, or frames in memory, (T, H, W, 3) uint8 RGB. prompt: the object's visible masks in all frames, a
-    `MaskTrack` or (T, H, W) with non-zero pixels for the object; or a `Prompt` (box, points, mask or text) to track.
+    clip: a `Clip`, or frames in memory, (T, H, W, 3) uint8 RGB or what else `Clip.from_frames` takes; BGR frames cannot
+    be recognised. prompt: the object's visible masks in all frames, a `MaskTrack`, (T, H, W) bool or what else
+    `MaskTrack.from_masks` takes; or a `Prompt` (boxes, points, masks or a text) to track.
     method: a method's name, with its own `options` as in `--set` and its settings (`seed`, `hypotheses`, `device`,
     `weights`, one by one or as `settings`); or a method that `methods.create` made. occluders: masks of what is known
-    to be in front. pad: enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None
-    for a temporary one that lives as long as the result, without preview and report. resume: continue an unfinished run
-    of the same request. overwrite: replace a result. pictures: write preview.mp4 and report.html. progress: called with
-    a stage, the frames done and their number.
+    to be in front; a single still mask stands for all frames. pad: enlarge the canvas by this fraction of the frame on
+    every side. out: the folder to write; None for a temporary one that lives as long as the result, without preview and
+    report. resume: continue an unfinished run of the same request. overwrite: replace a result. pictures: write
+    preview.mp4 and report.html. progress: called with a stage, the frames done and their number.
 
     Raises InputError for bad input, before anything is written; UnoccludeError if the run fails.
     """
-    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
-    keep = None
-    if out is None:
-        keep = tempfile.TemporaryDirectory(prefix="unocclude-")
-        out, resume, overwrite, pictures = keep.name, True, False, False
+    settings = settings or RunSettings(seed, hypotheses, device, None if weights is None else str(weights))
+    request = _request(clip, prompt, method, options, settings, occluders, pad)
+    keep = TemporaryFolder() if out is None else None
+    if keep is not None:
+        out, resume, overwrite, pictures = keep.path, True, False, False
     folder = PictureFolder(
         out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
         count=len(request.clip), size=canvas_size(request.clip, pad), hypotheses=request.method.settings.hypotheses,
@@ -136,18 +142,22 @@ def stream(
     prompt: Object,
     *,
     method: str | Method = "recall",
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    hypotheses: int = 1,
+    device: str = "auto",
+    weights: str | Path | None = None,
     settings: RunSettings | None = None,
-    occluders: MaskTrack | np.ndarray | None = None,
+    occluders: Masks | None = None,
     pad: float = 0.0,
     progress: Progress = no_progress,
-    **more: Any,
 ) -> Iterator[FrameResult]:
     """Complete one object of a clip and yield every frame's `FrameResult` as soon as it is ready; nothing is written.
 
     The arguments, and what is raised, are those of `complete`.
     """
-    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
+    settings = settings or RunSettings(seed, hypotheses, device, None if weights is None else str(weights))
+    request = _request(clip, prompt, method, options, settings, occluders, pad)
     track = request.prompt
     if isinstance(track, Prompt):
         device = request.method.settings.device
@@ -165,23 +175,25 @@ def _request(
     clip: Frames,
     prompt: Object,
     method: str | Method,
-    options: dict[str, Any] | None,
+    options: Mapping[str, Any] | None,
     settings: RunSettings,
-    occluders: MaskTrack | np.ndarray | None,
+    occluders: Masks | None,
     pad: float,
 ) -> Request:
     """A request from what the API takes."""
     if not isinstance(method, Method):
         text = prompt.description if isinstance(prompt, Prompt) else None
-        options = methods.with_description(methods.get_method(method), options or {}, text)
+        options = methods.with_description(methods.get_method(method), dict(options or {}), text)
         method = methods.create(method, options, settings)
-    return Request(
-        clip if isinstance(clip, Clip) else Clip.from_frames(clip),
-        prompt if isinstance(prompt, MaskTrack | Prompt) else MaskTrack.from_masks(prompt),
-        method,
-        occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
-        pad,
-    )
+    clip = as_clip(clip)
+    in_front = None if occluders is None else _track(clip, occluders).for_all_frames(len(clip))
+    return Request(clip, prompt if isinstance(prompt, Prompt) else _track(clip, prompt), method, in_front, pad)
+
+
+def _track(clip: Clip, masks: Masks) -> MaskTrack:
+    if isinstance(masks, MaskTrack):
+        return masks
+    return MaskTrack.from_masks(to_masks(masks, (clip.height, clip.width), len(clip)))
 
 
 def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Progress) -> None:

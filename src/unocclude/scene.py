@@ -20,6 +20,8 @@ class Scene:
     All arrays are in canvas coordinates: with `pad` = F, the canvas is larger than the frame by F of the frame on every
     side, and pixels outside the frame count as hidden.
 
+    occluders: masks of what is known to be in front; a single still mask stands for all frames.
+
     Raises InputError if the masks do not match the clip, or `pad` is outside [0, 2].
     """
 
@@ -30,6 +32,7 @@ class Scene:
         occluders: MaskTrack | None = None,
         pad: float = 0.0,
     ):
+        occluders = None if occluders is None else occluders.for_all_frames(len(clip))
         for name, masks in (("mask", track), ("occluder mask", occluders)):
             if masks is not None:
                 check_masks(clip, masks, name)
@@ -127,11 +130,19 @@ def check_pad(clip: Clip, pad: float) -> None:
 
 def check_masks(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
     """Raise InputError unless `masks` has one mask of the frame size for every frame."""
+    size = clip.height, clip.width
+    if (len(masks), masks.height, masks.width) == (*size, len(clip)) != (len(clip), *size):
+        raise InputError(f"the {name}s are in the order (H, W, T); give (T, H, W), as masks.transpose(2, 0, 1)")
+    if name == "mask" and len(masks) == 1 != len(clip):
+        raise InputError(
+            f"one mask for {len(clip)} frames; give one for every frame, or track it: --mask FILE@FRAME, in Python "
+            "unocclude.track(clip, mask=...)"
+        )
     if len(masks) != len(clip):
         raise InputError(
             f"{len(masks)} {name}s for {len(clip)} frames; give one for every frame (an empty one where hidden)"
         )
-    if (masks.height, masks.width) != (clip.height, clip.width):
+    if (masks.height, masks.width) != size:
         raise InputError(
             f"{name}s are {masks.width}x{masks.height}, frames are {clip.width}x{clip.height}; "
             "they must be the same size"

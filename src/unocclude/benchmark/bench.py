@@ -1,12 +1,15 @@
 """Run and evaluate every method on every clip of every data set. Interrupted runs can be resumed."""
 
+import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unocclude.benchmark import published, summary
+from unocclude.completion import Completion
 from unocclude.datasets import captions, root_of
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
@@ -17,6 +20,7 @@ from unocclude.methods import create, with_description
 from unocclude.methods.base import Method, RunSettings
 from unocclude.metrics.registry import check_here, describe, direction, get_metric
 from unocclude.outfolder import OutFolder
+from unocclude.predictions import Predictions, read_predictions
 from unocclude.run import complete
 from unocclude.types import Progress
 
@@ -30,6 +34,7 @@ def bench(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     weights: Mapping[str, str] | None = None,
+    predictions: Mapping[str, str | Path] | None = None,
     metrics: Sequence[str] = (),
     seed: int = 0,
     resume: bool = False,
@@ -42,15 +47,16 @@ def bench(
     `evaluate`), table.md (means with 95 % bootstrap intervals over clips, the metrics of each clip, and published
     numbers for data sets of these names), plot.png if matplotlib is installed, and finally bench.json.
 
-    options: method → its options. weights: method → folder or id of a checkpoint, if not the default. metrics: further
-    ones, as in `evaluate`. A method that takes a description of the object (`Method.text_option`) gets each clip's
-    caption, made from the ground truth, unless its options contain one. Returns data set → method → clip → metric →
-    value.
+    options: method → its options. weights: method → folder or id of a checkpoint, if not the default. predictions: name
+    → folder with what another tool predicted, which is evaluated under this name: a sub-folder for every clip, CLIP or
+    DATA/CLIP, each as `evaluate` takes it. metrics: further ones, as in `evaluate`. A method that takes a description
+    of the object (`Method.text_option`) gets each clip's caption, made from the ground truth, unless its options
+    contain one. Returns data set → method → clip → metric → value.
 
-    Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, or an `out` that
-    exists and is neither resumed nor overwritten.
+    Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, predictions that
+    leave out a clip, or an `out` that exists and is neither resumed nor overwritten.
     """
-    options, weights = options or {}, weights or {}
+    options, weights, predictions = options or {}, weights or {}, predictions or {}
     for what, given in (("options", options), ("weights", weights)):
         if unused := sorted(set(given) - set(methods)):
             raise InputError(f"{what} are given for {', '.join(unused)}, which is not one of the methods")
@@ -58,14 +64,16 @@ def bench(
         method: create(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
-    if not methods or not any(data.values()):
-        raise InputError("nothing to evaluate; give at least one method and one data set")
+    if not (methods or predictions) or not any(data.values()):
+        raise InputError("nothing to evaluate; give at least one method or --predictions, and one data set")
+    folders = _prediction_folders(data, predictions, methods)
     asked: dict[str, Any] = {
         "data": {name: [sample.name for sample in samples] for name, samples in data.items()},
         "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
         "weights": dict(weights),
         "seed": seed,
         **({"metrics": list(metrics)} if metrics else {}),
+        **({"predictions": {name: _digest(by_clip.values()) for name, by_clip in folders.items()}} if folders else {}),
     }
     for metric in metrics:
         check_here(get_metric(metric))
@@ -76,13 +84,19 @@ def bench(
     if odd := next((name for name in data if safe_name(name) != name), None):
         raise InputError(f"a data set is called {odd!r}, which is not a valid folder name; rename it with NAME=PATH")
     identity = {"verb": "bench", **asked}
-    inputs = [root_of(origin) for origin in origins.values() if origin]
+    inputs = [*(root_of(origin) for origin in origins.values() if origin), *predictions.values()]
     folder = _BenchFolder(out, identity, resume=resume, overwrite=overwrite, result=BENCH_FILE, inputs=inputs)
     if folder.finished:
         return _read_figures(folder.path)
     try:
         folder.claim()
-        figures = _measure_all(folder.path, data, options, weights, seed, workers, metrics, progress)
+        sources: dict[str, _Source] = {}
+        for method, worker in workers.items():
+            own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
+            sources[method] = partial(_complete, folder.path, method, own, type(worker))
+        for name, by_clip in folders.items():
+            sources[name] = partial(_read_predictions, by_clip)
+        figures = _measure_all(folder.path, data, sources, metrics, progress)
         _write_tables(folder.path, figures)
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures)}))
     finally:
@@ -98,7 +112,7 @@ class _BenchFolder(OutFolder):
             _earlier(_figures_file(self.path, data, clip, method))
             for data, clips in asked["data"].items()
             for clip in clips
-            for method in asked["methods"]
+            for method in (*asked["methods"], *asked.get("predictions", ()))
         )
 
 
@@ -115,53 +129,92 @@ def _read_figures(out: Path) -> summary.Figures:
     }
 
 
+_Source = Callable[[str, Sample], Completion | Predictions]
+"""What is evaluated for a sample of a data set (by name)."""
+
+
+def _prediction_folders(
+    data: Mapping[str, Sequence[Sample]], predictions: Mapping[str, str | Path], methods: Sequence[str]
+) -> dict[str, dict[tuple[str, str], Path]]:
+    """name → (data set, clip) → folder; raises InputError if a name is no free file name, or a folder is missing."""
+    folders: dict[str, dict[tuple[str, str], Path]] = {}
+    for name, root in predictions.items():
+        if safe_name(name) != name or name in methods:
+            raise InputError(f"predictions cannot be called {name!r}; give a name of letters that is not a method's")
+        folders[name] = {
+            (title, sample.name): _prediction_folder(Path(root), title, sample)
+            for title, samples in data.items()
+            for sample in samples
+        }
+    return folders
+
+
+def _prediction_folder(root: Path, data: str, sample: Sample) -> Path:
+    found = next((path for path in (root / data / sample.name, root / sample.name) if path.is_dir()), None)
+    if found is None:
+        raise InputError(f"{root} has no folder {sample.name}; give one for every clip of {data}, named as the clip")
+    return found
+
+
+def _digest(folders: Iterable[Path]) -> str:
+    """A hash of the names, sizes and times of all files, so that a resumed benchmark notices other predictions."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            found = path.stat()
+            digest.update(f"{path.absolute()}\0{found.st_size}\0{found.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
 def _measure_all(
     out: Path,
     data: Mapping[str, Sequence[Sample]],
-    options: Mapping[str, Mapping[str, Any]],
-    weights: Mapping[str, str],
-    seed: int,
-    workers: Mapping[str, Method],
+    sources: Mapping[str, _Source],
     metrics: Sequence[str],
     progress: Progress,
 ) -> summary.Figures:
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
-        name: {method: {} for method in workers} for name in data
+        name: {source: {} for source in sources} for name in data
     }
-    total = sum(map(len, data.values())) * len(workers)
+    total = sum(map(len, data.values())) * len(sources)
     done = 0
     progress("measuring", 0, total)
     for name, samples in data.items():
         for sample in samples:
-            for method, worker in workers.items():
-                own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
-                found = _measure(out, name, sample, method, own, type(worker), metrics)
+            for method, source in sources.items():
+                found = _measure(_figures_file(out, name, sample.name, method), name, sample, source, metrics)
                 figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
                 done += 1
                 progress("measuring", done, total)
     return figures
 
 
-def _measure(
-    out: Path, data: str, sample: Sample, method: str, own: dict[str, Any], kind: type[Method], metrics: Sequence[str]
-) -> dict[str, Any]:
-    """Metrics of one method on one clip. The method is run and evaluated unless an earlier run did.
-
-    own: its options, seed and weights. kind: its class.
-    """
-    file = _figures_file(out, data, sample.name, method)
+def _measure(file: Path, data: str, sample: Sample, source: _Source, metrics: Sequence[str]) -> dict[str, Any]:
+    """Metrics of one method on one clip, in `file`. It is run and evaluated unless an earlier run did."""
     if found := _earlier(file):
         return found
-    if kind.text_option:
-        own["options"] = with_description(kind, own["options"], captions.of_truth(sample.truth))
-    run = out / "runs" / data / sample.name / method
-    result = complete(
-        sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False, **own
-    )
-    figures = evaluate(result, sample.truth, metrics)
+    figures = evaluate(source(data, sample), sample.truth, metrics)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, figures)
     return figures
+
+
+def _complete(
+    out: Path, method: str, own: Mapping[str, Any], kind: type[Method], data: str, sample: Sample
+) -> Completion:
+    """The result of a method, written to runs/. own: its options, seed and weights. kind: its class."""
+    options = dict(own["options"])
+    if kind.text_option:
+        options = with_description(kind, options, captions.of_truth(sample.truth))
+    run = out / "runs" / data / sample.name / method
+    return complete(
+        sample.clip, sample.visible, method=method, out=run, pad=sample.pad, resume=True, pictures=False,
+        **{**own, "options": options},
+    )  # fmt: skip
+
+
+def _read_predictions(folders: Mapping[tuple[str, str], Path], data: str, sample: Sample) -> Predictions:
+    return read_predictions(folders[data, sample.name])
 
 
 def _write_tables(out: Path, figures: summary.Figures) -> None:

@@ -23,7 +23,7 @@ def run(
     ],
     out: shared.Out,
     methods: Annotated[
-        str, typer.Option("--methods", metavar="A,B,...", help="The methods to run.")
+        str, typer.Option("--methods", metavar="A,B,...", help="The methods to run; '' for none.")
     ] = "modal,convex,convex-r,recall",
     settings: Annotated[
         list[str] | None,
@@ -33,6 +33,15 @@ def run(
         list[str] | None,
         typer.Option(
             "--weights", metavar="METHOD=DIR", help="The checkpoint of a method: a folder or an id; repeatable."
+        ),
+    ] = None,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--predictions",
+            metavar="NAME=DIR",
+            help="What another tool predicted, to be evaluated as NAME: a folder with a sub-folder for every clip, "
+            "each as `evaluate` takes it; repeatable.",
         ),
     ] = None,
     metrics: Annotated[
@@ -61,6 +70,7 @@ def run(
         options.setdefault(method, {})[own] = value
 
     folders = {method: str(folder) for method, folder in shared.read_pairs(weights, "--weights", "METHOD=DIR").items()}
+    others = {name: str(folder) for name, folder in shared.read_pairs(predictions, "--predictions", "NAME=DIR").items()}
 
     from unocclude.benchmark.bench import bench
     from unocclude.benchmark.summary import as_text
@@ -76,8 +86,8 @@ def run(
         sets[name] = open_dataset(path, limit)
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, shared.names(methods), options, weights=folders, metrics=shared.names(metrics), seed=seed,
-            resume=resume, overwrite=overwrite, progress=progress,
+            sets, out, shared.names(methods), options, weights=folders, predictions=others,
+            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))

@@ -25,7 +25,11 @@ def run(
     object_id: prompts.ObjectId = None,
     occluders: Annotated[
         Path | None,
-        typer.Option("--occluders", metavar="PATH", help="Masks of known occluders, in the formats of --masks."),
+        typer.Option(
+            "--occluders",
+            metavar="PATH",
+            help="Masks of known occluders, in the formats of --masks; a single still mask stands for all frames.",
+        ),
     ] = None,
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,

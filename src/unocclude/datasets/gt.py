@@ -79,7 +79,9 @@ def read_truth(folder: str | Path) -> Truth:
                 f"{folder}: amodal_masks are {size[1]}x{size[0]}, {name} {width}x{height}; they must be the same size"
             )
     notes = _read_notes(folder / "meta.json")
-    return Truth(str(folder), visible, amodal, rgb=partial(_read_rgb, rgb, size) if rgb else None, notes=notes)
+    names = [file.stem for file in _images(folder / "amodal_masks")]
+    appearance = partial(_read_rgb, rgb, size) if rgb else None
+    return Truth(str(folder), visible, amodal, rgb=appearance, notes=notes, names=names)
 
 
 def _read_notes(file: Path) -> dict[str, Any]:

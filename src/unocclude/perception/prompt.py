@@ -9,8 +9,9 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.geometry import bounding_box, clip_box
+from unocclude.media.in_memory import to_mask
 from unocclude.perception.text_prompt import check_text, check_weights
-from unocclude.types import Box, Point
+from unocclude.types import ArrayLike, Box, Point
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +123,13 @@ class Prompt:
         """Add a point on the object or, with `positive=False`, a point that is not on it; in pixels."""
         return self.cue(frame, Cue(points=[(float(x), float(y))], labels=[positive]))
 
-    def mask(self, mask: np.ndarray, *, frame: int = 0) -> "Prompt":
-        """Add the object's visible mask, (H, W), non-zero on the object. An empty one says that it is hidden."""
-        mask = np.asarray(mask) != 0
-        return self.cue(frame, Cue(mask=mask) if mask.any() else Cue(hidden=True))
+    def mask(self, mask: ArrayLike, *, frame: int = 0) -> "Prompt":
+        """Add the object's visible mask, (H, W) bool or what else `MaskTrack.from_masks` takes for one frame.
+
+        An empty one says that the object is hidden.
+        """
+        found = to_mask(mask)
+        return self.cue(frame, Cue(mask=found) if found.any() else Cue(hidden=True))
 
     def hidden(self, *, frame: int = 0) -> "Prompt":
         """Say that nothing of the object is visible in a frame."""
@@ -146,7 +150,7 @@ class Prompt:
         cls,
         box: Any = None,
         point: Any = None,
-        mask: np.ndarray | None = None,
+        mask: ArrayLike | None = None,
         frame: int = 0,
         text: str | None = None,
         not_point: Any = None,

@@ -1,7 +1,5 @@
 """Write report.html, a page that shows a result and the provenance of its pixels."""
 
-import base64
-import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ from PIL import Image
 
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, doubtful_spans
 from unocclude.masks import DOUBTFUL
+from unocclude.media.contact_sheet import choose, data_url
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
 from unocclude.report.draw import fit_size, overlay, shrink
@@ -74,13 +73,6 @@ def _title(input: str | None) -> str:
     return f"{path.absolute().parent.name}/{path.name}" if path.is_dir() else path.name
 
 
-def choose(count: int, most: int) -> list[int]:
-    """Choose at most `most` of the frames 0 to count - 1, evenly spaced, including the first and the last."""
-    if count <= most:
-        return list(range(count))
-    return [round(k * (count - 1) / (most - 1)) for k in range(most)]
-
-
 def _for_script(data: dict[str, Any]) -> str:
     """JSON escaped for a script element, so that it cannot end the element."""
     text = json.dumps(data, separators=(",", ":"))
@@ -124,7 +116,7 @@ def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _webp(image: np.ndarray) -> str:
     """A lossy data URL of an RGB or RGBA image."""
-    return _address("webp", Image.fromarray(image), quality=78, method=1)
+    return data_url(Image.fromarray(image), "webp", quality=78, method=1)
 
 
 def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
@@ -132,14 +124,8 @@ def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
     picture = Image.fromarray(image)
     if palette is not None:
         picture.putpalette(palette.tobytes())
-        return _address("png", picture, transparency=0)
-    return _address("png", picture, optimize=True)
-
-
-def _address(kind: str, picture: Image.Image, **options: Any) -> str:
-    data = io.BytesIO()
-    picture.save(data, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
+        return data_url(picture, "png", transparency=0)
+    return data_url(picture, "png", optimize=True)
 
 
 def occlusion_chart(rates: list[float]) -> str:
