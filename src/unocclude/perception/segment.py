@@ -148,7 +148,8 @@ class _Look:
         """Where the object may be, (h, w) bool: in the boxes if there are some, else anywhere."""
         if not self.marks.boxes:
             return np.ones((self.window.height, self.window.width), bool)
-        return self.window.take(_area(self.marks.boxes, self.picture.shape).astype(np.float32)) > 0.5
+        area = self.window.take(_area(self.marks.boxes, self.picture.shape).astype(np.float32)) > 0.5
+        return area | self.dots(self.marks.inside)
 
     def dots(self, points: Sequence[Point]) -> np.ndarray:
         """The pixels around points, (h, w) bool."""
@@ -191,7 +192,7 @@ def _cut(look: _Look, evidence: np.ndarray) -> np.ndarray:
             logit += MOTION * _motion_evidence(flow, cut, look.allowed) / len(flows)
         logit[~look.allowed | outside] = NEVER
         logit[inside & ~outside] = -NEVER
-        cut = tidy(min_cut(logit, lab))
+        cut = (tidy(min_cut(logit, lab)) | inside) & ~outside
     return cut
 
 
@@ -279,10 +280,7 @@ def _parts_with(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
 
 
 def _corrected(rough: np.ndarray, found: np.ndarray, marks: Marks) -> np.ndarray:
-    """`rough` with those connected differences from `found` that a point asks for; without points, within boxes, all.
-
-    A point where the two agree against it changes a disc around it.
-    """
+    """`rough` with those connected differences from `found` that a point asks for; without points, `found`."""
     if not marks.inside and not marks.outside:
         return found
     mask = rough.copy()

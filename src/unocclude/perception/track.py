@@ -50,7 +50,7 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = No
     """
     prompt.check(clip)
     start, cue = next((i, cue) for i, cue in sorted(prompt.cues.items()) if cue.defines)
-    first = segment(clip, start, cue)
+    first = segment(clip, start, cue).mask
     counts = [b""] * len(clip)
     counts[start] = encode(first)
     done = 1
