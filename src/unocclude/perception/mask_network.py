@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from unocclude.perception import weights
+from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.types import Box, PixelBox, Point
 from unocclude.weights.shipped import session
 
@@ -20,9 +21,9 @@ MARGIN = 0.3
 """Margin of a view around the prompt on every side, relative to the prompt's longer side."""
 SMALLEST = 24
 """Least side of a view in frame pixels."""
-PLANES = 8
-"""Input planes: RGB in -1..1, canvas (1 inside the frame), boxes, positive points, negative points, and the rough mask
-(1 object, -1 not, 0 unknown)."""
+PLANES = 9
+"""Input planes: RGB in -1..1, canvas (1 inside the frame), boxes, positive points, negative points, the rough mask
+(1 object, -1 not, 0 unknown), and colour (from -1, a colour of the surroundings, to 1, one of what is marked)."""
 _DOT = 2.5  # radius of a point in view pixels
 NOWHERE = -8.0
 """Log-odds outside the view."""
@@ -104,7 +105,8 @@ def make_planes(picture: np.ndarray, marks: Marks, view: View) -> np.ndarray:
     """The network's input (PLANES, SIDE, SIDE) float32 for a picture (H, W, 3) uint8 RGB."""
     planes = np.zeros((PLANES, SIDE, SIDE), np.float32)
     planes[3] = view.take(np.ones(picture.shape[:2], np.float32))
-    planes[:3] = (view.take(picture) / 127.5 - planes[3][..., None]).transpose(2, 0, 1)
+    seen = view.take(picture)
+    planes[:3] = (seen / 127.5 - planes[3][..., None]).transpose(2, 0, 1)
     for x0, y0, x1, y1 in marks.boxes:
         (left, top), (right, bottom) = np.rint(view.places([(x0, y0), (x1, y1)]) + 0.5).astype(int)
         planes[4, max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
@@ -113,7 +115,29 @@ def make_planes(picture: np.ndarray, marks: Marks, view: View) -> np.ndarray:
             _dot(plane, x, y)
     if marks.rough is not None:
         planes[7] = (2 * view.take(marks.rough.astype(np.float32)) - 1) * planes[3]
+    planes[8] = _colour(seen, planes)
     return planes
+
+
+def _colour(seen: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """How much a colour is one of the rough mask, else of the boxes, else of the points, and not one of the rest."""
+    if planes[7].any():
+        inside = (planes[7] > 0).astype(np.float32)
+        outside = 1 - inside
+    elif planes[4].any():
+        inside = cv2.GaussianBlur(planes[4], (0, 0), SIDE / 12) * planes[4]  # less at the sides, where corners are
+        outside = 1 - planes[4]
+    else:
+        inside = cv2.GaussianBlur(planes[5], (0, 0), SIDE / 24)
+        outside = np.full_like(inside, 0.1)
+    outside = np.maximum(outside, cv2.dilate(planes[6], np.ones((5, 5), np.uint8)))
+    inside, outside = inside * planes[3], outside * planes[3]
+    bins = colour_bins(cv2.cvtColor(np.rint(seen).astype(np.uint8), cv2.COLOR_RGB2LAB))
+    nowhere = np.zeros(bins.shape)
+    grid = ColourGrid()
+    grid.add(bins, nowhere, nowhere, inside / (inside + outside + 1e-6), inside + outside)
+    own, other = (found / max(total, 1e-6) for found, total in zip(grid.look(bins, nowhere, nowhere), grid.totals, strict=True))
+    return np.clip(np.log((own + 1e-4) / (other + 1e-4)) / 3, -1, 1) * planes[3]
 
 
 def _dot(plane: np.ndarray, x: float, y: float) -> None:

@@ -32,8 +32,8 @@ class Crowd:
     labels: np.ndarray
 
 
-def crowd(seed: int, side: int = 224) -> Crowd:
-    """A picture of `side` x `side` pixels with two to eight objects. Deterministic.
+def crowd(seed: int, side: int = 176) -> Crowd:
+    """A picture of `side` x `side` pixels with two to six objects. Deterministic.
 
     Raises ValueError for a side under 32 pixels, InputError if scikit-image is missing.
     """
@@ -138,8 +138,8 @@ def _outline(side: int, size: float, at: np.ndarray, rng: Generator) -> np.ndarr
 
 
 def _look(side: int, palette: np.ndarray, rng: Generator) -> np.ndarray:
-    """A surface (side, side, 3), half of the time in a colour of the background."""
-    like = palette[rng.integers(len(palette))] if rng.uniform() < 0.5 else None
+    """A surface (side, side, 3), one in three in a colour of the background."""
+    like = palette[rng.integers(len(palette))] if rng.uniform() < 0.35 else None
     return surface(side, side, rng, like)
 
 
@@ -240,7 +240,7 @@ def _patterned(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def _objects(side: int, palette: np.ndarray, rng: Generator) -> list[np.ndarray]:
-    """Two to eight objects, far ones first, premultiplied (side, side, 4) float32 each."""
+    """Two to six objects, far ones first, premultiplied (side, side, 4) float32 each."""
     kinds = [*FIGURES, "thing"]
     shares = [0.2, 0.17, 0.05, 0.2, 0.05, 0.18, 0.15]
     family, looks = str(rng.choice(kinds, p=shares)), int(rng.integers(1, 1 << 30))
@@ -248,7 +248,7 @@ def _objects(side: int, palette: np.ndarray, rng: Generator) -> list[np.ndarray]
     usual, near = _size(rng) * rng.choice([0.9, 1.5]) * side, rng.uniform(0.15, 0.5)
     middle = rng.uniform(0.3, 0.7, 2) * side
     drawn = []
-    for _ in range(int(rng.integers(2, 9))):
+    for _ in range(int(rng.integers(2, 7))):
         kind = family if rng.uniform() < same_kind else str(rng.choice(kinds, p=shares))
         look = looks if rng.uniform() < same_look else int(rng.integers(1, 1 << 30))
         tall = max(12.0, usual * np.exp(rng.normal(0, 0.3)))
@@ -271,7 +271,7 @@ def _lit(drawn: np.ndarray, palette: np.ndarray, rng: Generator) -> np.ndarray:
         ramp = np.linspace(-1, 1, side, dtype=np.float32)
         light = light + rng.uniform(0, 0.9) * (np.cos(angle) * ramp[None] + np.sin(angle) * ramp[:, None])
     drawn[..., :3] *= np.clip(light, 0.25, 1.8)[..., None]
-    if rng.uniform() < 0.25:
+    if rng.uniform() < 0.15:
         cover = drawn[..., 3:] / 255
         mean = drawn[..., :3].sum((0, 1)) / max(float(cover.sum()), 1)
         target = palette[rng.integers(len(palette))]
@@ -324,7 +324,7 @@ def _developed(picture: np.ndarray, rng: Generator) -> np.ndarray:
         kernel = np.zeros((length, length), np.float32)
         cv2.line(kernel, (0, int(rng.integers(length))), (length - 1, int(rng.integers(length))), 1.0)
         picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
-    picture = picture + rng.normal(0, rng.uniform(0, 6), picture.shape)
+    picture = picture + rng.normal(0, rng.uniform(0, 5), picture.shape)
     developed = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     if fate[2] < 0.6:
         _, coded = cv2.imencode(".jpg", developed, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))])

@@ -12,12 +12,9 @@ from unocclude.synthesis.paint import cloth
 
 Generator = np.random.Generator
 
-PHOTOGRAPHS = (
-    "brick.png", "grass.png", "gravel.png", "rocket.jpg", "motorcycle_left.png", "camera.png", "coins.png", "ihc.png",
-    "moon.png",
-)  # fmt: skip
-"""Sample pictures of scikit-image that serve as surfaces (public domain or CC0, see skimage/data/README.txt). Its other
-photographs are left out, so that they can be used to choose settings."""
+PHOTOGRAPHS = ("brick.png", "grass.png", "gravel.png", "rocket.jpg", "camera.png", "coins.png", "ihc.png")
+"""Sample pictures of scikit-image that serve as surfaces: CC0, in the public domain, or without known restrictions, by
+the docstrings of `skimage.data`. Others are left out because their terms are not stated, or to choose settings on."""
 _SIDE = 256
 _FIELDS = 24
 

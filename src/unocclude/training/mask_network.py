@@ -34,11 +34,11 @@ class MaskNetworkOptions(recipe.RecipeOptions):
     """[recipe] of the mask network."""
 
     seed: int = Field(1, ge=0, description="seed of the training crowds")
-    count: int = Field(6000, ge=1, description="number of training crowds")
+    count: int = Field(3000, ge=1, description="number of training crowds")
     validation_seed: int = Field(99, ge=0, description="seed of the validation crowds")
     validation_count: int = Field(100, ge=1, description="number of validation crowds")
-    side: int = Field(224, ge=32, description="side of a crowd in pixels")
-    widths: tuple[int, ...] = Field((32, 64, 128, 192), description="channels of the U-Net's levels")
+    side: int = Field(176, ge=32, description="side of a crowd in pixels")
+    widths: tuple[int, ...] = Field((32, 64, 96, 128), description="channels of the U-Net's levels")
     cache: str = Field("cache", description="folder for crowds")
 
 
@@ -119,10 +119,12 @@ class MaskNetwork(recipe.Recipe):
 
     def picture(self, network: torch.nn.Module) -> np.ndarray:
         """Rows of pictures with their prompts, the truth and the output."""
-        shown = [sample for samples in self._held.values() for sample in samples[:8]]
-        found = _predict(network, np.stack([sample.planes for sample in shown]))
-        tiles = [np.vstack(_tiles(sample, logit)) for sample, logit in zip(shown, found, strict=True)]
-        return np.vstack([np.hstack(tiles[k : k + 8]) for k in range(0, len(tiles), 8)])
+        columns = min(8, *(len(samples) for samples in self._held.values()))
+        rows = []
+        for samples in self._held.values():
+            found = _predict(network, np.stack([sample.planes for sample in samples[:columns]]))
+            rows.append(np.hstack([np.vstack(_tiles(*pair)) for pair in zip(samples, found, strict=False)]))
+        return np.vstack(rows)
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
         example = (torch.zeros(1, PLANES, SIDE, SIDE),)
