@@ -77,6 +77,6 @@ def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
     def mask(i: int) -> np.ndarray:
         if np.isnan(boxes[i]).any():
             return np.zeros((opened.height, opened.width), bool)
-        return segment(opened, i, Cue(boxes=[tuple(boxes[i].tolist())]))
+        return segment(opened, i, Cue(boxes=[tuple(boxes[i].tolist())])).mask
 
     return MaskTrack.from_masks((mask(i) for i in range(len(opened))), origin="segmented in LaSOT's boxes")

@@ -50,7 +50,7 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = No
     """
     prompt.check(clip)
     start = start_frame(prompt.cues)
-    first = segment(clip, start, prompt.cues[start])
+    first = segment(clip, start, prompt.cues[start]).mask
     counts = [b""] * len(clip)
     counts[start] = encode(first)
     done = 1
