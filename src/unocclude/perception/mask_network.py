@@ -136,7 +136,9 @@ def _colour(seen: np.ndarray, planes: np.ndarray) -> np.ndarray:
     nowhere = np.zeros(bins.shape)
     grid = ColourGrid()
     grid.add(bins, nowhere, nowhere, inside / (inside + outside + 1e-6), inside + outside)
-    own, other = (found / max(total, 1e-6) for found, total in zip(grid.look(bins, nowhere, nowhere), grid.totals, strict=True))
+    own, other = (
+        found / max(total, 1e-6) for found, total in zip(grid.look(bins, nowhere, nowhere), grid.totals, strict=True)
+    )
     return np.clip(np.log((own + 1e-4) / (other + 1e-4)) / 3, -1, 1) * planes[3]
 
 

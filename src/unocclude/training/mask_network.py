@@ -1,5 +1,4 @@
-"""Recipe of the mask network, which predicts one object's visible mask from a picture, boxes, points and a rough mask.
-"""
+"""Recipe of the mask network, which predicts one object's visible mask from a picture, boxes, points and a rough mask."""
 
 import io
 from dataclasses import dataclass
@@ -250,8 +249,7 @@ def _outside(mask: np.ndarray, box: Box, rng: np.random.Generator) -> list[tuple
 
 
 def _mistaken(made: Crowd, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The object's mask with mistakes of trackers and of cuts by colour: pieces lost or added, shifted, grown, shrunk.
-    """
+    """The object's mask with mistakes of trackers and of cuts by colour: pieces lost or added, shifted, grown, shrunk."""
     x0, y0, x1, y1 = bounding_box(mask)
     size = max(x1 - x0, y1 - y0)
     rough = mask.copy()
