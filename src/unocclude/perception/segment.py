@@ -26,9 +26,9 @@ from unocclude.types import Box, Point
 
 NEVER = -10.0  # log-odds of a pixel that cannot belong to the object
 # weights of the evidence, log-odds each
-NETWORK = 1.2
+NETWORK = 0.9
 VOTE = 0.6
-COLOURS = 0.6
+COLOURS = 0.3
 MOTION = 1.0
 ELLIPSE = 0.6  # of the ellipses inscribed in the boxes
 ROUNDS = 2  # cuts, each with the colours of the one before
@@ -76,7 +76,7 @@ def segment(clip: Clip, frame: int, cue: Cue, guess: np.ndarray | None = None) -
     mask = _pointed(look.window.put(_cut(look, evidence), picture), marks)
     if rough is not None:
         mask = _pointed(_corrected(rough, mask, marks), marks)
-    return Segmentation(mask, _soft_iou(chance, view.take(mask.astype(np.float32)) > 0.5))
+    return Segmentation(mask, _score(chance, view, mask, marks))
 
 
 # Where to look ------------------------------------------------------------------------------------------------
@@ -323,6 +323,19 @@ def _corrected(rough: np.ndarray, found: np.ndarray, marks: Marks) -> np.ndarray
             if number := labels[int(y), int(x)]:
                 mask[labels == number] = value
     return mask
+
+
+def _score(chance: np.ndarray, view: View, mask: np.ndarray, marks: Marks) -> float:
+    """The expected IoU, 0..1: what the network expects, and with boxes how likely a shape the mask is.
+
+    The numbers are least squares on generated scenes and pasted cut-outs, none of them a clip.
+    """
+    seen = view.take(mask.astype(np.float32)) > 0.5
+    expected = _soft_iou(chance, seen)
+    if not marks.boxes:
+        return float(np.clip(1.24 * expected - 0.23, 0, 1))
+    round_ = view.take(_ellipses(marks.boxes, mask.shape).astype(np.float32)) > 0.5
+    return float(np.clip(0.95 * expected + 0.49 * mask_iou(round_, seen, empty=0.0) - 0.34, 0, 1))
 
 
 def _odds(chance: float) -> float:
