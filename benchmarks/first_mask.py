@@ -21,7 +21,7 @@ from track_score import DATA, good_frame, iou, read_clip, tight_box
 
 from unocclude.clip import Clip
 from unocclude.perception import segment as module
-from unocclude.perception.mask_network import NOWHERE, Marks, View, log_odds
+from unocclude.perception.mask_network import NOWHERE, Marks, View, best_level, log_odds
 from unocclude.perception.prompt import Cue
 from unocclude.perception.segment import segment
 from unocclude.synthesis.crowds import crowd
@@ -85,11 +85,13 @@ def judge(case: Case) -> tuple[list[float], float, float]:
     seconds = time.perf_counter() - started
     if not cue.boxes:
         return [0.0, 0.0, 0.0, iou(found.mask, truth)], found.score, seconds
-    with patch.multiple(module, NETWORK=0.0, VOTE=1.0, COLOURS=1.0):
+    with patch.multiple(module, NETWORK=0.0, VOTE=1.0, COLOURS=1.0, ELLIPSE=0.0):
         without = segment(clip, frame, cue).mask
     view = View.around(cue.boxes[0])
     marks = Marks(cue.boxes)
-    alone = view.put(log_odds(clip[frame], marks, [view])[0], truth.shape, NOWHERE) > 0
+    answer = log_odds(clip[frame], marks, [view])[0]
+    level = best_level(view.take(module._possible(marks, truth.shape)) / (1 + np.exp(-answer)))
+    alone = view.put(answer, truth.shape, NOWHERE) > np.log(level / (1 - level))
     masks = (module._ellipses(cue.boxes, truth.shape), without, alone, found.mask)
     return [iou(mask, truth) for mask in masks], found.score, seconds
 

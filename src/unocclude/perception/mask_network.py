@@ -158,6 +158,18 @@ def log_odds(picture: np.ndarray, marks: Marks, views: Sequence[View]) -> np.nda
     return mean
 
 
+def best_level(chance: np.ndarray) -> float:
+    """The level above which a map of chances (any shape, 0..1) gives the mask of the highest expected IoU, .05 to .8.
+
+    Expected intersection over expected union, of pixels that are independent. It is under one half for an object of
+    uncertain extent, of which no pixel may be likely.
+    """
+    ranked = np.sort(chance.ravel())[::-1]
+    gained = np.cumsum(ranked, dtype=np.float64)
+    expected = gained / np.maximum(np.arange(1, len(ranked) + 1) + gained[-1] - gained, 1e-9)
+    return float(np.clip(ranked[int(np.argmax(expected))], 0.05, 0.8))
+
+
 def _run(planes: np.ndarray) -> np.ndarray:
     answers: np.ndarray = session(weights.__name__, FILE).run(None, {"planes": planes})[0]
     return answers

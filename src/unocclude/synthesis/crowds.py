@@ -299,9 +299,9 @@ def _front(side: int, palette: np.ndarray, rng: Generator) -> list[np.ndarray]:
     for _ in range(int(rng.integers(1, 4))):
         if rng.uniform() < 0.4:
             mask = np.zeros((side, side), np.uint8)
-            ends = rng.uniform(-0.2, 1.2, (2, 2)) * side
+            (x0, y0), (x1, y1) = np.rint(rng.uniform(-0.2, 1.2, (2, 2)) * side).astype(int).tolist()
             thick = max(1, int(side * rng.uniform(0.008, 0.08)))
-            cv2.line(mask, *np.rint(ends).astype(int).tolist(), 255, thick, cv2.LINE_AA)
+            cv2.line(mask, (x0, y0), (x1, y1), 255, thick, cv2.LINE_AA)
             drawn.append(_filled(mask, _look(side, palette, rng)))
         else:
             drawn.append(_thing(side, _size(rng) * 0.5 * side, palette, rng))

@@ -1,4 +1,4 @@
-"""Recipe of the mask network, which predicts one object's visible mask from a picture, boxes, points and a rough mask."""
+"""Recipe of the mask network: the visible mask of one object from a picture, boxes, points and a rough mask."""
 
 import io
 from dataclasses import dataclass
@@ -85,8 +85,10 @@ class MaskNetwork(recipe.Recipe):
         self._held = {kind: _held(held_files, kind) for kind in PROMPTS}
 
     def network(self) -> torch.nn.Module:
+        network = UNet(PLANES, 1, widths=self.options.widths)
         # convolutions are a fifth faster on CPUs with the channels last
-        return UNet(PLANES, 1, widths=self.options.widths).to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
@@ -206,7 +208,7 @@ def _prompt(made: Crowd, mask: np.ndarray, kind: str, rng: np.random.Generator) 
         inside = _points(mask, int(rng.choice([1, 1, 1, 2, 3, 5])), rng)
         size = max(x1 - x0, y1 - y0) * np.exp(rng.uniform(np.log(1.05), np.log(5)))
         centre = (np.min(inside, 0) + np.max(inside, 0)) / 2 + rng.normal(0, 0.06, 2) * size
-        return Marks([], inside, _outside(mask, box, rng)), View.at(*centre, size)
+        return Marks([], inside, _outside(mask, box, rng)), View.at(float(centre[0]), float(centre[1]), size)
     rough = _mistaken(made, mask, rng)
     boxes = [box] if rng.uniform() < 0.4 else []
     lost, added = mask & ~rough, rough & ~mask
@@ -223,7 +225,8 @@ def _shaken(box: Box, shape: tuple[int, ...], rng: np.random.Generator) -> Box:
     width, height = box[2] - box[0], box[3] - box[1]
     moved = np.array(box) + np.clip(rng.normal(0, spread, 4), -0.2, 0.2) * (width, height, width, height)
     moved = np.clip(moved, 0, (shape[1], shape[0], shape[1], shape[0]))
-    return (*moved.tolist(),)  # type: ignore[return-value]
+    left, top, right, bottom = moved.tolist()
+    return left, top, right, bottom
 
 
 def _points(mask: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
@@ -249,7 +252,7 @@ def _outside(mask: np.ndarray, box: Box, rng: np.random.Generator) -> list[tuple
 
 
 def _mistaken(made: Crowd, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The object's mask with mistakes of trackers and of cuts by colour: pieces lost or added, shifted, grown, shrunk."""
+    """The object's mask with mistakes: pieces lost or added, also by colour, shifted, grown or shrunk."""
     x0, y0, x1, y1 = bounding_box(mask)
     size = max(x1 - x0, y1 - y0)
     rough = mask.copy()
