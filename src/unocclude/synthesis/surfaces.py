@@ -93,7 +93,7 @@ def field(height: int, width: int, rng: Generator) -> np.ndarray:
 
 
 def _spectral(height: int, width: int, rng: Generator) -> np.ndarray:
-    image = np.broadcast_to(rng.uniform(30, 225, 3).astype(np.float32), (height, width, 3))
+    image: np.ndarray = np.broadcast_to(rng.uniform(30, 225, 3).astype(np.float32), (height, width, 3))
     for deviation in (rng.uniform(8, 45), rng.uniform(0, 20)):
         tint = 1 + rng.normal(0, 0.5, 3).astype(np.float32)
         image = image + deviation * field(height, width, rng)[..., None] * tint
