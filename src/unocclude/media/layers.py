@@ -17,6 +17,7 @@ from unocclude.errors import InputError
 from unocclude.media import files
 from unocclude.media.limits import check_rate
 from unocclude.media.nearest_fill import fill_nearest
+from unocclude.media.video import ACCURATE
 
 BLEED = 16  # pixels: one macroblock of the codecs
 CHECKER = 16  # pixels per square of the preview's checkerboard
@@ -84,7 +85,9 @@ class Format:
 
 def _yuv(rgb: np.ndarray, pixels: str) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
-    return frame.reformat(format=pixels, dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
+    return frame.reformat(
+        format=pixels, dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=ACCURATE, threads=1
+    )
 
 
 def _yuva(rgba: np.ndarray, pixels: str, levels: int) -> av.VideoFrame:

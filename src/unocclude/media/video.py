@@ -10,7 +10,7 @@ from typing import cast
 import av
 import numpy as np
 from av.sidedata.sidedata import SideData
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.containers import is_truncated
@@ -36,6 +36,8 @@ DECODERS = 2  # so that two readers at different positions do not make one decod
 # Packets of these codecs may contain no visible frame, so frames can be counted only by decoding.
 HIDDEN_FRAMES = ("vp8", "libvpx", "mpeg4")
 _UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+# By default FFmpeg's scaler repeats chroma samples and rounds down: 2 levels too dark in 8 bits, 3 in 10 bits.
+ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 class VideoFrames:
@@ -170,7 +172,13 @@ class VideoFrames:
         matrix = Colorspace.ITU709 if untagged and (height >= 720 or width >= 1280) else None
         alpha = any(component.is_alpha for component in frame.format.components)
         converted = self._reformatter.reformat(
-            frame, width, height, "rgba" if alpha else "rgb24", src_colorspace=matrix, threads=1
+            frame,
+            width,
+            height,
+            "gbrap" if alpha else "gbrp",  # four times as fast as packed pixels with these flags
+            src_colorspace=matrix,
+            interpolation=ACCURATE,
+            threads=1,
         )
         array = on_black(converted.to_ndarray()) if alpha else converted.to_ndarray()
         upright, down, right = self._turn
