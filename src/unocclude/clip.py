@@ -47,6 +47,7 @@ class _Part:
         self.height, self.width = clip.height, clip.width
         self.fps = clip.fps / numbers.step
         self.times = [clip.times[i] - clip.times[numbers.start] for i in numbers]
+        self.notes = clip.notes
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -64,7 +65,8 @@ class Clip:
 
     `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
     reads them from this one. `times` are presentation times in seconds.
-    `path` is the file or folder it came from, None for frames in memory.
+    `path` is the file or folder it came from, None for frames in memory. `notes` are plain sentences on what was
+    assumed or may be wrong. `numbers` are the frames' numbers in the file, if it was opened in part, else None.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class Clip:
         self.height, self.width = source.height, source.width
         self.fps = check_rate(source.fps)
         self.times = source.times
+        self.notes: tuple[str, ...] = getattr(source, "notes", ())
+        self.numbers: range | None = getattr(source, "numbers", None)
         self._known_shots = None if shots is None else _checked_shots(shots, len(source))
 
     @classmethod
@@ -139,6 +143,8 @@ class Clip:
     def fingerprint(self) -> str:
         """A hash of the clip's content, for telling one input from another."""
         digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
+        if self.numbers is not None:
+            digest.update(str(self.numbers).encode())
         # hash only the files that are read, because other files in the folder may change
         files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
         for file in files:
@@ -170,12 +176,14 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
         return str(size).encode() + head + stream.read(amount)
 
 
-def open(path: str | Path) -> Clip:
+def open(path: str | Path, *, fps: float | None = None, start: int = 0, end: int | None = None) -> Clip:
     """Open a video file, a folder of frames (in natural order), or one image (T = 1).
 
-    Raises InputError if the path does not exist, is not readable, or has no frames.
+    fps: frames per second of a folder, which has no rate of its own; 24 are assumed without it. start, end: open only
+    the frames from `start` to before `end`, numbered from 0. Raises InputError if the path does not exist, is not
+    readable, or has no frames; if there are no such frames; or if `fps` is given for a video.
     """
     from unocclude.media.source import open_source
 
     path = Path(path)
-    return Clip(open_source(path), path)
+    return Clip(open_source(path, fps, start, end), path)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from unocclude.errors import InputError
 from unocclude.media import files
+from unocclude.media.exr import encode_exr
 from unocclude.media.limits import check_rate
 from unocclude.media.nearest_fill import fill_nearest
 from unocclude.media.video import ACCURATE
@@ -252,7 +253,7 @@ def _write_exr(path: Path, frames: Iterator[np.ndarray]) -> list[Path]:
     try:
         for i, rgba in enumerate(frames):
             names.append(f"{path.stem}.{i:05d}{path.suffix}")
-            (part / names[-1]).write_bytes(_encode_exr(rgba))
+            (part / names[-1]).write_bytes(encode_exr(rgba))
         files.sync_tree(part)
         for name in names:
             (part / name).replace(path.with_name(name))
@@ -260,21 +261,6 @@ def _write_exr(path: Path, frames: Iterator[np.ndarray]) -> list[Path]:
         shutil.rmtree(part, ignore_errors=True)
     files.sync(path.parent)
     return [path.with_name(name) for name in names]
-
-
-def _encode_exr(rgba: np.ndarray) -> bytes:
-    pixels = rgba.astype(np.float32) / 255
-    rgb = pixels[..., :3]  # apply the inverse transfer function of sRGB (IEC 61966-2-1)
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    pixels[..., :3] = linear * pixels[..., 3:]
-    codec = cast(Any, av.CodecContext.create("exr", "w"))
-    codec.height, codec.width = rgba.shape[:2]
-    codec.pix_fmt = "gbrapf32le"
-    codec.time_base = Fraction(1, 25)
-    codec.options = {"compression": "zip16", "format": "half"}
-    frame = av.VideoFrame.from_ndarray(cast(Any, pixels), "gbrapf32le")
-    frame.pts = 0
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
 
 
 def _checked(frames: Iterable[np.ndarray], channels: int) -> Iterator[np.ndarray]:

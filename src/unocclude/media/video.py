@@ -16,7 +16,6 @@ from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.containers import is_truncated
 from unocclude.media.decoder import Decoder, Packet, index_packets
 from unocclude.media.folder import DEFAULT_FPS
-from unocclude.media.images import on_black
 from unocclude.media.limits import (
     MAX_PIXELS,
     MAX_RATE,
@@ -29,6 +28,7 @@ from unocclude.media.limits import (
     identity,
     too_large_message,
 )
+from unocclude.media.pixels import on_black
 
 RECENT_BYTES = 32 << 20  # cache of decoded frames, so that reading backwards does not decode a whole GOP per frame
 MAX_RECENT = 256  # maximum number of cached frames
