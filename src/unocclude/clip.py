@@ -12,6 +12,7 @@ import numpy as np
 
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.limits import check_rate, reason
+from unocclude.media.signal import Signal
 from unocclude.types import FrameSource
 
 
@@ -47,7 +48,7 @@ class _Part:
         self.height, self.width = clip.height, clip.width
         self.fps = clip.fps / numbers.step
         self.times = [clip.times[i] - clip.times[numbers.start] for i in numbers]
-        self.notes = clip.notes
+        self.notes, self.signal = clip.notes, clip.signal
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -66,7 +67,8 @@ class Clip:
     `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
     reads them from this one. `times` are presentation times in seconds.
     `path` is the file or folder it came from, None for frames in memory. `notes` are plain sentences on what was
-    assumed or may be wrong. `numbers` are the frames' numbers in the file, if it was opened in part, else None.
+    assumed or may be wrong. `signal` has a video's tags of aspect and colour, else None. A clip that was opened in part
+    has the frames `numbers` of the `total` frames of the file; else `numbers` is None.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Clip:
         self.times = source.times
         self.notes: tuple[str, ...] = getattr(source, "notes", ())
         self.numbers: range | None = getattr(source, "numbers", None)
+        self.total: int = getattr(source, "total", len(source))
+        self.signal: Signal | None = getattr(source, "signal", None)
         self._known_shots = None if shots is None else _checked_shots(shots, len(source))
 
     @classmethod
@@ -125,6 +129,11 @@ class Clip:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
+
+    @property
+    def is_constant_rate(self) -> bool:
+        """Whether the frames are evenly spaced by 1 / fps, to a millisecond."""
+        return all(abs(time - i / self.fps) < 1e-3 for i, time in enumerate(self.times))
 
     @cached_property
     def shots(self) -> list[range]:

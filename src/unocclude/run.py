@@ -74,6 +74,7 @@ class Request:
             "input": self.clip.fingerprint,
             "method": self.method.name,
             "method_version": self.method.version,
+            "fps": self.clip.fps,
             "options": self.method.options.model_dump(mode="json"),
             "seed": self.method.settings.seed,
             **self.arguments,
@@ -216,6 +217,7 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
         **_common_info(request.clip, track, request.arguments, timings),
         "method": _about(method),
         "seed": method.settings.seed,
+        "notes": all_notes(clip, track, request.occluders),
         **_uneven_times(clip),
         "canvas": {"width": scene.width, "height": scene.height, "offset": list(scene.offset)},
         "resumed_at": first,
@@ -253,12 +255,20 @@ def _checked(method: Method, scene: Scene, first: int) -> Iterator[FrameResult]:
         )
 
 
+def all_notes(clip: Clip, *tracks: MaskTrack | Prompt | None) -> list[str]:
+    """What was assumed of the clip and the masks, or may be wrong with them, one sentence each."""
+    return [*clip.notes, *(note for track in tracks for note in getattr(track, "notes", ()))]
+
+
 def _common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
     """What result.json and track.json both say of a run."""
     return {
         "unocclude": __version__,
         "input": str(clip.path) if clip.path else None,
+        **({"source_range": [clip.numbers.start, clip.numbers.stop]} if clip.numbers else {}),
+        **({"signal": tags} if (tags := clip.signal and clip.signal.to_json()) else {}),
         "arguments": arguments,
+        "notes": all_notes(clip, track),
         "tracker": track.origin,
         "fps": clip.fps,
         "frame_count": len(clip),
@@ -345,7 +355,7 @@ def _frame_part(clip: Clip, mask: Any) -> Any:
 
 def _uneven_times(clip: Clip) -> dict[str, list[float]]:
     """The frame times in seconds, unless they are evenly spaced by 1 / fps."""
-    if all(abs(time - i / clip.fps) < 1e-3 for i, time in enumerate(clip.times)):
+    if clip.is_constant_rate:
         return {}
     return {"times": [round(float(time), 6) for time in clip.times]}
 
@@ -366,7 +376,7 @@ def track_to(
     _check_prompt(clip, prompt)
     arguments = {"prompt": describe(prompt)}
     folder = PictureFolder(
-        out, {"verb": "track", "input": clip.fingerprint, **arguments},
+        out, {"verb": "track", "input": clip.fingerprint, "fps": clip.fps, **arguments},
         resume=resume, overwrite=overwrite, result=TRACK_FILE, inputs=_files(clip, prompt),
         count=len(clip), size=(clip.height, clip.width), completes=False,
     )  # fmt: skip

@@ -125,14 +125,29 @@ def check_pad(clip: Clip, pad: float) -> None:
         )
 
 
+COMMON_RATES = (24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60000 / 1001, 60, 90, 120, 240)
+"""Frames per second of cameras and screen recorders."""
+
+
 def check_masks(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
     """Raise InputError unless `masks` has one mask of the frame size for every frame."""
     if len(masks) != len(clip):
-        raise InputError(
-            f"{len(masks)} {name}s for {len(clip)} frames; give one for every frame (an empty one where hidden)"
-        )
+        remedy = _other_rate(clip, len(masks), name) or "give one for every frame (an empty one where hidden)"
+        raise InputError(f"{len(masks)} {name}s for {len(clip)} frames; {remedy}")
     if (masks.height, masks.width) != (clip.height, clip.width):
         raise InputError(
             f"{name}s are {masks.width}x{masks.height}, frames are {clip.width}x{clip.height}; "
             "they must be the same size"
         )
+
+
+def _other_rate(clip: Clip, count: int, name: str) -> str | None:
+    """What to do about masks of a clip at a variable rate whose frames were extracted at a constant one."""
+    if clip.is_constant_rate:
+        return None
+    seconds = clip.times[-1] + 1 / clip.fps
+    rate = min((*COMMON_RATES, clip.fps), key=lambda rate: abs(rate * seconds - count))
+    fits = abs(rate * seconds - count) <= 2
+    cause = f"the clip has a variable rate, and {count} {name}s fit an extraction at a constant {rate:.5g} a second"
+    cause = cause if fits else "the clip has a variable rate, so that extraction at a constant one changes the count"
+    return f"{cause}: extract the frames with ffmpeg -fps_mode passthrough (-vsync 0 before FFmpeg 5.1)"

@@ -30,6 +30,9 @@ def run(
     ] = 1,
     pad: shared.Pad = 0.0,
     seed: shared.Seed = 0,
+    fps: shared.Fps = None,
+    start: shared.Start = 0,
+    end: shared.End = None,
     device: shared.Device = "auto",
     weights: shared.Weights = None,
     resume: shared.Resume = False,
@@ -56,12 +59,14 @@ def run(
     from unocclude.masks import read_track
     from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
+    from unocclude.run import all_notes
 
     options = with_description(get_method(method), pairs, text)
     chosen = create(method, options, RunSettings(seed, hypotheses, device, weights))
-    clip = unocclude.open(input)
+    clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
-    in_front = None if occluders is None else read_track(occluders)
+    in_front = None if occluders is None else shared.cut_masks(read_track(occluders), clip)
+    shared.print_notes(all_notes(clip, prompt, in_front), quiet)
     with show_progress(quiet) as progress:
         result = unocclude.complete(
             clip,

@@ -1,11 +1,13 @@
 """Arguments and options that several commands share, and how they are parsed."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,6 +66,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
 ]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", metavar="F", help="Frames per second, for a folder of frames; videos have their own."),
+]
+Start = Annotated[int, typer.Option("--start", metavar="N", help="The first frame to use; frames count from 0.")]
+End = Annotated[int | None, typer.Option("--end", metavar="N", help="The frame after the last one to use.")]
 _PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this fraction of the frame on every side.")
 Pad = Annotated[float, _PAD]
 PadOrData = Annotated[float | None, _PAD]
@@ -133,7 +141,7 @@ def read_prompt(
         prompt = Prompt(frame=frame, boxes=boxes, points=points, text=text)  # type: ignore[arg-type]
         prompt.check(clip)
         return prompt
-    track = read_masks(masks, object_id=object_id)
+    track = cut_masks(read_masks(masks, object_id=object_id), clip)
     if len(clip) > 1 and len(track) == 1 and masks.is_file() and is_image(masks):
         prompt = Prompt(frame=frame, mask=track[0])
         prompt.check(clip)
@@ -166,6 +174,23 @@ def read_pairs(
             raise InputError(f"{option} {value}: expected {form}")
         pairs[key.strip()] = rest
     return pairs
+
+
+def cut_masks(masks: "MaskTrack", clip: "Clip") -> "MaskTrack":
+    """The masks of the frames that `--start` and `--end` select, if `masks` has one for every frame of the file."""
+    from unocclude.masks import MaskTrack
+
+    if clip.numbers is None or len(masks) != clip.total:
+        return masks
+    cut = MaskTrack.from_masks((masks[i] for i in clip.numbers), masks.origin)
+    cut.path = masks.path
+    return cut
+
+
+def print_notes(notes: Iterable[str], quiet: bool) -> None:
+    """Print what a reader or writer has to say, one line each, to stderr."""
+    for note in () if quiet else notes:
+        echo(f"note: {note}", err=True)
 
 
 def names(value: str) -> list[str]:

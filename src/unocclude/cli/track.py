@@ -13,6 +13,9 @@ def run(
     text: shared.Text = None,
     frame: shared.FrameNumber = 0,
     object_id: shared.ObjectId = None,
+    fps: shared.Fps = None,
+    start: shared.Start = 0,
+    end: shared.End = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -26,10 +29,11 @@ def run(
     check_out(out, resume=resume, overwrite=overwrite, inputs=(input, masks))
 
     import unocclude
-    from unocclude.run import track_to
+    from unocclude.run import all_notes, track_to
 
-    clip = unocclude.open(input)
+    clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
+    shared.print_notes(all_notes(clip, prompt), quiet)
     with show_progress(quiet) as progress:
         folder = track_to(clip, prompt, out, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:

@@ -82,8 +82,8 @@ def open_image(path: str | Path) -> Image.Image:
                 warnings.simplefilter("ignore")  # Pillow warns about damaged tags and large images
                 image = Image.open(path, formats=FORMATS)
         except UnidentifiedImageError:
-            told = "a HEIC image, which is not supported; save it" if is_heif(path) else "not an image that can be read; save it"
-            raise InputError(f"{path}: {told} as PNG or JPEG") from None
+            kind = "a HEIC image, which is not supported" if is_heif(path) else "not an image that can be read"
+            raise InputError(f"{path}: {kind}; save it as PNG or JPEG") from None
         except Image.DecompressionBombError:
             raise InputError(f"{path}: {too_large_message()}") from None
     most = MAX_HEAVY if image.format in HEAVY else MAX_PIXELS

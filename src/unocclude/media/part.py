@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from unocclude.errors import InputError
+from unocclude.media.signal import Signal
 from unocclude.types import FrameSource
 
 
 class FramesPart:
     """The frames start to end - 1 of another source, with times from 0. Raises InputError if there are none.
 
-    numbers: the frames' numbers in the other source.
+    numbers: the frames' numbers in the other source. total: the number of its frames. notes, signal, origin: as in the
+    other source, where it has them (see `VideoFrames`).
     """
 
     def __init__(self, source: FrameSource, start: int = 0, end: int | None = None):
@@ -23,16 +25,15 @@ class FramesPart:
                 f"there are no frames {start} to {self.numbers.stop}: the clip has {count}, numbered from 0; "
                 "give a start, and an end after it, within the clip"
             )
-        self._source = source
+        self._source, self.total = source, count
         self.height, self.width, self.fps = source.height, source.width, source.fps
         self.times: Sequence[float] = [source.times[i] - source.times[start] for i in self.numbers]
+        self.notes: tuple[str, ...] = getattr(source, "notes", ())
+        self.signal: Signal | None = getattr(source, "signal", None)
+        self.origin: float = getattr(source, "origin", 0.0) + source.times[start]
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    def __getattr__(self, name: str) -> object:
-        """What only some sources have, such as `notes`."""
-        return getattr(self._source, name)
 
     @property
     def paths(self) -> list[Path] | None:

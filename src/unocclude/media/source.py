@@ -15,9 +15,7 @@ from unocclude.media.part import FramesPart
 from unocclude.types import FrameSource
 
 
-def open_source(
-    path: str | Path, fps: float | None = None, start: int = 0, end: int | None = None
-) -> FrameSource:
+def open_source(path: str | Path, fps: float | None = None, start: int = 0, end: int | None = None) -> FrameSource:
     """Open a folder of frames, an image (T = 1), an animation or a video file. Frames are (H, W, 3) uint8 RGB.
 
     The type of a file is detected from its content, not its name. fps: frames per second of images. start, end: only

@@ -29,6 +29,7 @@ from unocclude.media.limits import (
     too_large_message,
 )
 from unocclude.media.pixels import on_black
+from unocclude.media.signal import notes, read_signal
 
 RECENT_BYTES = 32 << 20  # cache of decoded frames, so that reading backwards does not decode a whole GOP per frame
 MAX_RECENT = 256  # maximum number of cached frames
@@ -80,11 +81,14 @@ class VideoFrames:
         self._count = len(stamps)
         self.fps = self._rate(stamps)
         self.times: Sequence[float] = self._seconds(stamps)
+        self.origin = float((stamps[0] or 0) * (self._stream.time_base or 0))
 
         first = self._decode_to(0)
         self._size = (first.width, first.height)
         self._turn = _display_turn(first)
         self.height, self.width = self._size[::-1] if self._turn[0] else self._size
+        self.signal = read_signal(first, self._stream, sideways=not self._turn[0])
+        self.notes = notes(self.signal, bool(first.interlaced_frame), self.path.name)
 
     def __len__(self) -> int:
         return self._count
