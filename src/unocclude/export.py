@@ -29,6 +29,8 @@ PICTURES = (".png", ".gif", ".exr")
 """Suffixes of image files, which a folder of frames may hold."""
 WITH_SOUND = (".mov", ".webm", ".mp4")
 """Suffixes of the formats that take the clip's sound."""
+WITH_ASPECT = (".mov", ".mp4", ".exr")
+"""Suffixes of the formats that take the clip's pixel aspect. (PyAV cannot set it for Matroska's muxer.)"""
 
 
 def export(
@@ -63,6 +65,8 @@ def export(
     _check_free(result, clip, file, overwrite)
     times = result.info.get("times") if fps is None else None
     signal = Signal.from_json(result.info.get("signal", {}))
+    if signal.aspect != 1 and file.suffix.lower() not in WITH_ASPECT:
+        note(f"{file.name} has square pixels, the clip does not; {', '.join(WITH_ASPECT)} keep the clip's")
     lock = Lock.of_file(file)
     lock.take()
     try:

@@ -146,7 +146,7 @@ def _other_rate(clip: Clip, count: int, name: str) -> str | None:
     if clip.is_constant_rate:
         return None
     seconds = clip.times[-1] + 1 / clip.fps
-    rate = min((*COMMON_RATES, clip.fps), key=lambda rate: abs(rate * seconds - count))
+    rate = min(COMMON_RATES, key=lambda rate: abs(rate * seconds - count))
     fits = abs(rate * seconds - count) <= 2
     cause = f"the clip has a variable rate, and {count} {name}s fit an extraction at a constant {rate:.5g} a second"
     cause = cause if fits else "the clip has a variable rate, so that extraction at a constant one changes the count"

@@ -106,9 +106,11 @@ class Format:
 def _yuv(rgb: np.ndarray, pixels: str, signal: Signal) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
     matrix = Colorspace(_matrix(signal))
-    return frame.reformat(
+    frame = frame.reformat(
         format=pixels, dst_colorspace=matrix, dst_color_range="MPEG", interpolation=ACCURATE, threads=1
     )
+    frame.color_primaries, frame.color_trc = _colour_tags(signal)  # ProRes writes the tags of each frame
+    return frame
 
 
 def _yuva(rgba: np.ndarray, pixels: str, levels: int, signal: Signal) -> av.VideoFrame:
@@ -242,11 +244,15 @@ def _video_stream(file: Any, format: Format, clock: "_Clock", signal: Signal) ->
     codec.time_base = clock.unit
     codec.sample_aspect_ratio = signal.aspect
     if format.pixels.startswith("yuv"):
-        codec.color_primaries = signal.primaries or _BT709
-        codec.color_trc = signal.transfer or _BT709
+        codec.color_primaries, codec.color_trc = _colour_tags(signal)
         codec.colorspace = _matrix(signal)
         codec.color_range = _LIMITED
     return stream
+
+
+def _colour_tags(signal: Signal) -> tuple[int, int]:
+    """Primaries and transfer function: the clip's, or those of BT.709."""
+    return signal.primaries or _BT709, signal.transfer or _BT709
 
 
 def _matrix(signal: Signal) -> int:
