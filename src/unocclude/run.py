@@ -66,6 +66,7 @@ class Request:
             "input": self.clip.fingerprint,
             "method": self.method.name,
             "method_version": self.method.version,
+            "fps": self.clip.fps,
             "options": self.method.options.model_dump(mode="json"),
             "seed": self.method.settings.seed,
             **self.arguments,

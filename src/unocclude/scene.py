@@ -9,7 +9,7 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack
+from unocclude.masks import MaskTrack, other_rate
 from unocclude.media.images import MAX_PIXELS, too_large_message
 from unocclude.motion.evidence import Evidence
 
@@ -139,9 +139,8 @@ def check_masks(clip: Clip, masks: MaskTrack, name: str = "mask") -> None:
             "unocclude.track(clip, mask=...)"
         )
     if len(masks) != len(clip):
-        raise InputError(
-            f"{len(masks)} {name}s for {len(clip)} frames; give one for every frame (an empty one where hidden)"
-        )
+        remedy = other_rate(clip, len(masks), name) or "give one for every frame (an empty one where hidden)"
+        raise InputError(f"{len(masks)} {name}s for {len(clip)} frames; {remedy}")
     if (masks.height, masks.width) != size:
         raise InputError(
             f"{name}s are {masks.width}x{masks.height}, frames are {clip.width}x{clip.height}; "

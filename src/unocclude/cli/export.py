@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo
+from unocclude.cli.echo import echo, say
 
 
 def run(
@@ -16,19 +16,24 @@ def run(
         typer.Argument(metavar="FILE", help="FILE.mov, .webm, .mp4, .gif, .png or .exr.", show_default=False),
     ],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    fps: shared.Fps = None,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
     """Write a result as a file for editors and browsers.
 
     The suffix of FILE selects the format: .mov (ProRes 4444) and .webm (VP9) are videos with alpha, .mp4 is a video
-    without, .gif and .png (APNG) are animations, and .exr writes one file per frame.
+    without, .gif and .png (APNG) are animations, and .exr writes one file per frame, as do names
+    like layer_%04d.png and layer.####.exr. Videos get the clip's sound.
     """
     from unocclude.cli.progress import show_progress
     from unocclude.export import export
 
     shared.check_file(file)
     with show_progress(quiet) as progress:
-        files = export(out, file, overwrite=overwrite, progress=progress)
+        notes: list[str] = []
+        files = export(out, file, overwrite=overwrite, fps=fps, progress=progress, note=notes.append)
+    for note in notes:
+        say(f"note: {note}" if not quiet else "", err=True)
     if not quiet:
         echo("\n".join(str(file) for file in files))
