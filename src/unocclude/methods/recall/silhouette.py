@@ -92,13 +92,10 @@ class Voter:
         Just one if references are aligned precisely; the visible mask if there are neither references nor a prior.
         """
         votes = self.votes(i)
-        if not votes.labels.size:
-            return [settle(votes.visible.astype(np.float32), votes)]
-        if votes.rigid:
-            return [settle(rigid_share(votes), votes)]  # no prior: precisely aligned references are better
-        logits = self.prior.logits(i, self.draws, self.seed) if self.prior is not None else None
-        soft = articulated_share(votes)
-        return [settle(soft, votes) for soft in ([soft] if logits is None else with_prior(soft, logits, votes))]
+        # no prior if references are aligned precisely: they are better
+        asked = votes.labels.size and not votes.rigid
+        logits = self.prior.logits(i, self.draws, self.seed) if self.prior and asked else None
+        return decide(votes, logits)
 
     def votes(self, i: int) -> Votes:
         """Align references with frame i and count their votes."""
@@ -203,6 +200,19 @@ class Voter:
         other[window] = table[self.evidence.labels[s]]
         other[visible] = 0
         return np.dstack([np.rint(BALLOTS.vote * layer).astype(np.uint8) for layer in (visible + deep * inner, other)])
+
+
+def decide(votes: Votes, logits: np.ndarray | None) -> list[Silhouette]:
+    """The silhouette of a frame from its votes and, if references are not aligned precisely, the prior's logits
+    (K, h, w); one per sample of the prior."""
+    if not votes.labels.size:
+        softs = [votes.visible.astype(np.float32)]
+    elif votes.rigid:
+        softs = [rigid_share(votes)]
+    else:
+        soft = articulated_share(votes)
+        softs = [soft] if logits is None else with_prior(soft, logits, votes)
+    return [settle(soft, votes) for soft in softs]
 
 
 def rigid_share(votes: Votes) -> np.ndarray:
