@@ -27,7 +27,7 @@ def _distorted(mask: np.ndarray, offset: float, rng: Generator) -> np.ndarray:
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
     noise = cv2.GaussianBlur(rng.normal(size=mask.shape).astype(np.float32), (0, 0), SMOOTH / 2)
-    noise *= WOBBLE / max(float(noise.std()), 1e-6)
+    noise = noise * (WOBBLE / max(float(noise.std()), 1e-6))
     # the distance is 1, not 0, at the first pixel on either side of an edge
     out = (np.where(mask, inside - 0.5, 0.5 - outside) + offset + noise > 0).astype(np.uint8)
     height, width = mask.shape
