@@ -1,6 +1,6 @@
 """The set on which recall is tuned: composites with exact truth, pasted from real clips, and generated clips.
 
-    python benchmarks/tuning_set build CLIPS OUT [--fast]     CLIPS: the real development clips
+    python benchmarks/tuning_set build CLIPS OUT [--fast] [--photos FOLDER]     CLIPS: the real development clips
     python benchmarks/tuning_set measure OUT LABEL [--half tune|report] [--fast]
     python benchmarks/tuning_set table OUT LABEL [LABEL ...] [--half tune|report] [--fast]
     python benchmarks/tuning_set compare OUT                   evidence on generated clips against composites
@@ -35,6 +35,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     made = {name: commands.add_parser(name) for name in ("build", "measure", "table", "compare", "sheet")}
     made["build"].add_argument("clips", type=Path)
+    made["build"].add_argument("--photos", type=Path, help="a folder of photographs, for textures of generated clips")
     for one in made.values():
         one.add_argument("out", type=Path)
         one.add_argument("--fast", action="store_true")
@@ -75,7 +76,7 @@ def build(options: argparse.Namespace) -> None:
             if kind == "composite":
                 write_composite(folder, composite(options.clips, cells[int(number)], int(number)), cells[int(number)])
             else:
-                write_world(generated.make(half, kind, int(number)), folder)
+                write_world(generated.make(half, kind, int(number), options.photos), folder)
             print(name, flush=True)
 
 

@@ -165,8 +165,11 @@ def in_footage(source: Footage, cell: Cell, rng: Generator) -> Shot:
     native = _native_camera(source)
     camera = np.stack([view @ own @ np.linalg.inv(views[0]) for view, own in zip(views, native, strict=True)])
     shape = tuple(int(side) for side in size)
-    pictures = [cv2.warpAffine(p, v[:2], shape, borderMode=cv2.BORDER_REFLECT) for p, v in zip(source.pictures, views)]
-    masks = [cv2.warpAffine(m.astype(np.float32), v[:2], shape) > 0.5 for m, v in zip(source.masks, views)]
+    pictures = [
+        cv2.warpAffine(p, v[:2], shape, borderMode=cv2.BORDER_REFLECT)
+        for p, v in zip(source.pictures, views, strict=True)
+    ]
+    masks = [cv2.warpAffine(m.astype(np.float32), v[:2], shape) > 0.5 for m, v in zip(source.masks, views, strict=True)]
     return Shot(np.stack(pictures), np.stack(masks), camera)
 
 

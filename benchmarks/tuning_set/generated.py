@@ -1,11 +1,13 @@
 """Generated clips of the tuning set: all generators, other seeds in each half."""
 
+from pathlib import Path
+
 from matrix import HALVES, HIDDEN
 
 from unocclude.synthesis.dataset_spec import prepare_dataset_spec
 from unocclude.synthesis.world import World
 
-KINDS = {"sprites": 14, "rigid": 8, "worlds": 8}
+KINDS = {"footage": 30, "sprites": 14, "rigid": 8, "worlds": 8}
 """Clips of each generator in a half."""
 SIZES = {"rigid": (256, 192), "footage": (224, 192)}
 SIZE = (192, 192)
@@ -18,9 +20,10 @@ def names(half: str) -> list[tuple[str, int]]:
     return [(kind, k) for _, kind, k in sorted(every)]
 
 
-def make(half: str, kind: str, number: int) -> World:
-    """Clip `number` of a generator, with its cell in `about`."""
-    spec = prepare_dataset_spec(kind, 7000 + HALVES.index(half), FRAMES, SIZES.get(kind, SIZE))
+def make(half: str, kind: str, number: int, photos: Path | None) -> World:
+    """Clip `number` of a generator, with its cell in `about`; photos: a folder of photographs for `footage`."""
+    sources = photos if kind == "footage" else None
+    spec = prepare_dataset_spec(kind, 7000 + HALVES.index(half), FRAMES, SIZES.get(kind, SIZE), sources)
     world = spec.make(number)[0]
     cell = dict(world.about.get("cell", {}))
     hides = max(world.occlusion_rate) > 0.01

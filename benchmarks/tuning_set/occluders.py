@@ -1,4 +1,4 @@
-"""Occluders of the tuning set: poles, fences, foliage, large things and cut-outs, with the look that a cell asks for."""
+"""Occluders of the tuning set: poles, fences, foliage, large things and cut-outs, with the look a cell asks for."""
 
 from dataclasses import dataclass
 
