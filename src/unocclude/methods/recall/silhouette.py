@@ -16,6 +16,8 @@ from unocclude.motion.working import FrameCache
 
 SMALLEST, SMALLEST_RIGID = 0.01, 0.002
 """Minimum area of an added component relative to the object's, and if references are aligned precisely."""
+GAP = 5
+"""Gaps narrower than this many pixels are closed."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,14 @@ class Voter:
         return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
     def silhouettes(self, i: int) -> list[Silhouette]:
-        """Silhouette of frame i, followed by samples of it.
+        """Silhouette of frame i, followed by samples of it, if there is a prior that has something to say.
 
-        Just one if references are aligned precisely; the visible mask if there are neither references nor a prior.
+        The visible mask if there are neither references nor a prior.
         """
         votes = self.votes(i)
-        # no prior if references are aligned precisely: they are better
-        asked = votes.labels.size and not votes.rigid
-        logits = self.prior.logits(i, self.draws, self.seed) if self.prior and asked else None
+        logits = None
+        if self.prior is not None and votes.labels.size:
+            logits = self.prior.logits(i, self.draws, self.seed)
         return decide(votes, logits)
 
     def votes(self, i: int) -> Votes:
@@ -203,16 +205,14 @@ class Voter:
 
 
 def decide(votes: Votes, logits: np.ndarray | None) -> list[Silhouette]:
-    """The silhouette of a frame from its votes and, if references are not aligned precisely, the prior's logits
-    (K, h, w); one per sample of the prior."""
+    """The silhouette of a frame from its votes and, if there are any, the prior's logits (K, h, w); one per sample."""
     if not votes.labels.size:
-        softs = [votes.visible.astype(np.float32)]
-    elif votes.rigid:
-        softs = [rigid_share(votes)]
-    else:
-        soft = articulated_share(votes)
-        softs = [soft] if logits is None else with_prior(soft, logits, votes)
-    return [settle(soft, votes) for soft in softs]
+        return [settle(votes.visible.astype(np.float32), votes)]
+    share = rigid_share(votes) if votes.rigid else articulated_share(votes)
+    if logits is None:
+        return [settle(share, votes)]
+    combine = prior_where_unseen if votes.rigid else with_prior
+    return [settle(combine(share, sample, votes), votes, sample > PRIOR.sure) for sample in logits]
 
 
 def rigid_share(votes: Votes) -> np.ndarray:
@@ -243,22 +243,46 @@ def _guess(votes: Votes) -> np.ndarray:
     return 0.9 * (hull(votes.visible) & (votes.labels == FOREIGN)).astype(np.float32)
 
 
-def with_prior(soft: np.ndarray, logits: np.ndarray, votes: Votes) -> list[np.ndarray]:
-    """Combine the votes' share and the prior's logits (K, h, w) by adding their log-odds; one result per sample."""
-    share = np.clip(soft, 0.02, 0.98)
+def with_prior(share: np.ndarray, logits: np.ndarray, votes: Votes) -> np.ndarray:
+    """Combine the votes' share and the prior's logits, (h, w) each, by adding their log-odds.
+
+    Where the frame agrees with the scene but the object never covered it, a static occluder looks like background, to
+    the references too: there only votes for the object count, and the prior counts in full.
+    """
+    share = np.clip(share, 0.02, 0.98)
     odds = np.log(share / (1 - share))
-    odds *= np.where(odds > 0, PRIOR.for_object, PRIOR.against_object)
-    weight = 1 - (1 - PRIOR.left) * votes.whole
-    return [
-        1 / (1 + np.exp(-(odds + weight * np.clip(sample, -PRIOR.most_sure, PRIOR.most_sure)))) for sample in logits
-    ]
+    still = votes.labels == STILL
+    against = np.where(still, 0.0, PRIOR.against_object)
+    odds *= np.where(odds > 0, PRIOR.for_object, against)
+    weight = np.where(still, 1.0, 1 - (1 - PRIOR.left) * votes.whole)
+    return _sigmoid(odds + weight * np.clip(logits, -PRIOR.most_sure, PRIOR.most_sure))
 
 
-def settle(soft: np.ndarray, votes: Votes) -> Silhouette:
-    """The silhouette where `soft` is above 0.5, without slivers and small components, united with the visible part."""
+def prior_where_unseen(share: np.ndarray, logits: np.ndarray, votes: Votes) -> np.ndarray:
+    """The share of precisely aligned references, but the prior where none of them shows the object or background.
+
+    That place may be hidden in all of them, as by an occluder that stands in front of an object at rest.
+    """
+    unseen = (votes.votes < PRIOR.unseen_for * votes.total) & (votes.against < PRIOR.unseen_against * votes.total)
+    return np.where(unseen & (votes.labels != BACKGROUND), _sigmoid(logits), share)
+
+
+def _sigmoid(odds: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def settle(soft: np.ndarray, votes: Votes, sure: np.ndarray | None = None) -> Silhouette:
+    """The silhouette where `soft` is above 0.5, without slivers and small components, united with the visible part.
+
+    sure: (h, w) bool, where the prior is sure of the object; narrow gaps there are closed.
+    """
     soft = soft.copy()
     smallest = votes.expected * (SMALLEST_RIGID if votes.rigid else SMALLEST)
     added = _solid((soft > 0.5) & ~votes.visible, smallest)
+    if sure is not None:
+        added |= _gaps(added, votes.visible) & sure & (votes.labels != BACKGROUND)
+    added = _attached(added, votes.visible)
+    soft[added] = np.maximum(soft[added], 0.51)
     soft[~added] = np.minimum(soft[~added], 0.49)
     soft[votes.visible] = 1
     return Silhouette(votes.window, soft, added, votes.references)
@@ -283,3 +307,19 @@ def _solid(added: np.ndarray, smallest: float) -> np.ndarray:
     large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= smallest]
     kept = np.isin(parts, large)
     return kept if kept.sum() >= 3 * smallest else np.zeros_like(kept)
+
+
+def _gaps(added: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Narrow gaps between the added and the visible part, where mixed pixels at the edge vote neither way."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
+    whole = np.pad((added | visible).astype(np.uint8), GAP)
+    closed = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, kernel)[GAP:-GAP, GAP:-GAP] > 0
+    return closed & (cv2.dilate(added.astype(np.uint8), kernel) > 0) & ~visible
+
+
+def _attached(added: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """The added part without the pieces that float apart from everything visible; all of it if nothing is visible."""
+    if not visible.any():
+        return added
+    _, pieces = cv2.connectedComponents((added | visible).astype(np.uint8))
+    return added & np.isin(pieces, np.unique(pieces[visible]))
