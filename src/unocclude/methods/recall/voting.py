@@ -92,7 +92,7 @@ class PriorWeights:
     most_sure: float = 6.0
     left: float = 0.3
     sure: float = 2.0
-    unseen_for: float = 0.3
+    unseen_for: float = 0.05
     unseen_against: float = 0.12
 
 
