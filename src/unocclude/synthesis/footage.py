@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from unocclude.errors import InputError
 from unocclude.media.folder import image_files
 from unocclude.media.images import read_image
 from unocclude.synthesis.backdrops import Backdrop, Camera, Grain
@@ -80,14 +79,12 @@ def footage_world(
 
 @lru_cache(maxsize=2)
 def read_photographs(folder: Path) -> tuple[np.ndarray, ...]:
-    """The pictures of a folder, (H, W, 3) uint8 RGB each; raises InputError if there are none."""
+    """The pictures of a folder, (H, W, 3) uint8 RGB each; raises InputError if it holds none."""
     found = []
     for file in image_files(folder):
         picture = read_image(file)[..., :3]
         scale = min(1.0, LARGEST_PHOTOGRAPH / max(picture.shape[:2]))
         found.append(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    if not found:
-        raise InputError(f"{folder} holds no pictures; give a folder of photographs")
     return tuple(found)
 
 
