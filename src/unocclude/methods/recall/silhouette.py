@@ -212,7 +212,9 @@ def decide(votes: Votes, logits: np.ndarray | None) -> list[Silhouette]:
     if logits is None:
         return [settle(share, votes)]
     combine = prior_where_unseen if votes.rigid else with_prior
-    return [settle(combine(share, sample, votes), votes, sample > PRIOR.sure) for sample in logits]
+    # most of what looks like background is background
+    doubted = logits - PRIOR.static_doubt * (votes.labels == STILL)
+    return [settle(combine(share, sample, votes), votes, sample > PRIOR.sure) for sample in doubted]
 
 
 def rigid_share(votes: Votes) -> np.ndarray:
@@ -247,7 +249,7 @@ def with_prior(share: np.ndarray, logits: np.ndarray, votes: Votes) -> np.ndarra
     """Combine the votes' share and the prior's logits, (h, w) each, by adding their log-odds.
 
     Where the frame agrees with the scene but the object never covered it, a static occluder looks like background, to
-    the references too: there only votes for the object count, and the prior counts in full.
+    the references too: there only votes for the object count, and the prior counts in full (less `PRIOR.static_doubt`).
     """
     share = np.clip(share, 0.02, 0.98)
     odds = np.log(share / (1 - share))
