@@ -146,6 +146,29 @@ def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
     return track
 
 
+def read_object_tracks(path: str | Path) -> dict[int, tuple[str, MaskTrack]]:
+    """Read the masks of all objects at a path, id → (name, track); the name is "" where the files have none.
+
+    Formats as `unocclude.media.object_masks.read_object_rles` lists them. Objects that are empty in all frames are left
+    out. Raises InputError if files cannot be read, sizes differ, or no object is left.
+    """
+    from unocclude.media.object_masks import read_object_rles
+
+    path = Path(path)
+    tracks: dict[int, tuple[str, MaskTrack]] = {}
+    for number, (name, rles) in read_object_rles(path).items():
+        try:
+            track = MaskTrack.from_rles(rles)
+        except InputError as error:
+            raise InputError(f"{path}: object {number}: {error}") from None
+        track.path = path
+        if track.areas.any():
+            tracks[number] = (name, track)
+    if not tracks:
+        raise InputError(f"{path}: the masks are empty in all frames; an object must be visible in at least one")
+    return tracks
+
+
 def _read(path: Path, object_id: int | None) -> MaskTrack:
     from unocclude.media import masks as files
 

@@ -127,12 +127,7 @@ def _weighted(rgb: np.ndarray) -> np.ndarray:
 def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
     """Read the masks of one object from JSON as valid COCO RLEs, one per frame, empty where it is hidden."""
     data = read_json(path, MAX_BYTES, "give COCO RLEs, one per frame")
-    if isinstance(data, dict) and "counts" in data:  # one RLE alone
-        data = [data]
-    ids = data.get("masklet_id") if isinstance(data, dict) else None
-    if isinstance(data, dict):
-        names = ("masklet", "segmentations", "masks", "annotations")
-        data = next((data[name] for name in names if name in data), None)
+    data, ids = _listed(data)
     if not isinstance(data, list) or not data:
         raise InputError(f"{path}: holds no list of masks; give COCO RLEs, one per frame, or SA-V's masklet")
     if any(isinstance(entry, list) for entry in data):
@@ -146,15 +141,44 @@ def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
         raise InputError(f"{path}: {error}; correct the file") from error
 
 
-def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
-    """Select one object from a list of frames with one RLE per object, as in SA-V, with or without ids."""
+def _listed(data: Any) -> tuple[Any, Any]:
+    """The list of masks in JSON, and the ids of the objects where it has them."""
+    if isinstance(data, dict) and "counts" in data:  # one RLE alone
+        data = [data]
+    ids = data.get("masklet_id") if isinstance(data, dict) else None
+    if isinstance(data, dict):
+        names = ("masklet", "segmentations", "masks", "annotations")
+        data = next((data[name] for name in names if name in data), None)
+    return data, ids
+
+
+def masks_by_frame(path: Path, data: Any) -> list[int] | None:
+    """The ids of the objects in JSON with a list of RLEs for every frame, as in SA-V; None for one object alone."""
+    frames, ids = _listed(data)
+    if not isinstance(frames, list) or not any(isinstance(entry, list) for entry in frames):
+        return None
+    return _known_ids(_lists(path, frames), ids)
+
+
+def _lists(path: Path, frames: list) -> list[list]:
     frames = [[frame] if isinstance(frame, dict) else frame or [] for frame in frames]
     wrong = next((i for i, frame in enumerate(frames) if not isinstance(frame, list)), None)
     if wrong is not None:
         raise InputError(f"{path}: frame {wrong} is no list of COCO RLEs, one per object; correct the file")
+    return frames
+
+
+def _known_ids(frames: list[list], ids: Any) -> list[int]:
     count = max(len(frame) for frame in frames)
     given = isinstance(ids, list) and len(ids) == count and all(type(i) is int for i in ids)
-    known = ids if given else list(range(count))
+    return ids if given else list(range(count))
+
+
+def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
+    """Select one object from a list of frames with one RLE per object, as in SA-V, with or without ids."""
+    frames = _lists(path, frames)
+    known = _known_ids(frames, ids)
+    count = len(known)
     listed = ", ".join(str(i) for i in known[:MAX_LISTED]) or "none"
     if object_id is None and count > 1:
         raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
