@@ -122,6 +122,12 @@ class Clip:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
 
+    @property
+    def frame_names(self) -> list[str] | None:
+        """The file names of the frames, if each frame is a file of its own."""
+        paths = getattr(self._source, "paths", None)
+        return None if paths is None or len(paths) != len(self) else [path.name for path in paths]
+
     @cached_property
     def shots(self) -> list[range]:
         """Frame ranges between shot cuts (PySceneDetect); nothing is chained across a cut."""

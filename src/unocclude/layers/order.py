@@ -9,7 +9,7 @@ where enough frames say so.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, groupby
+from itertools import combinations, groupby, pairwise
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from unocclude.motion.camera import shift
 from unocclude.motion.hull import hull
 from unocclude.motion.trajectory import Trajectory
 from unocclude.motion.working import FrameCache, Working, resize_map
-from unocclude.scene import BEHIND, IN_FRONT, Scene
+from unocclude.scene import UNDECIDED, Scene
 from unocclude.types import FrameProgress
 
 SIDE = 320
@@ -48,6 +48,8 @@ CHANGE = 6.0
 """The order of two objects changes only if that explains votes of more than this many frames."""
 LEAST = 0.3
 """Two objects whose votes sum up to less than this have no known order."""
+CLEAR, CLEAR_STILL = 2.0, 0.5
+"""Votes from which a completion relies on the order; the second one for each frame of very short clips."""
 CUE = 0.5
 """Weight of a vote by a network for depth or occlusion order."""
 CUES = 12
@@ -78,9 +80,30 @@ class Relations:
 
     votes: np.ndarray
 
+    def as_json(self) -> list[list[list[float]]]:
+        """For each pair a < b in order: its pieces, [first frame, votes[a, b]]."""
+        return [
+            [[i, float(line[i])] for i in range(len(line)) if i == 0 or line[i] != line[i - 1]]
+            for line in (self.votes[a, b] for a, b in combinations(range(len(self.votes)), 2))
+        ]
+
+    @classmethod
+    def from_json(cls, pieces: Sequence[Sequence[Sequence[float]]], count: int, frames: int) -> "Relations":
+        """The relations of `count` objects in `frames` frames from what `as_json` returned."""
+        votes: np.ndarray = np.zeros((count, count, frames), np.float32)
+        for (a, b), line in zip(combinations(range(count), 2), pieces, strict=True):
+            for start, vote in line:
+                votes[a, b, int(start) :] = vote
+            votes[b, a] = -votes[a, b]
+        return cls(votes)
+
     def sides(self, a: int) -> np.ndarray:
-        """(N, T) int8: on which side of object a the others are (`IN_FRONT`, `UNDECIDED`, `BEHIND`)."""
-        return np.sign(self.votes[a]).astype(np.int8)
+        """(N, T) int8: on which side of object a the others are (`IN_FRONT`, `UNDECIDED`, `BEHIND`).
+
+        Weak votes are undecided here, since a wrong side spoils a completion.
+        """
+        clear = min(CLEAR, CLEAR_STILL * self.votes.shape[2])
+        return np.where(np.abs(self.votes[a]) >= clear, np.sign(self.votes[a]), UNDECIDED).astype(np.int8)
 
 
 def relations(
@@ -101,6 +124,8 @@ def relations(
     votes: np.ndarray = np.zeros((count, count, len(clip)), np.float32)
     if count > 1:
         evidence = _Silhouettes(clip, tracks)
+        if progress:
+            progress(0, len(clip))
         for i in range(len(clip)):
             for a, b in combinations(range(count), 2):
                 votes[a, b, i] = evidence.vote(i, a, b)
@@ -335,7 +360,7 @@ def _constant(votes: np.ndarray) -> Iterator[range]:
     """Ranges of frames in which no relation changes."""
     signs = np.sign(votes)
     edges = [0, *(np.flatnonzero((signs[..., 1:] != signs[..., :-1]).any((0, 1))) + 1).tolist(), votes.shape[2]]
-    return (range(start, end) for start, end in zip(edges, edges[1:], strict=False))
+    return (range(start, end) for start, end in pairwise(edges))
 
 
 def _sorted(votes: np.ndarray, farthest: Sequence[int]) -> tuple[list[int], list[list[int]]]:
@@ -369,6 +394,3 @@ def _cycle(behind: dict[int, dict[int, float]], left: Sequence[int]) -> list[int
 def sides_of(found: Relations, a: int) -> dict[int, np.ndarray]:
     """On which side of object a each other object is: index → (T,) int8, as `scene.OtherObject` has it."""
     return {b: side for b, side in enumerate(found.sides(a)) if b != a}
-
-
-__all__ = ["BEHIND", "IN_FRONT", "OrderRange", "Relations", "from_completions", "ordered", "relations", "sides_of"]

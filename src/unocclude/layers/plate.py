@@ -50,6 +50,16 @@ class PlateFrame:
     rgb: np.ndarray
     provenance: np.ndarray
 
+    def padded(self, rows: int, columns: int) -> "PlateFrame":
+        """The plate on a larger canvas; what is outside the frame counts as generated and repeats its border."""
+        if not (rows or columns):
+            return self
+        around = ((rows, rows), (columns, columns))
+        return PlateFrame(
+            np.pad(self.rgb, (*around, (0, 0)), mode="edge"),
+            np.pad(self.provenance, around, constant_values=GENERATED),
+        )
+
 
 class Plate:
     """The clean plate of a clip, frame by frame; `plate[i]` is a `PlateFrame` of the size of the frames.

@@ -142,7 +142,7 @@ class _Colours:
 
 
 def davis_palette() -> np.ndarray:
-    """The palette of DAVIS and PASCAL VOC, (256, 3) uint8: the bits of an id, from the highest, over red, green, blue."""
+    """The palette of DAVIS and PASCAL VOC, (256, 3) uint8: an id's bits are dealt out to red, green and blue."""
     ids = np.arange(256, dtype=np.uint32)
     palette = np.zeros((256, 3), np.uint32)
     for bit in range(8):

@@ -113,7 +113,8 @@ class Working:
     """Frames and masks of a scene, scaled down so that the object is about `OBJECT_SIZE` pixels long.
 
     frame(i): (h, w, 3) uint8 RGB. visible[i], occluder[i], behind[i], others[i]: (h, w) bool; others are all other
-    objects of the clip. inside: (h, w) bool, the frame's area on the canvas. areas: (T,) and boxes: (T, 4), of the visible masks, in working pixels. parts[i]: crops of the object.
+    objects of the clip. inside: (h, w) bool, the frame's area on the canvas. areas: (T,) and boxes: (T, 4), of the
+    visible masks, in working pixels. parts[i]: crops of the object.
     """
 
     def __init__(self, scene: SceneLike):
