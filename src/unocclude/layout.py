@@ -45,7 +45,7 @@ LAYOUTS = {
     RESULT_FILE: _COMPLETE,
     LAYERS_FILE: (
         *(rf"objects/\d+/{name}" for name in (*_COMPLETE, r"(run\.json|\.lock)")),
-        f"background/(rgb|provenance)/{_FRAME}",
+        f"background/(rgb|edges|provenance)/{_FRAME}",
         r"(layers\.json|preview\.mp4|report\.html)",
     ),
     TRACK_FILE: (f"visible_masks/{_FRAME}", rf"objects/\d+/visible_masks/{_FRAME}", r"track\.json"),

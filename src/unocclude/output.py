@@ -17,7 +17,7 @@ from unocclude.outfolder import OutFolder
 
 # provenance is written last, so a frame with provenance is complete
 KINDS = ("amodal_masks", "rgba", "provenance")
-PLATE_KINDS = ("rgb", "provenance")
+PLATE_KINDS = ("rgb", "edges", "provenance")
 AT_ONCE = 64
 """Number of visible masks that are written together."""
 
@@ -121,12 +121,12 @@ class LayersFolder(_ImageFolder):
         kinds = self.kinds()
         return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
 
-    def write_plate(self, i: int, rgb: np.ndarray, provenance: np.ndarray) -> None:
-        """Write the clean plate of frame i: (H, W, 3) uint8, and its provenance (H, W) uint8 last."""
-        rgb_kind, provenance_kind = self.kinds()
+    def write_plate(self, i: int, rgb: np.ndarray, edges: np.ndarray, provenance: np.ndarray) -> None:
+        """Write the clean plate of frame i: (H, W, 3) and (H, W, 4) uint8, and its provenance (H, W) uint8 last."""
+        palettes = (None, None, PROVENANCE_PALETTE)
         with files.FileBatch() as batch:
-            batch.add(self._folder(rgb_kind) / _name(i), png_bytes(rgb))
-            batch.add(self._folder(provenance_kind) / _name(i), png_bytes(provenance, PROVENANCE_PALETTE))
+            for kind, image, palette in zip(self.kinds(), (rgb, edges, provenance), palettes, strict=True):
+                batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
 
 
 class PictureFolder(_ImageFolder):

@@ -17,14 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from unocclude.clip import Clip
 from unocclude.clip import open as open_clip
 from unocclude.errors import InputError
+from unocclude.layers.plate import EDGE, grown
 from unocclude.media.jsonfile import read_json
 from unocclude.media.nearest_fill import fill_edges, fill_nearest
 
 if TYPE_CHECKING:
     from unocclude.layers.result import Layer, Layers
 
-EDGE = 2
-"""Pixels this close to a removed object are mixed with it."""
 MAX_BYTES = 1 << 20
 _REMEDY = 'give {"background": "plate", "objects": {"1": {"move": [40, 0]}}}'
 PLATE, NONE = "plate", "none"
@@ -113,13 +112,13 @@ class Composer:
         picture = self._base(i)
         visible = {number: layer.completion.visible_masks[i] for number, layer in self._by_id.items()}
         edited = [number for number in self._by_id if self.edit.of(number) != AS_IT_IS]
+        gone = _any([visible[number] for number in edited], self.layers.size)
+        changed = np.ones_like(gone) if self._replaced else grown(gone)
         for number in self._sequence(i):
-            if number in edited:
-                placed = self._edited(self._by_id[number], i)
-            else:
-                placed = self._as_it_is(number, i, visible, edited)
-            if placed is not None:
-                _draw(picture, placed)
+            if number not in edited:
+                _draw(picture, self._as_it_is(number, i, visible, gone, changed))
+            elif placed := self._edited(self._by_id[number], i):
+                changed |= _draw(picture, placed)
         return picture if self.edit.background == NONE else np.ascontiguousarray(picture[..., :3])
 
     def _sequence(self, i: int) -> list[int]:
@@ -132,24 +131,28 @@ class Composer:
 
         return sorted(ranks, key=place)
 
-    def _as_it_is(self, number: int, i: int, visible: dict[int, np.ndarray], edited: list[int]) -> _Placed:
-        """An unedited object: where it is visible, and where what hides it is no longer there."""
+    def _as_it_is(
+        self, number: int, i: int, visible: dict[int, np.ndarray], gone: np.ndarray, changed: np.ndarray
+    ) -> _Placed:
+        """An unedited object: where it is visible, and where what hides it is no longer there.
+
+        gone: visible pixels of edited objects. changed: where the picture behind the object is no longer the clip's.
+        """
         completion = self._by_id[number].completion
         rgba, amodal, own = completion.rgba[i].copy(), completion.amodal_masks[i], visible[number]
-        gone = _any([visible[k] for k in edited], own.shape)
-        others = _any([mask for k, mask in visible.items() if k != number and k not in edited], own.shape)
+        seen = _any(list(visible.values()), own.shape)
+        others = seen & ~own & ~gone
         # with another background, an occluder that is no object is gone as well
         open_ = ~others if self._replaced else gone | (~amodal & ~others)
-        shown = rgba[..., 3] if self._replaced else 255
-        rgba[..., 3] = np.where(own, shown, np.where(open_, rgba[..., 3], 0))
-        if self._replaced:  # its edge is mixed with the old background
-            rgba[..., :3] = fill_edges(np.ascontiguousarray(rgba[..., :3]), amodal)
-        if gone.any() and own.any():
-            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * EDGE + 1, 2 * EDGE + 1))
-            mixed = own & (cv2.dilate(gone.astype(np.uint8), kernel) > 0)
-            if mixed.any() and (own & ~mixed).any():
-                clean = fill_nearest(np.ascontiguousarray(rgba[..., :3]), own & ~mixed, 2 * EDGE)
-                rgba[mixed, :3] = clean[mixed]
+        alpha = np.where(own | (open_ & changed), rgba[..., 3], 0)
+        if (changed & grown(own)).any():
+            rgba[..., :3] = np.where(changed[..., None], _clean(rgba[..., :3], amodal, own, gone), rgba[..., :3])
+        alpha[own & ~changed] = 255
+        beside = grown(own) & ~seen & ~changed
+        if beside.any():
+            rgba[beside, :3] = self.layers.edges[i][beside, :3]
+            alpha[beside] = 255
+        rgba[..., 3] = alpha
         return _Placed(rgba, 0, 0)
 
     def _edited(self, layer: "Layer", i: int) -> _Placed | None:
@@ -208,6 +211,13 @@ def _any(masks: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     return np.any(masks, axis=0) if masks else np.zeros(shape, bool)
 
 
+def _clean(rgb: np.ndarray, amodal: np.ndarray, own: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """The colours of an object without what its edge, and that of what hid it (`gone`), is mixed with."""
+    clean = fill_edges(np.ascontiguousarray(rgb), amodal)
+    mixed = own & grown(gone)
+    return fill_nearest(clean, amodal & ~mixed, 2 * EDGE) if mixed.any() else clean
+
+
 def _moved(rgba: np.ndarray, amodal: np.ndarray, edit: ObjectEdit) -> _Placed:
     """Move and scale a layer. Whole pixels are copied, other positions are interpolated."""
     x, y, w, h = cv2.boundingRect(amodal.astype(np.uint8))
@@ -235,13 +245,14 @@ def _moved(rgba: np.ndarray, amodal: np.ndarray, edit: ObjectEdit) -> _Placed:
     return _Placed(np.clip(np.rint(moved), 0, 255).astype(np.uint8), new_x, new_y)
 
 
-def _draw(picture: np.ndarray, placed: _Placed) -> None:
-    """Draw a layer over a picture (H, W, 4) uint8 with straight alpha, in place."""
+def _draw(picture: np.ndarray, placed: _Placed) -> np.ndarray:
+    """Draw a layer over a picture (H, W, 4) uint8 with straight alpha, in place; returns where, (H, W) bool."""
+    drawn = np.zeros(picture.shape[:2], bool)
     height, width = placed.rgba.shape[:2]
     x0, y0 = max(0, placed.x), max(0, placed.y)
     x1, y1 = min(picture.shape[1], placed.x + width), min(picture.shape[0], placed.y + height)
     if x1 <= x0 or y1 <= y0:
-        return
+        return drawn
     above = placed.rgba[y0 - placed.y : y1 - placed.y, x0 - placed.x : x1 - placed.x].astype(np.uint32)
     below = picture[y0:y1, x0:x1].astype(np.uint32)
     alpha, rest = above[..., 3:], below[..., 3:] * (255 - above[..., 3:])
@@ -249,3 +260,5 @@ def _draw(picture: np.ndarray, placed: _Placed) -> None:
     colour = (255 * alpha * above[..., :3] + rest * below[..., :3] + total // 2) // np.maximum(total, 1)
     picture[y0:y1, x0:x1, :3] = colour
     picture[y0:y1, x0:x1, 3:] = (total + 127) // 255
+    drawn[y0:y1, x0:x1] = alpha[..., 0] > 0
+    return drawn

@@ -45,10 +45,14 @@ Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 @dataclass(frozen=True, eq=False)
 class PlateFrame:
     """The clean plate of one frame. rgb: (H, W, 3) uint8, the input frame's own pixels where provenance is 1 (seen).
-    provenance: (H, W) uint8, 1 seen, 2 recalled, 3 generated."""
+    provenance: (H, W) uint8, 1 seen, 2 recalled, 3 generated. edges: (H, W, 4) uint8, the frame's own pixels beside
+    objects (within `EDGE`), opaque; nothing elsewhere. They are no part of the plate, because they are mixed with the
+    objects, but make a composition of unedited layers exact.
+    """
 
     rgb: np.ndarray
     provenance: np.ndarray
+    edges: np.ndarray
 
     def padded(self, rows: int, columns: int) -> "PlateFrame":
         """The plate on a larger canvas; what is outside the frame counts as generated and repeats its border."""
@@ -58,6 +62,7 @@ class PlateFrame:
         return PlateFrame(
             np.pad(self.rgb, (*around, (0, 0)), mode="edge"),
             np.pad(self.provenance, around, constant_values=GENERATED),
+            np.pad(self.edges, (*around, (0, 0))),
         )
 
 
@@ -85,22 +90,23 @@ class Plate:
 
     def __getitem__(self, i: int) -> PlateFrame:
         frame, free = self._clip[i], self._free[i]
+        edges = self._edges(i)
         provenance = np.where(free, SEEN, GENERATED).astype(np.uint8)
         if free.all():
-            return PlateFrame(frame, provenance)
+            return PlateFrame(frame, provenance, edges)
         shot = self._clip.shot_of(i)
         if self.stands(shot):
             picture, known = self._in_light_of(i, shot)
             provenance[~free & known] = RECALLED
             rgb = np.where(free[..., None], frame, picture)
-            return PlateFrame(rgb, provenance)
+            return PlateFrame(rgb, provenance, edges)
         rgb, recalled = self._recalled(i, shot)
         provenance[recalled] = RECALLED
         box = _around(~free, frame.shape[:2])
         known = (free | recalled)[box]
         if not known.all():
             rgb[box] = self._fill(np.ascontiguousarray(rgb[box]), known)
-        return PlateFrame(rgb, provenance)
+        return PlateFrame(rgb, provenance, edges)
 
     def stands(self, shot: range) -> bool:
         """Whether the camera stands still during a shot."""
@@ -119,11 +125,16 @@ class Plate:
 
     def _background(self, i: int) -> np.ndarray:
         """Background pixels of frame i, more than `EDGE` away from all objects, (H, W) bool."""
+        return ~grown(self._objects(i))
+
+    def _objects(self, i: int) -> np.ndarray:
+        """Visible pixels of any object in frame i, (H, W) bool."""
         masks = [track[i] for track in self._tracks if track.areas[i]]
-        if not masks:
-            return np.ones((self._clip.height, self._clip.width), bool)
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * EDGE + 1, 2 * EDGE + 1))
-        return cv2.dilate(np.any(masks, axis=0).astype(np.uint8), kernel) == 0
+        return np.any(masks, axis=0) if masks else np.zeros((self._clip.height, self._clip.width), bool)
+
+    def _edges(self, i: int) -> np.ndarray:
+        beside = ~self._free[i] & ~self._objects(i)
+        return np.where(beside[..., None], np.dstack([self._clip[i], np.full(beside.shape, 255, np.uint8)]), 0)
 
     # A camera that stands ---------------------------------------------------------------------------------------
 
@@ -202,6 +213,12 @@ class Plate:
         recalled = np.zeros_like(free)
         recalled[box] = found
         return rgb, recalled
+
+
+def grown(mask: np.ndarray) -> np.ndarray:
+    """A mask (H, W) bool and what is within `EDGE` of it."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * EDGE + 1, 2 * EDGE + 1))
+    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
 
 
 def _nanmedian(values: np.ndarray) -> np.ndarray:

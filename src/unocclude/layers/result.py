@@ -103,7 +103,7 @@ class Layers:
 
     objects: the layers, in the order in which they were given. order: ranges of frames with the ids back to front.
     background[i]: the clean plate, (H, W, 3) uint8. background_provenance[i]: (H, W) uint8, 1 seen, 2 recalled, 3
-    generated. info: the content of layers.json. Raises InputError if the folder is not a finished result.
+    generated. edges[i]: (H, W, 4) uint8, the clip's own pixels beside objects. info: the content of layers.json. Raises InputError if the folder is not a finished result.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class Layers:
         self.info = info or LayersInfo.read(self.folder)
         count = self.info.frame_count
         self.background = LazySequence(count, lambda i: self._plate("rgb", i))
+        self.edges = LazySequence(count, lambda i: self._plate("edges", i))
         self.background_provenance = LazySequence(count, lambda i: self._plate("provenance", i))
 
     @classmethod

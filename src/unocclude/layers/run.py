@@ -270,7 +270,7 @@ class _Run:
         margins = (height - self.clip.height) // 2, (width - self.clip.width) // 2
         for i in range(first, count):
             frame = plate[i].padded(*margins)
-            self.folder.write_plate(i, frame.rgb, frame.provenance)
+            self.folder.write_plate(i, frame.rgb, frame.edges, frame.provenance)
             self.progress("clean plate", i + 1, count)
 
 
