@@ -49,7 +49,10 @@ def measure_order(seeds: range) -> None:
             truth = np.array([true_side(worlds[a], worlds[b], i) for i in range(len(clip))])
             said = np.sign(ranks[b] - ranks[a])
             if truth.sum():
-                right += [np.sign((said * np.abs(truth)).sum()) == np.sign(truth.sum()), (said == truth)[truth != 0].sum()]
+                right += [
+                    np.sign((said * np.abs(truth)).sum()) == np.sign(truth.sum()),
+                    (said == truth)[truth != 0].sum(),
+                ]
                 total += [1, (truth != 0).sum()]
         print(f"seed {seed}: {len(worlds)} objects, {right[0]} of {total[0]} pairs so far", flush=True)
     print(f"order: {right[0]} of {total[0]} pairs ({right[0] / total[0]:.3f}), {right[1]} of {total[1]} frames "
@@ -108,7 +111,9 @@ def measure_plate(seeds: range) -> None:
                     total = errors.setdefault(f"{name}, {where}", np.zeros(2))
                     total += [square.sum(), square.size]
         stands = "stands" if plate.stands(clip.shots[0]) else "moves"
-        print(f"seed {seed}, camera {stands}: " + "; ".join(f"{k} {psnr(v):.2f}" for k, v in errors.items()), flush=True)
+        print(
+            f"seed {seed}, camera {stands}: " + "; ".join(f"{k} {psnr(v):.2f}" for k, v in errors.items()), flush=True
+        )
 
 
 def psnr(error: np.ndarray) -> float:
@@ -122,7 +127,7 @@ def measure_cost() -> None:
 
 
 def one_cost(count: int) -> None:
-    _, worlds, clip, tracks = next(scenes(range(112, 113)))
+    *_, clip, tracks = next(scenes(range(112, 113)))
     chosen = (tracks * 2)[:count]  # the world has eight objects
     started = time.perf_counter()
     unocclude.layers(clip, chosen)

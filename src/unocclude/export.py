@@ -9,7 +9,8 @@ import numpy as np
 
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.layout import RESULT_FILE, is_named
+from unocclude.layers.result import Layers
+from unocclude.layout import LAYERS_FILE, RESULT_FILE, is_named
 from unocclude.lock import Lock
 from unocclude.media.files import is_temporary
 
@@ -27,19 +28,32 @@ SEQUENCE = ".exr"
 
 
 def export(
-    result: Completion | str | Path,
+    result: Completion | Layers | str | Path,
     file: str | Path,
     *,
     overwrite: bool = False,
+    square: int | None = None,
+    background: str = "white",
+    frame: int = 0,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[Path]:
     """Write the RGBA of a result to `file`, whose suffix selects the format (`FORMATS`); returns the files written.
 
-    result: a finished OUT folder. overwrite: replace an existing file. Files are written atomically. Raises InputError
+    result: a finished OUT folder. Layers are written all together (`layers.files.export_layers`), of which a `.psd`
+    holds `frame`. square: write crops of this many pixels on `background` to a folder instead
+    (`layers.crops.export_crops`). overwrite: replace an existing file. Files are written atomically. Raises InputError
     if the result is not finished, the suffix is unknown, or the file exists, belongs to the result, or is being written
     by another process; UnoccludeError if writing fails.
     """
     file = Path(file)
+    if square is not None:
+        from unocclude.layers.crops import export_crops
+
+        return export_crops(result, file, square, background=background, overwrite=overwrite, progress=progress)
+    if isinstance(result, Layers) or (not isinstance(result, Completion) and (Path(result) / LAYERS_FILE).exists()):
+        from unocclude.layers.files import export_layers
+
+        return export_layers(result, file, frame=frame, overwrite=overwrite, progress=progress)
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"{file}: unknown format {file.suffix!r}; use one of {', '.join(FORMATS)}")
     result = result if isinstance(result, Completion) else Completion(result)

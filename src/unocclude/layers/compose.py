@@ -236,7 +236,7 @@ def _moved(rgba: np.ndarray, amodal: np.ndarray, edit: ObjectEdit) -> _Placed:
             [0, edit.scale, middle_y - new_y - edit.scale * (y + (h - 1) / 2 - top)],
         ]
     )
-    layer = part.astype(np.float32)
+    layer: np.ndarray = part.astype(np.float32)
     layer[..., :3] *= layer[..., 3:] / 255  # transparent colours must not bleed in
     if edit.scale < 1:
         layer = cv2.GaussianBlur(layer, (0, 0), 0.4 / edit.scale)  # against aliasing

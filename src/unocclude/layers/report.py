@@ -1,13 +1,15 @@
 """Write report.html of layers: scrub, switch layers on and off, pull them apart, their order, plate and provenance."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE
+from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, Completion
 from unocclude.layers.draw import colour, outlines
 from unocclude.layers.result import Layer, Layers
 from unocclude.media.files import write_bytes
@@ -56,18 +58,24 @@ def write_report(layers: Layers, clip: Clip) -> None:
 def _pictures(layers: Layers, clip: Clip, shown: list[int]) -> dict[str, list[str]]:
     """Images of the shown frames by panel, as data URLs."""
     size = fit_size(*layers.size, LONG_SIDE)
-    makers = {
+    makers: dict[str, Callable[[int], str]] = {
         "clip": lambda i: webp_address(outlines(layers, clip, i, size)),
         "plate": lambda i: webp_address(shrink(layers.background[i], size)),
         "plate-provenance": lambda i: png_address(nearest(layers.background_provenance[i], size), PROVENANCE_PALETTE),
     }
     for layer in layers.objects:
-        makers[f"object-{layer.id}"] = lambda i, c=layer.completion: webp_address(shrink(c.rgba[i], size))
-        makers[f"provenance-{layer.id}"] = lambda i, c=layer.completion: png_address(
-            nearest(c.provenance[i], size), PROVENANCE_PALETTE
-        )
+        makers[f"object-{layer.id}"] = partial(_object, layer.completion, size)
+        makers[f"provenance-{layer.id}"] = partial(_provenance, layer.completion, size)
     with ThreadPoolExecutor(2) as pool:
         return {panel: list(pool.map(make, shown)) for panel, make in makers.items()}
+
+
+def _object(completion: Completion, size: tuple[int, int], i: int) -> str:
+    return webp_address(shrink(completion.rgba[i], size))
+
+
+def _provenance(completion: Completion, size: tuple[int, int], i: int) -> str:
+    return png_address(nearest(completion.provenance[i], size), PROVENANCE_PALETTE)
 
 
 def _about(layer: Layer, k: int) -> dict[str, Any]:

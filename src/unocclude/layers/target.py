@@ -1,5 +1,6 @@
 """The file or folder that layers are written to: checked first, and written by one process at a time."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.layout import LAYERS_FILE, RESULT_FILE, is_named
 from unocclude.lock import Lock
+from unocclude.media import files
 
 
 def check_target(folder: Path, file: Path, overwrite: bool, first: Path | None = None) -> None:
@@ -35,3 +37,25 @@ def writing(file: Path) -> Iterator[None]:
         raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
     finally:
         lock.release()
+
+
+@contextmanager
+def whole_folder(place: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary folder beside `place`; on success its files are moved to `folder` (by default `place`), on
+    failure nothing is.
+
+    Files of the same names are replaced, and others stay.
+    """
+    folder = folder or place
+    part = files.temporary(place)
+    part.mkdir()
+    try:
+        yield part
+        files.sync_tree(part)
+        for path in sorted(path for path in part.rglob("*") if path.is_file()):
+            target = folder / path.relative_to(part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    files.sync(folder)

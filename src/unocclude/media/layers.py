@@ -259,11 +259,17 @@ def _write_exr(path: Path, frames: Iterator[np.ndarray]) -> list[Path]:
     return [path.with_name(name) for name in names]
 
 
-def _encode_exr(rgba: np.ndarray) -> bytes:
+def linear_premultiplied(rgba: np.ndarray) -> np.ndarray:
+    """RGBA (H, W, 4) uint8, sRGB with straight alpha, as OpenEXR has it: linear light, premultiplied, float32 0..1."""
     pixels = rgba.astype(np.float32) / 255
     rgb = pixels[..., :3]  # apply the inverse transfer function of sRGB (IEC 61966-2-1)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     pixels[..., :3] = linear * pixels[..., 3:]
+    return pixels
+
+
+def _encode_exr(rgba: np.ndarray) -> bytes:
+    pixels = linear_premultiplied(rgba)
     codec = cast(Any, av.CodecContext.create("exr", "w"))
     codec.height, codec.width = rgba.shape[:2]
     codec.pix_fmt = "gbrapf32le"
