@@ -183,7 +183,7 @@ def _write_psd(stack: Stack, file: Path, frame: int) -> list[Path]:
     from psd_tools import PSDImage
 
     height, width = stack.result.size
-    document = PSDImage.new("RGB", (width, height))
+    document = PSDImage.new("RGBA", (width, height))  # keeps the alpha of layers as transparency
     for layer in stack.at(frame):
         rgba = stack.rgba(layer, frame)
         ys, xs = np.nonzero(rgba[..., 3])
