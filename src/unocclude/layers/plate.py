@@ -34,7 +34,9 @@ OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 29, 36, 45, 56, 70, 90, 120, 160, 2
 MATCHED = 96
 """Longer side in pixels of the pictures on which brightness and colours are matched."""
 LIGHT = 1.5
-"""Grey levels: smaller differences in brightness between a frame and the median are noise, not a change of light."""
+"""Grey levels: smaller differences in brightness between two frames are noise, not a change of light."""
+THINNED = 3
+"""Every how many pixels, in both directions, brightness is compared."""
 ROWS = 1 << 22
 """Pixels of all samples that a median is taken over at once."""
 
@@ -83,6 +85,7 @@ class Plate:
         self._camera = camera or SharedCamera(clip, tracks)
         self._still = FrameCache(self._still_picture, keep=1)
         self._stands: dict[int, bool] = {}
+        self._light = FrameCache(self._light_of, keep=1 << 20)
         self._free = FrameCache(self._background, keep=2 * TRIED)
 
     def __len__(self) -> int:
@@ -113,15 +116,26 @@ class Plate:
         if shot.start not in self._stands:
             last = len(shot) - 1
             far = sorted({shot.start + round(k * last / CHECKED) for k in range(1, CHECKED + 1)} - {shot.start})
-            self._stands[shot.start] = all(self._offset(shot.start, i) < STANDS for i in far)
+            self._stands[shot.start] = all(self._agrees(shot.start, i) for i in far)
         return self._stands[shot.start]
 
-    def _offset(self, source: int, target: int) -> float:
-        """By how many pixels the background moves between two frames, at most over the corners and the middle."""
+    def _agrees(self, source: int, target: int) -> bool:
+        """Whether the background is in the same place in two frames.
+
+        It is not if it moves at a corner or in the middle, and the frames are more alike after that motion.
+        """
         width, height = self._clip.width - 1, self._clip.height - 1
         points = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1], [width / 2, height / 2, 1]]).T
-        moved = self._camera.measure(source, target) @ points
-        return float(np.abs(moved[:2] / moved[2] - points[:2]).max())
+        motion = self._camera.measure(source, target)
+        moved = motion @ points
+        if np.abs(moved[:2] / moved[2] - points[:2]).max() < STANDS:
+            return True
+        size = (self._clip.width, self._clip.height)
+        covered = cv2.warpPerspective(self._free[source].astype(np.uint8), motion, size, flags=cv2.INTER_NEAREST) > 0
+        both = covered & self._free[source] & self._free[target]
+        here, there = self._clip[target][both].astype(np.float32), self._clip[source]
+        after = cv2.warpPerspective(there, motion, size)[both]
+        return bool(both.any() and np.abs(here - there[both]).mean() <= np.abs(here - after).mean())
 
     def _background(self, i: int) -> np.ndarray:
         """Background pixels of frame i, more than `EDGE` away from all objects, (H, W) bool."""
@@ -147,39 +161,47 @@ class Plate:
             hidden |= ~self._free[i]
             seen |= self._free[i]
         chosen = [shot[round(k)] for k in np.linspace(0, len(shot) - 1, min(SAMPLES, len(shot)))]
-        picture = self._clip[start].copy()
+        picture: np.ndarray = self._clip[start].astype(np.float32)
         ys, xs = np.nonzero(hidden)
         if len(ys):
             picture[ys, xs] = self._medians(chosen, ys, xs)
         sampled = np.any([self._free[i] for i in chosen], axis=0)
         for i in shot if (seen & ~sampled).any() else ():  # pixels that show up only between the samples
             late = self._free[i] & ~sampled
-            picture[late] = self._clip[i][late]
+            picture[late] = self._clip[i][late] - self._light[i]
             sampled |= late
+        picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
         return (picture if seen.all() else self._fill(picture, seen)), seen
 
     def _medians(self, frames: Sequence[int], ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
-        """Median of the background over frames, at these pixels: (N, 3) uint8; 0 where no frame shows it."""
-        result = np.zeros((len(ys), 3), np.uint8)
+        """Median of the background over frames, in the light of the shot's first one, at these pixels: (N, 3) float32;
+        0 where no frame shows it."""
+        result = np.zeros((len(ys), 3), np.float32)
         step = max(1, ROWS // len(frames))
         for at in range(0, len(ys), step):
             y, x = ys[at : at + step], xs[at : at + step]
-            values = np.stack([self._clip[i][y, x] for i in frames]).astype(np.float32)
+            values = np.stack([self._clip[i][y, x] - self._light[i] for i in frames])
             values[~np.stack([self._free[i][y, x] for i in frames])] = np.nan
-            result[at : at + step] = np.rint(_nanmedian(values))
+            result[at : at + step] = _nanmedian(values)
         return result
 
     def _in_light_of(self, i: int, shot: range) -> tuple[np.ndarray, np.ndarray]:
         """The shot's plate in the light of frame i."""
         picture, known = self._still[shot.start]
-        free = self._free[i]
-        if not free.any():
-            return picture, known
-        change = np.median(self._clip[i][free].astype(np.int16) - picture[free], axis=0)
-        change = np.where(np.abs(change) < LIGHT, 0, change)
+        change = self._light[i]
         if not change.any():
             return picture, known
-        return np.clip(picture + np.rint(change), 0, 255).astype(np.uint8), known
+        return np.clip(np.rint(picture + change), 0, 255).astype(np.uint8), known
+
+    def _light_of(self, i: int) -> np.ndarray:
+        """By how much the background of frame i is brighter than that of the shot's first one, (3,) float32."""
+        first = self._clip.shot_of(i).start
+        both = (self._free[i] & self._free[first])[::THINNED, ::THINNED]
+        if not both.any():
+            return np.zeros(3, np.float32)
+        here, there = (self._clip[k][::THINNED, ::THINNED][both].astype(np.int16) for k in (i, first))
+        change = np.median(here - there, axis=0).astype(np.float32)
+        return np.where(np.abs(change) < LIGHT, np.float32(0), change)
 
     # A camera that moves ----------------------------------------------------------------------------------------
 
