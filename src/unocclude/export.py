@@ -10,6 +10,8 @@ import numpy as np
 
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.layers.result import Layers
+from unocclude.layout import LAYERS_FILE
 from unocclude.lock import Lock
 from unocclude.media.files import is_temporary
 
@@ -34,25 +36,38 @@ WITH_ASPECT = (".mov", ".mp4", ".exr")
 
 
 def export(
-    result: Completion | str | Path,
+    result: Completion | Layers | str | Path,
     file: str | Path,
     *,
     overwrite: bool = False,
     fps: float | None = None,
+    square: int | None = None,
+    background: str = "white",
+    frame: int = 0,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> list[Path]:
     """Write the RGBA of a result to `file`, whose suffix selects the format (`FORMATS`); returns the files written.
 
     A `.mov` lies exactly over its clip: same size, frames, times, pixel aspect and colour tags. Videos also get the
-    clip's sound. `NAME_%04d.png`, `NAME.####.exr` and the like write one file per frame.
+    clip's sound. `NAME_%04d.png`, `NAME.####.exr` and the like write one file per frame. Layers are written all
+    together (`layers.files.export_layers`), of which a `.psd` holds `frame`.
 
-    result: a finished OUT folder. overwrite: replace existing files. fps: frames per second, for a clip of images.
+    result: a finished OUT folder. square: write crops of this many pixels on `background` to a folder instead
+    (`layers.crops.export_crops`). overwrite: replace existing files. fps: frames per second, for a clip of images.
     note: called with what was left out, one sentence each. Files are written atomically. Raises InputError if the
     result is not finished, the suffix is unknown, `fps` is given for a video, or a file exists, is in the result's
     folder, is the clip, or is being written by another process; UnoccludeError if writing fails.
     """
     file = Path(file)
+    if square is not None:
+        from unocclude.layers.crops import export_crops
+
+        return export_crops(result, file, square, background=background, overwrite=overwrite, progress=progress)
+    if isinstance(result, Layers) or (not isinstance(result, Completion) and (Path(result) / LAYERS_FILE).exists()):
+        from unocclude.layers.files import export_layers
+
+        return export_layers(result, file, frame=frame, overwrite=overwrite, progress=progress)
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"{file}: unknown format {file.suffix!r}; use one of {', '.join(FORMATS)}")
     result = result if isinstance(result, Completion) else Completion(result)

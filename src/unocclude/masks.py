@@ -280,14 +280,16 @@ def read_for(clip: Clip, path: str | Path, object_id: int | None = None) -> "Mas
 
 
 def read_objects_for(clip: Clip, path: str | Path) -> "dict[int, tuple[str, MaskTrack | SomeMasks]]":
-    """As `read_for`, for all objects at a path: id → (name, masks); objects that are nowhere visible are left out."""
+    """As `read_for`, for all objects at a path: id → (name, masks); objects that are nowhere visible are left
+    out. Ids that begin at 0 are numbered from 1."""
     from unocclude.media.masks import read_object_masks
 
     masks = read_object_masks(path)
+    shift = 1 if 0 in masks.objects else 0  # SA-V counts from 0, which is the background everywhere else
     found = {}
     for number, rles in masks.objects.items():
         if any(rle is not None and coco.area(rle) for rle in rles):
-            found[number] = masks.names.get(number, ""), _fitted(clip, Path(path), masks, rles)
+            found[number + shift] = masks.names.get(number, ""), _fitted(clip, Path(path), masks, rles)
     if not found:
         raise InputError(f"{path}: the masks are empty in all frames; an object must be visible in at least one")
     return found

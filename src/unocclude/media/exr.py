@@ -148,6 +148,13 @@ def decode_srgb(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
+def linear_premultiplied(rgba: np.ndarray) -> np.ndarray:
+    """RGBA (H, W, 4) uint8, sRGB with straight alpha, in linear light and premultiplied, float32 0..1."""
+    pixels = rgba.astype(np.float32) / 255
+    pixels[..., :3] = decode_srgb(pixels[..., :3]) * pixels[..., 3:]
+    return pixels
+
+
 def encode_exr(rgba: np.ndarray, aspect: Fraction = Fraction(1)) -> bytes:
     """Encode (H, W, 4) uint8 RGBA with straight alpha as half floats, in linear light and premultiplied.
 
@@ -155,8 +162,7 @@ def encode_exr(rgba: np.ndarray, aspect: Fraction = Fraction(1)) -> bytes:
     """
     import av
 
-    pixels = rgba.astype(np.float32) / 255
-    pixels[..., :3] = decode_srgb(pixels[..., :3]) * pixels[..., 3:]
+    pixels = linear_premultiplied(rgba)
     codec = cast(Any, av.CodecContext.create("exr", "w"))
     codec.height, codec.width = rgba.shape[:2]
     codec.pix_fmt = "gbrapf32le"
