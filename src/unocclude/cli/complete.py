@@ -66,8 +66,7 @@ def run(
     clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
     in_front = None if occluders is None else shared.cut_masks(read_track(occluders), clip)
-    shared.print_notes(all_notes(clip, prompt, in_front), quiet)
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, notes=all_notes(clip, prompt, in_front)) as progress:
         result = unocclude.complete(
             clip,
             prompt,

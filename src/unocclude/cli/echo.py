@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from collections.abc import Iterable
 
 import typer
 
@@ -27,6 +28,12 @@ def _escaped(character: str) -> str:
 def echo(text: object, *, err: bool = False) -> None:
     """Print `text` and a line break. A str may have several lines; anything else, such as a path, is printed on one."""
     typer.echo(escape(text, lines=isinstance(text, str)), err=err)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what was assumed, left out or may be wrong, one line each, to stderr."""
+    for note in notes:
+        echo(f"note: {escape(note)}", err=True)
 
 
 def escape_unencodable() -> None:

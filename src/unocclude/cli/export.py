@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo
+from unocclude.cli.echo import echo, print_notes
 
 
 def run(
@@ -33,6 +33,6 @@ def run(
     with show_progress(quiet) as progress:
         notes: list[str] = []
         files = export(out, file, overwrite=overwrite, fps=fps, progress=progress, note=notes.append)
-    shared.print_notes(notes, quiet)
     if not quiet:
+        print_notes(notes)
         echo("\n".join(str(file) for file in files))

@@ -1,13 +1,11 @@
 """Arguments and options that several commands share, and how they are parsed."""
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unocclude.cli.echo import echo
 from unocclude.errors import InputError
 
 if TYPE_CHECKING:
@@ -185,12 +183,6 @@ def cut_masks(masks: "MaskTrack", clip: "Clip") -> "MaskTrack":
     cut = MaskTrack.from_masks((masks[i] for i in clip.numbers), masks.origin)
     cut.path = masks.path
     return cut
-
-
-def print_notes(notes: Iterable[str], quiet: bool) -> None:
-    """Print what a reader or writer has to say, one line each, to stderr."""
-    for note in () if quiet else notes:
-        echo(f"note: {note}", err=True)
 
 
 def names(value: str) -> list[str]:

@@ -2,16 +2,18 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from unocclude.cli.echo import escape
+from unocclude.cli.echo import escape, print_notes
 from unocclude.types import Progress
 
 
 @contextmanager
-def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
+def show_progress(quiet: bool, unit: str = "frames", notes: Sequence[str] = ()) -> Iterator[Progress]:
     """Yield a `Progress` function, to be called first with done = 0.
+
+    notes: sentences to print when the work begins, and not if the input is refused, which is one line on stderr.
 
     On a terminal, each stage has a bar (NO_COLOR is respected); in a pipe, a line is printed when a stage ends. Prints
     nothing if `quiet`.
@@ -20,9 +22,21 @@ def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
         yield lambda stage, done, total: None
     elif sys.stderr.isatty():
         with _bars(unit) as report:
-            yield report
+            yield _after(notes, report)
     else:
-        yield _Lines(unit)
+        yield _after(notes, _Lines(unit))
+
+
+def _after(notes: Sequence[str], report: Progress) -> Progress:
+    """`report`, which prints the notes when it is called for the first time."""
+    due = [notes]
+
+    def first_notes(stage: str, done: int, total: int) -> None:
+        if due:
+            print_notes(due.pop())
+        report(stage, done, total)
+
+    return first_notes
 
 
 class _Lines:

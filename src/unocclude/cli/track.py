@@ -33,8 +33,7 @@ def run(
 
     clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = shared.read_prompt(clip, masks, box, point, text, frame, object_id)
-    shared.print_notes(all_notes(clip, prompt), quiet)
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, notes=all_notes(clip, prompt)) as progress:
         folder = track_to(clip, prompt, out, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
         echo(folder)
