@@ -303,9 +303,8 @@ def other_rate(clip: Clip, count: int, name: str) -> str | None:
     """What to do about masks of a clip at a variable rate whose frames were extracted at a constant one."""
     if clip.is_constant_rate:
         return None
-    seconds = clip.times[-1] + 1 / clip.fps
-    rate = min(COMMON_RATES, key=lambda rate: abs(rate * seconds - count))
-    fits = abs(rate * seconds - count) <= 2
+    rate = min(COMMON_RATES, key=lambda rate: abs(rate * clip.times[-1] + 1 - count))
+    fits = abs(rate * clip.times[-1] + 1 - count) <= 2
     cause = f"the clip has a variable rate, and {count} {name}s fit an extraction at a constant {rate:.5g} a second"
     cause = cause if fits else "the clip has a variable rate, so that extraction at a constant one changes the count"
     return f"{cause}: extract the frames with ffmpeg -fps_mode passthrough (-vsync 0 before FFmpeg 5.1)"

@@ -1,5 +1,6 @@
 """Video files: every frame once, the same bits in any order, upright, in the right colours."""
 
+import io
 import os
 import random
 import struct
@@ -12,6 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import unocclude
 from unocclude.errors import InputError, UnoccludeError
@@ -205,6 +207,30 @@ def plain_rgb(y: float, u: float, v: float, red: float, blue: float, full: bool)
 
 
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(1, (5, 5)), (3, (-6, -6)), (6, (5, -6)), (8, (-6, 5))])
+def test_photos_in_a_video_are_turned_by_their_exif(tmp_path: Path, orientation: int, corner: tuple[int, int]) -> None:
+    """FFmpeg's decoder gives EXIF as side data, of which PyAV knows nothing."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:12, :12] = 255
+    exif, data = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(picture).save(data, "JPEG", exif=exif, quality=95)
+    with av.open(str(tmp_path / "a.avi"), "w") as file:
+        stream: Any = file.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i in range(3):
+            packet = av.Packet(data.getvalue())
+            packet.pts = packet.dts = i
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), stream, True
+            file.mux(packet)
+    video = VideoFrames(tmp_path / "a.avi")
+    assert len(video) == 3 and (video.height, video.width) == ((64, 48) if orientation in (6, 8) else (48, 64))
+    frame = video.read(2)
+    assert frame[corner].min() > 200 and frame.mean() < 30
+
+
 COLOURS = [  # lines, matrix tag, range tag, weights, full range
     (48, 2, 1, BT601, False),
     (720, 2, 1, BT709, False),

@@ -7,7 +7,7 @@ import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli import prompt as prompts
-from unocclude.cli.echo import echo, say, say_notes
+from unocclude.cli.echo import echo, notes_of, say
 
 
 def run(
@@ -76,8 +76,7 @@ def run(
     clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = given.read(clip)
     in_front = None if occluders is None else cut_to(read_union(occluders), clip)
-    say_notes(clip, prompt, in_front, quiet=quiet)
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, notes=notes_of(clip, prompt, in_front)) as progress:
         result = unocclude.complete(
             clip,
             prompt,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo, say
+from unocclude.cli.echo import echo, print_notes
 
 
 def run(
@@ -49,7 +49,6 @@ def run(
             out, file, overwrite=overwrite, fps=fps, square=square, background=background, frame=frame,
             progress=progress, note=notes.append,
         )  # fmt: skip
-    for note in notes:
-        say(f"note: {note}" if not quiet else "", err=True)
     if not quiet:
+        print_notes(notes)
         echo("\n".join(str(file) for file in files))

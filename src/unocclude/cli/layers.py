@@ -7,7 +7,7 @@ import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli import prompt as prompts
-from unocclude.cli.echo import echo, say, say_notes
+from unocclude.cli.echo import echo, notes_of, say
 from unocclude.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def run(
     clip = unocclude.open(input, fps=fps, start=start, end=end)
     items = _read(clip, masks, objects, text, frame)
     in_front = None if occluders is None else cut_to(read_union(occluders), clip)
-    say_notes(clip, *(item.prompt for item in items), in_front, quiet=quiet)
-    with show_progress(quiet) as progress:
+    notes = notes_of(clip, *(item.prompt for item in items), in_front)
+    with show_progress(quiet, notes=notes) as progress:
         result = layers(
             clip, items, method=chosen, occluders=in_front, pad=pad, out=out, resume=resume, overwrite=overwrite,
             progress=progress,

@@ -209,13 +209,20 @@ def _has_alpha(frame: av.VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
+# Quarter turns counter-clockwise, as `_display_turn` returns them.
+_QUARTER_TURNS = ((True, 1, 1), (False, -1, 1), (True, -1, -1), (False, 1, -1))
+
+
 def _display_turn(frame: av.VideoFrame) -> tuple[bool, int, int]:
     """The orientation of a frame from its display matrix: (whether rows stay rows, row step, column step).
 
     Steps are 1 or -1. The matrix maps a pixel (x, y) to (a x + c y, b x + d y), 16.16 fixed point
     (libavutil/display.h). Only quarter turns and reflections are applied.
     """
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV cannot list side data of kinds that it does not know, such as EXIF
+        return _QUARTER_TURNS[round(frame.rotation / 90) % 4]
     if side_data is None:
         return True, 1, 1
     a, b, _, c, d = np.frombuffer(bytes(cast(SideData, side_data)), dtype=np.int32)[:5].tolist()
