@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from unocclude.errors import InputError, UnoccludeError
     from unocclude.evaluation import evaluate
     from unocclude.export import export
+    from unocclude.layers.result import Layers
+    from unocclude.layers.run import layers
     from unocclude.masks import MaskTrack, read_masks
     from unocclude.perception.locate import track
     from unocclude.perception.prompt import Prompt
@@ -32,6 +34,8 @@ _WHERE = {
     "UnoccludeError": "errors",
     "evaluate": "evaluation",
     "export": "export",
+    "Layers": "layers.result",
+    "layers": "layers.run",
     "MaskTrack": "masks",
     "read_masks": "masks",
     "track": "perception.locate",
@@ -43,6 +47,7 @@ __all__ = [
     "Clip",
     "Completion",
     "InputError",
+    "Layers",
     "MaskTrack",
     "Prompt",
     "Scene",
@@ -51,6 +56,7 @@ __all__ = [
     "complete",
     "evaluate",
     "export",
+    "layers",
     "open",
     "read_masks",
     "stream",

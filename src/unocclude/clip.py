@@ -13,6 +13,7 @@ import numpy as np
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.media.in_memory import to_frames
 from unocclude.media.limits import check_rate, reason
+from unocclude.media.signal import Signal
 from unocclude.types import ArrayLike, FrameSource
 
 
@@ -42,6 +43,7 @@ class _Part:
         self.height, self.width = clip.height, clip.width
         self.fps = clip.fps / numbers.step
         self.times = [clip.times[i] - clip.times[numbers.start] for i in numbers]
+        self.notes, self.signal = clip.notes, clip.signal
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -60,8 +62,9 @@ class Clip:
     `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
     reads them from this one. `times` are presentation times in seconds.
     `path` is the file or folder it came from, None for frames in memory. `names` are the names of the image files
-    without suffix; None for a video and for frames in memory. `notes`: what a user should know of how it was
-    read, as plain sentences.
+    without suffix; None for a video and for frames in memory. `notes` are plain sentences on what was assumed or may be
+    wrong. `signal` has a video's tags of aspect and colour, else None. A clip that was opened in part has the frames
+    `numbers` of the `total` frames of the file; else `numbers` is None.
     """
 
     def __init__(
@@ -76,12 +79,15 @@ class Clip:
         self._cache_size = min(MAX_CACHED, max(4, cache_bytes // (source.height * source.width * 3)))
         self._lock = Lock()
         self.path = path
-        self.notes: tuple[str, ...] = tuple(getattr(source, "notes", ()))
         paths = getattr(source, "paths", None)
         self.names: tuple[str, ...] | None = tuple(file.stem for file in paths) if paths else None
         self.height, self.width = source.height, source.width
         self.fps = check_rate(source.fps)
         self.times = source.times
+        self.notes: tuple[str, ...] = getattr(source, "notes", ())
+        self.numbers: range | None = getattr(source, "numbers", None)
+        self.total: int = getattr(source, "total", len(source))
+        self.signal: Signal | None = getattr(source, "signal", None)
         self._known_shots = None if shots is None else _checked_shots(shots, len(source))
 
     @classmethod
@@ -138,6 +144,11 @@ class Clip:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
 
+    @property
+    def is_constant_rate(self) -> bool:
+        """Whether the frames are evenly spaced by 1 / fps, to a millisecond."""
+        return all(abs(time - i / self.fps) < 1e-3 for i, time in enumerate(self.times))
+
     @cached_property
     def shots(self) -> list[range]:
         """Frame ranges between shot cuts (PySceneDetect); nothing is chained across a cut."""
@@ -155,6 +166,8 @@ class Clip:
     def fingerprint(self) -> str:
         """A hash of the clip's content, for telling one input from another."""
         digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
+        if self.numbers is not None:
+            digest.update(str(self.numbers).encode())
         # hash only the files that are read, because other files in the folder may change
         files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
         for file in files:
@@ -191,15 +204,26 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
         return str(size).encode() + head + stream.read(amount)
 
 
-def open(source: str | Path | Clip | ArrayLike | Iterable[ArrayLike]) -> Clip:
+def open(
+    source: str | Path | Clip | ArrayLike | Iterable[ArrayLike],
+    *,
+    fps: float | None = None,
+    start: int = 0,
+    end: int | None = None,
+) -> Clip:
     """Open a video file, a folder of frames (in natural order), or one image (T = 1); or take frames from memory.
 
-    source: a path; or what `Clip.from_frames` takes, at 24 frames per second; a `Clip` stays as it is. Raises
-    InputError if the path does not exist, is not readable, or has no frames, and as `Clip.from_frames` does.
+    source: a path; or what `Clip.from_frames` takes; a `Clip` stays as it is. fps: frames per second of a folder or of
+    frames in memory, which have no rate of their own; 24 are assumed without it. start, end: open only the frames from
+    `start` to before `end`, numbered from 0.
+
+    Raises InputError if the path does not exist, is not readable, or has no frames; if there are no such frames; if
+    `fps` is given for a video; and as `Clip.from_frames` does.
     """
     if not isinstance(source, str | Path):
-        return as_clip(source)
+        clip = as_clip(source) if fps is None else Clip.from_frames(source, fps)
+        return clip if (start, end) == (0, None) else clip[start:end]
     from unocclude.media.source import open_source
 
     path = Path(source)
-    return Clip(open_source(path), path)
+    return Clip(open_source(path, fps, start, end), path)

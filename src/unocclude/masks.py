@@ -234,6 +234,13 @@ def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
     return _track(path, masks.one(path), masks.notes)
 
 
+def cut_to(track: MaskTrack, clip: Clip) -> MaskTrack:
+    """The masks of the frames that a clip was opened with, of a track of the whole file; else the track itself."""
+    if clip.numbers is None or len(track) != clip.total:
+        return track
+    return track[clip.numbers.start : clip.numbers.stop]
+
+
 def read_union(path: Path) -> MaskTrack:
     """The pixels of any object at a path, such as those of all occluders; they may be empty in all frames."""
     from unocclude.media.masks import read_object_masks
@@ -273,29 +280,55 @@ def read_for(clip: Clip, path: str | Path, object_id: int | None = None) -> "Mas
 
 
 def read_objects_for(clip: Clip, path: str | Path) -> "dict[int, tuple[str, MaskTrack | SomeMasks]]":
-    """As `read_for`, for all objects at a path: id → (name, masks); objects that are nowhere visible are left out."""
+    """As `read_for`, for all objects at a path: id → (name, masks); objects that are nowhere visible are left
+    out. Ids that begin at 0 are numbered from 1."""
     from unocclude.media.masks import read_object_masks
 
     masks = read_object_masks(path)
+    shift = 1 if 0 in masks.objects else 0  # SA-V counts from 0, which is the background everywhere else
     found = {}
     for number, rles in masks.objects.items():
         if any(rle is not None and coco.area(rle) for rle in rles):
-            found[number] = masks.names.get(number, ""), _fitted(clip, Path(path), masks, rles)
+            found[number + shift] = masks.names.get(number, ""), _fitted(clip, Path(path), masks, rles)
     if not found:
         raise InputError(f"{path}: the masks are empty in all frames; an object must be visible in at least one")
     return found
 
 
+COMMON_RATES = (24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60000 / 1001, 60, 90, 120, 240)
+"""Frames per second of cameras and screen recorders."""
+
+
+def other_rate(clip: Clip, count: int, name: str) -> str | None:
+    """What to do about masks of a clip at a variable rate whose frames were extracted at a constant one."""
+    if clip.is_constant_rate:
+        return None
+    rate = min(COMMON_RATES, key=lambda rate: abs(rate * clip.times[-1] + 1 - count))
+    fits = abs(rate * clip.times[-1] + 1 - count) <= 2
+    cause = f"the clip has a variable rate, and {count} {name}s fit an extraction at a constant {rate:.5g} a second"
+    cause = cause if fits else "the clip has a variable rate, so that extraction at a constant one changes the count"
+    return f"{cause}: extract the frames with ffmpeg -fps_mode passthrough (-vsync 0 before FFmpeg 5.1)"
+
+
 def _fitted(clip: Clip, path: Path, masks: "ObjectMasks", rles: "list[Rle | None]") -> "MaskTrack | SomeMasks":
     from unocclude.media.mask_frames import frames_of_masks, spaced_frames
 
+    stems = masks.stems
+    if clip.numbers is not None and len(rles) == clip.total:  # of the whole file
+        part = slice(clip.numbers.start, clip.numbers.stop)
+        rles, stems = rles[part], stems and stems[part]
     what, count = str(path), len(rles)
     if masks.frames not in (None, len(clip)) and count != len(clip):
         raise InputError(f"{path}: its masks are of a video with {masks.frames} frames, the clip has {len(clip)}")
-    if count < len(clip) and masks.stems is None:
-        frames, note = spaced_frames(what, count, len(clip))
-    else:
-        frames, note = frames_of_masks(what, count, masks.stems, len(clip), clip.names)
+    try:
+        if count < len(clip) and stems is None:
+            frames, note = spaced_frames(what, count, len(clip))
+        else:
+            frames, note = frames_of_masks(what, count, stems, len(clip), clip.names)
+    except InputError as error:
+        if remedy := other_rate(clip, count, "mask"):
+            raise InputError(f"{path}: {count} masks for {len(clip)} frames; {remedy}") from None
+        raise error
     notes = (*masks.notes, *([note] if note else []))
     if count == len(clip) and None not in rles:
         track = _track(path, [rles[k] for k in sorted(range(count), key=frames.__getitem__)], notes)

@@ -1,6 +1,7 @@
 """Complete or track one object of a clip: the functions behind the command line and the API."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from unocclude.errors import UnoccludeError
 from unocclude.masks import MaskTrack
 from unocclude.media.in_memory import to_masks
 from unocclude.methods.base import Method, RunSettings
+from unocclude.motion.working import FrameMotion
 from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.result import check_prompt, common_info, confidences, describe, input_files, timed, uneven_times
-from unocclude.scene import Scene, canvas_size, check_masks, check_pad
+from unocclude.scene import OtherObject, Scene, canvas_size, check_masks, check_pad
 from unocclude.types import ArrayLike, Progress, no_progress
 
 
@@ -29,8 +31,8 @@ class Request:
     """What one run of `complete` is asked for.
 
     prompt: the object's visible masks in all frames, or a `Prompt` to track. occluders: masks of what is known to be in
-    front. pad: the canvas is larger than the frame by this fraction of it on every side. Raises InputError where the
-    parts do not fit each other.
+    front. pad: the canvas is larger than the frame by this fraction of it on every side. others, camera: what is known
+    of the clip's other objects and of the camera; see `Scene`. Raises InputError where the parts do not fit each other.
     """
 
     clip: Clip
@@ -38,6 +40,8 @@ class Request:
     method: Method
     occluders: MaskTrack | None = None
     pad: float = 0.0
+    others: tuple[OtherObject, ...] = ()
+    camera: FrameMotion | None = None
 
     def __post_init__(self) -> None:
         check_pad(self.clip, self.pad)
@@ -56,6 +60,7 @@ class Request:
             "pad": self.pad,
             "device": settings.device,
             "weights": settings.weights,
+            **({"others": _fingerprint(self.others)} if self.others else {}),
         }
 
     @property
@@ -66,6 +71,7 @@ class Request:
             "input": self.clip.fingerprint,
             "method": self.method.name,
             "method_version": self.method.version,
+            "fps": self.clip.fps,
             "options": self.method.options.model_dump(mode="json"),
             "seed": self.method.settings.seed,
             **self.arguments,
@@ -78,7 +84,15 @@ class Request:
 
     def scene(self, track: MaskTrack) -> Scene:
         """The scene of the object whose visible masks are `track`."""
-        return Scene(self.clip, track, self.occluders, self.pad)
+        return Scene(self.clip, track, self.occluders, self.pad, self.others, self.camera)
+
+
+def _fingerprint(others: Sequence[OtherObject]) -> str:
+    """A hash of what is known of other objects."""
+    digest = hashlib.sha256()
+    for other in others:
+        digest.update(other.track.fingerprint.encode() + other.side.astype(np.int8).tobytes())
+    return digest.hexdigest()[:16]
 
 
 Frames = Clip | ArrayLike | Iterable[ArrayLike]
@@ -127,14 +141,36 @@ def complete(
     keep = TemporaryFolder() if out is None else None
     if keep is not None:
         out, resume, overwrite, pictures = keep.path, True, False, False
-    folder = PictureFolder(
-        out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
-        count=len(request.clip), size=canvas_size(request.clip, pad), hypotheses=request.method.settings.hypotheses,
-    )  # fmt: skip
+    assert out is not None
+    folder = run_request(request, out, resume=resume, overwrite=overwrite, pictures=pictures, progress=progress)
+    return Completion(folder.given, keep)
+
+
+def run_request(
+    request: Request, out: str | Path, *, resume: bool, overwrite: bool, pictures: bool, progress: Progress
+) -> PictureFolder:
+    """Run a request, unless its OUT folder is finished; see `complete`."""
+    folder = open_folder(request, out, resume=resume, overwrite=overwrite)
     if not folder.finished:
         with folder.working():
             _write(request, folder, pictures, progress)
-    return Completion(folder.given, keep)
+    return folder
+
+
+def open_folder(request: Request, out: str | Path, *, resume: bool, overwrite: bool = False) -> PictureFolder:
+    """The OUT folder of a request."""
+    return PictureFolder(
+        out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
+        count=len(request.clip), size=canvas_size(request.clip, request.pad),
+        hypotheses=request.method.settings.hypotheses,
+    )  # fmt: skip
+
+
+def keep_masks(request: Request, track: MaskTrack, folder: PictureFolder) -> None:
+    """Write an object's visible masks to the OUT folder of a request, so that they need not be tracked again."""
+    with folder.working():
+        folder.claim(tracker_info(track))
+        folder.write_visible(request.scene(track).visible(i) for i in range(len(track)))
 
 
 def stream(
@@ -202,7 +238,7 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
     clip, method, count = request.clip, request.method, len(request.clip)
     track = _locate(clip, request.prompt, folder, progress, timings)
     scene = request.scene(track)
-    folder.claim(_tracked(track))
+    folder.claim(tracker_info(track))
     if not folder.masks_done():
         folder.write_visible(scene.visible(i) for i in range(count))
 
@@ -270,7 +306,7 @@ def _locate(
     if isinstance(prompt, MaskTrack):
         return prompt
     if folder.masks_done():
-        track = _tracked_before(clip, folder)
+        track = tracked_before(clip, folder.visible, folder.tracked)
         track.notes = prompt.notes
         return track
     with timed(timings, "tracking"):
@@ -281,17 +317,17 @@ def _locate(
     return track
 
 
-def _tracked(track: MaskTrack) -> dict[str, Any]:
+def tracker_info(track: MaskTrack) -> dict[str, Any]:
     """What a resumed run has to know of the visible masks, beside their pixels."""
     confidence = None if track.confidence is None else [round(float(value), 4) for value in track.confidence]
     return {"tracker": track.origin, "confidence": confidence}
 
 
-def _tracked_before(clip: Clip, folder: PictureFolder) -> MaskTrack:
-    """The visible masks that were written before this run was resumed."""
-    track = MaskTrack.from_masks(_frame_part(clip, folder.visible(i)) for i in range(len(clip)))
-    track.origin = str(folder.tracked.get("tracker", "given"))
-    confidence = folder.tracked.get("confidence")
+def tracked_before(clip: Clip, visible: Callable[[int], np.ndarray], tracked: dict[str, Any]) -> MaskTrack:
+    """The masks that were written before this run was resumed. visible: reads one. tracked: their `tracker_info`."""
+    track = MaskTrack.from_masks(_frame_part(clip, visible(i)) for i in range(len(clip)))
+    track.origin = str(tracked.get("tracker", "given"))
+    confidence = tracked.get("confidence")
     if isinstance(confidence, list) and len(confidence) == len(clip):
         track.confidence = np.array(confidence, np.float32)
     return track

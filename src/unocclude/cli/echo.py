@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import typer
@@ -30,11 +31,15 @@ def echo(text: object, *, err: bool = False) -> None:
     typer.echo(escape(text, lines=isinstance(text, str)), err=err)
 
 
-def say_notes(*sources: Any, quiet: bool) -> None:
-    """Print what a user should know of a clip, masks or a prompt, each note once."""
-    notes = dict.fromkeys(note for source in sources if source is not None for note in source.notes)
-    for note in () if quiet else notes:
-        echo(f"note: {note}", err=True)
+def notes_of(*sources: Any) -> list[str]:
+    """What a user should know of a clip, masks or a prompt, each note once; None has no notes."""
+    return list(dict.fromkeys(note for source in sources if source is not None for note in source.notes))
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what was assumed, left out or may be wrong, one line each, to stderr."""
+    for note in notes:
+        echo(f"note: {escape(note)}", err=True)
 
 
 def say(text: str, *, err: bool = False) -> None:

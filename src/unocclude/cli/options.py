@@ -31,6 +31,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
 ]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", metavar="F", help="Frames per second, for a folder of frames; videos have their own."),
+]
+Start = Annotated[int, typer.Option("--start", metavar="N", help="The first frame to use; frames count from 0.")]
+End = Annotated[int | None, typer.Option("--end", metavar="N", help="The frame after the last one to use.")]
 _PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this fraction of the frame on every side.")
 Pad = Annotated[float, _PAD]
 PadOrData = Annotated[float | None, _PAD]

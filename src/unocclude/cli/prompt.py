@@ -12,7 +12,7 @@ from unocclude.errors import InputError
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip
-    from unocclude.masks import MaskTrack
+    from unocclude.masks import MaskTrack, SomeMasks
     from unocclude.perception.objects import ObjectPrompt
     from unocclude.perception.prompt import Prompt
 
@@ -159,7 +159,7 @@ class PromptOptions:
         return prompt
 
     def _masks(self, clip: "Clip", path: Path) -> "MaskTrack | Prompt":
-        from unocclude.masks import MaskTrack, read_for, read_masks
+        from unocclude.masks import read_for, read_masks
         from unocclude.media.source import is_image
         from unocclude.perception.prompt import Prompt
 
@@ -173,13 +173,20 @@ class PromptOptions:
             raise InputError(
                 f"--frame {self.frame} is only for a prompt in one frame; {path} holds masks of their own frames"
             )
-        masks = read_for(clip, path, self.object_id)
-        if isinstance(masks, MaskTrack):
-            return masks
-        prompt = Prompt(notes=masks.notes)
-        for frame, mask in masks.masks.items():
-            prompt = prompt.mask(mask, frame=frame)
-        return prompt
+        return as_prompt(read_for(clip, path, self.object_id))
+
+
+def as_prompt(masks: "MaskTrack | SomeMasks") -> "MaskTrack | Prompt":
+    """Masks of all frames as they are; masks of some frames as cues."""
+    from unocclude.masks import MaskTrack
+    from unocclude.perception.prompt import Prompt
+
+    if isinstance(masks, MaskTrack):
+        return masks
+    prompt = Prompt(notes=masks.notes)
+    for frame, mask in masks.masks.items():
+        prompt = prompt.mask(mask, frame=frame)
+    return prompt
 
 
 def _at_frame(flag: str, value: str, frame: int) -> tuple[str, int]:

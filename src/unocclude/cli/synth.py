@@ -16,7 +16,8 @@ def run(
         str,
         typer.Argument(
             metavar="KIND",
-            help="sprites (2-D figures and shapes), rigid (a flat textured object), worlds (physics; needs MuJoCo), "
+            help="sprites (2-D figures and shapes), footage (the same, as a camera would record them), "
+            "rigid (a flat textured object), worlds (physics; needs MuJoCo), "
             "composite (an object of --sources behind another one), carve (an object of --sources with parts removed), "
             "pseudo (amodal masks by diffusion-vas for a data set that has only amodal boxes).",
             show_default=False,
@@ -44,7 +45,8 @@ def run(
         typer.Option(
             "--sources",
             metavar="FOLDER",
-            help="For composite and carve: the source clips; for pseudo: a data set, KIND:PATH.",
+            help="For composite and carve: the source clips; for footage, optional: photographs to cut textures from; "
+            "for pseudo: a data set, KIND:PATH.",
         ),
     ] = None,
     weights: Annotated[

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
 
 from unocclude.completion import FrameResult
-from unocclude.media.nearest_fill import fill_nearest
+from unocclude.media.nearest_fill import fill_edges
 from unocclude.methods.compose import compose
 from unocclude.methods.framing import Framing
 from unocclude.scene import Scene
@@ -23,10 +22,7 @@ def paste_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: b
     scaling up would mix in more.
     """
     if clean:
-        kernel = np.ones((3, 3), np.uint8)
-        inner = cv2.erode(mask.astype(np.uint8), kernel)
-        thin = mask & (cv2.dilate(inner, kernel) == 0)  # parts too thin to have an inside keep their own colours
-        picture = fill_nearest(picture, (inner > 0) | thin)
+        picture = fill_edges(picture, mask)
     return framing.uncrop(mask.astype(np.float32)) > 0.5, framing.uncrop(picture)
 
 

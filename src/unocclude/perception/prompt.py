@@ -8,7 +8,7 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.geometry import bounding_box, clip_box
+from unocclude.geometry import bounding_box, clip_box, looks_like_xywh, looks_normalised
 from unocclude.media.in_memory import to_mask
 from unocclude.perception.text_prompt import check_text, check_weights
 from unocclude.types import ArrayLike, Box, Point
@@ -80,6 +80,8 @@ class Cue:
         for box in self.boxes:
             _check_box(box, height, width, size)
         for x, y in self.points:
+            if looks_normalised((x, y), width, height):
+                raise InputError(f"point {x:g},{y:g} is a fraction of the frame; give pixels, {width}x{height} in all")
             if not (0 <= x < width and 0 <= y < height):
                 raise InputError(f"point {x:g},{y:g} lies outside {size}; give pixels as x,y")
         if self.mask is not None and self.mask.shape != (height, width):
@@ -200,8 +202,11 @@ def _check_frame(frame: int, clip: Clip) -> None:
 def _check_box(box: Box, height: int, width: int, size: str) -> None:
     x0, y0, x1, y1 = box
     text = ",".join(f"{v:g}" for v in box)
+    if looks_normalised(box, width, height):
+        raise InputError(f"box {text} is a fraction of the frame; give pixels, {width}x{height} in all")
     if not np.isfinite(box).all() or x1 <= x0 or y1 <= y0:
-        raise InputError(f"box {text} is empty; give x0,y0,x1,y1 with x1 > x0 and y1 > y0")
+        hint = ", not x,y,width,height" if looks_like_xywh(box, width, height) else ""
+        raise InputError(f"box {text} is empty; give x0,y0,x1,y1 with x1 > x0 and y1 > y0{hint}")
     left, top, right, bottom = clip_box(box, (height, width))
     if right <= left or bottom <= top:
         raise InputError(f"box {text} lies outside {size}; give pixels as x0,y0,x1,y1")

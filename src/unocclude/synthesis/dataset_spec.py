@@ -25,7 +25,8 @@ class DatasetSpec:
     """Everything that determines a generated data set; picklable, for worker processes.
 
     frames, size (width, height): None for the kind's default. sources, refused: usable source clips, and why others are
-    not. data, weights: for `pseudo`, a data set with amodal boxes, and the checkpoint.
+    not. photos: for `footage`, a folder of photographs. data, weights: for `pseudo`, a data set with amodal boxes, and
+    the checkpoint.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class DatasetSpec:
     size: tuple[int, int] | None = None
     sources: list[SourceClip] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    photos: Path | None = None
     data: str = ""
     weights: str | None = None
 
@@ -42,12 +44,14 @@ class DatasetSpec:
         """What must be equal for a run to be resumed."""
         sources = [[s.name, s.dataset, s.label, s.caption, s.first, s.last] for s in self.sources]
         same = {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
+        same |= {"photos": str(self.photos)} if self.photos is not None else {}
         return same | ({"data": self.data, "weights": self.weights} if self.data else {})
 
     @property
     def inputs(self) -> list[Path]:
         """The folders that clips are made from."""
-        return [*(source.folder for source in self.sources), *([root_of(self.data)] if self.data else [])]
+        folders = [*(source.folder for source in self.sources), *([self.photos] if self.photos is not None else [])]
+        return [*folders, *([root_of(self.data)] if self.data else [])]
 
     def make(self, index: int) -> list[World]:
         """The worlds of clip `index`: one, or for `worlds` one per object of the scene."""
@@ -96,13 +100,23 @@ def prepare_dataset_spec(
         if kind == "composite":
             found = caption(found, weights)
         return DatasetSpec(kind, seed, frames, size, found, refused)
+    if size is not None and min(size) < 16:
+        raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
+    if kind == "footage":
+        return _prepare_footage(seed, frames, size, sources)
     if sources is not None:
         raise InputError(f"`synth {kind}` makes everything itself; leave out --sources")
     if kind == "worlds" and find_spec("mujoco") is None:
         raise InputError("`synth worlds` needs MuJoCo; install it with: pip install 'unocclude[worlds]'")
-    if size is not None and min(size) < 16:
-        raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
     return DatasetSpec(kind, seed, frames, size)
+
+
+def _prepare_footage(seed: int, frames: int | None, size: tuple[int, int] | None, photos: Path | None) -> DatasetSpec:
+    from unocclude.synthesis.footage import read_photographs
+
+    if photos is not None:
+        read_photographs(photos)
+    return DatasetSpec("footage", seed, frames, size, photos=photos)
 
 
 def _prepare_pseudo(
@@ -133,6 +147,12 @@ def _sprites(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.sprites import sprite_world
 
     return [sprite_world(seed, spec.frames or 24, *(spec.size or (256, 256)))]
+
+
+def _footage(spec: DatasetSpec, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.footage import footage_world
+
+    return [footage_world(seed, spec.frames or 24, *(spec.size or (256, 256)), photos=spec.photos)]
 
 
 def _rigid(spec: DatasetSpec, index: int, seed: int) -> list[World]:
@@ -185,6 +205,7 @@ def _pseudo(spec: DatasetSpec, index: int, seed: int) -> list[World]:
 FROM_SOURCES = ("composite", "carve")
 MAKERS: dict[str, Maker] = {
     "sprites": _sprites,
+    "footage": _footage,
     "rigid": _rigid,
     "worlds": _worlds,
     "composite": _composite,

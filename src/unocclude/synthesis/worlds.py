@@ -13,8 +13,12 @@ from unocclude.synthesis.world import World
 ATTEMPTS = 50
 
 
-def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 256) -> list[World]:
+def physics_worlds(
+    seed: int, frames: int = 24, width: int = 256, height: int = 256, every: bool = False
+) -> list[World]:
     """Simulate one scene and return a world for each of its objects that is suitable for completion.
+
+    every: return a world for each object that is visible, if at least one of them is suitable, with `background`.
 
     Suitable objects cover 0.6 % of the frame at some time, are visible in at least half of the frames, and are more
     than 10 % but not fully hidden in an eighth of them, with varying occlusion. All worlds share one list of frames. A
@@ -35,7 +39,9 @@ def physics_worlds(seed: int, frames: int = 24, width: int = 256, height: int = 
     for attempt in range(ATTEMPTS):
         scene = build(frames, 2 * width, 2 * height, np.random.default_rng([seed, 2, attempt]))
         about = {"kind": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
-        if worlds := [world for world in _film(scene, frames, width, height, about) if _worthwhile(world)]:
+        filmed = _film(scene, frames, width, height, about, every)
+        if worlds := [world for world in filmed if _worthwhile(world)]:
+            worlds = [world for world in filmed if np.any(world.visible)] if every else worlds
             for world in worlds:
                 world.about["instance"] = f"{seed}/{world.about['object']}"
             return worlds
@@ -52,8 +58,13 @@ def _worthwhile(world: World) -> bool:
     return len(world) == 1 or bool(np.ptp(rates[area > 0]) > 0.05)
 
 
-def _film(scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any]) -> list[World]:
-    """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable."""
+def _film(
+    scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any], background: bool
+) -> list[World]:
+    """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable.
+
+    background: whether to render it without its objects as well.
+    """
     model = scene.model
     roots = [model.body(thing.body).id for thing in scene.things]
     owner = np.full(model.ngeom + 1, -1)  # object of each geom; the last entry is for no geom
@@ -61,9 +72,10 @@ def _film(scene: PhysicsScene, frames: int, width: int, height: int, about: dict
         owner[:-1][model.body_rootid[model.geom_bodyid] == root] = k
     pictures: list[np.ndarray] = []
     depths: list[np.ndarray] = []
+    empty: list[np.ndarray] = []
     camera = {**scene.path.about(), "fovy": scene.fovy}
     worlds = [
-        World(pictures, [], [], [], [], FPS, depth=depths,
+        World(pictures, [], [], [], [], FPS, depth=depths, background=empty,
               about={**about, "object": k, "body": thing.kind, "class": thing.shape, "camera": camera})
         for k, thing in enumerate(scene.things)
     ]  # fmt: skip
@@ -75,6 +87,10 @@ def _film(scene: PhysicsScene, frames: int, width: int, height: int, about: dict
             geom, nearest = screen.labels()
             seen = owner[geom]
             pictures.append(cv2.resize(np.ascontiguousarray(samples), (width, height), interpolation=cv2.INTER_AREA))
+            if background:
+                screen.look(data, view, owner[:-1] < 0)
+                place_only = np.ascontiguousarray(screen.colour()[0])
+                empty.append(cv2.resize(place_only, (width, height), interpolation=cv2.INTER_AREA))
             depths.append(metres(_second(nearest)))
             if i == 0 or scene.path.motion != "static":
                 screen.look(data, view, owner[:-1] < 0, sky=False)

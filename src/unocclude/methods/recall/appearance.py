@@ -6,11 +6,8 @@ import numpy as np
 from unocclude.methods.inpaint import inpaint
 from unocclude.methods.recall.silhouette import Silhouette
 from unocclude.motion.camera import shift
-from unocclude.motion.fill import smooth_fill
+from unocclude.motion.match import match_colours
 from unocclude.scene import Scene
-
-LARGEST_CORRECTION = 40.0
-"""Maximum correction of a copied pixel in grey levels."""
 
 MOST_SOURCES = 8
 """Maximum number of references that pixels are copied from."""
@@ -57,7 +54,7 @@ def recall_pixels(
         if not take.any():
             continue
         moved = cv2.warpPerspective(part.image, motion, size, flags=cv2.INTER_CUBIC)
-        moved = _meet(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
+        moved = match_colours(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
         old = weight[take][:, None]
         copied[take] = (copied[take] * old + moved[take]) / (old + 1)
         weight[take] += 1
@@ -78,17 +75,3 @@ def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     colours = np.zeros((labels.max() + 1, 3), image.dtype)
     colours[labels[known]] = image[known]
     return colours[labels]
-
-
-def _meet(moved: np.ndarray, target: np.ndarray, meet: np.ndarray) -> np.ndarray:
-    """Correct `moved` (h, w, 3) smoothly so that it matches `target` where they overlap (`meet`, (h, w) bool).
-
-    A membrane (Farbman et al. 2009) interpolates the smoothed differences in the overlap.
-    """
-    if meet.sum() < 12:
-        return moved
-    difference = np.clip(target - moved, -LARGEST_CORRECTION, LARGEST_CORRECTION)
-    # differences of single pixels are noise and misalignment; only smooth differences are gain
-    weight = cv2.GaussianBlur(meet.astype(np.float32), (0, 0), 2.0)
-    smooth = cv2.GaussianBlur(difference * meet[..., None], (0, 0), 2.0) / np.maximum(weight, 1e-6)[..., None]
-    return moved + smooth_fill(smooth, meet)

@@ -35,7 +35,8 @@ def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.nda
     if scene.given_occluders is not None:
         open_ = small(scene.occluder(i) | ~scene.inside)
     else:
-        open_ = occlusion_concavities(part) | small(~scene.inside)
+        open_ = occlusion_concavities(part) | small(scene.occluder(i) | ~scene.inside)
+        open_ &= ~small(scene.behind(i))
     grown = (hull(part) | mirrored(part, open_)) & (open_ | part)
     opened = cv2.morphologyEx((grown & ~part).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     added = cv2.resize(opened.astype(np.float32), visible[box].shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
