@@ -207,6 +207,8 @@ def plain_rgb(y: float, u: float, v: float, red: float, blue: float, full: bool)
 
 
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)
+
+
 @pytest.mark.parametrize(("orientation", "corner"), [(1, (5, 5)), (3, (-6, -6)), (6, (5, -6)), (8, (-6, 5))])
 def test_photos_in_a_video_are_turned_by_their_exif(tmp_path: Path, orientation: int, corner: tuple[int, int]) -> None:
     """FFmpeg's decoder gives EXIF as side data, of which PyAV knows nothing."""
