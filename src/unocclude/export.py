@@ -111,7 +111,7 @@ class _SourceClip:
     def sound(self, note: Callable[[str], None]) -> "Sound | None":
         """The sound of the frames that the result has; None if there is none, or if the clip has changed."""
         if self.path is not None and not self.path.exists():
-            note(f"{self.path} is not there, so that its sound, if it has any, was left out")
+            note(f"the clip's sound, if it has any, was left out: {self.path} is not there")
         if not self.is_video or self.path is None:
             return None
         from unocclude.clip import Clip
@@ -121,13 +121,12 @@ class _SourceClip:
         start, end = self._info.get("source_range") or (0, None)
         try:
             source: Any = open_source(self.path, start=start, end=end)
-            same = Clip(source, self.path).fingerprint == self._info["identity"]["input"]
-        except InputError:
-            same = False
-        if not same:
-            note(f"{self.path} has changed since the run, so that its sound, if it has any, was left out")
+            if Clip(source, self.path).fingerprint != self._info["identity"]["input"]:
+                raise InputError(f"{self.path} has changed since the run")
+            return find_sound(self.path, source.origin, source.origin + source.times[-1] + 1 / source.fps)
+        except InputError as error:
+            note(f"the clip's sound, if it has any, was left out: {error}")
             return None
-        return find_sound(self.path, source.origin, source.origin + source.times[-1] + 1 / source.fps)
 
 
 def _check_free(result: Completion, clip: _SourceClip, file: Path, overwrite: bool) -> None:

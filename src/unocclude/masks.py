@@ -1,7 +1,7 @@
 """MaskTrack: one object's masks over time."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -31,6 +31,7 @@ class MaskTrack:
     or the name of the tracker. path: the file or folder that the masks were read from, if any. confidence: (T,)
     float32, 0 to 1, the expected IoU of each mask where the object was tracked; None for given masks. notes:
     what a user should know of how they were read.
+    cleaned: how many pixels were changed in how many masks, where specks were looked for.
 
     Raises InputError, with the number of the mask, if `counts` are not COCO RLEs of this size, and if there is not one
     confidence from 0 to 1 for each.
@@ -38,6 +39,7 @@ class MaskTrack:
 
     path: Path | None = None
     confidence: np.ndarray | None = None
+    cleaned: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -145,7 +147,14 @@ class MaskTrack:
         if len(self) != 1 or count == 1:
             return self
         track = self._of(self._counts * count, self.height, self.width, self.origin)
-        track.path = self.path
+        track.path, track.notes = self.path, self.notes
+        return track
+
+    def replaced(self, counts: Mapping[int, bytes]) -> "MaskTrack":
+        """This track with other masks in some frames. counts: what `encode` returns, by frame number."""
+        merged = [counts.get(i, given) for i, given in enumerate(self._counts)]
+        track = self._of(merged, self.height, self.width, self.origin, self.confidence)
+        track.path, track.notes = self.path, self.notes
         return track
 
     def _rle(self, i: int) -> dict:
@@ -170,7 +179,7 @@ class MaskTrack:
             raise InputError("a part of a track needs at least one frame, in the track's order")
         confidence = None if self.confidence is None else self.confidence[numbers]
         part = self._of([self._counts[i] for i in numbers], self.height, self.width, self.origin, confidence)
-        part.path = self.path
+        part.path, part.notes = self.path, self.notes
         return part
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ def common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings
         "arguments": arguments,
         "tracker": track.origin,
         "notes": [*clip.notes, *track.notes],
+        **({"mask_cleaning": dict(zip(("pixels", "frames"), track.cleaned, strict=True))} if track.cleaned else {}),
         "fps": clip.fps,
         "frame_count": len(clip),
         "timings": timings,

@@ -17,6 +17,7 @@ from unocclude.media.in_memory import to_masks
 from unocclude.methods.base import Method, RunSettings
 from unocclude.motion.working import FrameMotion
 from unocclude.output import PictureFolder, frame_figures
+from unocclude.perception.clean_masks import clean
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
 from unocclude.report.preview import write_preview
@@ -168,6 +169,7 @@ def open_folder(request: Request, out: str | Path, *, resume: bool, overwrite: b
 
 def keep_masks(request: Request, track: MaskTrack, folder: PictureFolder) -> None:
     """Write an object's visible masks to the OUT folder of a request, so that they need not be tracked again."""
+    track = clean(track, request.clip.shots)
     with folder.working():
         folder.claim(tracker_info(track))
         folder.write_visible(request.scene(track).visible(i) for i in range(len(track)))
@@ -198,7 +200,7 @@ def stream(
     if isinstance(track, Prompt):
         device = request.method.settings.device
         track = locate(request.clip, [track], lambda done, total: progress("tracking", done, total), device)[0]
-    return _stream(request, track, progress)
+    return _stream(request, clean(track, request.clip.shots), progress)
 
 
 def _stream(request: Request, track: MaskTrack, progress: Progress) -> Iterator[FrameResult]:
@@ -302,34 +304,40 @@ def _about(method: Method) -> dict[str, Any]:
 def _locate(
     clip: Clip, prompt: MaskTrack | Prompt, folder: PictureFolder, progress: Progress, timings: dict[str, float]
 ) -> MaskTrack:
-    """The object's visible masks: given, written before this run was resumed, or tracked now."""
+    """The object's visible masks, cleaned: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
-        return prompt
+        return clean(prompt, clip.shots)
     if folder.masks_done():
-        track = tracked_before(clip, folder.visible, folder.tracked)
-        track.notes = prompt.notes
-        return track
+        return tracked_before(clip, folder.visible, folder.tracked)
     with timed(timings, "tracking"):
         progress("tracking", 0, len(clip))
         device = folder.identity.get("device", "auto")
         track = locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
     track.notes = prompt.notes
-    return track
+    return clean(track, clip.shots)
 
 
 def tracker_info(track: MaskTrack) -> dict[str, Any]:
     """What a resumed run has to know of the visible masks, beside their pixels."""
     confidence = None if track.confidence is None else [round(float(value), 4) for value in track.confidence]
-    return {"tracker": track.origin, "confidence": confidence}
+    return {
+        "tracker": track.origin,
+        "confidence": confidence,
+        "notes": list(track.notes),
+        "cleaned": None if track.cleaned is None else list(track.cleaned),
+    }
 
 
 def tracked_before(clip: Clip, visible: Callable[[int], np.ndarray], tracked: dict[str, Any]) -> MaskTrack:
     """The masks that were written before this run was resumed. visible: reads one. tracked: their `tracker_info`."""
     track = MaskTrack.from_masks(_frame_part(clip, visible(i)) for i in range(len(clip)))
     track.origin = str(tracked.get("tracker", "given"))
-    confidence = tracked.get("confidence")
+    track.notes = tuple(str(note) for note in tracked.get("notes") or ())
+    confidence, cleaned = tracked.get("confidence"), tracked.get("cleaned")
     if isinstance(confidence, list) and len(confidence) == len(clip):
         track.confidence = np.array(confidence, np.float32)
+    if isinstance(cleaned, list) and len(cleaned) == 2:
+        track.cleaned = int(cleaned[0]), int(cleaned[1])
     return track
 
 

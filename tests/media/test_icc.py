@@ -1,6 +1,7 @@
 """Colour profiles become sRGB; pixels that are sRGB already stay as they are."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from unocclude.media.folder import AnimatedFrames
-from unocclude.media.images import read_image
+from unocclude.media.images import png_bytes, read_image
 
 # Columns of the matrix from linear RGB to XYZ, adapted to D50 as ICC profiles are (published values).
 DISPLAY_P3 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
@@ -66,7 +67,16 @@ def test_display_p3(tmp_path: Path, name: str) -> None:
     assert np.abs(read_image(tmp_path / name) - want).max() <= 2.5
 
 
-def test_alpha_and_sixteen_bits(tmp_path: Path) -> None:
+def test_sixteen_bits(tmp_path: Path) -> None:
+    given = picture()
+    data = png_bytes(given.astype(np.uint16) * 257)
+    chunk = b"iCCP" + b"test\0\0" + zlib.compress(profile(DISPLAY_P3))
+    chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])  # after the header
+    assert np.abs(read_image(tmp_path / "a.png") - plain_srgb(given, DISPLAY_P3)).max() <= 2.5
+
+
+def test_alpha(tmp_path: Path) -> None:
     given = picture()
     rgba = np.dstack([given, np.full(given.shape[:2], 255, np.uint8)])
     rgba[:10, :, 3] = 100

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from unocclude.errors import InputError
 from unocclude.media.layers import write_layers
 from unocclude.media.sound import find_sound
 
@@ -113,4 +114,5 @@ def test_no_sound(tmp_path: Path) -> None:
     write_layers(tmp_path / "silent.mp4", [np.zeros((48, 64, 4), np.uint8)] * 3, FPS)
     assert find_sound(tmp_path / "silent.mp4", 0.0, 1.0) is None
     (tmp_path / "text.mp4").write_text("no video")
-    assert find_sound(tmp_path / "text.mp4", 0.0, 1.0) is None
+    with pytest.raises(InputError, match="cannot be decoded"):
+        find_sound(tmp_path / "text.mp4", 0.0, 1.0)

@@ -3,8 +3,8 @@
 Object b is in front of object a where b is visible in a place that a should cover. What a should cover is known from
 frames that show it well: its silhouettes there, moved into its expected box and shifted to where they best explain what
 is visible of it. Further cues: b lies in the convex hull of a; a shows less of itself than in other frames; b reaches
-lower in the frame, which on the ground means nearer; the boundary between them moves with b's inside. These votes are collected over time, so that an order changes only
-where enough frames say so.
+lower in the frame, which on the ground means nearer; the boundary between them moves with b's inside. These votes are
+collected over time, so that an order changes only where enough frames say so.
 """
 
 from collections.abc import Callable, Iterator, Sequence

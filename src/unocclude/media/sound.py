@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from unocclude.media.decoder import OPTIONS, OTHER_ERRORS
-from unocclude.media.limits import check_regular
+from unocclude.media.limits import check_regular, decoding
 
 CODECS = {"mov": "pcm_s16le", "mp4": "aac", "webm": "libopus"}
 """Container → codec of its sound."""
@@ -29,24 +29,23 @@ class Sound:
 
 
 def find_sound(path: Path, start: float, end: float) -> Sound | None:
-    """The sound of a file from `start` to `end` in seconds; None if it has none that can be decoded."""
-    try:
-        with _open(path) as file:
-            sound = _stream(file)
-            return Sound(path, start, end) if sound is not None and sound.codec_context.sample_rate > 0 else None
-    except (av.FFmpegError, OSError, *OTHER_ERRORS):
-        return None
+    """The sound of a file from `start` to `end` in seconds; None if it has none.
+
+    Raises InputError if its sound, or the file, cannot be decoded.
+    """
+    with decoding(path, "its sound cannot be decoded", "convert it to AAC"), _open(path) as file:
+        if not file.streams.audio:
+            return None
+        codec = file.streams.best("audio").codec_context
+        if codec is None or not codec.sample_rate:
+            raise ValueError("unknown codec")
+        av.AudioLayout(codec.layout.name)  # raises for channels without a known order
+        return Sound(path, start, end)
 
 
 def _open(path: Path) -> Any:
     check_regular(path)
     return av.open(f"file:{path.resolve()}", options=OPTIONS, metadata_errors="replace")
-
-
-def _stream(file: Any) -> Any:
-    """The audio stream that players choose, if there is one whose codec is known."""
-    found = file.streams.best("audio")
-    return found if found is not None and found.codec_context is not None else None
 
 
 class SoundWriter:
@@ -59,7 +58,7 @@ class SoundWriter:
     def __init__(self, file: Any, container: str, sound: Sound):
         self._file, self._sound = file, sound
         self._source = _open(sound.path)
-        stream = _stream(self._source)
+        stream = self._source.streams.best("audio")
         codec = CODECS[container]
         lossless = codec.startswith("pcm")
         self._rate = stream.codec_context.sample_rate if lossless else _RATE

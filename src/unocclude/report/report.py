@@ -146,8 +146,14 @@ def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("occluded", f"{len(occluded)} frames, at most {max(occluded, default=0):.0%}"),
         *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
         *([("doubtful", f"{doubtful} frames")] if doubtful else []),
+        *_cleaning(info),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
     ]
+
+
+def _cleaning(info: dict[str, Any]) -> list[tuple[str, str]]:
+    done = info.get("mask_cleaning", {"pixels": 0})
+    return [("masks cleaned", f"{done['pixels']} pixels in {done['frames']} frames")] if done["pixels"] else []
 
 
 def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:
