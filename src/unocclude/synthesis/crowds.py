@@ -232,7 +232,8 @@ def _patterned(image: np.ndarray, rng: Generator) -> np.ndarray:
     """A plate, one in five with another surface."""
     if rng.uniform() > 0.2:
         return image
-    mixed = plate(surface(*image.shape[:2], rng), image[..., 3])[1:-1, 1:-1]
+    height, width = image.shape[:2]
+    mixed = plate(surface(height, width, rng), image[..., 3])[1:-1, 1:-1]
     return cv2.addWeighted(image, 0.4, mixed, 0.6, 0)
 
 
