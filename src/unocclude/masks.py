@@ -1,7 +1,7 @@
 """MaskTrack: one object's masks over time."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -40,6 +40,7 @@ class MaskTrack:
     path: Path | None = None
     confidence: np.ndarray | None = None
     cleaned: tuple[int, int] | None = None
+    _mattes: "Callable[[int], np.ndarray] | None" = None
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -150,11 +151,15 @@ class MaskTrack:
         track.path, track.notes = self.path, self.notes
         return track
 
+    def matte(self, i: int) -> np.ndarray | None:
+        """Opacity of mask i, (H, W) uint8, read from its file again; None unless the masks are soft images."""
+        return None if self._mattes is None else self._mattes(i)
+
     def replaced(self, counts: Mapping[int, bytes]) -> "MaskTrack":
         """This track with other masks in some frames. counts: what `encode` returns, by frame number."""
         merged = [counts.get(i, given) for i, given in enumerate(self._counts)]
         track = self._of(merged, self.height, self.width, self.origin, self.confidence)
-        track.path, track.notes = self.path, self.notes
+        track.path, track.notes, track._mattes = self.path, self.notes, self._mattes
         return track
 
     def _rle(self, i: int) -> dict:
@@ -240,7 +245,7 @@ def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
     from unocclude.media.masks import read_object_masks
 
     masks = read_object_masks(path, object_id)
-    return _track(path, masks.one(path), masks.notes)
+    return _track(path, masks.one(path), masks.notes, masks.mattes)
 
 
 def cut_to(track: MaskTrack, clip: Clip) -> MaskTrack:
@@ -322,10 +327,10 @@ def other_rate(clip: Clip, count: int, name: str) -> str | None:
 def _fitted(clip: Clip, path: Path, masks: "ObjectMasks", rles: "list[Rle | None]") -> "MaskTrack | SomeMasks":
     from unocclude.media.mask_frames import frames_of_masks, spaced_frames
 
-    stems = masks.stems
+    stems, first = masks.stems, 0
     if clip.numbers is not None and len(rles) == clip.total:  # of the whole file
         part = slice(clip.numbers.start, clip.numbers.stop)
-        rles, stems = rles[part], stems and stems[part]
+        rles, stems, first = rles[part], stems and stems[part], part.start
     what, count = str(path), len(rles)
     if masks.frames not in (None, len(clip)) and count != len(clip):
         raise InputError(f"{path}: its masks are of a video with {masks.frames} frames, the clip has {len(clip)}")
@@ -340,7 +345,10 @@ def _fitted(clip: Clip, path: Path, masks: "ObjectMasks", rles: "list[Rle | None
         raise error
     notes = (*masks.notes, *([note] if note else []))
     if count == len(clip) and None not in rles:
-        track = _track(path, [rles[k] for k in sorted(range(count), key=frames.__getitem__)], notes)
+        order = sorted(range(count), key=frames.__getitem__)
+        read = masks.mattes
+        mattes = None if read is None else lambda i: read(first + order[i])
+        track = _track(path, [rles[k] for k in order], notes, mattes)
         _check_visible(track, path)
         return track
     some = {frame: coco.decode(rle).astype(bool) for frame, rle in zip(frames, rles, strict=True) if rle is not None}
@@ -349,7 +357,12 @@ def _fitted(clip: Clip, path: Path, masks: "ObjectMasks", rles: "list[Rle | None
     return SomeMasks(some, notes)
 
 
-def _track(path: Path, rles: "list[Rle | None]", notes: tuple[str, ...]) -> MaskTrack:
+def _track(
+    path: Path,
+    rles: "list[Rle | None]",
+    notes: tuple[str, ...],
+    mattes: "Callable[[int], np.ndarray] | None" = None,
+) -> MaskTrack:
     shown = [rle for rle in rles if rle is not None]
     if len(shown) < len(rles):
         raise InputError(
@@ -359,7 +372,7 @@ def _track(path: Path, rles: "list[Rle | None]", notes: tuple[str, ...]) -> Mask
         track = MaskTrack._joined(shown)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    track.path, track.notes = path, notes
+    track.path, track.notes, track._mattes = path, notes, mattes
     return track
 
 

@@ -20,6 +20,7 @@ from unocclude.output import PictureFolder, frame_figures
 from unocclude.perception.clean_masks import clean
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
+from unocclude.perception.steady_edges import steady
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.result import check_prompt, common_info, confidences, describe, input_files, timed, uneven_times
@@ -200,7 +201,7 @@ def stream(
     if isinstance(track, Prompt):
         device = request.method.settings.device
         track = locate(request.clip, [track], lambda done, total: progress("tracking", done, total), device)[0]
-    return _stream(request, clean(track, request.clip.shots), progress)
+    return _stream(request, _clean(request.clip, track, progress), progress)
 
 
 def _stream(request: Request, track: MaskTrack, progress: Progress) -> Iterator[FrameResult]:
@@ -306,7 +307,7 @@ def _locate(
 ) -> MaskTrack:
     """The object's visible masks, cleaned: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
-        return clean(prompt, clip.shots)
+        return _clean(clip, prompt, progress)
     if folder.masks_done():
         return tracked_before(clip, folder.visible, folder.tracked)
     with timed(timings, "tracking"):
@@ -314,7 +315,7 @@ def _locate(
         device = folder.identity.get("device", "auto")
         track = locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
     track.notes = prompt.notes
-    return clean(track, clip.shots)
+    return _clean(clip, track, progress)
 
 
 def tracker_info(track: MaskTrack) -> dict[str, Any]:
@@ -339,6 +340,14 @@ def tracked_before(clip: Clip, visible: Callable[[int], np.ndarray], tracked: di
     if isinstance(cleaned, list) and len(cleaned) == 2:
         track.cleaned = int(cleaned[0]), int(cleaned[1])
     return track
+
+
+def _clean(clip: Clip, track: MaskTrack, progress: Progress) -> MaskTrack:
+    """Remove specks from masks, and steady the edges of given ones if they wobble; a tracker's follow the image."""
+    cleaned = clean(track, clip.shots)
+    if track.origin != "given":
+        return cleaned
+    return steady(clip, cleaned, lambda done, total: progress("steadying edges", done, total))
 
 
 def _frame_part(clip: Clip, mask: Any) -> Any:

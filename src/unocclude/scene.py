@@ -83,6 +83,11 @@ class Scene:
         """Visible mask M of frame i on the canvas, (H, W) bool."""
         return self.on_canvas(self.track[i])
 
+    def matte(self, i: int) -> np.ndarray | None:
+        """Opacity of the visible part in frame i on the canvas, (H, W) uint8; None unless a matte was given."""
+        matte = self.track.matte(i)
+        return None if matte is None else self.on_canvas(matte)
+
     def occluder(self, i: int) -> np.ndarray:
         """What is known to be in front in frame i, (H, W) bool, without the visible mask: the user's occluders, and
         the visible pixels of other objects in front."""

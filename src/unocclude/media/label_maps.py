@@ -184,6 +184,7 @@ class LabelCollector:
     _solid: set[int] = field(default_factory=set)  # colours of whole areas; others are blends at edges
     _size: tuple[int, int] | None = None
     _soft: bool = False
+    _masks_are_ids: bool = True
 
     def add(self, image: LabelImage) -> None:
         """Add the image of the next frame; raises InputError if its size differs, or it has too many ids."""
@@ -244,7 +245,13 @@ class LabelCollector:
             return self._of_mattes()
         return self._of_ids()
 
+    @property
+    def is_soft(self) -> bool:
+        """Whether the images are mattes with levels between nothing and all."""
+        return self._soft and not self._masks_are_ids
+
     def _of_mattes(self) -> dict[int, list[Rle]]:
+        self._masks_are_ids = False
         if self._soft:
             self.notes.append(
                 "probabilities were cut at 0.5" if self._kinds["chances"] else f"soft masks were cut at level {HALF}"

@@ -1,8 +1,8 @@
 """Read the masks of objects from all supported formats."""
 
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ class ObjectMasks:
 
     objects: id → a COCO RLE for each entry (image, frame, ...), None where the files say nothing. names: of objects, by
     id. stems: the names of the entries without suffix, where they have some. frames: number of frames of the video,
-    where the file says it. notes: what a user should know of how they were read, as plain sentences.
+    where the file says it. notes: what a user should know of how they were read, as plain sentences. mattes: reads the
+    opacity of an entry, (H, W) uint8, if they are soft images. soft: whether they are soft.
     """
 
     objects: dict[int, list[Rle | None]]
@@ -44,6 +45,8 @@ class ObjectMasks:
     stems: list[str] | None = None
     frames: int | None = None
     notes: tuple[str, ...] = ()
+    mattes: Callable[[int], np.ndarray] | None = None
+    soft: bool = False
 
     def one(self, path: Path, hint: str = "") -> list[Rle | None]:
         """The masks of the only object; raises InputError, listing the ids, if there are several."""
@@ -92,7 +95,14 @@ def read_object_masks(path: str | Path, object_id: int | None = None) -> ObjectM
 
 
 def _of_images(path: Path, files: list[Path], object_id: int | None) -> ObjectMasks:
-    return _collected(path, map(read_label_image, files), object_id, [file.stem for file in files])
+    masks = _collected(path, map(read_label_image, files), object_id, [file.stem for file in files])
+    return replace(masks, mattes=lambda i: _opacity(files[i])) if masks.soft else masks
+
+
+def _opacity(file: Path) -> np.ndarray:
+    """The opacity of a soft mask image, (H, W) uint8."""
+    image = read_label_image(file)
+    return (image.values * (255 if image.kind == "chances" else 1)).astype(np.uint8)
 
 
 def _collected(
@@ -104,7 +114,7 @@ def _collected(
     objects: dict[int, list[Rle | None]] = {number: [*masks] for number, masks in labels.objects().items()}
     if len(objects) > MAX_OBJECTS:
         raise InputError(f"{path}: holds {len(objects)} objects; give at most {MAX_OBJECTS}, or choose one")
-    return ObjectMasks(objects, labels.colours, stems, notes=tuple(labels.notes))
+    return ObjectMasks(objects, labels.colours, stems, notes=tuple(labels.notes), soft=labels.is_soft)
 
 
 def _of_video(path: Path) -> ObjectMasks:

@@ -36,7 +36,8 @@ def compose_hypotheses(scene: Scene, shot: range, samples: Sequence[Iterator[Sam
     for i, *frames in zip(shot, *samples, strict=True):
         frame, visible = scene.frame(i), scene.visible(i)
         first, *others = (
-            compose(i, frame, visible, amodal, colour, np.zeros_like(visible)) for amodal, colour in frames
+            compose(i, frame, visible, amodal, colour, np.zeros_like(visible), matte=scene.matte(i))
+            for amodal, colour in frames
         )
         many = (first, *others) if others else ()
         yield FrameResult(first.index, first.amodal, first.rgba, first.provenance, many)
