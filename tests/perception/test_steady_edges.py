@@ -54,6 +54,17 @@ def test_wobbling_edges_come_nearer_to_the_truth(scene: tuple[Clip, list[np.ndar
     assert "they were steadied in 10 frames" in track.notes[0]
 
 
+@pytest.mark.parametrize("radius", [2, -2])
+def test_edges_beside_the_objects_come_nearer_to_it(scene: tuple[Clip, list[np.ndarray]], radius: int) -> None:
+    clip, exact = scene
+    given = MaskTrack.from_masks(signed_distance(mask) + radius > 0 for mask in exact)
+    track = steady(clip, given)
+    before = np.mean([mask_iou(a, b) for a, b in zip(given, exact, strict=True)])
+    after = np.mean([mask_iou(a, b) for a, b in zip(track, exact, strict=True)])
+    assert 1 - after < 0.4 * (1 - before), (before, after)
+    assert ("outside" if radius > 0 else "inside") in track.notes[0]
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.7])
 def test_steady_edges_are_left_alone(scene: tuple[Clip, list[np.ndarray]], spread: float) -> None:
     clip, exact = scene
