@@ -353,7 +353,7 @@ def test_notes_are_printed_once_and_kept(complete, clip, tmp_path, capsys):
     code, _, err = run(capsys, "track", clip / "frames", "--box", "2,10,16,24", "-o", tmp_path / "tracked")
     assert code == 0 and err.count("note: ") == 1
     assert len(json.loads((tmp_path / "tracked" / "track.json").read_text())["notes"]) == 1
-    code, _, err = complete(masks=other_masks(tmp_path / "few", COUNT - 1), out=tmp_path / "refused")
+    code, _, err = complete(masks=other_masks(tmp_path / "more", COUNT + 1), out=tmp_path / "refused")
     assert code == 2 and len(err.splitlines()) == 1  # nothing but the error
 
 
@@ -377,7 +377,7 @@ def test_an_empty_prompt_mask(complete, clip, tmp_path):
 
 
 def test_occluders_must_fit_and_may_be_empty(complete, tmp_path):
-    code, _, err = complete("--occluders", other_masks(tmp_path / "few", COUNT - 1))
+    code, _, err = complete("--occluders", other_masks(tmp_path / "more", COUNT + 1))
     assert code == 2
     assert_one_line(err, "occluder")
     assert complete("--occluders", other_masks(tmp_path / "none", value=0))[0] == 0

@@ -42,7 +42,7 @@ def test_out_is_as_documented(finished):
     assert info["frame_count"] == COUNT and info["canvas"] == {"width": 97, "height": 64, "offset": [0, 0]}
     assert [(o["id"], o["folder"]) for o in info["objects"]] == [(1, "objects/1"), (2, "objects/2")]
     assert [(r["start"], r["end"], r["ids"]) for r in info["order"]] == [(0, COUNT, [2, 1])]
-    assert info["source"]["names"][3] == "shot_003.png"
+    assert info["source"]["names"][3] == "shot_003"
     for name in ("background/rgb", "background/provenance", "objects/1/rgba", "objects/2/visible_masks"):
         assert len(list((finished / "out" / name).glob("*.png"))) == COUNT
     assert set(np.unique(read_png(finished / "out/background/provenance/00004.png"))) <= {1, 2, 3}

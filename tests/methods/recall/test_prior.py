@@ -55,7 +55,7 @@ def echo(name):
 
 
 def test_answers_land_where_they_were_asked_for(world, monkeypatch):
-    monkeypatch.setattr(priors, "session", echo)
+    monkeypatch.setattr(priors, "session", lambda _, file: echo(file))
     scene = scene_of(world)
     prior, work = ShapePrior(scene.evidence), scene.evidence.work
     asked = 0
