@@ -393,7 +393,6 @@ def test_recall_first_leaves_less_to_generate(weights, passed, of_passed):
         assert np.array_equal(first.amodal_masks[i], own.amodal)
         same = (first.provenance[i] > 0) & (first.provenance[i] < GENERATED)
         shares.append((first.rgba[i][same] == own.rgba[same]).all(1).mean() if same.any() else 1.0)
-    print(shares)
     assert np.mean(shares) > 0.8  # recall also replaces mixed pixels at edges
 
 
