@@ -51,6 +51,7 @@ def run(
         if file is not None:
             shared.check_file(file)
     with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)  # also where the same was said before in this process
         figures = evaluation.evaluate(pred, gt, shared.names(metrics))
     for warning in told:
         if warning.category is UserWarning:
