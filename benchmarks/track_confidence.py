@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from track_score import good_frame, iou, read_clip, tight_box
+from track_score import auroc, good_frame, iou, read_clip, tight_box
 
 from unocclude.clip import Clip
 from unocclude.perception.confidence import expected_iou
@@ -48,14 +48,6 @@ def fit(signs: np.ndarray, overlaps: np.ndarray) -> np.ndarray:
         bend = (signs * (chance * (1 - chance))[:, None]).T @ signs + RIDGE * np.eye(len(weights))
         weights += np.linalg.solve(bend, slope)
     return weights
-
-
-def auroc(confidence: np.ndarray, bad: np.ndarray) -> float:
-    """Chance that a bad frame has the lower confidence of a bad and a good one; nan without both."""
-    if bad.all() or not bad.any():
-        return float("nan")
-    low, high = confidence[bad], confidence[~bad]
-    return float((low[:, None] < high).mean() + 0.5 * (low[:, None] == high).mean())
 
 
 def main() -> None:

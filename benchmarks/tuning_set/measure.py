@@ -11,7 +11,7 @@ import numpy as np
 
 from unocclude import clip as clips
 from unocclude.datasets.gt import read_truth
-from unocclude.masks import read_masks
+from unocclude.mask_files import read_masks
 from unocclude.methods.recall.method import upsample
 from unocclude.methods.recall.prior import ShapePrior
 from unocclude.methods.recall.silhouette import Silhouette, Voter, decide, settle

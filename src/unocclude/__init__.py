@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from unocclude.export import export
     from unocclude.layers.result import Layers
     from unocclude.layers.run import layers
-    from unocclude.masks import MaskTrack, read_masks
+    from unocclude.mask_files import read_masks
+    from unocclude.masks import MaskTrack
     from unocclude.perception.locate import track
     from unocclude.perception.prompt import Prompt
     from unocclude.run import complete, stream
@@ -37,7 +38,7 @@ _WHERE = {
     "Layers": "layers.result",
     "layers": "layers.run",
     "MaskTrack": "masks",
-    "read_masks": "masks",
+    "read_masks": "mask_files",
     "track": "perception.locate",
     "Prompt": "perception.prompt",
     "Scene": "scene",

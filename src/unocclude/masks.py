@@ -2,22 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from pycocotools import mask as coco
 
-from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.media.in_memory import to_masks
+from unocclude.media.rle import encode as encode_rle
 from unocclude.media.rle import to_compressed_rles
 from unocclude.types import ArrayLike
-
-if TYPE_CHECKING:
-    from unocclude.media.label_maps import Rle
-    from unocclude.media.masks import ObjectMasks
 
 DOUBTFUL = 0.6
 """A mask is doubtful if its confidence, the expected IoU, is lower."""
@@ -66,7 +61,7 @@ class MaskTrack:
         self.height, self.width = int(height), int(width)
         self.origin = origin
         self.confidence = None if confidence is None else _checked_confidence(confidence, len(counts))
-        rles = [self._rle(i) for i in range(len(self._counts))]
+        rles = [self.rle(i) for i in range(len(self._counts))]
         # one by one, because pycocotools 2.0.11 stores the length of a list in 8 bits, so 256 masks overflow
         self.areas = np.array([coco.area(rle) for rle in rles], dtype=np.int64)
         xywh = np.asarray(coco.toBbox(rles) if rles else [], dtype=np.int64).reshape(-1, 4)
@@ -112,15 +107,16 @@ class MaskTrack:
 
         confidence: (T,), 0 to 1. Raises InputError if there are none, sizes differ, or one is invalid.
         """
-        return cls._joined(_checked(rles), origin, confidence)
+        return cls.from_valid_rles(_checked(rles), origin, confidence)
 
     @classmethod
-    def _joined(
+    def from_valid_rles(
         cls,
         checked: list[dict[str, Any]],
         origin: str = "given",
         confidence: np.ndarray | Sequence[float] | None = None,
     ) -> "MaskTrack":
+        """As `from_rles`, for RLEs that are known to be valid."""
         if not checked:
             raise InputError("no masks given")
         sizes: set[tuple[int, int]] = {tuple(rle["size"]) for rle in checked}
@@ -162,7 +158,8 @@ class MaskTrack:
         track.path, track.notes, track._mattes = self.path, self.notes, self._mattes
         return track
 
-    def _rle(self, i: int) -> dict:
+    def rle(self, i: int) -> dict:
+        """Mask i as a COCO RLE."""
         return {"size": [self.height, self.width], "counts": self._counts[i]}
 
     def __len__(self) -> int:
@@ -177,7 +174,7 @@ class MaskTrack:
             return self._part(range(len(self))[i])
         if not -len(self) <= i < len(self):
             raise IndexError(f"frame {i} of a track of {len(self)} frames")
-        return coco.decode(self._rle(i % len(self))).astype(bool)
+        return coco.decode(self.rle(i % len(self))).astype(bool)
 
     def _part(self, numbers: range) -> "MaskTrack":
         if not numbers or numbers.step < 1:
@@ -226,156 +223,4 @@ def _checked(rles: Iterable[Any]) -> list[dict[str, Any]]:
 
 def encode(mask: np.ndarray) -> bytes:
     """Encode an (H, W) mask, in which non-zero is the object, as COCO RLE counts."""
-    return coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))["counts"]
-
-
-def read_masks(path: str | Path, *, object_id: int | None = None) -> MaskTrack:
-    """Read the masks of one object, one per frame (see `unocclude.media.masks.read_object_masks` for the formats).
-
-    Raises InputError if files cannot be read, sizes differ, there are several objects and none is chosen, or the masks
-    are empty in all frames.
-    """
-    track = read_track(Path(path), object_id)
-    _check_visible(track, path)
-    return track
-
-
-def read_track(path: Path, object_id: int | None = None) -> MaskTrack:
-    """As `read_masks`, but the masks may be empty in all frames."""
-    from unocclude.media.masks import read_object_masks
-
-    masks = read_object_masks(path, object_id)
-    return _track(path, masks.one(path), masks.notes, masks.mattes)
-
-
-def cut_to(track: MaskTrack, clip: Clip) -> MaskTrack:
-    """The masks of the frames that a clip was opened with, of a track of the whole file; else the track itself."""
-    if clip.numbers is None or len(track) != clip.total:
-        return track
-    return track[clip.numbers.start : clip.numbers.stop]
-
-
-def read_union(path: Path) -> MaskTrack:
-    """The pixels of any object at a path, such as those of all occluders; they may be empty in all frames."""
-    from unocclude.media.masks import read_object_masks
-
-    masks = read_object_masks(path)
-    tracks = [_track(path, rles, masks.notes) for rles in masks.objects.values()]
-    if len(tracks) == 1:
-        return tracks[0]
-    merged = (coco.merge([track._rle(i) for track in tracks]) for i in range(len(tracks[0])))
-    union = MaskTrack._of([rle["counts"] for rle in merged], tracks[0].height, tracks[0].width, "given")
-    union.path, union.notes = path, masks.notes
-    return union
-
-
-@dataclass(frozen=True, eq=False)
-class SomeMasks:
-    """Masks of an object for only some frames of a clip.
-
-    masks: frame → (H, W) bool; an empty mask says that the object is hidden. notes: as those of a `MaskTrack`.
-    """
-
-    masks: dict[int, np.ndarray]
-    notes: tuple[str, ...] = ()
-
-
-def read_for(clip: Clip, path: str | Path, object_id: int | None = None) -> "MaskTrack | SomeMasks":
-    """Read the masks of one object of a clip: a track, or some masks where there are none for the other frames.
-
-    The names of mask files, COCO's images and the spacing of SA-V tell which frames the masks belong to.
-
-    Raises InputError as `read_masks` does, and where the masks do not fit the clip.
-    """
-    from unocclude.media.masks import read_object_masks
-
-    masks = read_object_masks(path, object_id)
-    return _fitted(clip, Path(path), masks, masks.one(Path(path)))
-
-
-def read_objects_for(clip: Clip, path: str | Path) -> "dict[int, tuple[str, MaskTrack | SomeMasks]]":
-    """As `read_for`, for all objects at a path: id → (name, masks); objects that are nowhere visible are left
-    out. Ids that begin at 0 are numbered from 1."""
-    from unocclude.media.masks import read_object_masks
-
-    masks = read_object_masks(path)
-    shift = 1 if 0 in masks.objects else 0  # SA-V counts from 0, which is the background everywhere else
-    found = {}
-    for number, rles in masks.objects.items():
-        if any(rle is not None and coco.area(rle) for rle in rles):
-            found[number + shift] = masks.names.get(number, ""), _fitted(clip, Path(path), masks, rles)
-    if not found:
-        raise InputError(f"{path}: the masks are empty in all frames; an object must be visible in at least one")
-    return found
-
-
-COMMON_RATES = (24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60000 / 1001, 60, 90, 120, 240)
-"""Frames per second of cameras and screen recorders."""
-
-
-def other_rate(clip: Clip, count: int, name: str) -> str | None:
-    """What to do about masks of a clip at a variable rate whose frames were extracted at a constant one."""
-    if clip.is_constant_rate:
-        return None
-    rate = min(COMMON_RATES, key=lambda rate: abs(rate * clip.times[-1] + 1 - count))
-    fits = abs(rate * clip.times[-1] + 1 - count) <= 2
-    cause = f"the clip has a variable rate, and {count} {name}s fit an extraction at a constant {rate:.5g} a second"
-    cause = cause if fits else "the clip has a variable rate, so that extraction at a constant one changes the count"
-    return f"{cause}: extract the frames with ffmpeg -fps_mode passthrough (-vsync 0 before FFmpeg 5.1)"
-
-
-def _fitted(clip: Clip, path: Path, masks: "ObjectMasks", rles: "list[Rle | None]") -> "MaskTrack | SomeMasks":
-    from unocclude.media.mask_frames import frames_of_masks, spaced_frames
-
-    stems, first = masks.stems, 0
-    if clip.numbers is not None and len(rles) == clip.total:  # of the whole file
-        part = slice(clip.numbers.start, clip.numbers.stop)
-        rles, stems, first = rles[part], stems and stems[part], part.start
-    what, count = str(path), len(rles)
-    if masks.frames not in (None, len(clip)) and count != len(clip):
-        raise InputError(f"{path}: its masks are of a video with {masks.frames} frames, the clip has {len(clip)}")
-    try:
-        if count < len(clip) and stems is None:
-            frames, note = spaced_frames(what, count, len(clip))
-        else:
-            frames, note = frames_of_masks(what, count, stems, len(clip), clip.names)
-    except InputError as error:
-        if remedy := other_rate(clip, count, "mask"):
-            raise InputError(f"{path}: {count} masks for {len(clip)} frames; {remedy}") from None
-        raise error
-    notes = (*masks.notes, *([note] if note else []))
-    if count == len(clip) and None not in rles:
-        order = sorted(range(count), key=frames.__getitem__)
-        read = masks.mattes
-        mattes = None if read is None else lambda i: read(first + order[i])
-        track = _track(path, [rles[k] for k in order], notes, mattes)
-        _check_visible(track, path)
-        return track
-    some = {frame: coco.decode(rle).astype(bool) for frame, rle in zip(frames, rles, strict=True) if rle is not None}
-    if not any(mask.any() for mask in some.values()):
-        raise InputError(f"{path}: all {len(some)} masks are empty; the object must be visible in one")
-    return SomeMasks(some, notes)
-
-
-def _track(
-    path: Path,
-    rles: "list[Rle | None]",
-    notes: tuple[str, ...],
-    mattes: "Callable[[int], np.ndarray] | None" = None,
-) -> MaskTrack:
-    shown = [rle for rle in rles if rle is not None]
-    if len(shown) < len(rles):
-        raise InputError(
-            f"{path}: {len(rles) - len(shown)} of {len(rles)} images are not annotated; open it with its clip"
-        )
-    try:
-        track = MaskTrack._joined(shown)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    track.path, track.notes, track._mattes = path, notes, mattes
-    return track
-
-
-def _check_visible(track: MaskTrack, path: str | Path) -> None:
-    if not track.areas.any():
-        raise InputError(f"{path}: the masks are empty in all {len(track)} frames; the object must be visible in one")
+    return encode_rle(mask)["counts"]

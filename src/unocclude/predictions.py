@@ -10,7 +10,7 @@ import numpy as np
 from unocclude.completion import Completion, LazySequence
 from unocclude.errors import InputError
 from unocclude.layout import RESULT_FILE, RUN_FILE
-from unocclude.masks import read_track
+from unocclude.mask_files import read_track
 from unocclude.media.folder import image_files
 from unocclude.media.images import read_png
 from unocclude.types import Images

@@ -10,7 +10,8 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, other_rate
+from unocclude.mask_files import other_rate
+from unocclude.masks import MaskTrack
 from unocclude.media.images import MAX_PIXELS, too_large_message
 from unocclude.motion.camera import FrameMotion
 from unocclude.motion.evidence import Evidence

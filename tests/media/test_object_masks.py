@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from unocclude import Clip, InputError
-from unocclude.masks import read_objects_for
+from unocclude.mask_files import read_objects_for
 from unocclude.media.images import write_png
 from unocclude.media.label_maps import davis_palette
 

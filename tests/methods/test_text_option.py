@@ -9,7 +9,7 @@ from support import small_clip
 from support.small_clip import run
 from unocclude import datasets, methods
 from unocclude.datasets import captions
-from unocclude.masks import read_masks
+from unocclude.mask_files import read_masks
 from unocclude.methods.base import MethodOptions
 
 

@@ -56,7 +56,7 @@ def test_a_hidden_frame_is_empty_and_its_neighbours_are_not() -> None:
     )
 
 
-def test_a_negative_point_takes_a_neighbour_away() -> None:
+def test_a_negative_point_is_left_out_and_the_rest_stays() -> None:
     ground = texture(HEIGHT, WIDTH, 1, (90, 110, 100))
     red, blue = texture(HEIGHT, WIDTH, 2, (190, 80, 60)), texture(HEIGHT, WIDTH, 3, (60, 70, 200))
     left, right = np.zeros((2, HEIGHT, WIDTH), bool)

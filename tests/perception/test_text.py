@@ -10,7 +10,7 @@ import unocclude
 from support import small_clip, tiny_models
 from support.tiny_models import torch
 from unocclude import InputError
-from unocclude.masks import read_masks
+from unocclude.mask_files import read_masks
 from unocclude.perception import grounding_dino
 from unocclude.perception.clean_masks import clean
 from unocclude.perception.clip_classifier import ClipClassifier

@@ -33,10 +33,7 @@ def run(
     ] = None,
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,
-    hypotheses: Annotated[
-        int,
-        typer.Option("--hypotheses", metavar="K", help="Number of samples to draw; only for methods that can sample."),
-    ] = 1,
+    hypotheses: shared.Hypotheses = 1,
     pad: shared.Pad = 0.0,
     seed: shared.Seed = 0,
     fps: shared.Fps = None,
@@ -67,7 +64,7 @@ def run(
     use_single_heap()
 
     import unocclude
-    from unocclude.masks import cut_to, read_union
+    from unocclude.mask_files import cut_to, read_union
     from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
 

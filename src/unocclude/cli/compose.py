@@ -24,7 +24,7 @@ def run(
     edit: Annotated[
         Path | None, typer.Option("--edit", metavar="EDIT.json", help="What to change; without it, the clip again.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    overwrite: shared.OverwriteFile = False,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:

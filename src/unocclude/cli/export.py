@@ -26,7 +26,7 @@ def run(
         str, typer.Option("--background", metavar="COLOUR", help="Of --square: white, black, grey, #rrggbb or none.")
     ] = "white",
     frame: Annotated[int, typer.Option("--frame", metavar="N", help="The frame of a .psd.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    overwrite: shared.OverwriteFile = False,
     fps: shared.Fps = None,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,

@@ -42,10 +42,7 @@ def run(
     ] = None,
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,
-    hypotheses: Annotated[
-        int,
-        typer.Option("--hypotheses", metavar="K", help="Number of samples to draw; only for methods that can sample."),
-    ] = 1,
+    hypotheses: shared.Hypotheses = 1,
     pad: shared.Pad = 0.0,
     seed: shared.Seed = 0,
     fps: shared.Fps = None,
@@ -79,7 +76,7 @@ def run(
 
     import unocclude
     from unocclude.layers.run import layers
-    from unocclude.masks import cut_to, read_union
+    from unocclude.mask_files import cut_to, read_union
     from unocclude.methods import create
     from unocclude.methods.base import RunSettings
 
@@ -103,7 +100,7 @@ def run(
 
 def _read(clip: "Clip", masks: Path | None, objects: Path | None, text: str | None, frame: int) -> "list[ObjectPrompt]":
     """The objects that the options name."""
-    from unocclude.masks import read_objects_for
+    from unocclude.mask_files import read_objects_for
     from unocclude.perception.objects import ObjectPrompt, read_objects
     from unocclude.perception.prompt import Prompt
 

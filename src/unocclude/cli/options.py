@@ -41,6 +41,10 @@ _PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by thi
 Pad = Annotated[float, _PAD]
 PadOrData = Annotated[float | None, _PAD]
 """As `Pad`; None for the value of the data set."""
+Hypotheses = Annotated[
+    int,
+    typer.Option("--hypotheses", metavar="K", help="Number of samples to draw; only for methods that can sample."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
 Weights = Annotated[
@@ -53,6 +57,7 @@ Weights = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]
+OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something fails.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback on failure.")]
 

@@ -12,7 +12,8 @@ from unocclude.errors import InputError
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip
-    from unocclude.masks import MaskTrack, SomeMasks
+    from unocclude.mask_files import SomeMasks
+    from unocclude.masks import MaskTrack
     from unocclude.perception.objects import ObjectPrompt
     from unocclude.perception.prompt import Prompt
 
@@ -159,7 +160,7 @@ class PromptOptions:
         return prompt
 
     def _masks(self, clip: "Clip", path: Path) -> "MaskTrack | Prompt":
-        from unocclude.masks import read_for, read_masks
+        from unocclude.mask_files import read_for, read_masks
         from unocclude.media.source import is_image
         from unocclude.perception.prompt import Prompt
 

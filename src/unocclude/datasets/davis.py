@@ -14,7 +14,7 @@ from unocclude.clip import Clip
 from unocclude.datasets.base import Sample, image_clip, path_inside, read_lines, require
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
-from unocclude.media.label_maps import read_label_map
+from unocclude.media.label_images import read_label_map
 
 FPS = 24.0
 

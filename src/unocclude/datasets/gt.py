@@ -16,7 +16,8 @@ from pydantic import Field
 from unocclude import clip as clips
 from unocclude.datasets.base import Entry, Sample, Text, Truth, read_json, validate
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, read_masks
+from unocclude.mask_files import read_masks
+from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files

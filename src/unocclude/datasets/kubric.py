@@ -17,7 +17,7 @@ from pydantic import Field
 from unocclude.datasets.base import Entry, Sample, Truth, image_clip, read_json, require, validate
 from unocclude.masks import MaskTrack
 from unocclude.media.files import natural_key
-from unocclude.media.label_maps import read_label_map
+from unocclude.media.label_images import read_label_map
 
 FPS = 12.0
 MAX_INSTANCES = 65_535

@@ -16,7 +16,7 @@ from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
 from unocclude.media.images import read_image
-from unocclude.media.label_maps import read_label_map
+from unocclude.media.label_images import read_label_map
 
 PARTS = ("occlusion", "visible_object_mask", "whole", "whole_mask")
 

@@ -1,181 +1,45 @@
-"""Mask images: which pixels of an image, an array or a video frame belong to which object.
-
-Images mean different things: ids (palette, integers), a matte (many grey levels, or alpha), probabilities, or one
-colour per object. The type is decided for a whole clip, by `LabelCollector`.
-"""
+"""The mask images of a clip: which pixels belong to which object. What they mean is decided for the whole clip."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco
 
 from unocclude.errors import InputError
-from unocclude.media.images import by_rows, open_image, orientation, to_rgb, upright
-from unocclude.media.limits import BLOCK_PIXELS, decoding
+from unocclude.media.in_memory import HALF
+from unocclude.media.label_images import LabelImage
+from unocclude.media.limits import BLOCK_PIXELS
+from unocclude.media.rle import Rle, encode
 
-LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
 MAX_LISTED = 50
 """Maximum number of ids in an error message."""
-MAX_COLOURS = 256
-"""Size of a palette. An image with more colours is not a mask."""
 MAX_OBJECTS = 255
 """Maximum number of objects in one clip."""
 VOID = 255
 """The id that data sets give to pixels that are to be ignored (DAVIS, PASCAL VOC)."""
-HALF = 128
-"""Minimum grey level of the object in a matte."""
 _VOID_COLOUR = (224, 224, 192)
 _FEW = 32  # grey levels up to this are ids, never a matte
 _MANY = 64  # more levels than this are a matte
-_FAULT, _REMEDY = "the mask is damaged", "save it again"
-
-Rle = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class LabelImage:
-    """One mask image. kind: "ids", "levels" (grey, which may be ids or a matte), "matte", "chances" (0..1), "colours"
-    (0xRRGGBB), or "grey" (levels of an image that could have had colours). values: (H, W)."""
-
-    kind: str
-    values: np.ndarray
-
-
-def read_label_map(path: Path) -> np.ndarray:
-    """Read a mask image as an array of ids, (H, W): palette indices or integers; False and True for other masks."""
-    image = read_label_image(path)
-    if image.kind in ("ids", "levels", "grey"):
-        return image.values
-    if image.kind == "colours":
-        return np.asarray(image.values != 0)
-    return np.asarray(image.values >= (0.5 if image.kind == "chances" else HALF))
-
-
-def read_label_image(path: Path) -> LabelImage:
-    """Read a mask image; raises InputError if it is damaged, or a photo."""
-    with open_image(path) as image:
-        turn = orientation(image)
-        if (image.format in LOSSY or image.format == "GIF") and not _has_alpha(image):
-            with decoding(path, _FAULT, _REMEDY):
-                return LabelImage("matte", frame_levels(upright(to_rgb(image, path), turn), path))
-        label = _lossless(image, path)
-    return LabelImage(label.kind, upright(label.values, turn))
-
-
-def _lossless(image: Image.Image, path: Path) -> LabelImage:
-    with decoding(path, _FAULT, _REMEDY):
-        if image.mode in ("I", "F", "I;16", "I;16B"):
-            return number_image(np.array(image), path)
-        if image.mode == "1":
-            return LabelImage("ids", np.array(image))
-        if image.mode == "P":
-            return LabelImage("ids", _palette_ids(image))
-        if _has_alpha(image):
-            alpha = np.array(image.convert("RGBA").getchannel("A"))
-            if alpha.min() < 255:
-                return LabelImage("matte", alpha)
-            image = image.convert("RGB")
-        if image.mode == "L":
-            return LabelImage("levels", np.array(image))
-        rgb = to_rgb(image, path)
-    return colour_image(rgb, path)
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "La", "RGBa", "PA")
-
-
-def _palette_ids(image: Image.Image) -> np.ndarray:
-    """Palette indices; where the only colours are black and white, True for white."""
-    ids = np.array(image)
-    used = np.unique(ids)
-    palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    if used.max() >= len(palette):
-        return ids
-    colours = palette[used].astype(int)
-    if not np.isin(colours, (0, 255)).all() or (colours != colours[:, :1]).any() or len(np.unique(colours)) < len(used):
-        return ids
-    return np.asarray(palette[:, 0] == 255)[ids]
-
-
-def number_image(values: np.ndarray, path: Path) -> LabelImage:
-    """An array of numbers, (H, W): bool or integers are ids, floats are chances from 0 to 1, or whole numbers are ids.
-
-    Raises InputError for other floats.
-    """
-    if values.dtype.kind != "f":
-        return LabelImage("levels" if values.dtype == np.uint8 else "ids", values)
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}: holds NaN or infinity; give ids, or chances from 0 to 1")
-    if (values % 1 == 0).all() and abs(values).max(initial=0) < 1 << 31:
-        return LabelImage("ids", values.astype(np.int64))
-    if values.min() >= 0 and values.max() <= 1:
-        return LabelImage("chances", values)
-    raise InputError(
-        f"{path}: holds numbers from {values.min():.4g} to {values.max():.4g}, which are neither ids nor chances from "
-        "0 to 1; cut them first, for example `values > 0` for logits"
-    )
-
-
-def colour_image(rgb: np.ndarray, path: Path) -> LabelImage:
-    """An (H, W, 3) uint8 image: grey levels where all channels agree, else one colour per object."""
-    if (rgb == rgb[..., :1]).all():
-        return LabelImage("grey", rgb[..., 0])
-    numbers = by_rows(rgb, _as_number)
-    count = len(np.unique(numbers))
-    if count > MAX_COLOURS:
-        raise InputError(f"{path}: an image with {count} colours, not a mask; give 0 or 255, or one colour per object")
-    return LabelImage("colours", numbers)
-
-
-def frame_levels(rgb: np.ndarray, path: Path) -> np.ndarray:
-    """Grey levels of a frame (H, W, 3) uint8 of a video or a lossy image; raises InputError if it is a picture.
-
-    A mask is dark or bright nearly everywhere, and has no colours.
-    """
-    part = rgb[::2, ::2] if rgb.shape[0] * rgb.shape[1] > 100_000 else rgb
-    spread = part.max(axis=2).astype(np.int16) - part.min(axis=2)
-    if (spread > 64).mean() > 0.02:
-        raise InputError(f"{path}: a colour picture, not a mask; give one in which the object is white on black")
-    levels = by_rows(rgb, _luma)
-    if ((levels > 48) & (levels < 208)).mean() > 0.5:
-        raise InputError(f"{path}: a grey picture, not a mask; give one in which the object is white on black")
-    return levels
-
-
-def _luma(rgb: np.ndarray) -> np.ndarray:
-    """BT.601 luma as integers, (H, W) uint16; grey levels are unchanged."""
-    return ((rgb.astype(np.uint32) @ np.array([77, 150, 29], np.uint32)) >> 8).astype(np.uint16)
-
-
-def _as_number(rgb: np.ndarray) -> np.ndarray:
-    return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-
-
-def encode_rle(mask: np.ndarray) -> Rle:
-    """Encode (H, W) bool as a COCO RLE."""
-    return dict(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
-
-
-# A clip of mask images ------------------------------------------------------------------------------------------
 
 
 @dataclass
 class LabelCollector:
     """Collects the mask images of a clip, run-length encoded, and then tells which objects they hold.
 
-    object_id: keep this id only; for a clip of masks of one object it must be None. path: for messages.
+    object_id: keep this id only; for a clip of masks of one object it must be None. path: for messages. After
+    `objects`, notes are plain sentences on how the images were read, soft says whether they are mattes with levels
+    between nothing and all, and colours has the colour of each id as #rrggbb where there is one per object.
     """
 
     path: Path
     object_id: int | None = None
     count: int = 0
     notes: list[str] = field(default_factory=list)
+    soft: bool = False
+    colours: dict[int, str] = field(default_factory=dict)
     _masks: dict[int, dict[int, Rle]] = field(default_factory=dict)  # value → frame → mask
     _cut: dict[int, Rle] = field(default_factory=dict)  # frame → mask cut at half, of images that may be mattes
     _kinds: Counter = field(default_factory=Counter)
@@ -183,8 +47,7 @@ class LabelCollector:
     _border: Counter = field(default_factory=Counter)
     _solid: set[int] = field(default_factory=set)  # colours of whole areas; others are blends at edges
     _size: tuple[int, int] | None = None
-    _soft: bool = False
-    _masks_are_ids: bool = True
+    _between: bool = False  # whether levels between nothing and all occurred in what may be mattes
 
     def add(self, image: LabelImage) -> None:
         """Add the image of the next frame; raises InputError if its size differs, or it has too many ids."""
@@ -199,8 +62,8 @@ class LabelCollector:
         if kind in ("levels", "grey") and self.object_id is None and is_matte(values):
             kind = "matte"
         if kind in ("matte", "chances"):
-            self._cut[i] = encode_rle(values >= (0.5 if kind == "chances" else HALF))
-            self._soft |= bool(((values > 0) & (values < (1 if kind == "chances" else 255))).any())
+            self._cut[i] = encode(values >= (0.5 if kind == "chances" else HALF))
+            self._between |= bool(((values > 0) & (values < (1 if kind == "chances" else 255))).any())
         else:
             self._add_values(i, values, kind)
         empty = kind in ("levels", "grey") and not values.any()
@@ -208,7 +71,7 @@ class LabelCollector:
 
     def _add_values(self, i: int, values: np.ndarray, kind: str) -> None:
         if self.object_id is not None and kind not in ("colours", "grey"):
-            self._masks.setdefault(self.object_id, {})[i] = encode_rle(values == self.object_id)
+            self._masks.setdefault(self.object_id, {})[i] = encode(values == self.object_id)
             if len(self._seen) < MAX_LISTED and not (values == self.object_id).any():
                 self._seen |= _ids(values)
             return
@@ -221,7 +84,7 @@ class LabelCollector:
             self._solid.update(_solid_values(values))
         for value in found.tolist():
             if value or kind == "colours":
-                self._masks.setdefault(int(value), {})[i] = encode_rle(values == value)
+                self._masks.setdefault(int(value), {})[i] = encode(values == value)
         if len(self._masks) > 4 * MAX_OBJECTS:
             raise InputError(f"{self.path}: over {MAX_OBJECTS} ids; choose one with the object id")
 
@@ -245,14 +108,9 @@ class LabelCollector:
             return self._of_mattes()
         return self._of_ids()
 
-    @property
-    def is_soft(self) -> bool:
-        """Whether the images are mattes with levels between nothing and all."""
-        return self._soft and not self._masks_are_ids
-
     def _of_mattes(self) -> dict[int, list[Rle]]:
-        self._masks_are_ids = False
-        if self._soft:
+        self.soft = self._between
+        if self.soft:
             self.notes.append(
                 "probabilities were cut at 0.5" if self._kinds["chances"] else f"soft masks were cut at level {HALF}"
             )
@@ -263,9 +121,8 @@ class LabelCollector:
         return {1: self._complete(self._cut)}
 
     def _of_ids(self) -> dict[int, list[Rle]]:
-        for i, rle in self._cut.items():  # a soft edge in a few images of a clip of ids
-            if self._kinds["matte"]:
-                self._masks.setdefault(VOID, {})[i] = rle
+        if self._kinds["matte"]:  # soft edges in a few images of a clip of ids
+            self._masks.setdefault(VOID, {}).update(self._cut)
         values = sorted(self._masks)
         if len(values) <= 1:
             return {1: self._complete(self._masks[values[0]] if values else {})}
@@ -311,9 +168,6 @@ class LabelCollector:
             raise missing_id(self.path, self.object_id, set(objects))
         return {self.object_id: objects[self.object_id]}
 
-    colours: dict[int, str] = field(default_factory=dict)
-    """Id → colour as #rrggbb, of clips with one colour per object."""
-
     def _merge(self, into: int, colour: int) -> None:
         for i, rle in self._masks[colour].items():
             known = self._masks[into].get(i)
@@ -321,7 +175,7 @@ class LabelCollector:
 
     def _complete(self, frames: dict[int, Rle]) -> list[Rle]:
         """The masks of all frames, empty where there is none."""
-        empty = encode_rle(np.zeros(self._size or (1, 1), bool))
+        empty = encode(np.zeros(self._size or (1, 1), bool))
         return [frames.get(i, empty) for i in range(self.count)]
 
 

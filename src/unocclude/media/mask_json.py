@@ -8,8 +8,8 @@ from typing import Any
 from unocclude.errors import InputError
 from unocclude.media.files import natural_key
 from unocclude.media.jsonfile import read_json
-from unocclude.media.label_maps import MAX_LISTED, Rle, missing_id
-from unocclude.media.rle import segmentation_to_rle, to_compressed_rle, to_compressed_rles
+from unocclude.media.label_maps import MAX_LISTED, missing_id
+from unocclude.media.rle import Rle, empty_like, segmentation_to_rle, to_compressed_rle, to_compressed_rles
 
 MAX_BYTES = 128 << 20
 """Maximum size of a JSON file with the masks of one clip."""
@@ -195,7 +195,7 @@ def _finished(
             raise ValueError("there are no annotations")
         raise missing_id(path, object_id, known)
     for masks in objects.values():
-        empty = _empty_like(next(mask for mask in masks if mask is not None))
+        empty = empty_like(next(mask for mask in masks if mask is not None))
         masks[:] = [empty if mask is None and k in annotated else mask for k, mask in enumerate(masks)]
     return JsonMasks(dict(sorted(objects.items())), names, stems)
 
@@ -219,7 +219,7 @@ def _of_video(
             found = [None if mask is None else _mask({"segmentation": mask}, size, what) for mask in masks]
             shown = next((mask for mask in found if mask is not None), None)
             if shown is not None:
-                objects[number] = [_empty_like(shown) if mask is None else mask for mask in found]
+                objects[number] = [empty_like(shown) if mask is None else mask for mask in found]
                 called[number] = names.get(item.get("category_id"), "")  # type: ignore[arg-type]
     if not objects:
         _check_known(path, object_id, [item["id"] for item in annotations])
@@ -236,8 +236,3 @@ def _integer(item: dict, key: str, what: str) -> int:
     if type(value) is not int:
         raise ValueError(f"{what} has no {key}")
     return value
-
-
-def _empty_like(rle: Rle) -> Rle:
-    height, width = rle["size"]
-    return to_compressed_rle({"size": [height, width], "counts": [height * width]})

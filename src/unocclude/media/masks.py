@@ -11,21 +11,12 @@ from unocclude.errors import InputError
 from unocclude.media.arrays import read_frames
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files, is_animated
-from unocclude.media.label_maps import (
-    HALF,
-    MAX_LISTED,
-    MAX_OBJECTS,
-    LabelCollector,
-    LabelImage,
-    Rle,
-    encode_rle,
-    frame_levels,
-    missing_id,
-    number_image,
-    read_label_image,
-)
+from unocclude.media.in_memory import HALF
+from unocclude.media.label_images import LabelImage, frame_levels, number_image, read_label_image
+from unocclude.media.label_maps import MAX_LISTED, MAX_OBJECTS, LabelCollector, missing_id
 from unocclude.media.limits import check_path, check_regular
 from unocclude.media.mask_json import read_json_masks
+from unocclude.media.rle import Rle, encode
 from unocclude.media.source import is_image, open_source
 from unocclude.types import TransparentSource
 
@@ -48,23 +39,23 @@ class ObjectMasks:
     mattes: Callable[[int], np.ndarray] | None = None
     soft: bool = False
 
-    def one(self, path: Path, hint: str = "") -> list[Rle | None]:
+    def one(self, path: Path) -> list[Rle | None]:
         """The masks of the only object; raises InputError, listing the ids, if there are several."""
         if len(self.objects) == 1:
             return next(iter(self.objects.values()))
         ids = ", ".join(
             f"{i} ({self.names[i]})" if self.names.get(i) else str(i) for i in list(self.objects)[:MAX_LISTED]
         )
-        raise InputError(f"{path}: holds {len(self.objects)} objects; choose one with the object id: {ids}{hint}")
+        raise InputError(f"{path}: holds {len(self.objects)} objects; choose one with the object id: {ids}")
 
 
 def read_object_masks(path: str | Path, object_id: int | None = None) -> ObjectMasks:
     """Read the masks of all objects at a path, or of one, from
 
-    - a folder of mask images in natural order, one mask image, or a TIFF with several pages. A mask of two values is
-      0 / non-zero. One of many grey levels is a matte, cut at 128. Palette images (DAVIS) and integers hold ids, of
-      which 0 is the background and, beside others, 255 is void; colours stand for one object each. Where images have
-      transparency, alpha is the mask;
+    - a folder of mask images in natural order, or one mask image. A mask of two values is 0 / non-zero. One of many
+      grey levels is a matte, cut at 128. Palette images (DAVIS) and integers hold ids, of which 0 is the background
+      and, beside others, 255 is void; colours stand for one object each. Where images have transparency, alpha is the
+      mask;
     - a folder of folders, one per object, whose name is the id if it is a number;
     - a video or animation: the object is where its alpha, or else its luma, is at least 128;
     - a `.json`: a list of COCO RLEs with one per frame (null where the object is hidden), or with a list per frame;
@@ -114,7 +105,7 @@ def _collected(
     objects: dict[int, list[Rle | None]] = {number: [*masks] for number, masks in labels.objects().items()}
     if len(objects) > MAX_OBJECTS:
         raise InputError(f"{path}: holds {len(objects)} objects; give at most {MAX_OBJECTS}, or choose one")
-    return ObjectMasks(objects, labels.colours, stems, notes=tuple(labels.notes), soft=labels.is_soft)
+    return ObjectMasks(objects, labels.colours, stems, notes=tuple(labels.notes), soft=labels.soft)
 
 
 def _of_video(path: Path) -> ObjectMasks:
@@ -123,7 +114,7 @@ def _of_video(path: Path) -> ObjectMasks:
         levels = (source.read_alpha(i) for i in range(len(source)))
     else:
         levels = (frame_levels(source.read(i), path) for i in range(len(source)))
-    return ObjectMasks({1: [encode_rle(level >= HALF) for level in levels]})
+    return ObjectMasks({1: [encode(level >= HALF) for level in levels]})
 
 
 # Folders of folders -----------------------------------------------------------------------------------------

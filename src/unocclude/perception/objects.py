@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, read_track
+from unocclude.mask_files import read_track
+from unocclude.masks import MaskTrack
 from unocclude.media.jsonfile import read_json
 from unocclude.perception.prompt import Cue, Prompt
 

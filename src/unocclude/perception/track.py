@@ -71,10 +71,10 @@ class _Tracker:
         self._sweep(-1)
         known = sorted(self._anchors)
         for a, b in pairwise(known):  # between anchors, the direction that the sweeps did not take
-            outward = self._back if a >= self._start else self._ahead
-            outward.update(
-                self._follow(b, range(b - 1, a, -1)) if a >= self._start else self._follow(a, range(a + 1, b))
-            )
+            if a >= self._start:
+                self._back.update(self._follow(b, range(b - 1, a, -1)))
+            else:
+                self._ahead.update(self._follow(a, range(a + 1, b)))
         found = self._joined(known)
         confidence = np.array([found[i].confidence for i in range(len(self._clip))], np.float32)
         return [found[i].counts for i in range(len(self._clip))], confidence
@@ -87,22 +87,21 @@ class _Tracker:
 
     def _sweep(self, step: int) -> None:
         """Follow the object from the start to one end of the clip. Cues that only correct become anchors on the way."""
-        ends = range(self._start, len(self._clip) if step > 0 else -1, step)
-        found = self._ahead if step > 0 else self._back
-        here = self._start
+        found, end = (self._ahead, len(self._clip)) if step > 0 else (self._back, -1)
+        here: int | None = self._start
         while here is not None:
-            here_after = None
-            for i, one, mask in self._steps(here, range(here + step, ends.stop, step)):
-                if i in self._anchors:
-                    here_after = i
-                    break
-                if i in self._cues:
+            here = self._sweep_on(here, range(here + step, end, step), found)
+
+    def _sweep_on(self, anchor: int, frames: Sequence[int], found: dict[int, _Found]) -> int | None:
+        """Follow the object from an anchor to the next cue in `frames`; returns its frame, None if there is none."""
+        for i, one, mask in self._steps(anchor, frames):
+            if i in self._cues:
+                if i not in self._anchors:
                     self._fix(i, mask if mask.any() else None)
-                    here_after = i
-                    break
-                found[i] = one
-                self._advance()
-            here = here_after  # type: ignore[assignment]
+                return i
+            found[i] = one
+            self._advance()
+        return None
 
     def _follow(self, anchor: int, frames: Sequence[int]) -> dict[int, _Found]:
         """Follow the object from an anchor through `frames`, which adjoin it."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, read_masks
+from unocclude.mask_files import read_masks
+from unocclude.masks import MaskTrack
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files
 from unocclude.media.images import image_size, read_image
