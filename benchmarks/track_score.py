@@ -2,7 +2,8 @@
 
 The prompt is the tight box of the true visible mask (or the mask itself) in the frame of the first third with
 the largest visible area. IoU is the mean over all frames, 1 where both masks are empty. Baselines start from
-the same first mask: `hold` keeps it, `flow` only warps it along dense optical flow.
+the same first mask: `hold` keeps it, `flow` only warps it along dense optical flow. The last line says how well the
+confidence tells frames with an IoU under `DOUBTFUL` from the others.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.masks import DOUBTFUL
 from unocclude.perception.flow import dense_flow, pixels, sample
 from unocclude.perception.locate import track
 from unocclude.perception.window import Window
@@ -46,6 +48,14 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / union) if union else 1.0
 
 
+def auroc(confidence: np.ndarray, bad: np.ndarray) -> float:
+    """Chance that a bad frame has the lower confidence of a bad and a good one; nan without both."""
+    if bad.all() or not bad.any():
+        return float("nan")
+    low, high = confidence[bad], confidence[~bad]
+    return float((low[:, None] < high).mean() + 0.5 * (low[:, None] == high).mean())
+
+
 def flow_only(clip: Clip, mask: np.ndarray, frame: int) -> list[np.ndarray]:
     """The baseline: `mask` of frame `frame` warped from frame to frame."""
     window = Window.around((0, 0, clip.width, clip.height), (clip.height, clip.width), side=432)
@@ -66,6 +76,8 @@ def main() -> None:
     options = parser.parse_args()
     folders = [*sorted((DATA / "real").glob("*")), *sorted((DATA / "composites").glob("*"))]
     rows = []
+    confidence: list[float] = []
+    overlaps: list[float] = []
     print(f"{'clip':20s} {'frame':>5s} {'IoU':>6s} {'first':>6s} {'hold':>6s} {'flow':>6s} {'fps':>5s}")
     for folder in folders:
         if options.clips and folder.name not in options.clips:
@@ -74,9 +86,13 @@ def main() -> None:
         frame = good_frame(truth)
         prompt = {"box": tight_box(truth[frame])} if options.prompt == "box" else {"mask": truth[frame]}
         started = time.perf_counter()
-        masks = list(track(clip, frame=frame, **prompt))
+        found = track(clip, frame=frame, **prompt)
+        masks = list(found)
         speed = len(clip) / (time.perf_counter() - started)
-        ours = float(np.mean([iou(a, b) for a, b in zip(masks, truth, strict=True)]))
+        of_frames = [iou(a, b) for a, b in zip(masks, truth, strict=True)]
+        confidence += found.confidence.tolist()
+        overlaps += of_frames
+        ours = float(np.mean(of_frames))
         hold = float(np.mean([iou(masks[frame], b) for b in truth]))
         flow = float(np.mean([iou(a, b) for a, b in zip(flow_only(clip, masks[frame], frame), truth, strict=True)]))
         rows.append((ours, iou(masks[frame], truth[frame]), hold, flow, speed))
@@ -84,6 +100,11 @@ def main() -> None:
         print(f"{folder.name:20s} {frame:5d} {figures} {speed:5.1f}", flush=True)
     if rows:
         print(f"{'mean':26s} " + " ".join(f"{v:6.3f}" for v in np.mean(rows, axis=0)[:4]))
+        bad, called = np.array(overlaps) < DOUBTFUL, np.array(confidence) < DOUBTFUL
+        print(
+            f"frames with IoU < {DOUBTFUL}: {bad.mean():.1%}; called doubtful: {called.mean():.1%}; "
+            f"AUROC {auroc(np.array(confidence), bad):.3f}"
+        )
 
 
 if __name__ == "__main__":

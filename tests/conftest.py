@@ -5,6 +5,8 @@ those that take longest (`pytest --durations`); only the order depends on it.
 """
 
 import os
+import sys
+import types
 
 from hypothesis import settings
 
@@ -45,3 +47,8 @@ def pytest_collection_modifyitems(items):
         return next((k for k, name in enumerate(HEAVY) if name in item.nodeid), len(HEAVY))
 
     items.sort(key=weight)  # stable: within a file the order stays, and module fixtures are made once
+
+
+def pytest_runtest_setup(item):
+    # processes that are spawned look it up; some tests run scripts in its place
+    sys.modules.setdefault("__main__", types.ModuleType("__main__"))

@@ -187,7 +187,7 @@ def test_unfinished_prediction_and_bad_files(pred, gt, tmp_path, capsys, monkeyp
         code, _, err = run(capsys, "evaluate", *arguments)
         assert code == 2
         assert_one_line(err, words)
-    (out / "result.json").unlink()
+    (out / "result.json").rename(out / "run.json")
     code, _, err = run(capsys, "evaluate", out, gt)
     assert code == 2
     assert_one_line(err, "--resume")
@@ -199,3 +199,122 @@ def test_plot_without_matplotlib(pred, gt, tmp_path, capsys, monkeypatch):
     code, _, err = run(capsys, "evaluate", out, gt, "--plot", tmp_path / "f.png")
     assert code == 2
     assert_one_line(err, "unocclude[evaluation]")
+
+
+# Predictions of other tools ---------------------------------------------------------------------------------
+
+
+def same(found, expected):
+    return all(found[key] == pytest.approx(expected[key], nan_ok=True) for key in KEYS)
+
+
+@pytest.fixture
+def other(pred, gt, tmp_path):
+    """What another tool could have written: amodal_masks/, visible_masks/ and rgba/; and its figures."""
+    out = pred()
+    expected = evaluation.evaluate(out, gt)
+    folder = tmp_path / "other"
+    for kind in ("amodal_masks", "visible_masks", "rgba"):
+        shutil.copytree(out / kind, folder / kind)
+    return folder, expected
+
+
+def test_a_folder_of_another_tool_has_the_figures_of_the_result(other, gt, capsys):
+    folder, expected = other
+    assert expected["miou_occ"] > 0 and expected["psnr_hidden"] > 0
+    assert same(evaluation.evaluate(folder, gt), expected)
+    code, text, err = run(capsys, "evaluate", folder, gt)
+    assert (code, err) == (0, "") and f"{expected['miou']:.4f}" in text
+
+
+def rename(folder, name):
+    for i, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / name.format(i, 2 * i))
+
+
+@pytest.mark.parametrize("name", ["frame_{0}.png", "{0:04d}_mask.png", "img{0:d}.png"])
+def test_files_are_matched_by_order(name, other, gt):
+    folder, expected = other
+    for kind in folder.iterdir():
+        rename(kind, name)
+    assert same(evaluation.evaluate(folder, gt), expected)
+
+
+def test_a_tool_may_count_from_another_number(other, gt):
+    folder, expected = other
+    for i in reversed(range(COUNT)):
+        (folder / "amodal_masks" / f"{i:05d}.png").rename(folder / "amodal_masks" / f"{i + 1:05d}.png")
+    assert same(evaluation.evaluate(folder, gt), expected)
+
+
+def test_frames_beside_those_of_the_truth_are_left_out(other, gt):
+    """A tool predicts every frame, and the truth has some of them."""
+    folder, _ = other
+    for kind in ("frames", "visible_masks", "amodal_masks", "amodal_rgb"):
+        for i in (0, 3):
+            (gt / kind / f"{i:05d}.png").unlink()
+    figures = evaluation.evaluate(folder, gt)
+    for kind in folder.iterdir():
+        for i in (0, 3):
+            (kind / f"{i:05d}.png").unlink()
+    assert same(evaluation.evaluate(folder, gt), figures) and len(figures["frames"]) == COUNT - 2
+
+
+def test_masks_alone_have_no_appearance(other, gt, tmp_path):
+    folder, expected = other
+    for given in (folder, folder / "amodal_masks"):
+        shutil.rmtree(folder / "rgba", ignore_errors=True)
+        figures = evaluation.evaluate(given, gt)
+        for key in KEYS - {"psnr_hidden", "ssim"}:
+            assert figures[key] == pytest.approx(expected[key], nan_ok=True)
+        assert math.isnan(figures["psnr_hidden"]) and math.isnan(figures["ssim"])
+
+
+def test_rgba_without_alpha_is_cut_out_by_the_masks(other, gt):
+    folder, _ = other
+    for path in (folder / "rgba").iterdir():
+        rgba, amodal = read_png(path), read_png(folder / "amodal_masks" / path.name)
+        write_png(path, np.dstack([rgba[..., :3], amodal]))
+    expected = evaluation.evaluate(folder, gt)
+    for path in (folder / "rgba").iterdir():
+        write_png(path, np.ascontiguousarray(read_png(path)[..., :3]))
+    assert same(evaluation.evaluate(folder, gt), expected)
+
+
+def grey(folder):
+    for path in folder.iterdir():
+        write_png(path, np.ascontiguousarray(read_png(path)[..., 0]))
+
+
+SPOILED_FOLDERS = {
+    "5 frames": lambda folder: [path.unlink() for kind in folder.iterdir() for path in kind.glob("00002.png")],
+    "6 amodal masks but 5 in rgba": lambda folder: (folder / "rgba" / "00002.png").unlink(),
+    "6 amodal masks but 5 in visible_masks": lambda folder: (folder / "visible_masks" / "00002.png").unlink(),
+    "differ in size": lambda folder: resize(folder / "visible_masks"),
+    "00000.png is 48x35, the amodal masks are 48x36": lambda folder: resize(folder / "rgba"),
+    "is of 48x35 frames": lambda folder: [resize(kind) for kind in folder.iterdir()],
+    "is no 8-bit colour image": lambda folder: grey(folder / "rgba"),
+    "has f00002 in the place of 00001": lambda folder: rename(folder / "amodal_masks", "f{1:05d}.png"),
+    "nor masks; give": lambda folder: shutil.rmtree(folder / "amodal_masks"),
+    "no folder; give": lambda folder: shutil.rmtree(folder),
+}
+
+
+@pytest.mark.parametrize("words", SPOILED_FOLDERS)
+def test_what_does_not_fit_in_a_folder_of_another_tool(words, other, gt, capsys):
+    folder, _ = other
+    SPOILED_FOLDERS[words](folder)
+    code, text, err = run(capsys, "evaluate", folder, gt)
+    assert (code, text) == (2, "")
+    assert_one_line(err, words.replace("no folder; give", "is not a folder; give"))
+
+
+def test_truth_of_another_clip_is_noticed(pred, gt, tmp_path, capsys):
+    out = pred(method="modal")
+    for path in (gt / "visible_masks").iterdir():
+        write_png(path, np.roll(read_png(path), 16, axis=0))
+    code, text, err = run(capsys, "evaluate", out, gt)
+    assert code == 0 and "miou" in text
+    assert err.startswith("warning: the visible masks of") and err.count("\n") == 1 and "same clip and object" in err
+    with pytest.warns(UserWarning, match="hardly overlap"):
+        evaluation.evaluate(out, gt)

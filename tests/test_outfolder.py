@@ -571,7 +571,7 @@ def test_an_export_does_not_replace_the_result_itself(name, complete, tmp_path, 
     before = snapshot(tmp_path)
     code, _, err = run(capsys, "export", tmp_path / "out", tmp_path / "out" / name, "--overwrite")
     assert code == 2
-    assert_one_line(err, "part of the result")
+    assert_one_line(err, "the result itself")
     assert snapshot(tmp_path) == before
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from unocclude.errors import InputError, UnoccludeError
     from unocclude.evaluation import evaluate
     from unocclude.export import export
-    from unocclude.masks import MaskTrack, read_masks
+    from unocclude.layers.result import Layers
+    from unocclude.layers.run import layers
+    from unocclude.mask_files import read_masks
+    from unocclude.masks import MaskTrack
     from unocclude.perception.locate import track
     from unocclude.perception.prompt import Prompt
     from unocclude.run import complete, stream
@@ -32,8 +35,10 @@ _WHERE = {
     "UnoccludeError": "errors",
     "evaluate": "evaluation",
     "export": "export",
+    "Layers": "layers.result",
+    "layers": "layers.run",
     "MaskTrack": "masks",
-    "read_masks": "masks",
+    "read_masks": "mask_files",
     "track": "perception.locate",
     "Prompt": "perception.prompt",
     "Scene": "scene",
@@ -43,6 +48,7 @@ __all__ = [
     "Clip",
     "Completion",
     "InputError",
+    "Layers",
     "MaskTrack",
     "Prompt",
     "Scene",
@@ -51,6 +57,7 @@ __all__ = [
     "complete",
     "evaluate",
     "export",
+    "layers",
     "open",
     "read_masks",
     "stream",

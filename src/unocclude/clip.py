@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -11,22 +11,18 @@ from typing import overload
 import numpy as np
 
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.media.in_memory import to_frames
 from unocclude.media.limits import check_rate, reason
-from unocclude.types import FrameSource
+from unocclude.media.signal import Signal
+from unocclude.types import ArrayLike, FrameSource
 
 
 class ArraySource:
-    """Frames in memory."""
+    """Frames in memory; see `media.in_memory.to_frames` for what they may be."""
 
-    def __init__(self, frames: Sequence[np.ndarray], fps: float = 24.0):
-        self.frames = [np.ascontiguousarray(frame, dtype=np.uint8) for frame in frames]
-        if not self.frames:
-            raise InputError("a clip needs at least one frame")
-        shapes = {frame.shape for frame in self.frames}
-        shape = self.frames[0].shape
-        if len(shapes) > 1 or len(shape) != 3 or shape[2] != 3:
-            raise InputError(f"frames must all be (H, W, 3) of one size, got {sorted(shapes)}")
-        self.height, self.width = shape[:2]
+    def __init__(self, frames: ArrayLike | Iterable[ArrayLike], fps: float = 24.0):
+        self.frames = to_frames(frames)
+        self.height, self.width = self.frames[0].shape[:2]
         self.fps = check_rate(float(fps))
         self.times = [i / self.fps for i in range(len(self.frames))]
 
@@ -34,7 +30,7 @@ class ArraySource:
         return len(self.frames)
 
     def read(self, i: int) -> np.ndarray:
-        return self.frames[i]
+        return self.frames[i].view()  # a clip makes what it reads read-only, which the caller's array must not become
 
 
 class _Part:
@@ -47,6 +43,7 @@ class _Part:
         self.height, self.width = clip.height, clip.width
         self.fps = clip.fps / numbers.step
         self.times = [clip.times[i] - clip.times[numbers.start] for i in numbers]
+        self.notes, self.signal = clip.notes, clip.signal
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -64,7 +61,10 @@ class Clip:
 
     `clip[i]` is frame i, (H, W, 3) uint8, read-only; threads may share it. `clip[a:b]` is a clip of these frames, which
     reads them from this one. `times` are presentation times in seconds.
-    `path` is the file or folder it came from, None for frames in memory.
+    `path` is the file or folder it came from, None for frames in memory. `names` are the names of the image files
+    without suffix; None for a video and for frames in memory. `notes` are plain sentences on what was assumed or may be
+    wrong. `signal` has a video's tags of aspect and colour, else None. A clip that was opened in part has the frames
+    `numbers` of the `total` frames of the file; else `numbers` is None.
     """
 
     def __init__(
@@ -79,24 +79,46 @@ class Clip:
         self._cache_size = min(MAX_CACHED, max(4, cache_bytes // (source.height * source.width * 3)))
         self._lock = Lock()
         self.path = path
+        paths = getattr(source, "paths", None)
+        self.names: tuple[str, ...] | None = tuple(file.stem for file in paths) if paths else None
         self.height, self.width = source.height, source.width
         self.fps = check_rate(source.fps)
         self.times = source.times
+        self.notes: tuple[str, ...] = getattr(source, "notes", ())
+        self.numbers: range | None = getattr(source, "numbers", None)
+        self.total: int = getattr(source, "total", len(source))
+        self.signal: Signal | None = getattr(source, "signal", None)
         self._known_shots = None if shots is None else _checked_shots(shots, len(source))
 
     @classmethod
     def from_frames(
-        cls, frames: "Sequence[np.ndarray] | np.ndarray", fps: float = 24.0, shots: Sequence[range] | None = None
+        cls, frames: ArrayLike | Iterable[ArrayLike], fps: float = 24.0, shots: Sequence[range] | None = None
     ) -> "Clip":
-        """A clip of frames in memory: a sequence of (H, W, 3) uint8 arrays, or one (T, H, W, 3) array.
+        """A clip of frames in memory.
 
-        shots: the ranges of frames between shot cuts, where they are known; else they are detected. Raises InputError
-        unless all frames have one size and the shots follow each other from the first frame to the last.
+        frames: (T, H, W, 3) uint8 RGB, or a list or iterator of (H, W, 3); or one still (H, W, 3). They may be NumPy
+        arrays, PIL images or tensors. Floats from 0 to 1 or from 0 to 255, grey frames, RGBA (composited on black) and
+        channels first, (T, 3, H, W), are converted. BGR frames, as OpenCV reads them, look like any others: turn them
+        into RGB with frames[..., ::-1]. fps: frames per second. shots: the ranges of frames between shot cuts, where
+        they are known; else they are detected.
+
+        Raises InputError for other shapes and values, for frames of several sizes, and for shots that do not follow
+        each other from the first frame to the last.
         """
-        return cls(ArraySource(list(frames), fps), shots=shots)
+        return cls(ArraySource(frames, fps), shots=shots)
 
     def __len__(self) -> int:
         return len(self._source)
+
+    def __repr__(self) -> str:
+        name = f"{self.path.name!r}, " if self.path is not None else ""
+        return f"Clip({name}{len(self)} frames, {self.width}x{self.height}, {self.fps:.5g} fps)"
+
+    def _repr_html_(self) -> str:
+        """Some frames, for notebooks."""
+        from unocclude.media.contact_sheet import contact_sheet
+
+        return contact_sheet(self, repr(self))
 
     @overload
     def __getitem__(self, i: int) -> np.ndarray: ...
@@ -122,6 +144,11 @@ class Clip:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
 
+    @property
+    def is_constant_rate(self) -> bool:
+        """Whether the frames are evenly spaced by 1 / fps, to a millisecond."""
+        return all(abs(time - i / self.fps) < 1e-3 for i, time in enumerate(self.times))
+
     @cached_property
     def shots(self) -> list[range]:
         """Frame ranges between shot cuts (PySceneDetect); nothing is chained across a cut."""
@@ -139,6 +166,8 @@ class Clip:
     def fingerprint(self) -> str:
         """A hash of the clip's content, for telling one input from another."""
         digest = hashlib.sha256(f"{len(self)}x{self.height}x{self.width}".encode())
+        if self.numbers is not None:
+            digest.update(str(self.numbers).encode())
         # hash only the files that are read, because other files in the folder may change
         files = getattr(self._source, "paths", None) or ([self.path] if self.path else [])
         for file in files:
@@ -150,6 +179,11 @@ class Clip:
             for frame in self:
                 digest.update(frame.tobytes())
         return digest.hexdigest()[:16]
+
+
+def as_clip(frames: Clip | ArrayLike | Iterable[ArrayLike]) -> Clip:
+    """A clip as it is, or a clip of frames in memory (`Clip.from_frames`)."""
+    return frames if isinstance(frames, Clip) else Clip.from_frames(frames)
 
 
 def _checked_shots(shots: Sequence[range], count: int) -> list[range]:
@@ -170,12 +204,26 @@ def _ends(file: Path, amount: int = 1 << 20) -> bytes:
         return str(size).encode() + head + stream.read(amount)
 
 
-def open(path: str | Path) -> Clip:
-    """Open a video file, a folder of frames (in natural order), or one image (T = 1).
+def open(
+    source: str | Path | Clip | ArrayLike | Iterable[ArrayLike],
+    *,
+    fps: float | None = None,
+    start: int = 0,
+    end: int | None = None,
+) -> Clip:
+    """Open a video file, a folder of frames (in natural order), or one image (T = 1); or take frames from memory.
 
-    Raises InputError if the path does not exist, is not readable, or has no frames.
+    source: a path; or what `Clip.from_frames` takes; a `Clip` stays as it is. fps: frames per second of a folder or of
+    frames in memory, which have no rate of their own; 24 are assumed without it. start, end: open only the frames from
+    `start` to before `end`, numbered from 0.
+
+    Raises InputError if the path does not exist, is not readable, or has no frames; if there are no such frames; if
+    `fps` is given for a video; and as `Clip.from_frames` does.
     """
+    if not isinstance(source, str | Path):
+        clip = as_clip(source) if fps is None else Clip.from_frames(source, fps)
+        return clip if (start, end) == (0, None) else clip[start:end]
     from unocclude.media.source import open_source
 
-    path = Path(path)
-    return Clip(open_source(path), path)
+    path = Path(source)
+    return Clip(open_source(path, fps, start, end), path)

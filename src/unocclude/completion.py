@@ -1,7 +1,9 @@
 """The results of a method: a single frame (FrameResult) and a finished folder (Completion)."""
 
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -81,30 +83,70 @@ class LazySequence(Sequence, Generic[T]):
         return (self._read(i) for i in range(self._count))
 
 
+class TemporaryFolder:
+    """A temporary folder that is removed with this object, or when Python ends."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="unocclude-")
+        # not tempfile.TemporaryDirectory, which warns when it is removed with its object
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+class _Pictures:
+    """The images of one kind in a folder. keep: a temporary folder that must outlive them."""
+
+    def __init__(self, folder: Path, kind: str, keep: TemporaryFolder | None):
+        self._folder, self._keep = folder / kind, keep
+
+    def __call__(self, i: int) -> np.ndarray:
+        from unocclude.media.images import read_png
+
+        return read_png(self._folder / f"{i:05d}.png")
+
+    def mask(self, i: int) -> np.ndarray:
+        return self(i) > 127
+
+
 class Completion:
     """A finished OUT folder, read on access.
 
-    visible_masks[i], amodal_masks[i]: (H, W) bool. rgba[i]: (H, W, 4) uint8. provenance[i]: (H, W) uint8. info: the
-    content of result.json. Raises InputError if the folder is not a finished result.
+    visible_masks[i], amodal_masks[i]: (H, W) bool. rgba[i]: (H, W, 4) uint8. provenance[i]: (H, W) uint8, indices of
+    `PROVENANCE_NAMES`. info: the content of result.json. folder: its path; without `out`, `complete` returns a result
+    in a temporary folder, which is removed when nothing refers to the result any more. Raises InputError if the folder
+    is not a finished result.
     """
 
-    def __init__(self, folder: str | Path, keep: tempfile.TemporaryDirectory | None = None):
+    def __init__(self, folder: str | Path, keep: TemporaryFolder | None = None):
         self.folder = Path(folder)
-        self._keep = keep  # a temporary folder is deleted with this object
+        self._keep = keep
         self.info = read_result(self.folder)
-        count = self.info["frame_count"]
-        self.visible_masks = LazySequence(count, lambda i: self._png("visible_masks", i) > 127)
-        self.amodal_masks = LazySequence(count, lambda i: self._png("amodal_masks", i) > 127)
-        self.rgba = LazySequence(count, lambda i: self._png("rgba", i))
-        self.provenance = LazySequence(count, lambda i: self._png("provenance", i))
+        self.visible_masks: LazySequence[np.ndarray] = self._pictures(self.folder, "visible_masks", is_mask=True)
+        self._read_own(self.folder)
+
+    def _read_own(self, folder: Path) -> None:
+        """Read the images that differ between hypotheses from `folder`."""
+        self.amodal_masks: LazySequence[np.ndarray] = self._pictures(folder, "amodal_masks", is_mask=True)
+        self.rgba: LazySequence[np.ndarray] = self._pictures(folder, "rgba")
+        self.provenance: LazySequence[np.ndarray] = self._pictures(folder, "provenance")
+
+    def _pictures(self, folder: Path, kind: str, *, is_mask: bool = False) -> LazySequence[np.ndarray]:
+        # these do not refer to the completion: a cycle would keep its temporary folder until Python looks for cycles
+        pictures = _Pictures(folder, kind, self._keep)
+        return LazySequence(len(self), pictures.mask if is_mask else pictures)
 
     def __len__(self) -> int:
         return self.info["frame_count"]
 
-    def _png(self, kind: str, i: int) -> np.ndarray:
-        from unocclude.media.images import read_png
+    def __repr__(self) -> str:
+        canvas, method = self.info["canvas"], self.info["method"]["name"]
+        size = f"{canvas['width']}x{canvas['height']}"
+        return f"Completion({self.folder.name!r}, {len(self)} frames, {size}, by {method})"
 
-        return read_png(self.folder / kind / f"{i:05d}.png")
+    def _repr_html_(self) -> str:
+        """Some frames of the RGBA, for notebooks."""
+        from unocclude.media.contact_sheet import contact_sheet
+
+        return contact_sheet(self.rgba, repr(self))
 
     @property
     def frames(self) -> list[dict[str, Any]]:
@@ -120,12 +162,12 @@ class Completion:
 
 
 class _Hypothesis(Completion):
-    """One hypothesis: the result.json of the whole result, with its own images."""
+    """One hypothesis: the result.json and visible masks of the whole result, with its own images."""
 
     def __init__(self, whole: Completion, folder: Path):
-        self._whole = whole
-        super().__init__(whole.folder)
+        super().__init__(whole.folder, whole._keep)
         self.folder = folder
+        self._read_own(folder)
 
 
 def read_result(folder: Path) -> dict[str, Any]:

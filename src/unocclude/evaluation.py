@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from unocclude.completion import Completion
 from unocclude.datasets.base import Truth
 from unocclude.datasets.gt import read_truth
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.geometry import mask_iou
+from unocclude.media.contact_sheet import choose
 from unocclude.media.files import atomic_write, write_bytes
 from unocclude.metrics.base import APPEARANCE, BOXES, MARKS, MASKS, Frame, Metric
 from unocclude.metrics.boxes import BoxPair, box_of
@@ -26,13 +29,22 @@ from unocclude.metrics.registry import (
     fits,
     get_metric,
 )
+from unocclude.predictions import Predictions, of_completion, read_predictions
+
+COMPARED = 16
+"""Number of frames in which the visible masks of prediction and truth are compared."""
+OVERLAP = 0.1
+"""If the IoU of these masks is lower, the two may be of different clips."""
 
 
-def evaluate(pred: Completion | str | Path, gt: Truth | str | Path, metrics: Sequence[str] = ()) -> dict[str, Any]:
+def evaluate(
+    pred: Completion | Predictions | str | Path, gt: Truth | str | Path, metrics: Sequence[str] = ()
+) -> dict[str, Any]:
     """Compute all metrics of a result against the ground truth, over the clip and for every frame (under `frames`).
 
-    metrics: names of further metrics (`unocclude.metrics.METRICS`) or groups of them (`GROUPS`).
-    pred: a finished OUT folder. gt: a GT folder
+    metrics: names of further metrics (`unocclude.metrics.METRICS`) or groups of them (`GROUPS`). pred: a result or its
+    OUT folder; or a folder of another tool, with `amodal_masks/` and, for metrics of appearance, `rgba/`, or with the
+    masks alone. gt: a GT folder
     (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim, `amodal_rgb/`), or the ground truth of a data set.
     Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden (dB), ssim,
     temporal_stability, as defined by their classes in `unocclude.metrics`; NaN if undefined. If the ground truth is
@@ -40,20 +52,20 @@ def evaluate(pred: Completion | str | Path, gt: Truth | str | Path, metrics: Seq
     four IoUs of TABE-51; then `metrics`. Each entry of `frames` has the same keys, and `frame` and `occlusion_rate`. A
     prediction on a padded canvas is cropped to the frame, except for boxes.
 
-    Raises InputError if the numbers or sizes of frames differ, or a metric is unknown or lacks a package or weights
-    here.
+    Raises InputError if the numbers, sizes or numbering of frames differ, or a metric is unknown or lacks a package or
+    weights here. Warns if the visible masks of the two hardly overlap, so that they may be of different clips.
     """
     further = [get_metric(name) for name in expand(metrics)]
     for kind in further:
         check_here(kind)
-    pred = pred if isinstance(pred, Completion) else Completion(pred)
     truth = gt if isinstance(gt, Truth) else read_truth(gt)
-    part = frame_part(pred, truth)
-    known = _known(truth)
+    pred = _predictions(pred).matched(truth.names)
+    _check_same_clip(pred, truth)
+    known = _known(truth) - (set() if pred.rgba is not None else {APPEARANCE})
     possible = [kind for kind in map(get_metric, WHERE_POSSIBLE) if fits(kind, known)]
     kinds = {kind.name: kind for kind in (*map(get_metric, DEFAULT), *possible, *further)}
     measured = {name: kind() for name, kind in kinds.items() if fits(kind, known)}
-    frames = [_measure(measured, kinds, pred, truth, part, i) for i in range(len(truth))]
+    frames = [_measure(measured, kinds, pred, truth, i) for i in range(len(truth))]
     values = {name: _number(measured[name].compute()) if name in measured else math.nan for name in kinds}
     return values | {"frames": frames}
 
@@ -78,19 +90,18 @@ def _known(truth: Truth) -> set[str]:
 def _measure(
     measured: Mapping[str, Metric[Any]],
     names: Iterable[str],
-    pred: Completion,
+    pred: Predictions,
     truth: Truth,
-    part: tuple[slice, slice],
     i: int,
 ) -> dict[str, Any]:
     """The figures of frame i, NaN for the names that are not measured."""
     items: dict[bool, Any] = {}
     rate = math.nan
     if truth.amodal is not None:
-        items[False] = frame = _frame(pred, truth, part, i)
+        items[False] = frame = _frame(pred, truth, i)
         rate = float(frame.occlusion_rate)
     if truth.boxes is not None:
-        items[True] = _boxes(pred, truth, part, i)
+        items[True] = _boxes(pred, truth, i)
     values = {
         name: _number(measured[name].update(items[BOXES in measured[name].requires])) if name in measured else math.nan
         for name in names
@@ -98,37 +109,56 @@ def _measure(
     return {"frame": i, "occlusion_rate": rate, **values}
 
 
-def _frame(pred: Completion, truth: Truth, part: tuple[slice, slice], i: int) -> Frame:
+def _frame(pred: Predictions, truth: Truth, i: int) -> Frame:
     assert truth.amodal is not None
-    frame = Frame(pred.amodal_masks[i][part], truth.amodal[i], truth.visible[i])
-    if truth.rgb is not None:
-        frame = frame._replace(pred_rgba=pred.rgba[i][part], truth_rgba=truth.rgba(i))
+    frame = Frame(pred.amodal_masks[i][pred.frame], truth.amodal[i], truth.visible[i])
+    if truth.rgb is not None and pred.rgba is not None:
+        frame = frame._replace(pred_rgba=pred.rgba[i][pred.frame], truth_rgba=truth.rgba(i))
     if (marks := truth.notes.get("occluded")) is not None:
         frame = frame._replace(marked=bool(marks[i]))
     return frame
 
 
-def _boxes(pred: Completion, truth: Truth, part: tuple[slice, slice], i: int) -> BoxPair:
+def _boxes(pred: Predictions, truth: Truth, i: int) -> BoxPair:
     assert truth.boxes is not None
     whole = pred.amodal_masks[i].copy()
-    whole[part] |= truth.visible[i]
-    return BoxPair(box_of(whole) - np.array([part[1].start, part[0].start, 0, 0]), truth.boxes[i])
+    whole[pred.frame] |= truth.visible[i]
+    return BoxPair(box_of(whole) - np.array([*pred.offset, 0, 0]), truth.boxes[i])
 
 
-def frame_part(pred: Completion, truth: Truth) -> tuple[slice, slice]:
-    """Rows and columns of the frame on the prediction's canvas."""
-    canvas = pred.info["canvas"]
-    x, y = canvas["offset"]
-    size = canvas["width"] - 2 * x, canvas["height"] - 2 * y
-    known = truth.visible.width, truth.visible.height
+def _predictions(given: Completion | Predictions | str | Path) -> Predictions:
+    if isinstance(given, Completion):
+        return of_completion(given)
+    return given if isinstance(given, Predictions) else read_predictions(given)
+
+
+def _check_same_clip(pred: Predictions, truth: Truth) -> None:
+    """Raise InputError if the truth is that of another clip, as far as can be told; warn if it seems to be."""
+    size, known = (pred.width, pred.height), (truth.visible.width, truth.visible.height)
     if len(pred) != len(truth):
-        raise InputError(f"{pred.folder} has {len(pred)} frames, {truth.where} {len(truth)}; compare the same clip")
+        raise InputError(f"{pred.where} has {len(pred)} frames, {truth.where} {len(truth)}; compare the same clip")
     if size != known:
         raise InputError(
-            f"{pred.folder} is of {size[0]}x{size[1]} frames, {truth.where} of {known[0]}x{known[1]}; "
+            f"{pred.where} is of {size[0]}x{size[1]} frames, {truth.where} of {known[0]}x{known[1]}; "
             "compare the same clip"
         )
-    return slice(y, y + size[1]), slice(x, x + size[0])
+    overlap = _visible_overlap(pred, truth)
+    if overlap < OVERLAP:
+        warnings.warn(
+            f"the visible masks of {pred.where} and {truth.where} hardly overlap (IoU {overlap:.2f}); "
+            "check that they are of the same clip and object",
+            stacklevel=3,
+        )
+
+
+def _visible_overlap(pred: Predictions, truth: Truth) -> float:
+    """Mean IoU of the visible masks in some of the frames in which the object is visible; NaN if there is none."""
+    if pred.visible_masks is None:
+        return math.nan
+    frames = np.flatnonzero(truth.visible.areas)
+    compared = [int(frames[k]) for k in choose(len(frames), COMPARED)]
+    overlaps = [mask_iou(pred.visible_masks[i][pred.frame], truth.visible[i]) for i in compared]
+    return float(np.mean(overlaps)) if overlaps else math.nan
 
 
 def table(figures: dict[str, Any]) -> str:

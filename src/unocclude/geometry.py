@@ -28,6 +28,26 @@ def clip_box(box: Box, shape: tuple[int, int]) -> PixelBox:
     return int(x[0]), int(y[0]), int(x[1]), int(y[1])
 
 
+def looks_normalised(values: Sequence[float], width: int, height: int) -> bool:
+    """Whether a box or point is given in fractions of the frame, not in pixels: no value is over 1.
+
+    A point of whole numbers is in pixels: 0, 0 is the same corner in both. So is anything on a frame of 2 pixels.
+    """
+    if max(width, height) <= 2 or not all(0 <= value <= 1 for value in values):
+        return False
+    return len(values) > 2 or any(value != int(value) for value in values)
+
+
+def looks_like_xywh(box: Sequence[float], width: int, height: int) -> bool:
+    """Whether a box is given as x, y, width, height: its ends lie before its start, its sizes fit into the frame.
+
+    Boxes whose sizes are larger than their start cannot be told from x0, y0, x1, y1.
+    """
+    x, y, w, h = box
+    before = w <= x or h <= y
+    return before and min(x, y) >= 0 and min(w, h) > 0 and x + w <= width and y + h <= height
+
+
 def mask_iou(a: np.ndarray, b: np.ndarray, empty: float = math.nan) -> float:
     """|a ∩ b| / |a ∪ b| of two bool masks of one shape; `empty` if both are empty."""
     union = np.count_nonzero(a | b)

@@ -16,6 +16,8 @@ TRACK_FILE = "track.json"
 """The file that `track` writes last."""
 SYNTH_FILE = "synth.json"
 """The file that `synth` writes last."""
+LAYERS_FILE = "layers.json"
+"""The file that `layers` writes last."""
 TRAIN_FILE = "train.json"
 """The file that `train` writes last."""
 BENCH_FILE = "bench.json"
@@ -42,6 +44,11 @@ _NETWORK = r"[\w.-]+\.(safetensors|bin|pkl|pt|onnx|data|json|txt|model)"
 
 LAYOUTS = {
     RESULT_FILE: _COMPLETE,
+    LAYERS_FILE: (
+        *(rf"objects/\d+/{name}" for name in (*_COMPLETE, r"(run\.json|\.lock)")),
+        f"background/(rgb|edges|provenance)/{_FRAME}",
+        r"(layers\.json|preview\.mp4|report\.html)",
+    ),
     TRACK_FILE: (f"visible_masks/{_FRAME}", rf"objects/\d+/visible_masks/{_FRAME}", r"track\.json"),
     SYNTH_FILE: (*_CLIP, _SCENE, *(rf"\.clips/{name}" for name in _CLIP), r"(\d{5,}\.tar|synth\.json)"),
     TRAIN_FILE: (

@@ -18,8 +18,8 @@ from unocclude.media import files
 from unocclude.media.limits import check_name
 
 VERBS = {
-    "complete": layout.RESULT_FILE, "track": layout.TRACK_FILE, "synth": layout.SYNTH_FILE,
-    "train": layout.TRAIN_FILE, "bench": layout.BENCH_FILE,
+    "complete": layout.RESULT_FILE, "track": layout.TRACK_FILE, "layers": layout.LAYERS_FILE,
+    "synth": layout.SYNTH_FILE, "train": layout.TRAIN_FILE, "bench": layout.BENCH_FILE,
 }  # fmt: skip
 """Command → the file that it writes last."""
 NAMED = 3

@@ -1,4 +1,4 @@
-"""The images in the OUT folder of `complete` and `track`: written frame by frame, and checked to resume a run."""
+"""Images in the OUT folders of `complete`, `track` and `layers`: written frame by frame, checked to resume a run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +10,14 @@ import numpy as np
 
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, FrameResult
 from unocclude.errors import InputError
+from unocclude.layout import RESULT_FILE, remove_below
 from unocclude.media import files
 from unocclude.media.images import is_complete_png, png_bytes, read_png
 from unocclude.outfolder import OutFolder
 
 # provenance is written last, so a frame with provenance is complete
 KINDS = ("amodal_masks", "rgba", "provenance")
+PLATE_KINDS = ("rgb", "edges", "provenance")
 AT_ONCE = 64
 """Number of visible masks that are written together."""
 
@@ -44,6 +46,13 @@ class _ImageFolder(OutFolder, ABC):
                 for i, mask in zip(numbers, masks, strict=False):
                     batch.add(folder / _name(i), png_bytes(_grey(mask)))
 
+    def _is_good(self, kind: str, i: int) -> bool:
+        file = self.path / kind / _name(i)
+        try:
+            return file.is_file() and read_png(file).shape[:2] == self.size
+        except InputError:
+            return False
+
     def _folder(self, kind: str) -> Path:
         """The folder of a kind of image, created once. If it is removed during the run, it is not created again."""
         folder = self.path
@@ -70,6 +79,54 @@ class TrackFolder(_ImageFolder):
         """Write the visible masks of each object, (H, W) bool, in order."""
         for kind, masks in zip(self.kinds(), tracks, strict=True):
             self._write_masks(kind, masks)
+
+
+class LayersFolder(_ImageFolder):
+    """An OUT folder of `layers`. ids: of the objects; each has an OUT folder of `complete` of its own."""
+
+    def __init__(self, *args: Any, ids: Sequence[int], **more: Any):
+        self.ids = ids
+        super().__init__(*args, **more)
+
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(f"background/{kind}" for kind in PLATE_KINDS)
+
+    def object(self, number: int) -> Path:
+        """The OUT folder of an object."""
+        return self.path / "objects" / str(number)
+
+    def is_complete(self) -> bool:
+        return super().is_complete() and all((self.object(number) / RESULT_FILE).is_file() for number in self.ids)
+
+    def masks_done(self, number: int) -> bool:
+        """Whether all visible masks of an object are there."""
+        return all(
+            is_complete_png(self.object(number) / "visible_masks" / _name(i), self.size) for i in range(self.count)
+        )
+
+    def visible(self, number: int, i: int) -> np.ndarray:
+        """Visible mask i of an object, (H, W) bool, of the size of the canvas."""
+        return read_png(self.object(number) / "visible_masks" / _name(i)) > 127
+
+    def start_objects(self) -> None:
+        """Make the folder of the objects' folders, without what an earlier run left there."""
+        if (self.path / "objects").is_dir():
+            remove_below(self.path, "objects", self.result)
+        self._folder("objects")
+
+    def plates_done(self) -> int:
+        """Number of consecutive frames, from the first, whose clean plate a resumed run has already written."""
+        if not self.resumed:
+            return 0
+        kinds = self.kinds()
+        return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
+
+    def write_plate(self, i: int, rgb: np.ndarray, edges: np.ndarray, provenance: np.ndarray) -> None:
+        """Write the clean plate of frame i: (H, W, 3) and (H, W, 4) uint8, and its provenance (H, W) uint8 last."""
+        palettes = (None, None, PROVENANCE_PALETTE)
+        with files.FileBatch() as batch:
+            for kind, image, palette in zip(self.kinds(), (rgb, edges, provenance), palettes, strict=True):
+                batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
 
 
 class PictureFolder(_ImageFolder):
@@ -112,13 +169,6 @@ class PictureFolder(_ImageFolder):
             return 0
         kinds = self._frame_kinds()
         return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
-
-    def _is_good(self, kind: str, i: int) -> bool:
-        file = self.path / kind / _name(i)
-        try:
-            return file.is_file() and read_png(file).shape[:2] == self.size
-        except InputError:
-            return False
 
     def write_frame(self, result: FrameResult) -> None:
         """Write the images of one frame together in the background, provenance last.

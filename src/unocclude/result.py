@@ -19,8 +19,13 @@ def common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings
     return {
         "unocclude": __version__,
         "input": str(clip.path) if clip.path else None,
+        **({"source_range": [clip.numbers.start, clip.numbers.stop]} if clip.numbers else {}),
+        **({"source_frames": list(clip.names)} if clip.names else {}),
+        **({"signal": tags} if (tags := clip.signal and clip.signal.to_json()) else {}),
         "arguments": arguments,
         "tracker": track.origin,
+        "notes": [*clip.notes, *track.notes],
+        **({"mask_cleaning": dict(zip(("pixels", "frames"), track.cleaned, strict=True))} if track.cleaned else {}),
         "fps": clip.fps,
         "frame_count": len(clip),
         "timings": timings,
@@ -29,7 +34,7 @@ def common_info(clip: Clip, track: MaskTrack, arguments: dict[str, Any], timings
 
 def uneven_times(clip: Clip) -> dict[str, list[float]]:
     """The frame times in seconds, unless they are evenly spaced by 1 / fps."""
-    if all(abs(time - i / clip.fps) < 1e-3 for i, time in enumerate(clip.times)):
+    if clip.is_constant_rate:
         return {}
     return {"times": [round(float(time), 6) for time in clip.times]}
 

@@ -1,7 +1,7 @@
 """Complete or track one object of a clip: the functions behind the command line and the API."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 
 from unocclude import methods
-from unocclude.clip import Clip
-from unocclude.completion import Completion, FrameResult
+from unocclude.clip import Clip, as_clip
+from unocclude.completion import Completion, FrameResult, TemporaryFolder
 from unocclude.errors import UnoccludeError
 from unocclude.masks import MaskTrack
+from unocclude.media.in_memory import to_masks
 from unocclude.methods.base import Method, RunSettings
+from unocclude.motion.working import FrameMotion
 from unocclude.output import PictureFolder, frame_figures
+from unocclude.perception.clean_masks import clean
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
+from unocclude.perception.steady_edges import steady
 from unocclude.report.preview import write_preview
 from unocclude.report.report import write_report
 from unocclude.result import check_prompt, common_info, confidences, describe, input_files, timed, uneven_times
-from unocclude.scene import Scene, canvas_size, check_masks, check_pad
-from unocclude.types import Progress, no_progress
+from unocclude.scene import OtherObject, Scene, canvas_size, check_masks, check_pad
+from unocclude.types import ArrayLike, Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class Request:
     """What one run of `complete` is asked for.
 
     prompt: the object's visible masks in all frames, or a `Prompt` to track. occluders: masks of what is known to be in
-    front. pad: the canvas is larger than the frame by this fraction of it on every side. Raises InputError where the
-    parts do not fit each other.
+    front. pad: the canvas is larger than the frame by this fraction of it on every side. others, camera: what is known
+    of the clip's other objects and of the camera; see `Scene`. Raises InputError where the parts do not fit each other.
     """
 
     clip: Clip
@@ -38,6 +42,8 @@ class Request:
     method: Method
     occluders: MaskTrack | None = None
     pad: float = 0.0
+    others: tuple[OtherObject, ...] = ()
+    camera: FrameMotion | None = None
 
     def __post_init__(self) -> None:
         check_pad(self.clip, self.pad)
@@ -56,6 +62,7 @@ class Request:
             "pad": self.pad,
             "device": settings.device,
             "weights": settings.weights,
+            **({"others": _fingerprint(self.others)} if self.others else {}),
         }
 
     @property
@@ -66,6 +73,7 @@ class Request:
             "input": self.clip.fingerprint,
             "method": self.method.name,
             "method_version": self.method.version,
+            "fps": self.clip.fps,
             "options": self.method.options.model_dump(mode="json"),
             "seed": self.method.settings.seed,
             **self.arguments,
@@ -78,13 +86,23 @@ class Request:
 
     def scene(self, track: MaskTrack) -> Scene:
         """The scene of the object whose visible masks are `track`."""
-        return Scene(self.clip, track, self.occluders, self.pad)
+        return Scene(self.clip, track, self.occluders, self.pad, self.others, self.camera)
 
 
-Frames = Clip | np.ndarray | Sequence[np.ndarray]
-"""A clip, or frames in memory: (T, H, W, 3) uint8 RGB, or a sequence of (H, W, 3)."""
-Object = MaskTrack | Prompt | np.ndarray | Sequence[np.ndarray]
-"""Which object: its visible masks in all frames, also as (T, H, W) or a sequence of (H, W), or a prompt to track."""
+def _fingerprint(others: Sequence[OtherObject]) -> str:
+    """A hash of what is known of other objects."""
+    digest = hashlib.sha256()
+    for other in others:
+        digest.update(other.track.fingerprint.encode() + other.side.astype(np.int8).tobytes())
+    return digest.hexdigest()[:16]
+
+
+Frames = Clip | ArrayLike | Iterable[ArrayLike]
+"""A clip, or frames in memory as `Clip.from_frames` takes them."""
+Masks = MaskTrack | ArrayLike | Iterable[ArrayLike]
+"""Masks of all frames, also in memory as `MaskTrack.from_masks` takes them."""
+Object = Masks | Prompt
+"""Which object: its visible masks in all frames, or a prompt to track."""
 
 
 def complete(
@@ -92,43 +110,70 @@ def complete(
     prompt: Object,
     *,
     method: str | Method = "recall",
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    hypotheses: int = 1,
+    device: str = "auto",
+    weights: str | Path | None = None,
     settings: RunSettings | None = None,
-    occluders: MaskTrack | np.ndarray | None = None,
+    occluders: Masks | None = None,
     pad: float = 0.0,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     pictures: bool = True,
     progress: Progress = no_progress,
-    **more: Any,
 ) -> Completion:
     """Complete one object of a clip and write its OUT folder (docs/output-format.md).
 
-    clip: a `Clip`, or frames in memory, (T, H, W, 3) uint8 RGB. prompt: the object's visible masks in all frames, a
-    `MaskTrack` or (T, H, W) with non-zero pixels for the object; or a `Prompt` (box, points, mask or text) to track.
+    clip: a `Clip`, or frames in memory, (T, H, W, 3) uint8 RGB or what else `Clip.from_frames` takes; BGR frames cannot
+    be recognised. prompt: the object's visible masks in all frames, a `MaskTrack`, (T, H, W) bool or what else
+    `MaskTrack.from_masks` takes; or a `Prompt` (boxes, points, masks or a text) to track.
     method: a method's name, with its own `options` as in `--set` and its settings (`seed`, `hypotheses`, `device`,
     `weights`, one by one or as `settings`); or a method that `methods.create` made. occluders: masks of what is known
-    to be in front. pad: enlarge the canvas by this fraction of the frame on every side. out: the folder to write; None
-    for a temporary one that lives as long as the result, without preview and report. resume: continue an unfinished run
-    of the same request. overwrite: replace a result. pictures: write preview.mp4 and report.html. progress: called with
-    a stage, the frames done and their number.
+    to be in front; a single still mask stands for all frames. pad: enlarge the canvas by this fraction of the frame on
+    every side. out: the folder to write; None for a temporary one that lives as long as the result, without preview and
+    report. resume: continue an unfinished run of the same request. overwrite: replace a result. pictures: write
+    preview.mp4 and report.html. progress: called with a stage, the frames done and their number.
 
     Raises InputError for bad input, before anything is written; UnoccludeError if the run fails.
     """
-    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
-    keep = None
-    if out is None:
-        keep = tempfile.TemporaryDirectory(prefix="unocclude-")
-        out, resume, overwrite, pictures = keep.name, True, False, False
-    folder = PictureFolder(
-        out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
-        count=len(request.clip), size=canvas_size(request.clip, pad), hypotheses=request.method.settings.hypotheses,
-    )  # fmt: skip
+    settings = settings or RunSettings(seed, hypotheses, device, None if weights is None else str(weights))
+    request = _request(clip, prompt, method, options, settings, occluders, pad)
+    keep = TemporaryFolder() if out is None else None
+    if keep is not None:
+        out, resume, overwrite, pictures = keep.path, True, False, False
+    assert out is not None
+    folder = run_request(request, out, resume=resume, overwrite=overwrite, pictures=pictures, progress=progress)
+    return Completion(folder.given, keep)
+
+
+def run_request(
+    request: Request, out: str | Path, *, resume: bool, overwrite: bool, pictures: bool, progress: Progress
+) -> PictureFolder:
+    """Run a request, unless its OUT folder is finished; see `complete`."""
+    folder = open_folder(request, out, resume=resume, overwrite=overwrite)
     if not folder.finished:
         with folder.working():
             _write(request, folder, pictures, progress)
-    return Completion(folder.given, keep)
+    return folder
+
+
+def open_folder(request: Request, out: str | Path, *, resume: bool, overwrite: bool = False) -> PictureFolder:
+    """The OUT folder of a request."""
+    return PictureFolder(
+        out, request.identity, resume=resume, overwrite=overwrite, inputs=request.files,
+        count=len(request.clip), size=canvas_size(request.clip, request.pad),
+        hypotheses=request.method.settings.hypotheses,
+    )  # fmt: skip
+
+
+def keep_masks(request: Request, track: MaskTrack, folder: PictureFolder) -> None:
+    """Write an object's visible masks to the OUT folder of a request, so that they need not be tracked again."""
+    track = clean(track, request.clip.shots)
+    with folder.working():
+        folder.claim(tracker_info(track))
+        folder.write_visible(request.scene(track).visible(i) for i in range(len(track)))
 
 
 def stream(
@@ -136,23 +181,27 @@ def stream(
     prompt: Object,
     *,
     method: str | Method = "recall",
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    hypotheses: int = 1,
+    device: str = "auto",
+    weights: str | Path | None = None,
     settings: RunSettings | None = None,
-    occluders: MaskTrack | np.ndarray | None = None,
+    occluders: Masks | None = None,
     pad: float = 0.0,
     progress: Progress = no_progress,
-    **more: Any,
 ) -> Iterator[FrameResult]:
     """Complete one object of a clip and yield every frame's `FrameResult` as soon as it is ready; nothing is written.
 
     The arguments, and what is raised, are those of `complete`.
     """
-    request = _request(clip, prompt, method, options, settings or RunSettings(**more), occluders, pad)
+    settings = settings or RunSettings(seed, hypotheses, device, None if weights is None else str(weights))
+    request = _request(clip, prompt, method, options, settings, occluders, pad)
     track = request.prompt
     if isinstance(track, Prompt):
         device = request.method.settings.device
         track = locate(request.clip, [track], lambda done, total: progress("tracking", done, total), device)[0]
-    return _stream(request, track, progress)
+    return _stream(request, _clean(request.clip, track, progress), progress)
 
 
 def _stream(request: Request, track: MaskTrack, progress: Progress) -> Iterator[FrameResult]:
@@ -165,23 +214,25 @@ def _request(
     clip: Frames,
     prompt: Object,
     method: str | Method,
-    options: dict[str, Any] | None,
+    options: Mapping[str, Any] | None,
     settings: RunSettings,
-    occluders: MaskTrack | np.ndarray | None,
+    occluders: Masks | None,
     pad: float,
 ) -> Request:
     """A request from what the API takes."""
     if not isinstance(method, Method):
         text = prompt.description if isinstance(prompt, Prompt) else None
-        options = methods.with_description(methods.get_method(method), options or {}, text)
+        options = methods.with_description(methods.get_method(method), dict(options or {}), text)
         method = methods.create(method, options, settings)
-    return Request(
-        clip if isinstance(clip, Clip) else Clip.from_frames(clip),
-        prompt if isinstance(prompt, MaskTrack | Prompt) else MaskTrack.from_masks(prompt),
-        method,
-        occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
-        pad,
-    )
+    clip = as_clip(clip)
+    in_front = None if occluders is None else _track(clip, occluders).for_all_frames(len(clip))
+    return Request(clip, prompt if isinstance(prompt, Prompt) else _track(clip, prompt), method, in_front, pad)
+
+
+def _track(clip: Clip, masks: Masks) -> MaskTrack:
+    if isinstance(masks, MaskTrack):
+        return masks
+    return MaskTrack.from_masks(to_masks(masks, (clip.height, clip.width), len(clip)))
 
 
 def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Progress) -> None:
@@ -190,7 +241,7 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
     clip, method, count = request.clip, request.method, len(request.clip)
     track = _locate(clip, request.prompt, folder, progress, timings)
     scene = request.scene(track)
-    folder.claim(_tracked(track))
+    folder.claim(tracker_info(track))
     if not folder.masks_done():
         folder.write_visible(scene.visible(i) for i in range(count))
 
@@ -254,31 +305,49 @@ def _about(method: Method) -> dict[str, Any]:
 def _locate(
     clip: Clip, prompt: MaskTrack | Prompt, folder: PictureFolder, progress: Progress, timings: dict[str, float]
 ) -> MaskTrack:
-    """The object's visible masks: given, written before this run was resumed, or tracked now."""
+    """The object's visible masks, cleaned: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
-        return prompt
+        return _clean(clip, prompt, progress)
     if folder.masks_done():
-        return _tracked_before(clip, folder)
+        return tracked_before(clip, folder.visible, folder.tracked)
     with timed(timings, "tracking"):
         progress("tracking", 0, len(clip))
         device = folder.identity.get("device", "auto")
-        return locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
+        track = locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
+    track.notes = prompt.notes
+    return _clean(clip, track, progress)
 
 
-def _tracked(track: MaskTrack) -> dict[str, Any]:
+def tracker_info(track: MaskTrack) -> dict[str, Any]:
     """What a resumed run has to know of the visible masks, beside their pixels."""
     confidence = None if track.confidence is None else [round(float(value), 4) for value in track.confidence]
-    return {"tracker": track.origin, "confidence": confidence}
+    return {
+        "tracker": track.origin,
+        "confidence": confidence,
+        "notes": list(track.notes),
+        "cleaned": None if track.cleaned is None else list(track.cleaned),
+    }
 
 
-def _tracked_before(clip: Clip, folder: PictureFolder) -> MaskTrack:
-    """The visible masks that were written before this run was resumed."""
-    track = MaskTrack.from_masks(_frame_part(clip, folder.visible(i)) for i in range(len(clip)))
-    track.origin = str(folder.tracked.get("tracker", "given"))
-    confidence = folder.tracked.get("confidence")
+def tracked_before(clip: Clip, visible: Callable[[int], np.ndarray], tracked: dict[str, Any]) -> MaskTrack:
+    """The masks that were written before this run was resumed. visible: reads one. tracked: their `tracker_info`."""
+    track = MaskTrack.from_masks(_frame_part(clip, visible(i)) for i in range(len(clip)))
+    track.origin = str(tracked.get("tracker", "given"))
+    track.notes = tuple(str(note) for note in tracked.get("notes") or ())
+    confidence, cleaned = tracked.get("confidence"), tracked.get("cleaned")
     if isinstance(confidence, list) and len(confidence) == len(clip):
         track.confidence = np.array(confidence, np.float32)
+    if isinstance(cleaned, list) and len(cleaned) == 2:
+        track.cleaned = int(cleaned[0]), int(cleaned[1])
     return track
+
+
+def _clean(clip: Clip, track: MaskTrack, progress: Progress) -> MaskTrack:
+    """Remove specks from masks, and steady the edges of given ones if they wobble; a tracker's follow the image."""
+    cleaned = clean(track, clip.shots)
+    if track.origin != "given":
+        return cleaned
+    return steady(clip, cleaned, lambda done, total: progress("steadying edges", done, total))
 
 
 def _frame_part(clip: Clip, mask: Any) -> Any:

@@ -64,7 +64,10 @@ def _track_all(
         return [prompts[0]]
     progress("tracking", 0, len(clip))
     to_track = [prompt for prompt in prompts if isinstance(prompt, Prompt)]
-    return locate(clip, to_track, lambda done, total: progress("tracking", done, total), device)
+    tracks = locate(clip, to_track, lambda done, total: progress("tracking", done, total), device)
+    for track, prompt in zip(tracks, to_track, strict=True):
+        track.notes = prompt.notes
+    return tracks
 
 
 def _track_info(

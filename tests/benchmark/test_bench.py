@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from unocclude.benchmark.serve import make_server
 from unocclude.benchmark.study import Study
 from unocclude.benchmark.summary import estimate
 from unocclude.cli import main
+from unocclude.errors import InputError
 from unocclude.evaluation import evaluate
 
 METHODS = "modal,convex"
@@ -61,6 +63,11 @@ def test_it_resumes_and_keeps_what_is_there(worlds, done, capsys):
         (["{}", "--methods", "modal", "--weights", "modal=mine"], "modal takes no weights"),
         (["{}", "{}"], "two data sets"),
         (["a={}/w0/frames"], "holds no GT folder"),
+        (["{}", "--predictions", "theirs"], "--predictions theirs: expected NAME=DIR"),
+        (["{}", "--predictions", "theirs={}/w0"], "has no folder w0; give one for every clip of"),
+        (["{}", "--methods", "modal", "--predictions", "modal={}"], "cannot be called 'modal'"),
+        (["{}", "--predictions", "../x={}"], "cannot be called '../x'"),
+        (["{}", "--methods", ""], "nothing to evaluate"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_written(worlds, tmp_path, capsys, arguments, said):
@@ -75,6 +82,46 @@ def test_a_folder_that_bench_did_not_make_is_left_alone(worlds, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     assert main(["bench", str(worlds), "-o", str(tmp_path), "--methods", "modal", "--overwrite"]) == 2
     assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_predictions_of_another_tool_stand_beside_the_methods(worlds, done, tmp_path, capsys):
+    """What `convex` wrote, as another tool's: the figures must be its own, from either layout of the folder."""
+    for place in ("flat", "nested/toys"):
+        for clip in ("w0", "w1", "w2", "w10"):
+            run = done / "runs" / "toys" / clip / "convex"
+            for kind in ("amodal_masks", "rgba"):
+                shutil.copytree(run / kind, tmp_path / place / clip / kind)
+    out = tmp_path / "out"
+    arguments = ["bench", f"toys={worlds}", "-o", str(out), "--methods", "modal", "--quiet"]
+    arguments += ["--predictions", f"flat={tmp_path / 'flat'}", "--predictions", f"nested={tmp_path / 'nested'}"]
+    assert main(arguments) == 0, capsys.readouterr().err
+    state, before = (json.loads((folder / "bench.json").read_text()) for folder in (out, done))
+    for name in ("flat", "nested"):
+        assert state["clips"]["toys"][name] == before["clips"]["toys"]["convex"]
+    assert state["clips"]["toys"]["modal"] == before["clips"]["toys"]["modal"]
+    assert "| w10, flat |" in (out / "table.md").read_text()
+    assert not (out / "runs" / "toys" / "w0" / "flat").exists()
+
+    lost = out / "figures" / "toys" / "w1" / "flat.json"
+    kept = lost.read_bytes()
+    lost.unlink()
+    assert main([*arguments, "--resume"]) == 0 and lost.read_bytes() == kept
+    (tmp_path / "flat" / "w1" / "amodal_masks" / "00000.png").touch()
+    assert main([*arguments, "--resume"]) == 2
+    assert "other arguments (predictions)" in capsys.readouterr().err
+    with pytest.raises(InputError, match="only one method"):
+        Study(out)  # there is nothing to show of another tool
+
+
+def test_predictions_alone(worlds, tmp_path):
+    for clip in ("w0", "w1", "w2", "w10"):
+        shutil.copytree(worlds / clip / "amodal_masks", tmp_path / "theirs" / clip)
+    out = tmp_path / "out"
+    command = ["bench", f"toys={worlds}", "-o", str(out), "--methods", "", "--quiet"]
+    assert main([*command, "--predictions", f"perfect={tmp_path / 'theirs'}"]) == 0
+    figures = json.loads((out / "bench.json").read_text())["clips"]["toys"]
+    assert list(figures) == ["perfect"]
+    assert all(clip["miou"] == 1 and clip["psnr_hidden"] is None for clip in figures["perfect"].values())
 
 
 def test_bootstrap_interval_against_the_normal_one():

@@ -21,6 +21,7 @@ from support.small_clip import COUNT, HEIGHT, PIXELS, WIDTH, assert_one_line, co
 from unocclude import methods
 from unocclude.media import files as media_files
 from unocclude.media.images import read_png, write_png
+from unocclude.media.layers import write_layers
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ REFUSED = {
     "frame out of range": (["--box", "1,1,9,9", "--frame", "6"], ["frame 6", "0 to 5"]),
     "frame negative": (["--box", "1,1,9,9", "--frame", "-1"], ["frame -1"]),
     "object without masks": (["--box", "1,1,9,9", "--object-id", "1"], ["--object-id", "--masks"]),
-    "frame with masks": (["--masks", "visible_masks", "--frame", "2"], ["--frame 2", "masks of all frames"]),
+    "frame with masks": (["--masks", "visible_masks", "--frame", "2"], ["--frame 2", "masks of their own frames"]),
     "masks missing": (["--masks", "nowhere"], ["nowhere"]),
     "unknown method": (["--masks", "visible_masks", "--method", "magic"], ["magic", "recall"]),
     "unknown option": (["--masks", "visible_masks", "--set", "a=1"], ["'a'", "modal"]),
@@ -313,7 +314,7 @@ def test_cuda_where_there_is_none(complete, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("masks", "words"),
     [
-        ({"count": COUNT - 1}, ["5", "6 frames"]),
+        ({"count": COUNT + 1}, ["7 masks", "6 frames"]),
         ({"width": WIDTH + 1}, ["49x36", "48x36"]),
         ({"value": 0}, ["empty"]),
     ],
@@ -325,6 +326,50 @@ def test_masks_that_do_not_fit(masks, words, complete, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_rate_of_a_folder_and_a_part_of_it(complete, clip, tmp_path, capsys):
+    code, _, err = complete("--fps", "30", "--start", "2", "--end", "5", "--quiet")  # the masks are of all frames
+    info = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (code, err) == (0, "")
+    assert (info["fps"], info["frame_count"], info["source_range"], info["notes"]) == (30, 3, [2, 5], [])
+    for i in range(3):
+        visible = read_png(tmp_path / "out" / "visible_masks" / f"{i:05d}.png")
+        assert np.array_equal(visible, read_png(clip / "visible_masks" / f"{i + 2:05d}.png"))
+    again = ("--start", "2", "--end", "5", "--resume")
+    for other in ("--fps", "25", *again), ("--fps", "30", "--start", "2", "--resume"):
+        code, _, err = complete(*other)
+        assert code == 2 and err.startswith("error: ")  # another clip, or masks that do not fit
+    assert complete("--fps", "30", *again, "--quiet") == (0, "", "")
+    box = ("--box", "14,10,26,24", "--fps", "30", "--start", "2", "-o", tmp_path / "tracked", "--quiet")
+    assert run(capsys, "track", clip / "frames", *box) == (0, "", "")
+    assert json.loads((tmp_path / "tracked" / "track.json").read_text())["frame_count"] == COUNT - 2
+
+
+def test_notes_are_printed_once_and_kept(complete, clip, tmp_path, capsys):
+    code, _, err = complete()
+    notes = [line for line in err.splitlines() if line.startswith("note: ")]
+    assert code == 0 and len(notes) == 1 and "24 frames a second" in notes[0] and "--fps" in notes[0]
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["notes"] == [notes[0].removeprefix("note: ")]
+    assert "24 frames a second" in (tmp_path / "out" / "report.html").read_text()
+    code, _, err = run(capsys, "track", clip / "frames", "--box", "2,10,16,24", "-o", tmp_path / "tracked")
+    assert code == 0 and err.count("note: ") == 1
+    assert len(json.loads((tmp_path / "tracked" / "track.json").read_text())["notes"]) == 1
+    code, _, err = complete(masks=other_masks(tmp_path / "more", COUNT + 1), out=tmp_path / "refused")
+    assert code == 2 and len(err.splitlines()) == 1  # nothing but the error
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(15, ["15 masks fit", "25 a second", "-fps_mode passthrough"]), (9, ["variable rate"])]
+)
+def test_masks_of_a_constant_rate_for_a_variable_one(count, words, clip, tmp_path, capsys):
+    times = [0, 0.04, 0.2, 0.24, 0.5, 0.56]
+    layer = np.full((HEIGHT, WIDTH, 4), 200, np.uint8)
+    write_layers(tmp_path / "clip.mp4", [layer] * COUNT, COUNT / 0.6, times)
+    masks = other_masks(tmp_path / "masks", count)
+    code, _, err = run(capsys, "complete", tmp_path / "clip.mp4", "--masks", masks, "-o", tmp_path / "out")
+    assert code == 2
+    assert_one_line(err, f"{count} masks for {COUNT} frames", *words)
+
+
 def test_an_empty_prompt_mask(complete, clip, tmp_path):
     code, _, err = complete(masks=other_masks(tmp_path / "m", 1, value=0) / "00000.png")
     assert code == 2
@@ -332,7 +377,7 @@ def test_an_empty_prompt_mask(complete, clip, tmp_path):
 
 
 def test_occluders_must_fit_and_may_be_empty(complete, tmp_path):
-    code, _, err = complete("--occluders", other_masks(tmp_path / "few", COUNT - 1))
+    code, _, err = complete("--occluders", other_masks(tmp_path / "more", COUNT + 1))
     assert code == 2
     assert_one_line(err, "occluder")
     assert complete("--occluders", other_masks(tmp_path / "none", value=0))[0] == 0

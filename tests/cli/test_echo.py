@@ -69,6 +69,6 @@ def test_a_report_of_a_name_that_is_no_text(tmp_path):
 
     from unocclude.report import report
 
-    title = report._title("clip-\udcff<b>.mp4")
+    title = report.title("clip-\udcff<b>.mp4")
     page = Environment(autoescape=True).from_string("{{ title }}").render(title=title)
     assert page.encode(errors="backslashreplace") == b"clip-\\udcff&lt;b&gt;.mp4"

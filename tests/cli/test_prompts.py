@@ -94,7 +94,8 @@ def test_a_resumed_run_keeps_the_confidence(clip, asked, tmp_path, capsys):
     assert run(capsys, *args, "failing", "--resume")[0] == 1
     assert len(asked) == 1  # the masks are on disk
     recorded = json.loads((out / "run.json").read_text())["tracked"]
-    assert recorded == {"tracker": "ours", "confidence": [round(float(c), 4) for c in CONFIDENCE]}
+    expected = [round(float(c), 4) for c in CONFIDENCE]
+    assert recorded == {"tracker": "ours", "confidence": expected, "notes": [], "cleaned": [0, 0]}
 
 
 def objects_file(folder):

@@ -19,7 +19,7 @@ def target(data: bytes) -> None:
         with harness.one_line():
             assert {picture.shape for picture in unocclude.open(path.parent)} == {frame().shape}
         with harness.one_line():
-            list(masks.read(path.parent))
+            list(masks.read_masks_of_one(path.parent))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 
 import harness
 from pictures import images as seeds
-from unocclude.media import images, masks
+from unocclude.media import images, label_images
 from unocclude.media.source import open_source
 
 __all__ = ["seeds", "target"]
@@ -12,7 +12,7 @@ __all__ = ["seeds", "target"]
 
 def target(data: bytes) -> None:
     with harness.as_file(data, "a.png") as path:
-        for read in (images.read_image, images.image_size, images.read_png, masks.read_label_map):
+        for read in (images.read_image, images.image_size, images.read_png, label_images.read_label_map):
             with harness.one_line():
                 read(path)
         with harness.one_line():

@@ -121,7 +121,7 @@ def test_headers_alone_are_read_at_open(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_pipe_is_refused_without_opening_it(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     assert "a pipe cannot be read" in refusal(tmp_path / name)
-    for read in (read_image, masks.read):
+    for read in (read_image, masks.read_masks_of_one):
         with pytest.raises(InputError, match="a pipe cannot be read"):
             read(tmp_path / name)
 
@@ -245,3 +245,73 @@ def test_a_gif_frame_beyond_the_canvas_is_refused(tmp_path):
     data[second + 5 : second + 7] = struct.pack("<H", 9000)
     (tmp_path / "a.gif").write_bytes(data)
     assert "frame 1 reaches beyond the picture" in refusal(tmp_path / "a.gif")
+
+
+# Rate, part and notes ---------------------------------------------------------------------------------------
+
+
+def folder_of(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for i in range(count):
+        write_png(folder / f"{i:02d}.png", picture(i))
+    return folder
+
+
+def test_the_rate_of_a_folder(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", 3)
+    clip = unocclude.open(folder, fps=30)
+    assert clip.fps == 30 and np.allclose(clip.times, [0, 1 / 30, 2 / 30]) and clip.notes == ()
+    assumed = unocclude.open(folder)
+    assert assumed.fps == 24 and len(assumed.notes) == 1 and "24 frames a second" in assumed.notes[0]
+    assert unocclude.open(folder / "00.png").notes == ()  # one image has no rate
+    for fps in (0.0, -1.0, float("nan"), 1e9):
+        with pytest.raises(InputError, match="frame rate from"):
+            unocclude.open(folder, fps=fps)
+    write_layers(tmp_path / "a.mp4", [np.zeros((16, 16, 4), np.uint8)] * 2, 25)
+    write_layers(tmp_path / "a.gif", [np.zeros((16, 16, 4), np.uint8)] * 2, 25)
+    for name in ("a.mp4", "a.gif"):
+        with pytest.raises(InputError, match="its own frame rate"):
+            unocclude.open(tmp_path / name, fps=30)
+
+
+def test_a_part_of_a_file(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", 6)
+    clip = unocclude.open(folder, fps=10, start=2, end=5)
+    assert len(clip) == 3 and clip.numbers == range(2, 5) and clip.total == 6 and clip.path == folder
+    assert all(np.array_equal(clip[i], picture(i + 2)) for i in range(3)) and np.allclose(clip.times, [0, 0.1, 0.2])
+    prints = {unocclude.open(folder, **part).fingerprint for part in ({}, {"start": 2}, {"start": 3}, {"end": 4})}
+    assert len(prints) == 4
+    for start, end in [(-1, 3), (6, None), (0, 7), (4, 4), (5, 2)]:
+        with pytest.raises(InputError, match="has 6, numbered from 0"):
+            unocclude.open(folder, start=start, end=end)
+    frames = [np.full((16, 16, 4), 40 * i, np.uint8) for i in range(5)]
+    for frame in frames:
+        frame[..., 3] = 255
+    write_layers(tmp_path / "a.mov", frames, 25, times=[0, 0.04, 0.2, 0.24, 0.5])
+    part = unocclude.open(tmp_path / "a.mov", start=2)
+    assert np.allclose(part.times, [0, 0.04, 0.3], atol=1e-3)
+    assert [int(frame[8, 8, 0]) for frame in part] == pytest.approx([80, 120, 160], abs=1)
+
+
+def test_a_folder_holds_one_frame_a_file(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "frames", 3)
+    pictures = [Image.fromarray(picture(i)) for i in range(3)]
+    for name in ("a.tif", "a.gif", "a.webp", "a.apng"):
+        options = {"format": "PNG"} if name == "a.apng" else {}
+        pictures[0].save(folder / name, save_all=True, append_images=pictures[1:], **options)
+        with pytest.raises(InputError, match="several p"):
+            open_source(folder)
+        (folder / name).unlink()
+    assert len(open_source(folder)) == 3
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
+def test_heic_is_refused_by_name(tmp_path: Path, brand: bytes) -> None:
+    """FFmpeg would open it, and give one tile of the picture."""
+    content = struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + b"mif1heic" + b"\0\0\0\x10meta" + bytes(8)
+    (tmp_path / "photo.dat").write_bytes(content)
+    assert "HEIC" in refusal(tmp_path / "photo.dat") and "save it as PNG or JPEG" in refusal(tmp_path / "photo.dat")
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "IMG_1.HEIC").write_bytes(content)
+    with pytest.raises(InputError, match=r"IMG_1\.HEIC.*HEIC"):
+        open_source(tmp_path / "frames")

@@ -9,7 +9,7 @@ from support import small_clip
 from support.small_clip import run
 from unocclude import datasets, methods
 from unocclude.datasets import captions
-from unocclude.masks import read_masks
+from unocclude.mask_files import read_masks
 from unocclude.methods.base import MethodOptions
 
 
@@ -56,7 +56,7 @@ def test_a_description_is_added_where_there_is_none():
 def test_the_words_of_a_text_prompt(tmp_path, capsys, monkeypatch, more, said):
     clip = small_clip.make(tmp_path / "clip")
     monkeypatch.setattr("unocclude.perception.prompt.check_weights", lambda text="": None)
-    monkeypatch.setattr("unocclude.run.locate", lambda *_: read_masks(clip / "visible_masks"))
+    monkeypatch.setattr("unocclude.run.locate", lambda *_: [read_masks(clip / "visible_masks")])
     code, _, err = run(
         capsys, "complete", clip / "frames", "--text", "a red ball", "--method", "listening", "-o", tmp_path / "out",
         "--quiet", *more,

@@ -210,7 +210,7 @@ def test_large_objects_and_pictures_are_looked_at_small():
         track = SimpleNamespace(boxes=boxes, areas=np.full(3, span * 10))
         scene = SimpleNamespace(
             track=track, width=width, height=height, offset=(0, 0), inside=np.ones((height, width), bool),
-            given_occluders=None, frame=lambda i: np.zeros((height, width, 3), np.uint8),
+            given_occluders=None, others=(), frame=lambda i: np.zeros((height, width, 3), np.uint8),
             visible=lambda i: cv2.rectangle(np.zeros((height, width), np.uint8), (10, 10), (9 + span, 19), 1, -1) > 0,
         )  # fmt: skip
         return Working(scene)

@@ -111,9 +111,12 @@ def test_configurations_that_cannot_be_read(tmp_path):
             read_json(path)
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
+    with pytest.raises(InputError, match="is no configuration"):
+        check_configurations(tmp_path)
+    path.rename(tmp_path / "tokenizer.json")
     with pytest.raises(InputError, match="too many for a configuration"):
         check_configurations(tmp_path)
-    path.unlink()
+    (tmp_path / "tokenizer.json").unlink()
     path.mkdir()
     with pytest.raises(InputError, match="is no configuration"):
         check_configurations(tmp_path)

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
 
 from support.development_data import DATA, needs_development_data
+from support.moving_ellipse import HEIGHT, WIDTH, box_of, iou, one_shot, scene, scores, texture
 from unocclude.clip import Clip
 from unocclude.errors import InputError
 from unocclude.perception.colours import ColourGrid, colour_bins
@@ -18,58 +18,6 @@ from unocclude.perception.locate import track
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.track import track_prompt
 from unocclude.perception.window import Window
-
-HEIGHT, WIDTH = 97, 161  # odd on purpose
-
-
-def texture(height: int, width: int, seed: int, colour: tuple[int, int, int], contrast: float = 60) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    noise = cv2.GaussianBlur(rng.normal(size=(height, width, 3)).astype(np.float32), (0, 0), 2.0)
-    return np.clip(np.array(colour) + contrast * noise / noise.std() * 0.4, 0, 255).astype(np.uint8)
-
-
-def scene(
-    path: Callable[[int], tuple[int, int]],
-    count: int,
-    occluder: Callable[[int], slice | None] = lambda t: None,
-) -> tuple[Clip, list[np.ndarray]]:
-    """A textured ellipse of 40 x 28 px, moving over a textured ground, and perhaps a bar in front of it."""
-    ground = texture(HEIGHT, WIDTH, 1, (90, 110, 100))
-    thing = texture(HEIGHT * 3, WIDTH * 3, 2, (190, 80, 60))
-    bar = texture(HEIGHT, WIDTH, 3, (50, 60, 150))
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    frames, masks = [], []
-    for t in range(count):
-        cx, cy = path(t)
-        mask = ((x - cx) / 20.0) ** 2 + ((y - cy) / 14.0) ** 2 < 1
-        oy, ox = HEIGHT - cy + HEIGHT // 2, WIDTH - cx + WIDTH // 2
-        frame = np.where(mask[..., None], thing[oy : oy + HEIGHT, ox : ox + WIDTH], ground)
-        columns = occluder(t)
-        if columns is not None:
-            frame[:, columns], mask[:, columns] = bar[:, columns], False
-        frames.append(frame.astype(np.uint8))
-        masks.append(mask)
-    return one_shot(frames), masks
-
-
-def one_shot(frames: list[np.ndarray]) -> Clip:
-    clip = Clip.from_frames(frames)
-    clip.__dict__["shots"] = [range(len(frames))]
-    return clip
-
-
-def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return x, y, x + width, y + height
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    union = (a | b).sum()
-    return float((a & b).sum() / union) if union else 1.0
-
-
-def scores(masks: object, truth: list[np.ndarray]) -> np.ndarray:
-    return np.array([iou(a, b) for a, b in zip(masks, truth, strict=True)])  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from unocclude.completion import PROVENANCE_PALETTE
 from unocclude.media.images import read_png
 from unocclude.report import report
 from unocclude.report.draw import fit_size, on_checkerboard, overlay, shrink
+from unocclude.report.embed import for_script
 from unocclude.report.report import choose, occlusion_chart
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -68,8 +69,8 @@ def test_a_name_cannot_become_markup(finished, tmp_path):
 
 
 def test_data_cannot_end_its_script():
-    assert "</script" not in report._for_script({"name": "</script><b>"})
-    assert json.loads(report._for_script({"a": "</b>&"})) == {"a": "</b>&"}
+    assert "</script" not in for_script({"name": "</script><b>"})
+    assert json.loads(for_script({"a": "</b>&"})) == {"a": "</b>&"}
 
 
 def test_chosen_frames_are_even():

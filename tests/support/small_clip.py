@@ -96,7 +96,9 @@ def run(capsys, *args):
 
 def assert_one_line(err, *words):
     """An error message: one plain line that says these words."""
-    lines = [line for line in err.splitlines() if not line.startswith(("tracking:", "completing:", "preview:"))]
+    lines = [
+        line for line in err.splitlines() if not line.startswith(("tracking:", "completing:", "preview:", "note:"))
+    ]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     assert "Traceback" not in err and not re.search("[\x1b│╭─]", err)

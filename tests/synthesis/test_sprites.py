@@ -6,23 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from support.world_truth import check_truth
 from unocclude.synthesis import sprite_world
 from unocclude.synthesis.backdrops import Camera
 from unocclude.synthesis.figures import bone_plate
 from unocclude.synthesis.paint import BANK, Patch, Sprite, cloth, over, plate, scaled, shifted, turned
 from unocclude.synthesis.sheet import Row, contact_sheet, spread
 from unocclude.synthesis.sprites import FIGURES
-
-
-def check_truth(world):
-    for i in range(len(world)):
-        frame, amodal, visible, rgb = world.frames[i], world.amodal[i], world.visible[i], world.amodal_rgb[i]
-        assert frame.dtype == rgb.dtype == np.uint8 and amodal.dtype == visible.dtype == bool
-        assert frame.shape == rgb.shape == (*amodal.shape, 3) and visible.shape == amodal.shape
-        assert not (visible & ~amodal).any()
-        assert np.array_equal(rgb[visible], frame[visible])
-        assert not rgb[~amodal].any()
-        assert np.array_equal(visible, amodal & (world.occluders[i] < 128).all(0))
 
 
 @pytest.mark.parametrize(("frames", "width", "height"), [(1, 64, 64), (5, 97, 41), (4, 41, 97), (3, 16, 16)])

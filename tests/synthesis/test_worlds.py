@@ -208,7 +208,7 @@ def test_truth_of_known_spheres():
     path = physics.CameraPath("static", 0.0, np.zeros(1), np.zeros(1), np.full(1, 4.0), np.array([[0, 0, 1.0]]))
     things = [physics.PhysicsObject(name, "rigid", "ball") for name in balls]
     scene = physics.PhysicsScene(make.compile(), things, [], path, 40.0)
-    red, green, blue = _film(scene, 1, 200, 200, {})
+    red, green, blue = _film(scene, 1, 200, 200, {}, background=False)
 
     def disc(distance, left, radius=0.4):
         focal = 100 / np.tan(np.deg2rad(20))
@@ -263,7 +263,7 @@ def test_an_unstable_simulation_gives_no_world(monkeypatch):
     for position, velocity in scene.starts.values():
         velocity[:] = 1e4
         assert np.isfinite(position).all()
-    assert _film(scene, 4, 32, 32, {}) == []
+    assert _film(scene, 4, 32, 32, {}, background=False) == []
 
 
 def test_samples_are_counted_and_ordered_as_a_plain_loop_does():

@@ -59,14 +59,14 @@ def get_table(name: str) -> Table:
     return tables()[name]
 
 
-def choose_rows(table: Table | None, names: Sequence[str]) -> list[Row]:
-    """The rows that names ask for: METHOD, LABEL=METHOD, or a label of the table; all rows of a table without names.
+def choose_rows(table: Table | None, names: Sequence[str] | None) -> list[Row]:
+    """The rows that names ask for: METHOD, LABEL=METHOD, or a label of the table; for None, all rows of the table.
 
     Raises InputError where two rows have the same label, or a label is not a valid folder name.
     """
     known = {row.label: row for row in table.rows} if table else {}
-    if table and not names:
-        return list(table.rows)
+    if names is None:
+        return list(table.rows) if table else []
     rows = []
     for name in names:
         label, equals, method = name.partition("=")

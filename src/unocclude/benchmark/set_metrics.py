@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from unocclude.completion import Completion, LazySequence
+from unocclude.completion import LazySequence
 from unocclude.datasets.base import Sample, Truth
 from unocclude.errors import InputError
-from unocclude.evaluation import frame_part
 from unocclude.metrics.base import Metric
 from unocclude.metrics.frechet import FVD, ClipPair
+from unocclude.predictions import Predictions
 
 _KINDS: dict[str, type[Metric[Any]]] = {"fvd": FVD}
 
@@ -34,21 +33,22 @@ def check_clips(names: Sequence[str], samples: Sequence[Sample]) -> None:
             )
 
 
-def measure_sets(names: Sequence[str], clips: Sequence[tuple[Path, Truth]]) -> dict[str, float]:
-    """Each metric over all clips, given as OUT folders with their ground truth; NaN where a truth has no appearance."""
-    known = all(truth.rgb is not None and truth.amodal is not None for _, truth in clips)
+def measure_sets(names: Sequence[str], clips: Sequence[tuple[Predictions, Truth]]) -> dict[str, float]:
+    """Each metric over all clips with their ground truth; NaN where a prediction or truth has no appearance."""
+    known = all(p.rgba is not None and truth.rgb is not None and truth.amodal is not None for p, truth in clips)
     return {name: _measure(set_metric(name)(), clips) if known else math.nan for name in names}
 
 
-def _measure(metric: Metric[Any], clips: Sequence[tuple[Path, Truth]]) -> float:
-    for folder, truth in clips:
-        metric.update(_pair(Completion(folder), truth))
+def _measure(metric: Metric[Any], clips: Sequence[tuple[Predictions, Truth]]) -> float:
+    for pred, truth in clips:
+        metric.update(_pair(pred.matched(truth.names), truth))
     return metric.compute()
 
 
-def _pair(pred: Completion, truth: Truth) -> ClipPair:
+def _pair(pred: Predictions, truth: Truth) -> ClipPair:
     """A completed clip and the true one, decoded frame by frame."""
-    part = frame_part(pred, truth)
+    rgba = pred.rgba
+    assert rgba is not None
     return ClipPair(
-        LazySequence(len(truth), lambda i: pred.rgba[i][part]), LazySequence(len(truth), lambda i: truth.rgba(i))
+        LazySequence(len(truth), lambda i: rgba[i][pred.frame]), LazySequence(len(truth), lambda i: truth.rgba(i))
     )

@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from unocclude.cli import batch, bench, complete, evaluate, export, methods, study, synth, track, train, weights
+from unocclude.cli import (
+    batch,
+    bench,
+    complete,
+    compose,
+    evaluate,
+    export,
+    layers,
+    methods,
+    study,
+    synth,
+    track,
+    train,
+    weights,
+)
 from unocclude.cli.echo import echo, escape, escape_unencodable
 from unocclude.errors import UnoccludeError
 from unocclude.version import __version__
@@ -29,6 +43,8 @@ app = typer.Typer(
 app.command("complete")(complete.run)
 app.command("batch")(batch.run)
 app.command("track")(track.run)
+app.command("layers")(layers.run)
+app.command("compose")(compose.run)
 app.command("evaluate")(evaluate.run)
 app.command("export")(export.run)
 app.command("methods")(methods.run)
@@ -74,7 +90,7 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
-        resumable = args[:1] in (["complete"], ["track"], ["synth"], ["train"])
+        resumable = args[:1] in (["complete"], ["track"], ["layers"], ["synth"], ["train"])
         return _fail("interrupted" + "; finished frames are kept, continue with --resume" * resumable, INTERRUPTED)
     except BrokenPipeError:
         # the reader of our output is gone; stay silent and make sure that nothing is flushed to it at exit

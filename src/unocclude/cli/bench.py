@@ -28,7 +28,7 @@ def run(
             "--methods",
             metavar="A,B,...",
             help="The rows: methods, or LABEL=METHOD to run one several times. By default modal, convex, convex-r and "
-            "recall, or all rows of --table.",
+            "recall, or all rows of --table; '' for none.",
         ),
     ] = None,
     table: Annotated[
@@ -47,6 +47,15 @@ def run(
         list[str] | None,
         typer.Option(
             "--weights", metavar="METHOD=DIR", help="The checkpoint of a method or row: a folder or an id; repeatable."
+        ),
+    ] = None,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--predictions",
+            metavar="NAME=DIR",
+            help="What another tool predicted, to be evaluated as NAME: a folder with a sub-folder for every clip, "
+            "each as `evaluate` takes it; repeatable.",
         ),
     ] = None,
     metrics: Annotated[
@@ -81,6 +90,7 @@ def run(
         options.setdefault(method, {})[own] = value
 
     folders = {method: str(folder) for method, folder in shared.read_pairs(weights, "--weights", "METHOD=DIR").items()}
+    others = {name: str(folder) for name, folder in shared.read_pairs(predictions, "--predictions", "NAME=DIR").items()}
 
     from unocclude.benchmark.bench import bench
     from unocclude.benchmark.summary import as_text
@@ -97,8 +107,8 @@ def run(
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
             sets, out, None if methods is None else shared.names(methods), options, table=table, weights=folders,
-            metrics=shared.names(metrics), hypotheses=hypotheses, seed=seed, partial=limit is not None, resume=resume,
-            overwrite=overwrite, progress=progress,
+            predictions=others, metrics=shared.names(metrics), hypotheses=hypotheses, seed=seed,
+            partial=limit is not None, resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))

@@ -7,7 +7,7 @@ import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli import prompt as prompts
-from unocclude.cli.echo import echo, say
+from unocclude.cli.echo import echo, notes_of, say
 
 
 def run(
@@ -25,16 +25,20 @@ def run(
     object_id: prompts.ObjectId = None,
     occluders: Annotated[
         Path | None,
-        typer.Option("--occluders", metavar="PATH", help="Masks of known occluders, in the formats of --masks."),
+        typer.Option(
+            "--occluders",
+            metavar="PATH",
+            help="Masks of known occluders, in the formats of --masks; a single still mask stands for all frames.",
+        ),
     ] = None,
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,
-    hypotheses: Annotated[
-        int,
-        typer.Option("--hypotheses", metavar="K", help="Number of samples to draw; only for methods that can sample."),
-    ] = 1,
+    hypotheses: shared.Hypotheses = 1,
     pad: shared.Pad = 0.0,
     seed: shared.Seed = 0,
+    fps: shared.Fps = None,
+    start: shared.Start = 0,
+    end: shared.End = None,
     device: shared.Device = "auto",
     weights: shared.Weights = None,
     resume: shared.Resume = False,
@@ -60,16 +64,16 @@ def run(
     use_single_heap()
 
     import unocclude
-    from unocclude.masks import read_track
+    from unocclude.mask_files import cut_to, read_union
     from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
 
     options = with_description(get_method(method), pairs, text)
     chosen = create(method, options, RunSettings(seed, hypotheses, device, weights))
-    clip = unocclude.open(input)
+    clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = given.read(clip)
-    in_front = None if occluders is None else read_track(occluders)
-    with show_progress(quiet) as progress:
+    in_front = None if occluders is None else cut_to(read_union(occluders), clip)
+    with show_progress(quiet, notes=notes_of(clip, prompt, in_front)) as progress:
         result = unocclude.complete(
             clip,
             prompt,

@@ -2,6 +2,8 @@
 
 import sys
 import unicodedata
+from collections.abc import Iterable
+from typing import Any
 
 import typer
 
@@ -27,6 +29,17 @@ def _escaped(character: str) -> str:
 def echo(text: object, *, err: bool = False) -> None:
     """Print `text` and a line break. A str may have several lines; anything else, such as a path, is printed on one."""
     typer.echo(escape(text, lines=isinstance(text, str)), err=err)
+
+
+def notes_of(*sources: Any) -> list[str]:
+    """What a user should know of a clip, masks or a prompt, each note once; None has no notes."""
+    return list(dict.fromkeys(note for source in sources if source is not None for note in source.notes))
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what was assumed, left out or may be wrong, one line each, to stderr."""
+    for note in notes:
+        echo(f"note: {escape(note)}", err=True)
 
 
 def say(text: str, *, err: bool = False) -> None:

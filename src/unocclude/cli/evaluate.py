@@ -1,16 +1,25 @@
 """`unocclude evaluate`: compare a result with the ground truth."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unocclude.cli import options as shared
-from unocclude.cli.echo import echo
+from unocclude.cli.echo import echo, escape
 
 
 def run(
-    pred: Annotated[Path, typer.Argument(metavar="PRED", help="The OUT folder of a finished run.", show_default=False)],
+    pred: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PRED",
+            help="The OUT folder of a finished run; or a folder of another tool, with amodal_masks/ and, for "
+            "appearance, rgba/, or with the masks alone.",
+            show_default=False,
+        ),
+    ],
     gt: Annotated[
         Path,
         typer.Argument(
@@ -41,7 +50,12 @@ def run(
     for file in (json_file, plot):
         if file is not None:
             shared.check_file(file)
-    figures = evaluation.evaluate(pred, gt, shared.names(metrics))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)  # also where the same was said before in this process
+        figures = evaluation.evaluate(pred, gt, shared.names(metrics))
+    for warning in told:
+        if warning.category is UserWarning:
+            echo(escape(f"warning: {warning.message}"), err=True)
     echo(evaluation.table(figures))
     if json_file is not None:
         evaluation.write_json(json_file, figures)

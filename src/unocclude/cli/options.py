@@ -31,10 +31,20 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
 ]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", metavar="F", help="Frames per second, for a folder of frames; videos have their own."),
+]
+Start = Annotated[int, typer.Option("--start", metavar="N", help="The first frame to use; frames count from 0.")]
+End = Annotated[int | None, typer.Option("--end", metavar="N", help="The frame after the last one to use.")]
 _PAD = typer.Option("--pad", metavar="FRACTION", help="Enlarge the canvas by this fraction of the frame on every side.")
 Pad = Annotated[float, _PAD]
 PadOrData = Annotated[float | None, _PAD]
 """As `Pad`; None for the value of the data set."""
+Hypotheses = Annotated[
+    int,
+    typer.Option("--hypotheses", metavar="K", help="Number of samples to draw; only for methods that can sample."),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random numbers.")]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
 Weights = Annotated[
@@ -47,6 +57,7 @@ Weights = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]
+OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless something fails.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback on failure.")]
 

@@ -2,17 +2,19 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from unocclude.cli.echo import escape
+from unocclude.cli.echo import escape, print_notes
 from unocclude.errors import Interrupted
 from unocclude.types import Progress, no_progress
 
 
 @contextmanager
-def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
+def show_progress(quiet: bool, unit: str = "frames", notes: Sequence[str] = ()) -> Iterator[Progress]:
     """Yield a `Progress` function, to be called first with done = 0.
+
+    notes: sentences to print when the work begins, and not if the input is refused, which is one line on stderr.
 
     On a terminal, each stage has a bar (NO_COLOR is respected); in a pipe, a line is printed when a stage ends. Prints
     nothing if `quiet`. Raises Interrupted for Ctrl-C while an object is tracked, because no masks are kept then.
@@ -20,7 +22,11 @@ def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
     stages: list[str] = []
 
     def noted(report: Progress) -> Progress:
+        due = [notes]
+
         def note(stage: str, done: int, total: int) -> None:
+            if due:
+                print_notes(due.pop())
             stages[:] = [stage] if done < total else []
             report(stage, done, total)
 
@@ -28,6 +34,7 @@ def show_progress(quiet: bool, unit: str = "frames") -> Iterator[Progress]:
 
     try:
         if quiet:
+            notes = ()
             yield noted(no_progress)
         elif sys.stderr.isatty():
             with _bars(unit) as report:

@@ -12,6 +12,7 @@ from unocclude.errors import InputError
 
 if TYPE_CHECKING:
     from unocclude.clip import Clip
+    from unocclude.mask_files import SomeMasks
     from unocclude.masks import MaskTrack
     from unocclude.perception.objects import ObjectPrompt
     from unocclude.perception.prompt import Prompt
@@ -158,21 +159,35 @@ class PromptOptions:
             prompt = prompt.hidden(frame=frame)
         return prompt
 
-    def _masks(self, clip: "Clip", masks: Path) -> "MaskTrack | Prompt":
-        from unocclude.masks import read_masks
+    def _masks(self, clip: "Clip", path: Path) -> "MaskTrack | Prompt":
+        from unocclude.mask_files import read_for, read_masks
         from unocclude.media.source import is_image
         from unocclude.perception.prompt import Prompt
 
-        track = read_masks(masks, object_id=self.object_id)
-        if len(clip) > 1 and len(track) == 1 and masks.is_file() and is_image(masks):
-            prompt = Prompt().mask(track[0], frame=self.frame)
-            prompt.check(clip)
-            return prompt
+        if len(clip) > 1 and path.is_file() and is_image(path):
+            track = read_masks(path, object_id=self.object_id)
+            if len(track) == 1:
+                prompt = Prompt(notes=track.notes).mask(track[0], frame=self.frame)
+                prompt.check(clip)
+                return prompt
         if self.frame:
             raise InputError(
-                f"--frame {self.frame} is only for a prompt in one frame; {masks} holds masks of all frames"
+                f"--frame {self.frame} is only for a prompt in one frame; {path} holds masks of their own frames"
             )
-        return track
+        return as_prompt(read_for(clip, path, self.object_id))
+
+
+def as_prompt(masks: "MaskTrack | SomeMasks") -> "MaskTrack | Prompt":
+    """Masks of all frames as they are; masks of some frames as cues."""
+    from unocclude.masks import MaskTrack
+    from unocclude.perception.prompt import Prompt
+
+    if isinstance(masks, MaskTrack):
+        return masks
+    prompt = Prompt(notes=masks.notes)
+    for frame, mask in masks.masks.items():
+        prompt = prompt.mask(mask, frame=frame)
+    return prompt
 
 
 def _at_frame(flag: str, value: str, frame: int) -> tuple[str, int]:

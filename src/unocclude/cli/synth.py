@@ -16,7 +16,8 @@ def run(
         str,
         typer.Argument(
             metavar="KIND",
-            help="sprites (2-D figures and shapes), rigid (a flat textured object), worlds (physics; needs MuJoCo), "
+            help="sprites (2-D figures and shapes), footage (the same, as a camera would record them), "
+            "rigid (a flat textured object), worlds (physics; needs MuJoCo), "
             "composite (an object of --sources behind another one), carve (an object of --sources with parts removed), "
             "pseudo (amodal masks by diffusion-vas for a data set that has only amodal boxes).",
             show_default=False,
@@ -45,7 +46,7 @@ def run(
             "--sources",
             metavar="PATH",
             help="For composite and carve: a folder of source clips, or a data set as davis:PATH; repeatable. For "
-            "pseudo: a data set, KIND:PATH.",
+            "footage, optional: a folder of photographs to cut textures from. For pseudo: a data set, KIND:PATH.",
         ),
     ] = None,
     occluders: Annotated[

@@ -2,7 +2,7 @@
 
 from unocclude.cli import options as shared
 from unocclude.cli import prompt as prompts
-from unocclude.cli.echo import echo, say
+from unocclude.cli.echo import echo, notes_of, say
 
 
 def run(
@@ -19,6 +19,9 @@ def run(
     frame: prompts.FrameNumber = 0,
     object_id: prompts.ObjectId = None,
     device: shared.Device = "auto",
+    fps: shared.Fps = None,
+    start: shared.Start = 0,
+    end: shared.End = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -38,9 +41,10 @@ def run(
     from unocclude.media.jsonfile import read_json
     from unocclude.tracking import track_to
 
-    clip = unocclude.open(input)
+    clip = unocclude.open(input, fps=fps, start=start, end=end)
     prompt = given.read_objects() if objects else given.read(clip)
-    with show_progress(quiet) as progress:
+    notes = notes_of(clip, *(() if isinstance(prompt, list) else [prompt]))
+    with show_progress(quiet, notes=notes) as progress:
         folder = track_to(clip, prompt, out, device=device, resume=resume, overwrite=overwrite, progress=progress)
     if not quiet:
         info = read_json(folder / TRACK_FILE)

@@ -20,6 +20,7 @@ from unocclude.media.files import safe_name
 from unocclude.media.folder import FolderFrames
 from unocclude.media.images import MAX_PIXELS
 from unocclude.media.rle import segmentation_to_rle
+from unocclude.names import is_inside
 
 T = TypeVar("T")
 _NO_PLACES = (
@@ -65,7 +66,8 @@ class Truth:
 
     visible, amodal: masks. boxes: (T, 4) float, amodal boxes as x, y, width, height in pixels, which may extend beyond
     the image, if the data set has no amodal masks. rgb: frame number → (H, W, 3) uint8, the object's appearance, valid
-    on its amodal mask; None if unknown. notes: further annotations. where: the path, for messages.
+    on its amodal mask; None if unknown. notes: further annotations. where: the path, for messages. names: those of the
+    frames' files, if known.
 
     Raises InputError if lengths or sizes differ.
     """
@@ -76,6 +78,7 @@ class Truth:
     boxes: np.ndarray | None = None
     rgb: Callable[[int], np.ndarray] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         known = {"amodal masks": self.amodal, "boxes": self.boxes}
@@ -175,10 +178,9 @@ def require(path: Path, what: str = "") -> Path:
 
 def path_inside(folder: Path, name: str, file: Path) -> Path:
     """Return `folder / name`, `name` from `file`; raises InputError if it leaves the folder or is no file name."""
-    normal = posixpath.normpath(name)
     if not name.strip() or not name.isprintable():
         raise InputError(f"{file} names a file {shorten(name)}, which is no file name; correct that file")
-    if Path(name).is_absolute() or normal == ".." or normal.startswith("../"):
+    if not is_inside(posixpath.normpath(name)):  # published lists have names such as ./a and a/../b
         raise InputError(f"{file} names a file {shorten(name)}, which is not in {folder}; use names relative to it")
     return folder / name
 

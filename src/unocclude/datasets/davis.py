@@ -13,8 +13,8 @@ import numpy as np
 from unocclude.clip import Clip
 from unocclude.datasets.base import Sample, image_clip, path_inside, read_lines, require
 from unocclude.masks import MaskTrack
-from unocclude.media import masks as mask_files
 from unocclude.media.folder import image_files
+from unocclude.media.label_images import read_label_map
 
 FPS = 24.0
 
@@ -45,11 +45,11 @@ def _clip(folder: Path) -> Clip:
 
 def indices(annotation: Path) -> list[int]:
     """The object ids in a label map: all values except 0, and except 255 (void) if there are others."""
-    values = np.unique(mask_files.read_label_map(annotation)).tolist()
+    values = np.unique(read_label_map(annotation)).tolist()
     found = [value for value in values if value not in (0, 255)]
     return found or [value for value in values if value]
 
 
 def read_object(files: list[Path], index: int) -> MaskTrack:
     """Read the masks of one object from label maps; they may be empty in some frames."""
-    return MaskTrack.from_masks(mask_files.read_label_map(file) == index for file in files)
+    return MaskTrack.from_masks(read_label_map(file) == index for file in files)

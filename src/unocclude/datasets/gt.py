@@ -16,7 +16,8 @@ from pydantic import Field
 from unocclude import clip as clips
 from unocclude.datasets.base import Entry, Sample, Text, Truth, read_json, validate
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, read_masks
+from unocclude.mask_files import read_masks
+from unocclude.masks import MaskTrack
 from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files
@@ -93,7 +94,9 @@ def read_truth(folder: str | Path) -> Truth:
                 f"{folder}: amodal_masks are {size[1]}x{size[0]}, {name} {width}x{height}; they must be the same size"
             )
     notes = _read_notes(folder / "meta.json")
-    return Truth(str(folder), visible, amodal, rgb=partial(_read_rgb, rgb, size) if rgb else None, notes=notes)
+    names = [file.stem for file in _images(folder / "amodal_masks")]
+    appearance = partial(_read_rgb, rgb, size) if rgb else None
+    return Truth(str(folder), visible, amodal, rgb=appearance, notes=notes, names=names)
 
 
 def _read_notes(file: Path) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def _read_notes(file: Path) -> dict[str, Any]:
 def _masks(folder: Path) -> MaskTrack:
     if not folder.is_dir():
         raise InputError(f"{folder} is missing; a GT folder holds visible_masks/ and amodal_masks/")
-    return MaskTrack.from_masks(mask_files.read(folder))
+    return MaskTrack.from_masks(mask_files.read_masks_of_one(folder))
 
 
 def _images(folder: Path) -> Sequence[Path]:

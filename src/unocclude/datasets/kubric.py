@@ -18,9 +18,9 @@ from pydantic import Field
 
 from unocclude.datasets.base import Entry, Sample, Truth, image_clip, read_json, require, validate
 from unocclude.masks import MaskTrack
-from unocclude.media import masks as mask_files
 from unocclude.media.files import natural_key
 from unocclude.media.images import read_image
+from unocclude.media.label_images import read_label_map
 
 FPS = 12.0
 MAX_WORD = 100
@@ -82,7 +82,7 @@ def sample_of(scene: Path, k: int, count: int, picture: str, labels: str, whole:
 
     def masks(prefix: str) -> MaskTrack:
         found = list(files(prefix))
-        return MaskTrack.from_masks(mask_files.read_label_map(file) == k + 1 for file in found)
+        return MaskTrack.from_masks(read_label_map(file) == k + 1 for file in found)
 
     def truth() -> Truth:
         own = list(files(f"rgba_{k}")) if (scene / f"rgba_{k}_{0:05d}.png").exists() else []

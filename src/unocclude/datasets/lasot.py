@@ -82,7 +82,7 @@ def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
         if np.isnan(boxes[i]).any():
             return np.zeros((opened.height, opened.width), bool)
         cue = Cue(boxes=[tuple(boxes[i].tolist())])
-        return segment(opened, i, cue) if sam is None else np.asarray(sam(opened[i], [cue])[0][0])
+        return segment(opened, i, cue).mask if sam is None else np.asarray(sam(opened[i], [cue])[0][0])
 
     sam = _sam()
     how = "by SAM" if sam else "without weights"

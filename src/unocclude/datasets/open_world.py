@@ -27,7 +27,7 @@ from unocclude.datasets.base import (
     validate,
 )
 from unocclude.errors import InputError
-from unocclude.masks import read_masks
+from unocclude.mask_files import read_masks
 from unocclude.media.jsonfile import parse_json, read_text
 
 COLUMNS = ("image", "query", "masks")

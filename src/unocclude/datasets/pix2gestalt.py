@@ -17,9 +17,9 @@ from unocclude import weights as checkpoints
 from unocclude.datasets.base import FileName, Sample, Text, Truth, image_clip, read_json, require, validate
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
-from unocclude.media import masks as mask_files
 from unocclude.media.folder import image_files
 from unocclude.media.images import read_image
+from unocclude.media.label_images import read_label_map
 from unocclude.perception.caption import DEFAULT
 
 PARTS = ("occlusion", "visible_object_mask", "whole", "whole_mask")
@@ -55,7 +55,7 @@ def read(root: Path, captions: str = "") -> list[Sample]:
 
 def _track(file: Path) -> MaskTrack:
     # anti-aliased masks: grey levels below one half are background
-    return MaskTrack.from_masks([mask_files.read_label_map(file) > 127])
+    return MaskTrack.from_masks([read_label_map(file) > 127])
 
 
 def _captioned(picture: np.ndarray) -> str:

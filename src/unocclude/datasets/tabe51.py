@@ -53,7 +53,7 @@ def _clip(video: Path) -> Clip:
 
 
 def _track(folder: Path) -> MaskTrack:
-    return MaskTrack.from_masks(mask_files.read(require(folder)))
+    return MaskTrack.from_masks(mask_files.read_masks_of_one(require(folder)))
 
 
 def _truth(video: Path) -> Truth:

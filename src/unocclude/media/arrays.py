@@ -39,7 +39,7 @@ class _Header(NamedTuple):
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
-    """Yield the frames of a .npy, or of the first array in a .npz: (H, W) integers or bool each.
+    """Yield the frames of a .npy, or of the first array in a .npz: (H, W) integers, bool or floats each.
 
     The header is checked at once, the data when they are read. Raises InputError for any other array, for frames of
     over 100 megapixels, and for a truncated file.
@@ -96,8 +96,8 @@ def _read_header(path: Path, stream: IO[bytes]) -> _Header:
         raise InputError(f"{path}: {_FAULT} (version {version[0]}.{version[1]}); {_REMEDY}")
     shape, by_columns, dtype = read(head)
     stream.seek(head.tell())
-    if len(shape) not in (2, 3) or dtype.kind not in "bui" or not all(type(n) is int and n > 0 for n in shape):
-        raise InputError(f"{path}: holds {dtype} of shape {shape}; give (T, H, W) integers or bool")
+    if len(shape) not in (2, 3) or dtype.kind not in "buif" or not all(type(n) is int and n > 0 for n in shape):
+        raise InputError(f"{path}: holds {dtype} of shape {shape}; give (T, H, W) integers, bool or floats")
     flat = len(shape) == 2
     count, height, width = (1, *shape) if flat else shape
     return _Header((count, height, width), dtype, by_columns, flat)

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 from unocclude.errors import InputError
+from unocclude.media.exr import NOTE as EXR_NOTE
+from unocclude.media.exr import is_exr
 from unocclude.media.files import natural_key
 from unocclude.media.images import (
     SUFFIXES,
@@ -39,23 +41,32 @@ _MIN_PIXELS = 20_000  # minimum cost of opening a frame of an animation, in pixe
 class FolderFrames:
     """Image files as frames, one per file: (H, W, 3) uint8 RGB. A single image is a list of one.
 
-    Reads only the headers. Raises InputError, naming the file, if one is not an image or differs in size from the
-    first.
+    fps: frames per second; None if it is not known, then 24 are assumed. notes: what was assumed. Reads only the
+    headers. Raises InputError, naming the file, if one is not an image, holds several (unless it is the only file), or
+    differs in size from the first.
     """
 
-    def __init__(self, paths: Sequence[Path], fps: float = DEFAULT_FPS):
+    def __init__(self, paths: Sequence[Path], fps: float | None = None):
         self.paths = list(paths)
-        self.fps = check_rate(fps)
-        self.times: Sequence[float] = [i / fps for i in range(len(self.paths))]
+        self.fps = check_rate(DEFAULT_FPS if fps is None else fps)
+        self.times: Sequence[float] = [i / self.fps for i in range(len(self.paths))]
         self._found = [identity(check_regular(path)) for path in self.paths]
         self.height, self.width = image_size(self.paths[0])
-        for path in self.paths[1:]:
+        self.notes = self._notes(fps)
+        for path in self.paths if len(self.paths) > 1 else ():
+            if is_animated(path):
+                raise InputError(f"{path}: holds several pictures; a folder needs files of one frame each")
             height, width = image_size(path)
             if (height, width) != (self.height, self.width):
                 raise InputError(
                     f"{path} is {width}x{height}, but {self.paths[0].name} is {self.width}x{self.height}; "
                     "all frames must have one size"
                 )
+
+    def _notes(self, fps: float | None) -> tuple[str, ...]:
+        rate = f"{self.fps:g} frames a second were assumed; give the rate with --fps (fps= in Python)"
+        assumed = (rate,) if fps is None and len(self.paths) > 1 else ()
+        return (*assumed, EXR_NOTE) if any(map(is_exr, self.paths)) else assumed
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -147,7 +158,17 @@ class AnimatedFrames:
         if self._seek(i) is None:
             raise InputError(f"{self.path}: frame {i} is damaged; export the animation again")
         with decoding(self.path, f"frame {i} is damaged", "export the animation again"):
-            return upright(to_rgb(self._image, self.path), self._orientation)
+            return upright(to_rgb(self._image, self.path, managed=True), self._orientation)
+
+    def read_alpha(self, i: int) -> np.ndarray:
+        """Alpha of frame i, (H, W) uint8; 255 everywhere in a GIF, whose transparency means "as before"."""
+        check_unchanged(self.path, self._found, i)
+        if self._seek(i) is None:
+            raise InputError(f"{self.path}: frame {i} is damaged; export the animation again")
+        with decoding(self.path, f"frame {i} is damaged", "export the animation again"):
+            if self._image.format == "GIF" or self._image.mode not in ("RGBA", "LA"):
+                return np.full((self.height, self.width), 255, np.uint8)
+            return upright(np.array(self._image.getchannel("A")), self._orientation)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -181,6 +202,8 @@ def is_animated(path: Path) -> bool:
 
     Raises InputError for a TIFF with several pages of one size, which is ambiguous.
     """
+    if is_exr(path):
+        return False
     with open_image(path) as image, decoding(path, "the image is damaged", "save it again"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about large pages
         if image.format == "TIFF" and _is_stack(image):

@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from unocclude.errors import InputError
+from unocclude.media import icc
+from unocclude.media.exr import exr_size, is_exr, read_exr
 from unocclude.media.files import write_bytes
 from unocclude.media.limits import (
     BLOCK_PIXELS,
@@ -23,14 +25,16 @@ from unocclude.media.limits import (
     decoding,
     too_large_message,
 )
+from unocclude.media.pixels import by_rows, on_black
 
 # Pillow's MPEG, PDF and other plugins also "open" files that are not images, so only these formats are tried.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000", "TGA")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm", ".pbm", ".gif",
-            ".avif", ".jp2", ".tga", ".jfif", ".jpe", ".apng")  # fmt: skip
+            ".avif", ".jp2", ".tga", ".jfif", ".jpe", ".apng", ".exr", ".heic", ".heif")  # fmt: skip
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNKS = 1_000_000  # encoders write one for every 8 kB or more
 HEAVY = ("JPEG2000",)  # slow to decode, with over 12 bytes of memory per pixel
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -38,13 +42,17 @@ _SIDEWAYS = (5, 6, 7, 8)
 def read_image(path: str | Path) -> np.ndarray:
     """Read a still image as a new array (H, W, 3) uint8 RGB.
 
-    Applies the EXIF orientation, composites transparency on black (opaque pixels are unchanged), and scales 16 bits so
-    that 65535 becomes 255. Of an animation, reads the first frame. Raises InputError if the file is not an image, is
-    damaged, is floating point, or has over 100 megapixels.
+    Applies the EXIF orientation, converts embedded colour profiles and OpenEXR's linear light to sRGB, composites
+    transparency on black (opaque pixels are unchanged), and scales 16 bits so that 65535 becomes 255. Of an animation,
+    reads the first frame. Raises InputError if the file is not an image, is damaged, is a floating-point TIFF, or has
+    over 100 megapixels.
     """
     path = Path(path)
+    check_regular(path)
+    if is_exr(path):
+        return read_exr(path)
     with open_image(path) as image, decoding(path, "the image is damaged", "save it again"):
-        return upright(to_rgb(image, path), orientation(image))
+        return upright(to_rgb(image, path, managed=True), orientation(image))
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -52,6 +60,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises InputError if the file is not an image or has over 100 megapixels.
     """
+    path = Path(path)
+    check_regular(path)
+    if is_exr(path):
+        return exr_size(path)
     with open_image(path) as image:
         width, height = image.size
         return (width, height) if orientation(image) in _SIDEWAYS else (height, width)
@@ -70,7 +82,8 @@ def open_image(path: str | Path) -> Image.Image:
                 warnings.simplefilter("ignore")  # Pillow warns about damaged tags and large images
                 image = Image.open(path, formats=FORMATS)
         except UnidentifiedImageError:
-            raise InputError(f"{path}: not an image that can be read; save it as PNG or JPEG") from None
+            kind = "a HEIC image, which is not supported" if is_heif(path) else "not an image that can be read"
+            raise InputError(f"{path}: {kind}; save it as PNG or JPEG") from None
         except Image.DecompressionBombError:
             raise InputError(f"{path}: {too_large_message()}") from None
     most = MAX_HEAVY if image.format in HEAVY else MAX_PIXELS
@@ -81,10 +94,23 @@ def open_image(path: str | Path) -> Image.Image:
     return image
 
 
-def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
-    """Convert the current frame of an open image to (H, W, 3) uint8 RGB, composited on black."""
+def is_heif(path: Path) -> bool:
+    """Whether the content of a regular file is HEIC or another HEIF that Pillow does not read."""
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in _HEIF
+
+
+def to_rgb(image: Image.Image, path: Path, *, managed: bool = False) -> np.ndarray:
+    """Convert the current frame of an open image to (H, W, 3) uint8 RGB, composited on black.
+
+    managed: convert its colour profile, if it has one, to sRGB.
+    """
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):
         raise InputError(f"{path}: floating-point or 32-bit image; save it with 8 or 16 bits per channel")
+    profile = icc.to_srgb(image) if managed else None
+    if profile is not None:
+        return _pixels(_shallow(image, path), lambda part: _converted(part, *profile))
     if image.mode.startswith("I"):  # 16-bit grey; for a PPM, Pillow uses "I" and scales to 65535
         return _pixels(image, lambda part: np.repeat(_eight_bits(np.asarray(part))[..., None], 3, axis=2))
     if _has_deep_colour(image):
@@ -92,6 +118,22 @@ def to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.has_transparency_data:
         return _pixels(image, lambda part: on_black(np.asarray(part.convert("RGBA"))))
     return _pixels(image, lambda part: np.array(part.convert("RGB")))
+
+
+def _shallow(image: Image.Image, path: Path) -> Image.Image:
+    """An image with 8 bits per channel, which is all that Pillow's colour management takes."""
+    if image.mode.startswith("I"):
+        return Image.fromarray(by_rows(np.asarray(image), _eight_bits))
+    return Image.fromarray(by_rows(_read_deep(path), _eight_bits)) if _has_deep_colour(image) else image
+
+
+def _converted(part: Image.Image, mode: str, convert: icc.Convert) -> np.ndarray:
+    """Convert colours to sRGB, then composite on black."""
+    if not part.has_transparency_data:
+        return np.array(convert(part.convert(mode)))
+    rgba = part.convert("RGBA")
+    colours = convert(rgba.convert(mode))
+    return on_black(np.dstack([np.asarray(colours), np.asarray(rgba.getchannel("A"))]))
 
 
 def _pixels(image: Image.Image, convert: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
@@ -107,29 +149,6 @@ def _pixels(image: Image.Image, convert: Callable[[Image.Image], np.ndarray]) ->
         bottom = min(top + rows, image.height)
         result[top:bottom] = convert(image.crop((0, top, image.width, bottom)))
     return result
-
-
-def by_rows(array: np.ndarray, work: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Apply the per-pixel function `work` to an array (H, W, ...), in blocks of rows if it is large."""
-    rows = max(1, BLOCK_PIXELS // max(1, array.shape[1]))
-    if len(array) <= rows:
-        return work(array)
-    first = work(array[:rows])
-    result = np.empty((len(array), *first.shape[1:]), first.dtype)
-    result[:rows] = first
-    for top in range(rows, len(array), rows):
-        result[top : top + rows] = work(array[top : top + rows])
-    return result
-
-
-def on_black(rgba: np.ndarray) -> np.ndarray:
-    """Composite (H, W, 4) uint8 RGBA with straight alpha on black, (H, W, 3); opaque pixels are unchanged."""
-    return by_rows(rgba, _on_black)
-
-
-def _on_black(rgba: np.ndarray) -> np.ndarray:
-    alpha = rgba[..., 3:].astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
 
 def orientation(image: Image.Image) -> int:

@@ -1,164 +1,162 @@
-"""Read the masks of an object from all supported formats."""
+"""Read the masks of objects from all supported formats."""
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco
 
 from unocclude.errors import InputError
 from unocclude.media.arrays import read_frames
+from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files, is_animated
-from unocclude.media.images import by_rows, open_image, orientation, to_rgb, upright
-from unocclude.media.jsonfile import read_json
-from unocclude.media.limits import BLOCK_PIXELS, check_path, check_regular, decoding
-from unocclude.media.rle import to_compressed_rles
+from unocclude.media.in_memory import HALF
+from unocclude.media.label_images import LabelImage, frame_levels, number_image, read_label_image
+from unocclude.media.label_maps import MAX_LISTED, MAX_OBJECTS, LabelCollector, missing_id
+from unocclude.media.limits import check_path, check_regular
+from unocclude.media.mask_json import read_json_masks
+from unocclude.media.rle import Rle, encode
 from unocclude.media.source import is_image, open_source
-
-_LOSSY = ("JPEG", "WEBP", "AVIF", "JPEG2000")
-MAX_BYTES = 128 << 20  # size of a JSON file with the masks of one clip
-MAX_LISTED = 50  # number of ids in an error message
-MAX_COLOURS = 256  # size of a palette; an image with more colours is not a mask
-_HALF = 128  # minimum grey level of the object in a lossy mask
+from unocclude.types import TransparentSource
 
 
-def read(path: str | Path, *, object_id: int | None = None) -> Iterator[np.ndarray]:
-    """Yield the masks of one object, (H, W) bool, one per frame, from
+@dataclass(frozen=True)
+class ObjectMasks:
+    """The masks of the objects at a path.
 
-    - a folder of mask images in natural order, or one mask image: non-zero is the object; in a palette PNG (DAVIS) or
-      a grey image with ids, `object_id` selects one id, and without it all non-zero ids are used;
-    - a video or animation: the object is where luma is at least 128;
-    - a `.json` of COCO RLEs: a list with one per frame (null where the object is hidden), or that list under
-      "segmentations", "masks" or "annotations"; or SA-V's `{"masklet": [[RLE per object] per frame]}`, where
-      `object_id` selects the object and is required if there are several (SA-V annotates every fourth frame);
-    - a `.npy` or `.npz` array, (T, H, W) or (H, W): non-zero is the object, or the id with `object_id`.
+    objects: id → a COCO RLE for each entry (image, frame, ...), None where the files say nothing. names: of objects, by
+    id. stems: the names of the entries without suffix, where they have some. frames: number of frames of the video,
+    where the file says it. notes: what a user should know of how they were read, as plain sentences. mattes: reads the
+    opacity of an entry, (H, W) uint8, if they are soft images. soft: whether they are soft.
+    """
 
-    In lossy images, the object is where the grey level is at least 128. An image with more than 256 colours is refused,
-    because it is not a mask. The path and JSON files are checked at once, other files when they are read. Raises
-    InputError if a file cannot be read, or if `object_id` does not occur (the message lists the ids that do).
+    objects: dict[int, list[Rle | None]]
+    names: dict[int, str] = field(default_factory=dict)
+    stems: list[str] | None = None
+    frames: int | None = None
+    notes: tuple[str, ...] = ()
+    mattes: Callable[[int], np.ndarray] | None = None
+    soft: bool = False
+
+    def one(self, path: Path) -> list[Rle | None]:
+        """The masks of the only object; raises InputError, listing the ids, if there are several."""
+        if len(self.objects) == 1:
+            return next(iter(self.objects.values()))
+        ids = ", ".join(
+            f"{i} ({self.names[i]})" if self.names.get(i) else str(i) for i in list(self.objects)[:MAX_LISTED]
+        )
+        raise InputError(f"{path}: holds {len(self.objects)} objects; choose one with the object id: {ids}")
+
+
+def read_object_masks(path: str | Path, object_id: int | None = None) -> ObjectMasks:
+    """Read the masks of all objects at a path, or of one, from
+
+    - a folder of mask images in natural order, or one mask image. A mask of two values is 0 / non-zero. One of many
+      grey levels is a matte, cut at 128. Palette images (DAVIS) and integers hold ids, of which 0 is the background
+      and, beside others, 255 is void; colours stand for one object each. Where images have transparency, alpha is the
+      mask;
+    - a folder of folders, one per object, whose name is the id if it is a number;
+    - a video or animation: the object is where its alpha, or else its luma, is at least 128;
+    - a `.json`: a list of COCO RLEs with one per frame (null where the object is hidden), or with a list per frame;
+      SA-V; a COCO data set; YouTube-VIS;
+    - a `.npy` or `.npz` array, (T, H, W) or (H, W), of ids, or of probabilities, cut at 0.5.
+
+    Raises InputError if a file cannot be read or is no mask, or if `object_id` does not occur.
     """
     path = Path(path)
     found = check_path(path)
-    suffix = path.suffix.lower()
+    if object_id == 0 and path.suffix.lower() != ".json":
+        raise InputError(f"{path}: object id 0 is the background; give the id of an object")
     if stat.S_ISDIR(found.st_mode):
-        return _picked(path, (read_label_map(file) for file in image_files(path)), object_id)
+        folders = _folders(path)
+        return _of_folders(path, folders, object_id) if folders else _of_images(path, image_files(path), object_id)
     check_regular(path)
+    suffix = path.suffix.lower()
     if suffix == ".json":
-        return (coco.decode(rle).astype(bool) for rle in read_rles(path, object_id))
+        read = read_json_masks(path, object_id)
+        return ObjectMasks(read.objects, read.names, read.stems, read.frames)
     if suffix in (".npy", ".npz"):
-        return _picked(path, read_frames(path), object_id)
+        return _collected(path, (number_image(frame, path) for frame in read_frames(path)), object_id)
     if path.stat().st_size and is_image(path) and not is_animated(path):
-        return _picked(path, iter([read_label_map(path)]), object_id)
+        return _of_images(path, [path], object_id)
     if object_id is not None:
         raise InputError(f"{path}: a mask video holds one object; leave out the object id")
+    return _of_video(path)
+
+
+def _of_images(path: Path, files: list[Path], object_id: int | None) -> ObjectMasks:
+    masks = _collected(path, map(read_label_image, files), object_id, [file.stem for file in files])
+    return replace(masks, mattes=lambda i: _opacity(files[i])) if masks.soft else masks
+
+
+def _opacity(file: Path) -> np.ndarray:
+    """The opacity of a soft mask image, (H, W) uint8."""
+    image = read_label_image(file)
+    return (image.values * (255 if image.kind == "chances" else 1)).astype(np.uint8)
+
+
+def _collected(
+    path: Path, images: Iterable[LabelImage], object_id: int | None, stems: list[str] | None = None
+) -> ObjectMasks:
+    labels = LabelCollector(path, object_id)
+    for image in images:
+        labels.add(image)
+    objects: dict[int, list[Rle | None]] = {number: [*masks] for number, masks in labels.objects().items()}
+    if len(objects) > MAX_OBJECTS:
+        raise InputError(f"{path}: holds {len(objects)} objects; give at most {MAX_OBJECTS}, or choose one")
+    return ObjectMasks(objects, labels.colours, stems, notes=tuple(labels.notes), soft=labels.soft)
+
+
+def _of_video(path: Path) -> ObjectMasks:
     source = open_source(path)
-    return (_luma(source.read(i)) >= _HALF for i in range(len(source)))
+    if isinstance(source, TransparentSource) and source.read_alpha(0).min() < 255:
+        levels = (source.read_alpha(i) for i in range(len(source)))
+    else:
+        levels = (frame_levels(source.read(i), path) for i in range(len(source)))
+    return ObjectMasks({1: [encode(level >= HALF) for level in levels]})
 
 
-# Images and arrays ------------------------------------------------------------------------------------------
+# Folders of folders -----------------------------------------------------------------------------------------
 
 
-def read_label_map(path: Path) -> np.ndarray:
-    """Read a mask image as an array of ids (H, W): palette indices or grey levels; False and True if it has colours."""
-    with open_image(path) as image:
-        ids = image.mode in ("P", "L", "1", "I;16") and image.format not in (*_LOSSY, "GIF")
-        with decoding(path, "the mask is damaged", "save it again"):
-            array = np.array(image) if ids else to_rgb(image, path)
-        array = upright(array, orientation(image))
-        if ids:
-            return array
-        if image.format in _LOSSY:
-            return _luma(array) >= _HALF
-    if (array == array[..., :1]).all():
-        return array[..., 0]
-    colours = len(np.unique(by_rows(array, _as_number)))
-    if colours > MAX_COLOURS:
-        raise InputError(
-            f"{path}: an image with {colours} colours, not a mask; give 0 or 255, or one colour per object"
-        )
-    return np.asarray(array.any(axis=2))
+def _folders(path: Path) -> dict[int, Path]:
+    """The sub-folders that hold one object each, by id; empty if the folder has images itself."""
+    if any(entry.is_file() and not entry.name.startswith(".") for entry in path.iterdir()):
+        return {}
+    inside = sorted((entry for entry in path.iterdir() if entry.is_dir()), key=lambda entry: natural_key(entry.name))
+    inside = [folder for folder in inside if not folder.name.startswith(".")]
+    if len(inside) > MAX_OBJECTS:
+        raise InputError(f"{path}: holds {len(inside)} objects; give at most {MAX_OBJECTS}")
+    numbers = [int(folder.name) if folder.name.isdecimal() else 0 for folder in inside]
+    if not all(0 < number < 1 << 16 for number in numbers) or len(set(numbers)) < len(numbers):
+        numbers = list(range(1, len(inside) + 1))
+    return dict(zip(numbers, inside, strict=True))
 
 
-def _picked(path: Path, labels: Iterable[np.ndarray], object_id: int | None) -> Iterator[np.ndarray]:
-    """Masks of one id, or of all ids except 0; raises InputError if the id occurs in no frame."""
-    seen: set[int] = set()
-    found = False
-    for label in labels:
-        mask = np.asarray(label != 0 if object_id is None else label == object_id)
-        found |= object_id is None or bool(mask.any())
-        if not found and len(seen) < MAX_LISTED:
-            seen |= _ids(label)
-        yield mask
-    if not found and object_id is not None:
-        known = ", ".join(str(int(i)) for i in sorted(seen - {0})[:MAX_LISTED]) or "none"
-        raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {known}")
+def _of_folders(path: Path, folders: dict[int, Path], object_id: int | None) -> ObjectMasks:
+    if object_id is not None and object_id not in folders:
+        raise missing_id(path, object_id, folders)
+    chosen = {i: folder for i, folder in folders.items() if object_id in (None, i)}
+    read = {i: _of_images(folder, image_files(folder), None) for i, folder in chosen.items()}
+    stems = {tuple(masks.stems or ()) for masks in read.values()}
+    counts = {len(masks.stems or ()) for masks in read.values()}
+    if len(counts) > 1:
+        raise InputError(f"{path}: its folders hold different numbers of masks ({sorted(counts)}); give one per frame")
+    return ObjectMasks(
+        {i: masks.one(folders[i]) for i, masks in read.items()},
+        {i: folders[i].name for i in read if folders[i].name != str(i)},
+        list(stems.pop()) if len(stems) == 1 else None,
+        notes=tuple(dict.fromkeys(note for masks in read.values() for note in masks.notes)),
+    )
 
 
-def _ids(label: np.ndarray) -> set[int]:
-    """The ids in a label map (H, W); stops after `MAX_LISTED`."""
-    rows = max(1, BLOCK_PIXELS // label.shape[1])
-    ids: set[int] = set()
-    for top in range(0, len(label), rows):
-        ids.update(np.unique(label[top : top + rows])[: MAX_LISTED + 1].tolist())
-        if len(ids) > MAX_LISTED:
-            break
-    return ids
+def read_masks_of_one(path: str | Path, object_id: int | None = None) -> Iterator[np.ndarray]:
+    """Yield the masks of one object, (H, W) bool, one per entry; where the files say nothing the mask is empty."""
+    from pycocotools import mask as coco
 
-
-def _as_number(rgb: np.ndarray) -> np.ndarray:
-    """Encode each colour as one number, (H, W) uint32."""
-    return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-
-
-def _luma(rgb: np.ndarray) -> np.ndarray:
-    """BT.601 luma as integers, (H, W) uint16; grey levels are unchanged."""
-    return by_rows(rgb, _weighted)
-
-
-def _weighted(rgb: np.ndarray) -> np.ndarray:
-    return ((rgb.astype(np.uint32) @ np.array([77, 150, 29], np.uint32)) >> 8).astype(np.uint16)
-
-
-# Run lengths ------------------------------------------------------------------------------------------------
-
-
-def read_rles(path: Path, object_id: int | None = None) -> list[dict[str, Any]]:
-    """Read the masks of one object from JSON as valid COCO RLEs, one per frame, empty where it is hidden."""
-    data = read_json(path, MAX_BYTES, "give COCO RLEs, one per frame")
-    if isinstance(data, dict) and "counts" in data:  # one RLE alone
-        data = [data]
-    ids = data.get("masklet_id") if isinstance(data, dict) else None
-    if isinstance(data, dict):
-        names = ("masklet", "segmentations", "masks", "annotations")
-        data = next((data[name] for name in names if name in data), None)
-    if not isinstance(data, list) or not data:
-        raise InputError(f"{path}: holds no list of masks; give COCO RLEs, one per frame, or SA-V's masklet")
-    if any(isinstance(entry, list) for entry in data):
-        data = _one_object(path, data, ids, object_id)
-    elif object_id is not None:
-        raise InputError(f"{path}: holds one object without an id; leave out the object id")
-    data = [entry["segmentation"] if isinstance(entry, dict) and "segmentation" in entry else entry for entry in data]
-    try:
-        return to_compressed_rles(data)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; correct the file") from error
-
-
-def _one_object(path: Path, frames: list, ids: Any, object_id: int | None) -> list:
-    """Select one object from a list of frames with one RLE per object, as in SA-V, with or without ids."""
-    frames = [[frame] if isinstance(frame, dict) else frame or [] for frame in frames]
-    wrong = next((i for i, frame in enumerate(frames) if not isinstance(frame, list)), None)
-    if wrong is not None:
-        raise InputError(f"{path}: frame {wrong} is no list of COCO RLEs, one per object; correct the file")
-    count = max(len(frame) for frame in frames)
-    given = isinstance(ids, list) and len(ids) == count and all(type(i) is int for i in ids)
-    known = ids if given else list(range(count))
-    listed = ", ".join(str(i) for i in known[:MAX_LISTED]) or "none"
-    if object_id is None and count > 1:
-        raise InputError(f"{path}: holds {count} objects; choose one with the object id: {listed}")
-    if object_id is not None and object_id not in known:
-        raise InputError(f"{path}: object id {object_id} does not occur in these masks; the ids there are: {listed}")
-    at = 0 if object_id is None else known.index(object_id)
-    return [frame[at] if at < len(frame) else None for frame in frames]
+    path = Path(path)
+    rles = read_object_masks(path, object_id).one(path)
+    shown = next(rle for rle in rles if rle is not None)
+    empty = np.zeros(shown["size"], bool)
+    return (empty if rle is None else coco.decode(rle).astype(bool) for rle in rles)

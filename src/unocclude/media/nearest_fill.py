@@ -4,6 +4,18 @@ import cv2
 import numpy as np
 
 
+def fill_edges(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Replace the colours at the edge of a mask by those just inside it, and extend them outwards.
+
+    image: (H, W, 3) uint8. mask: (H, W) bool. Pixels at an edge are mixed with what is beside the object. Parts that
+    are too thin to have an inside keep their own colours.
+    """
+    kernel = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8), kernel)
+    thin = mask & (cv2.dilate(inner, kernel) == 0)
+    return fill_nearest(image, (inner > 0) | thin)
+
+
 def fill_nearest(image: np.ndarray, known: np.ndarray, reach: float = np.inf) -> np.ndarray:
     """Fill pixels outside `known` with the colour of the nearest known pixel.
 

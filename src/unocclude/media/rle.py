@@ -21,6 +21,8 @@ MAX_OUTLINE = 2_000_000
 """Maximum total length of the polygons of one mask in pixels; the decoder needs about 100 bytes for each."""
 
 Size = tuple[int, int]
+Rle = dict[str, Any]
+"""A COCO RLE as pycocotools takes it: {size: [h, w], counts: bytes}."""
 
 
 def to_compressed_rle(given: Any, size: Size | None = None) -> dict[str, Any]:
@@ -64,8 +66,19 @@ def to_compressed_rles(given: Iterable[Any]) -> list[dict[str, Any]]:
     seen = next((code for code in found if code is not None), None)
     if found and seen is None:
         raise ValueError(f"all {len(found)} masks are null; the object must be visible in one")
-    hidden = seen and to_compressed_rle({"size": seen["size"], "counts": [seen["size"][0] * seen["size"][1]]})
+    hidden = seen and empty_like(seen)
     return [code or hidden for code in found]  # type: ignore[misc]
+
+
+def empty_like(rle: Rle) -> Rle:
+    """The RLE of an empty mask of the same size."""
+    height, width = rle["size"]
+    return to_compressed_rle({"size": [height, width], "counts": [height * width]})
+
+
+def encode(mask: np.ndarray) -> Rle:
+    """Encode an (H, W) mask, in which non-zero is the object."""
+    return dict(coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8)))
 
 
 def _known(rle: Any, i: int, known: dict[Any, dict[str, Any]]) -> dict[str, Any]:

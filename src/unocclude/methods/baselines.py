@@ -25,7 +25,7 @@ class _Silhouette(Method):
             frame, visible = scene.frame(i), scene.visible(i)
             amodal = self.silhouette(scene, i, visible) | visible
             colour = inpaint(frame, visible, amodal)
-            yield compose(i, frame, visible, amodal, colour, np.zeros_like(visible))
+            yield compose(i, frame, visible, amodal, colour, np.zeros_like(visible), matte=scene.matte(i))
 
 
 class Modal(_Silhouette):

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
 
 from unocclude.completion import FrameResult
-from unocclude.media.nearest_fill import fill_nearest
+from unocclude.media.nearest_fill import fill_edges
 from unocclude.methods.compose import compose
 from unocclude.methods.framing import Framing
 from unocclude.methods.network_inputs import foreground
@@ -24,10 +23,7 @@ def paste_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: b
     scaling up would mix in more.
     """
     if clean:
-        kernel = np.ones((3, 3), np.uint8)
-        inner = cv2.erode(mask.astype(np.uint8), kernel)
-        thin = mask & (cv2.dilate(inner, kernel) == 0)  # parts too thin to have an inside keep their own colours
-        picture = fill_nearest(picture, (inner > 0) | thin)
+        picture = fill_edges(picture, mask)
     return framing.uncrop(mask.astype(np.float32)) > 0.5, framing.uncrop(picture)
 
 
@@ -53,7 +49,8 @@ def compose_hypotheses(scene: Scene, shot: range, samples: Sequence[Iterator[Sam
     for i, *frames in zip(shot, *samples, strict=True):
         frame, visible = scene.frame(i), scene.visible(i)
         first, *others = (
-            compose(i, frame, visible, amodal, colour, np.zeros_like(visible)) for amodal, colour in frames
+            compose(i, frame, visible, amodal, colour, np.zeros_like(visible), matte=scene.matte(i))
+            for amodal, colour in frames
         )
         many = (first, *others) if others else ()
         yield FrameResult(first.index, first.amodal, first.rgba, first.provenance, many)

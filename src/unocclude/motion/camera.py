@@ -1,25 +1,44 @@
 """Camera motion: the motion of the background between frames."""
 
+from collections.abc import Sequence
 from math import hypot
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from unocclude.motion.working import Working
+from unocclude.clip import Clip
+from unocclude.masks import MaskTrack
+from unocclude.motion.working import MAX_WIDTH as MAX_WORKING
+from unocclude.motion.working import FrameMotion, Working, resize_map
 
 MAX_WIDTH = 400
 """Corners are tracked in grey images of at most this width."""
 
 
-class Camera:
-    """Homographies between frames of one shot, in working pixel coordinates.
+class View(Protocol):
+    """Frames and what is background in them."""
 
-    Corners outside the object are tracked by pyramidal Lucas-Kanade; RANSAC selects the dominant motion.
+    width: int
+
+    def frame(self, i: int) -> np.ndarray:
+        """Frame i, (h, w, 3) uint8 RGB."""
+        ...
+
+    def background(self, i: int) -> np.ndarray:
+        """Pixels of frame i that may be background, (h, w) bool."""
+        ...
+
+
+class Camera:
+    """Homographies between frames of one shot, in pixel coordinates of `view`.
+
+    Corners in the background are tracked by pyramidal Lucas-Kanade; RANSAC selects the dominant motion.
     """
 
-    def __init__(self, work: Working):
-        self.work = work
-        self._shrink = min(1.0, MAX_WIDTH / work.width)
+    def __init__(self, view: View):
+        self.view = view
+        self._shrink = min(1.0, MAX_WIDTH / view.width)
         self._steps: dict[int, np.ndarray] = {}
 
     def between(self, source: int, target: int) -> np.ndarray:
@@ -27,18 +46,18 @@ class Camera:
         total = np.eye(3)
         for i in range(min(source, target), max(source, target)):
             if i not in self._steps:
-                self._steps[i] = self._step(i)
+                self._steps[i] = self.measure(i, i + 1)
             total = self._steps[i] @ total
         return total if source <= target else np.linalg.inv(total)
 
     def _grey(self, i: int) -> np.ndarray:
-        grey = cv2.cvtColor(self.work.frame(i), cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(self.view.frame(i), cv2.COLOR_RGB2GRAY)
         return cv2.resize(grey, None, fx=self._shrink, fy=self._shrink, interpolation=cv2.INTER_AREA)
 
-    def _step(self, i: int) -> np.ndarray:
-        """Motion from frame i to frame i + 1."""
-        first, second = self._grey(i), self._grey(i + 1)
-        free = ~(self.work.visible[i] | self.work.occluder[i]) & self.work.inside
+    def measure(self, source: int, target: int) -> np.ndarray:
+        """`between`, measured on these two frames alone, which should be similar; the identity without corners."""
+        first, second = self._grey(source), self._grey(target)
+        free = self.view.background(source)
         free = cv2.resize(free.astype(np.uint8), first.shape[::-1], interpolation=cv2.INTER_NEAREST)
         free = cv2.erode(free, np.ones((5, 5), np.uint8))
         points = cv2.goodFeaturesToTrack(first, 400, 0.005, 6, mask=free)
@@ -51,6 +70,57 @@ class Camera:
         step = fit_motion(points[good], moved[good], 1.0)
         grow = np.diag([self._shrink, self._shrink, 1.0])
         return np.linalg.inv(grow) @ step @ grow
+
+
+class _WholeFrames:
+    """The frames of a clip, scaled down to at most `MAX_WORKING` pixels, with several objects."""
+
+    def __init__(self, clip: Clip, tracks: Sequence[MaskTrack]):
+        self._clip, self._tracks = clip, tracks
+        scale = min(1.0, MAX_WORKING / max(clip.width, clip.height))
+        self.width, self.height = max(1, round(clip.width * scale)), max(1, round(clip.height * scale))
+
+    def frame(self, i: int) -> np.ndarray:
+        frame = self._clip[i]
+        size = (self.width, self.height)
+        return frame if frame.shape[1::-1] == size else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+    def background(self, i: int) -> np.ndarray:
+        masks = np.any([track[i] for track in self._tracks], axis=0).astype(np.uint8) * 255
+        return cv2.resize(masks, (self.width, self.height), interpolation=cv2.INTER_AREA) <= 127
+
+
+class SharedCamera:
+    """Camera motion of a clip with several objects, none of which is background; measured once for all of them."""
+
+    def __init__(self, clip: Clip, tracks: Sequence[MaskTrack]):
+        view = _WholeFrames(clip, tracks)
+        self._camera = Camera(view)
+        self._to_frame = resize_map((view.width, view.height), (clip.width, clip.height))
+
+    def between(self, source: int, target: int) -> np.ndarray:
+        """3x3 map of background points from frame `source` to frame `target`, in pixels of the frames."""
+        return self._in_frame(self._camera.between(source, target))
+
+    def measure(self, source: int, target: int) -> np.ndarray:
+        """`between`, measured on these two frames alone; see `Camera.measure`."""
+        return self._in_frame(self._camera.measure(source, target))
+
+    def _in_frame(self, motion: np.ndarray) -> np.ndarray:
+        return self._to_frame @ motion @ np.linalg.inv(self._to_frame)
+
+
+class KnownCamera:
+    """Known camera motion, converted to working pixels."""
+
+    def __init__(self, camera: FrameMotion, work: Working):
+        self._camera = camera
+        self._to_work = np.linalg.inv(work.to_canvas) @ shift(*work.scene.offset)
+        self._to_frame = np.linalg.inv(self._to_work)
+
+    def between(self, source: int, target: int) -> np.ndarray:
+        """3x3 map of background points from frame `source` to frame `target`."""
+        return self._to_work @ self._camera.between(source, target) @ self._to_frame
 
 
 def follow(

@@ -2,13 +2,14 @@
 
 After compensation of camera motion, a pixel is *background* if it agrees with other frames and the object covered that
 place in one of them; *still* if it agrees but the object never covered it, which includes static occluders; *foreign*
-if other frames show something else there; otherwise unknown.
+if other frames show something else there; otherwise unknown. Where other objects are known, those in front are foreign,
+those behind are background, and no object is compared with.
 """
 
 import cv2
 import numpy as np
 
-from unocclude.motion.camera import Camera, shift
+from unocclude.motion.camera import Camera, KnownCamera, shift
 from unocclude.motion.trajectory import Trajectory, interpolate
 from unocclude.motion.working import COMPARED, FrameCache, SceneLike, Working
 
@@ -38,7 +39,8 @@ class Evidence:
     def __init__(self, scene: SceneLike):
         self.scene = scene
         self.work = Working(scene)
-        self.camera = Camera(self.work)
+        known = scene.known_camera
+        self.camera = Camera(self.work) if known is None else KnownCamera(known, self.work)
         self.trajectory = Trajectory(self.work)
         self.labels = FrameCache(self._labels, keep=2 * COMPARED)  # small, but slow to compute
         self.contact = FrameCache(self._contact, keep=1 << 20)  # one number per frame
@@ -70,7 +72,8 @@ class Evidence:
         for s in sorted({i + sign * k for k in OFFSETS for sign in (-1, 1)} & set(shot)):
             motion = into_window @ self.camera.between(s, i)
             visible = work.visible[s].astype(np.uint8)
-            known = (cv2.dilate(visible, np.ones((5, 5), np.uint8)) == 0) & work.inside
+            objects = visible | work.others[s]
+            known = (cv2.dilate(objects, np.ones((5, 5), np.uint8)) == 0) & work.inside
             if not self.trajectory.well[s]:
                 # pixels near a partly visible object may belong to its occluder, so they are no evidence of background
                 known[self.trajectory.window(s, 0.1)] = False
@@ -84,7 +87,8 @@ class Evidence:
         same = known_here & (agree >= 0.5 * seen)
         labels[same] = np.where(covered[same], BACKGROUND, STILL)
         labels[known_here & (agree <= 0.25 * seen)] = FOREIGN
-        labels[~work.inside[window]] = FOREIGN
+        labels[work.behind[i][window]] = BACKGROUND
+        labels[work.occluder[i][window] | ~work.inside[window]] = FOREIGN
         return labels
 
     def _frame_and_mask(self, i: int) -> np.ndarray:

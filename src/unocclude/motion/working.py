@@ -1,7 +1,7 @@
 """The scene at working resolution, the input of all motion analysis."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -38,6 +38,10 @@ class SceneLike(Protocol):
     given_occluders: MaskTrack | None
 
     @property
+    def others(self) -> Sequence[object]: ...
+    @property
+    def known_camera(self) -> "FrameMotion | None": ...
+    @property
     def shots(self) -> list[range]: ...
     @property
     def inside(self) -> np.ndarray: ...
@@ -45,6 +49,16 @@ class SceneLike(Protocol):
     def frame(self, i: int) -> np.ndarray: ...
     def visible(self, i: int) -> np.ndarray: ...
     def occluder(self, i: int) -> np.ndarray: ...
+    def behind(self, i: int) -> np.ndarray: ...
+    def other_objects(self, i: int, *sides: int) -> np.ndarray: ...
+
+
+class FrameMotion(Protocol):
+    """Camera motion in pixels of the input frames."""
+
+    def between(self, source: int, target: int) -> np.ndarray:
+        """3x3 map of background points from frame `source` to frame `target`."""
+        ...
 
 
 class FrameCache(Generic[T]):
@@ -98,8 +112,9 @@ def cut_out(picture: np.ndarray, visible: np.ndarray, margin: int = 4) -> Cutout
 class Working:
     """Frames and masks of a scene, scaled down so that the object is about `OBJECT_SIZE` pixels long.
 
-    frame(i): (h, w, 3) uint8 RGB. visible[i], occluder[i]: (h, w) bool. inside: (h, w) bool, the frame's area on the
-    canvas. areas: (T,) and boxes: (T, 4), of the visible masks, in working pixels. parts[i]: crops of the object.
+    frame(i): (h, w, 3) uint8 RGB. visible[i], occluder[i], behind[i], others[i]: (h, w) bool; others are all other
+    objects of the clip. inside: (h, w) bool, the frame's area on the canvas. areas: (T,) and boxes: (T, 4), of the
+    visible masks, in working pixels. parts[i]: crops of the object.
     """
 
     def __init__(self, scene: SceneLike):
@@ -118,8 +133,11 @@ class Working:
         self.parts = FrameCache(self._cut, min(COMPARED, 8 + PART_BYTES // part))
         self.visible = FrameCache(lambda i: self.shrink(scene.visible(i)), keep=COMPARED)
         nothing = np.zeros_like(self.inside)
-        given = scene.given_occluders is not None
+        others = bool(scene.others)
+        given = others or scene.given_occluders is not None
         self.occluder = FrameCache(lambda i: self.shrink(scene.occluder(i)) if given else nothing, keep=COMPARED)
+        self.behind = FrameCache(lambda i: self.shrink(scene.behind(i)) if others else nothing, keep=COMPARED)
+        self.others = FrameCache(lambda i: self.shrink(scene.other_objects(i)) if others else nothing, keep=COMPARED)
 
     def frame(self, i: int) -> np.ndarray:
         """Frame i, (h, w, 3) uint8 RGB."""
@@ -143,8 +161,11 @@ class Working:
     @property
     def to_canvas(self) -> np.ndarray:
         """3x3 map from working to canvas pixel coordinates (pixel centres at integers)."""
-        sx, sy = self.scene.width / self.width, self.scene.height / self.height
-        return np.array([[sx, 0, sx / 2 - 0.5], [0, sy, sy / 2 - 0.5], [0, 0, 1]])
+        return resize_map((self.width, self.height), (self.scene.width, self.scene.height))
+
+    def background(self, i: int) -> np.ndarray:
+        """Pixels of frame i that may be background, (h, w) bool: no object and no known occluder."""
+        return ~(self.visible[i] | self.occluder[i] | self.others[i]) & self.inside
 
     def whole_shot(self, i: int) -> range:
         """The shot that holds frame i."""
@@ -154,3 +175,9 @@ class Working:
         """Frames of frame i's shot within `WINDOW` frames of it."""
         shot = self.whole_shot(i)
         return range(max(shot.start, i - WINDOW), min(shot.stop, i + WINDOW + 1))
+
+
+def resize_map(size: tuple[int, int], to: tuple[int, int]) -> np.ndarray:
+    """3x3 map of pixel coordinates when an image of `size` (width, height) is resized `to` another one."""
+    sx, sy = to[0] / size[0], to[1] / size[1]
+    return np.array([[sx, 0, sx / 2 - 0.5], [0, sy, sy / 2 - 0.5], [0, 0, 1]])

@@ -1,10 +1,10 @@
 """Read and check the configuration files of a checkpoint. They are untrusted."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from unocclude.errors import InputError
+from unocclude.media import jsonfile
 from unocclude.names import is_inside
 
 MAX_BYTES = 64 << 20
@@ -19,9 +19,8 @@ CONFIGURATIONS = (
 def read_json(path: Path) -> dict[str, Any]:
     """Read a configuration file; raises InputError if it is not a JSON object."""
     try:
-        _check_size(path)
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = jsonfile.read_json(path, MAX_BYTES, finite=False)
+    except InputError as error:
         raise InputError(f"{path} is no configuration, or damaged; fetch the checkpoint again") from error
     if not isinstance(content, dict):
         raise InputError(

@@ -1,28 +1,25 @@
 """From prompts to the objects' visible masks in all frames."""
 
 import importlib.util
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from unocclude import weights as checkpoints
-from unocclude.clip import Clip
+from unocclude.clip import Clip, as_clip
 from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.text_prompt import SAM2
 from unocclude.perception.track import track_prompt
-from unocclude.types import FrameProgress
+from unocclude.types import ArrayLike, Coordinates, FrameProgress
 
 
 def track(
-    clip: Clip,
+    clip: Clip | ArrayLike | Iterable[ArrayLike],
     prompt: Prompt | None = None,
     *,
-    box: Any = None,
-    point: Any = None,
-    not_point: Any = None,
-    mask: np.ndarray | None = None,
+    box: Coordinates | None = None,
+    point: Coordinates | None = None,
+    not_point: Coordinates | None = None,
+    mask: ArrayLike | None = None,
     text: str | None = None,
     frame: int = 0,
     device: str = "auto",
@@ -30,9 +27,10 @@ def track(
 ) -> MaskTrack:
     """Track an object; returns its visible masks in all frames, with a confidence for each.
 
-    prompt: what names the object; in its place, the other arguments mark it in frame `frame`. box: (x0, y0, x1, y1) in
-    pixels with exclusive ends, or a list of boxes that together contain the object. point: (x, y) on the object, or a
-    list. not_point: the same for points that are not on it. mask: (H, W), non-zero on the object. text: needs published
+    clip: a `Clip`, or frames in memory as `Clip.from_frames` takes them. prompt: what names the object; in its place,
+    the other arguments mark it in frame `frame`. box: (x0, y0, x1, y1) in pixels with exclusive ends, or a list of
+    boxes that together contain the object. point: (x, y) on the object, or a list. not_point: the same for points that
+    are not on it. mask: (H, W) bool, or what else `MaskTrack.from_masks` takes for one frame. text: needs published
     weights, which run on `device`. progress: `progress(done, total)` is called after each frame.
 
     The result's `origin` is "sam2" where the weights of SAM 2 are present, else "flow+cut", our own tracker. Its
@@ -42,7 +40,7 @@ def track(
     """
     if prompt is None:
         prompt = Prompt.of(box, point, mask, frame, text, not_point)
-    return locate(clip, [prompt], progress, device)[0]
+    return locate(as_clip(clip), [prompt], progress, device)[0]
 
 
 def locate(

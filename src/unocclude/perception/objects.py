@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unocclude.errors import InputError
-from unocclude.masks import read_track
+from unocclude.mask_files import read_track
+from unocclude.masks import MaskTrack
 from unocclude.media.jsonfile import read_json
 from unocclude.perception.prompt import Cue, Prompt
 
@@ -19,11 +20,11 @@ _REMEDY = 'give {"objects": [{"id": 1, "cues": [{"frame": 0, "box": [x0, y0, x1,
 
 @dataclass(frozen=True)
 class ObjectPrompt:
-    """One object of a file: its id, name and prompt, and the ids of objects that it is known to be in front of."""
+    """One object: its id, its name, what marks it, and the ids of objects that it is known to be in front of."""
 
     id: int
     name: str
-    prompt: Prompt
+    prompt: Prompt | MaskTrack
     in_front_of: tuple[int, ...] = ()
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from unocclude.clip import Clip
 from unocclude.errors import InputError
-from unocclude.geometry import bounding_box, clip_box
+from unocclude.geometry import bounding_box, clip_box, looks_like_xywh, looks_normalised
+from unocclude.media.in_memory import to_mask
 from unocclude.perception.text_prompt import check_text, check_weights
-from unocclude.types import Box, Point
+from unocclude.types import ArrayLike, Box, Point
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,8 @@ class Cue:
         for box in self.boxes:
             _check_box(box, height, width, size)
         for x, y in self.points:
+            if looks_normalised((x, y), width, height):
+                raise InputError(f"point {x:g},{y:g} is a fraction of the frame; give pixels, {width}x{height} in all")
             if not (0 <= x < width and 0 <= y < height):
                 raise InputError(f"point {x:g},{y:g} lies outside {size}; give pixels as x,y")
         if self.mask is not None and self.mask.shape != (height, width):
@@ -106,12 +109,13 @@ class Prompt:
     `Prompt().box(120, 80, 300, 260).point(400, 90, frame=12, positive=False)`.
 
     cues: by frame number. The object is tracked from them, forward and backward, up to the next cue. description: a
-    text that describes the object in frame `frame`.
+    text that describes the object in frame `frame`. notes: what a user should know of how the prompt was read.
     """
 
     cues: Mapping[int, Cue] = field(default_factory=dict)
     description: str | None = None
     frame: int = 0
+    notes: tuple[str, ...] = ()
 
     def box(self, x0: float, y0: float, x1: float, y1: float, *, frame: int = 0) -> "Prompt":
         """Add a box around the object: pixels, ends exclusive."""
@@ -121,10 +125,13 @@ class Prompt:
         """Add a point on the object or, with `positive=False`, a point that is not on it; in pixels."""
         return self.cue(frame, Cue(points=[(float(x), float(y))], labels=[positive]))
 
-    def mask(self, mask: np.ndarray, *, frame: int = 0) -> "Prompt":
-        """Add the object's visible mask, (H, W), non-zero on the object. An empty one says that it is hidden."""
-        mask = np.asarray(mask) != 0
-        return self.cue(frame, Cue(mask=mask) if mask.any() else Cue(hidden=True))
+    def mask(self, mask: ArrayLike, *, frame: int = 0) -> "Prompt":
+        """Add the object's visible mask, (H, W) bool or what else `MaskTrack.from_masks` takes for one frame.
+
+        An empty one says that the object is hidden.
+        """
+        found = to_mask(mask)
+        return self.cue(frame, Cue(mask=found) if found.any() else Cue(hidden=True))
 
     def hidden(self, *, frame: int = 0) -> "Prompt":
         """Say that nothing of the object is visible in a frame."""
@@ -145,7 +152,7 @@ class Prompt:
         cls,
         box: Any = None,
         point: Any = None,
-        mask: np.ndarray | None = None,
+        mask: ArrayLike | None = None,
         frame: int = 0,
         text: str | None = None,
         not_point: Any = None,
@@ -195,8 +202,11 @@ def _check_frame(frame: int, clip: Clip) -> None:
 def _check_box(box: Box, height: int, width: int, size: str) -> None:
     x0, y0, x1, y1 = box
     text = ",".join(f"{v:g}" for v in box)
+    if looks_normalised(box, width, height):
+        raise InputError(f"box {text} is a fraction of the frame; give pixels, {width}x{height} in all")
     if not np.isfinite(box).all() or x1 <= x0 or y1 <= y0:
-        raise InputError(f"box {text} is empty; give x0,y0,x1,y1 with x1 > x0 and y1 > y0")
+        hint = ", not x,y,width,height" if looks_like_xywh(box, width, height) else ""
+        raise InputError(f"box {text} is empty; give x0,y0,x1,y1 with x1 > x0 and y1 > y0{hint}")
     left, top, right, bottom = clip_box(box, (height, width))
     if right <= left or bottom <= top:
         raise InputError(f"box {text} lies outside {size}; give pixels as x0,y0,x1,y1")

@@ -1,292 +1,146 @@
-"""Tracking of one object from a prompt in one frame, without weights.
+"""Tracking of objects from cues in some frames, without downloaded weights.
 
-Each frame's mask is an exact minimum cut. Its evidence: the previous mask warped by dense optical flow, trusted only
-where forward and backward flow agree; a local colour model of the previous frame, warped by the same flow; and
-long-term colours of the object, with and without their position in it. Where flow fails (something was uncovered)
-colour decides, but only inside the object's expected extent: its last well-visible silhouette, moved with the object,
-or with its last known motion relative to the camera while it is hidden. When little of the object is left it is
-searched by appearance (`reidentification`).
-
-After Video SnapCut (Bai et al., SIGGRAPH 2009), Dynamic Color Flow (Bai et al., ECCV 2010) and ObjectFlow
-(Tsai et al., CVPR 2016); the implementation is ours.
+The cues of an object give its mask in their frames, the anchors. Between two anchors the object is followed from both,
+and the clip is cut over from one to the other where they are surest together; before the first and after the last
+anchor it is followed in one direction.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-import cv2
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.geometry import bounding_box
 from unocclude.masks import MaskTrack, encode
-from unocclude.perception.colours import ColourGrid, colour_bins
-from unocclude.perception.flow import dense_flow, pixels, places, sample, similarity
-from unocclude.perception.graphcut import min_cut
-from unocclude.perception.prompt import Prompt, start_frame
-from unocclude.perception.reidentification import Match, TemplateMemory
-from unocclude.perception.segment import NEVER, segment, tidy
-from unocclude.perception.window import Window
-from unocclude.types import FrameProgress, PixelBox
+from unocclude.perception.follower import Follower
+from unocclude.perception.prompt import Cue, Prompt, start_frame
+from unocclude.perception.segment import segment
+from unocclude.types import FrameProgress
 
 ORIGIN = "flow+cut"
 
-# Weights of the evidence (log-odds) and of the cut's smoothness, set by hand on ten clips.
-PRIOR, NEARBY, RECALLED, SMOOTHNESS = 0.8, 0.7, 1.1, 1.5
-UNCOVERED = 0.7  # probability that an uncovered pixel in the middle of the expected extent belongs to the object
-HIDDEN = 0.3  # the same for a pixel outside the object's last mask (an occluder, or an error)
-DOUBT = 0.8  # reduction of its weight as an example of background if it has the object's colour
-FADE = 0.9  # decay per frame of the expected extent outside the mask of a well-visible object
-LEARN = 0.05  # update rate of the long-term colours in frames that show the object well
-GONE = 0.02  # smaller masks, relative to the usual area, count as empty
-POOR = 0.65  # below this fraction of the usual score the object is searched elsewhere
-FOUND = 0.35  # minimum score of a match found there, relative to the usual score
-UNLIKE = 30.0  # RMS colour difference (Lab) from which a match is not the object
-
 
 def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None) -> MaskTrack:
-    """Track the object marked by boxes, points or a mask: forward from the prompt's frame, then backward.
+    """Track the object that a prompt's cues mark, in all frames.
 
-    Deterministic, bit for bit. Memory does not grow with the clip's length.
+    Deterministic, bit for bit. Memory does not grow with the clip's length, apart from the run-length encoded masks.
     """
     prompt.check(clip)
-    start = start_frame(prompt.cues)
-    first = segment(clip, start, prompt.cues[start])
-    counts = [b""] * len(clip)
-    counts[start] = encode(first)
-    done = 1
-    if progress:
-        progress(done, len(clip))
-    cuts = {shot.start for shot in clip.shots}
-    for order in (range(start + 1, len(clip)), range(start - 1, -1, -1)):
-        follower = Follower(clip[start], first)
-        for i in order:
-            if (i if order.step > 0 else i + 1) in cuts:
-                follower.jump(clip[i])
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done = min(done + 1, len(clip))
+        if progress:
+            progress(done, len(clip))
+
+    tracker = _Tracker(clip, prompt.cues, advance)
+    counts, confidence = tracker.run()
+    if progress and done < len(clip):
+        progress(len(clip), len(clip))
+    return MaskTrack(counts, clip.height, clip.width, ORIGIN, confidence=confidence)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A mask, run-length encoded, and its confidence."""
+
+    counts: bytes
+    confidence: float
+
+
+class _Tracker:
+    """Tracks one object. advance: called for each frame that is reached for the first time."""
+
+    def __init__(self, clip: Clip, cues: Mapping[int, Cue], advance: Callable[[], None]):
+        self._clip, self._cues, self._advance = clip, cues, advance
+        self._cuts = {shot.start for shot in clip.shots}
+        self._start = start_frame(cues)
+        self._anchors: dict[int, np.ndarray] = {}
+        self._scores: dict[int, float] = {}
+        self._ahead: dict[int, _Found] = {}  # followed forward, by frame
+        self._back: dict[int, _Found] = {}  # followed backward
+
+    def run(self) -> tuple[list[bytes], np.ndarray]:
+        """Masks of all frames, and their confidence (T,) float32."""
+        for i, cue in self._cues.items():
+            if cue.hidden or cue.bounds is not None or i == self._start:
+                self._fix(i, None)
+        self._sweep(1)
+        self._sweep(-1)
+        known = sorted(self._anchors)
+        for a, b in pairwise(known):  # between anchors, the direction that the sweeps did not take
+            if a >= self._start:
+                self._back.update(self._follow(b, range(b - 1, a, -1)))
             else:
-                follower.step(clip[i - order.step], clip[i])
-            counts[i] = encode(follower.mask)
-            done += 1
-            if progress:
-                progress(done, len(clip))
-    return MaskTrack(counts, clip.height, clip.width, ORIGIN)
+                self._ahead.update(self._follow(a, range(a + 1, b)))
+        found = self._joined(known)
+        confidence = np.array([found[i].confidence for i in range(len(self._clip))], np.float32)
+        return [found[i].counts for i in range(len(self._clip))], confidence
 
+    def _fix(self, i: int, guess: np.ndarray | None) -> None:
+        """Make frame i an anchor: its cue, applied to `guess`, gives the mask."""
+        found = segment(self._clip, i, self._cues[i], guess)
+        self._anchors[i], self._scores[i] = found.mask, found.score
+        self._advance()
 
-@dataclass
-class _RunningMeans:
-    """Moving averages over well-visible frames: the object's area and its score (summed colour evidence)."""
+    def _sweep(self, step: int) -> None:
+        """Follow the object from the start to one end of the clip. Cues that only correct become anchors on the way."""
+        found, end = (self._ahead, len(self._clip)) if step > 0 else (self._back, -1)
+        here: int | None = self._start
+        while here is not None:
+            here = self._sweep_on(here, range(here + step, end, step), found)
 
-    area: float
-    score: float
+    def _sweep_on(self, anchor: int, frames: Sequence[int], found: dict[int, _Found]) -> int | None:
+        """Follow the object from an anchor to the next cue in `frames`; returns its frame, None if there is none."""
+        for i, one, mask in self._steps(anchor, frames):
+            if i in self._cues:
+                if i not in self._anchors:
+                    self._fix(i, mask if mask.any() else None)
+                return i
+            found[i] = one
+            self._advance()
+        return None
 
-    def learn(self, area: float, score: float) -> None:
-        self.area = 0.9 * self.area + 0.1 * area
-        self.score = 0.9 * self.score + 0.1 * score
+    def _follow(self, anchor: int, frames: Sequence[int]) -> dict[int, _Found]:
+        """Follow the object from an anchor through `frames`, which adjoin it."""
+        return {i: one for i, one, _ in self._steps(anchor, frames)}
 
+    def _steps(self, anchor: int, frames: Sequence[int]) -> Iterator[tuple[int, _Found, np.ndarray]]:
+        follower = self._follower(anchor)
+        before = anchor
+        for i in frames:
+            if max(i, before) in self._cuts:
+                follower.jump(self._clip[i])
+            else:
+                follower.step(self._clip[before], self._clip[i])
+            yield i, _Found(encode(follower.mask), follower.confidence), follower.mask
+            before = i
 
-@dataclass
-class _Colours:
-    """Long-term colours of the object: without position, and by position in its box."""
+    def _follower(self, anchor: int) -> Follower:
+        """A follower at an anchor. Where the object is hidden there, it knows its looks from the nearest other one."""
+        shown = [i for i, mask in self._anchors.items() if mask.any()]
+        nearest = min(shown, key=lambda i: (abs(i - anchor), i))
+        follower = Follower(self._clip[nearest], self._anchors[nearest], self._scores[nearest])
+        for i in sorted(shown, key=lambda i: -abs(i - anchor)):
+            if i != nearest:
+                follower.learn(self._clip[i], self._anchors[i])
+        if nearest != anchor:
+            follower.hide()
+        return follower
 
-    anywhere: ColourGrid = field(default_factory=ColourGrid)
-    placed: ColourGrid = field(default_factory=lambda: ColourGrid(cells=5))
-
-    def learn(self, bins: np.ndarray, inside: np.ndarray, share: float) -> None:
-        """Update the colours with the pixels `inside` (0..1), at rate `share`."""
-        total = max(float(inside.sum()), 1.0)
-        for grid, (x, y) in ((self.anywhere, places(inside.shape)), (self.placed, _placed(inside))):
-            grid.fade(1.0 - share)
-            grid.add(bins, x, y, inside, inside * (share * 1e4 / total))
-
-    def evidence(self, bins: np.ndarray, extent: np.ndarray, background: np.ndarray) -> np.ndarray:
-        """Log-odds within +-3 of the object's colours (positions relative to `extent`) against those of
-        `background`."""
-        x, y = places(bins.shape)
-        scene = ColourGrid()
-        scene.add(bins, x, y, 1.0 - background, np.ones_like(background))
-        return self.against(scene, bins, extent)
-
-    def against(self, scene: ColourGrid, bins: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        """`evidence` against the background colours in `scene`."""
-        x, y = places(bins.shape)
-        anywhere = self.anywhere.look(bins, x, y)[0] / max(self.anywhere.totals[0], 1.0)
-        placed = self.placed.look(bins, *_placed(extent))[0] / max(self.placed.totals[0], 1.0)
-        around = scene.look(bins, x, y)[1] / max(scene.totals[1], 1.0)
-        own = 0.5 * anywhere + 0.5 * placed * self.placed.cells**2
-        return np.clip(np.log((own + 1e-4) / (around + 1e-4)), -3, 3)
-
-
-class Follower:
-    """Tracks an object from frame to frame; `mask` (H, W) bool is its visible mask in the last frame."""
-
-    def __init__(self, frame: np.ndarray, mask: np.ndarray):
-        self.mask = mask
-        self._extent = mask.astype(np.float32)  # 0..1: where the object is expected, including hidden parts
-        self._drift = np.zeros(2)  # motion of the object relative to the camera, pixels per frame
-        self._colours = _Colours()
-        self._templates = TemplateMemory()
-        self._poor = 0  # frames since the object was last seen well enough
-        window = Window.around(_box_or_frame(mask), mask.shape)
-        inside = window.take(self._extent)
-        bins = colour_bins(cv2.cvtColor(window.take(frame), cv2.COLOR_RGB2LAB))
-        self._colours.learn(bins, inside, 1.0)
-        evidence = self._colours.evidence(bins, inside, 1.0 - inside)
-        self._usual = _RunningMeans(float(mask.sum()), _score(evidence, inside > 0.5, window))
-        self._templates.add(frame, mask)
-
-    def step(self, before: np.ndarray, now: np.ndarray) -> None:
-        """Track from frame `before`, whose mask is known, to the next one, `now`; both (H, W, 3) uint8 RGB."""
-        window = Window.around(_box_or_frame(self._extent > 0.3), self.mask.shape)
-        a, b = window.take(before), window.take(now)
-        inside, extent = window.take(self.mask.astype(np.float32)), window.take(self._extent)
-        lab_a, lab_b = cv2.cvtColor(a, cv2.COLOR_RGB2LAB), cv2.cvtColor(b, cv2.COLOR_RGB2LAB)
-        bins_a, bins_b = colour_bins(lab_a), colour_bins(lab_b)
-        forth, back = dense_flow(a, b), dense_flow(b, a)
-
-        motion = self._motion(forth, back, inside, extent, window)
-        expected = cv2.warpAffine(extent, motion, inside.shape[::-1])
-        moved = sample(cv2.GaussianBlur(inside, (0, 0), 1.0), pixels(inside.shape) + back)
-        trust = _trust(forth, back, lab_a, lab_b)
-        chance = np.maximum(trust * moved + (1 - trust) * UNCOVERED * expected, HIDDEN * expected)
-
-        scene = ColourGrid()
-        scene.add(bins_a, *places(inside.shape), inside, np.ones_like(inside))
-        recalled = self._colours.against(scene, bins_b, expected)
-        doubt = extent * (1 - inside) / (1 + np.exp(-self._colours.against(scene, bins_a, extent)))
-        nearby = _nearby(bins_a, bins_b, inside, 1 - DOUBT * doubt, forth)
-
-        logit = PRIOR * _log_odds(chance) + NEARBY * nearby + RECALLED * recalled
-        logit[cv2.dilate(np.maximum(moved, expected), np.ones((9, 9), np.uint8)) < 0.15] = NEVER
-        cut = tidy(min_cut(logit, lab_b, SMOOTHNESS))
-
-        carried = np.zeros_like(self._extent)
-        box = np.s_[window.y0 : window.y1, window.x0 : window.x1]
-        carried[box] = cv2.resize(expected, (window.x1 - window.x0, window.y1 - window.y0))
-        mask, score = window.put(cut, now), _score(recalled, cut, window)
-        if mask.sum() < max(9.0, GONE * self._usual.area):
-            mask[:] = False
-            score = 0.0
-        hidden = mask.sum() < 0.8 * (carried > 0.5).sum()
-        self.mask = mask
-        self._extent = np.maximum(mask, carried * (1.0 if hidden else FADE)).astype(np.float32)
-        if not hidden:
-            self._usual.learn(float(mask.sum()), score)
-            self._colours.learn(bins_b, cut.astype(np.float32), LEARN)
-            self._templates.add(now, mask)
-        self._poor = self._poor + 1 if hidden and score < POOR * self._usual.score else 0
-        if self._poor and self._poor % 2 == 0:
-            self._search(now, score)
-
-    def jump(self, now: np.ndarray) -> None:
-        """Continue at frame `now` after a cut; only the object's appearance is kept."""
-        self.mask = np.zeros_like(self.mask)
-        self._drift[:] = 0
-        self._poor += 1
-        self._search(now, 0.0, reach=8.0)
-
-    def _motion(
-        self, forth: np.ndarray, back: np.ndarray, inside: np.ndarray, extent: np.ndarray, window: Window
-    ) -> np.ndarray:
-        """The object's motion (2, 3) in window pixels: measured, or camera motion plus the last drift."""
-        slip = np.linalg.norm(forth + sample(back, pixels(inside.shape) + forth), axis=2)
-        camera = similarity(forth, (inside < 0.5) & (extent < 0.3) & (slip < 1))
-        seen = inside > 0.5
-        share = seen.sum() / max((extent > 0.5).sum(), 1)
-        scale = np.array(window.scale)
-        sure = seen & (slip < 1)
-        if sure.sum() < 12 or share < 0.4:
-            camera[:, 2] += self._drift * scale
-            return camera
-        own = similarity(forth, sure)
-        if share < 0.6 or not 0.85 < np.hypot(own[0, 0], own[0, 1]) < 1.18:
-            own = np.column_stack([np.eye(2), np.median(forth[sure], axis=0)])
-        if share > 0.6:
-            drift = (own - camera) @ np.array([*_centre(extent), 1.0]) / scale
-            self._drift = 0.7 * self._drift + 0.3 * drift if self._drift.any() else drift
-        return own
-
-    def _search(self, now: np.ndarray, score: float, reach: float = 2.0) -> None:
-        """Search the object by appearance and continue there if its score clearly exceeds `score`."""
-        size = float(np.sqrt(self._usual.area))
-        near = _centre(self._extent)
-        needed = max(FOUND * self._usual.score, 1.5 * score)
-        best: np.ndarray | None = None
-        for match in self._templates.search(now, near, size * (reach + 0.25 * self._poor)):
-            if match.difference < UNLIKE:
-                mask, value = self._cut_at(now, match)
-                if value > needed and mask.any():
-                    best, needed = mask, value
-        if best is not None:
-            self.mask, self._extent = best, best.astype(np.float32)
-            self._drift[:] = 0
-            self._poor = 0
-
-    def _cut_at(self, now: np.ndarray, match: Match) -> tuple[np.ndarray, float]:
-        """Segment the object at a match; its mask (H, W) bool and score."""
-        window = Window.around(match.box, now.shape[:2])
-        lab = cv2.cvtColor(window.take(now), cv2.COLOR_RGB2LAB)
-        bins = colour_bins(lab)
-        expected = window.take(match.silhouette(now.shape[:2]))
-        spread = 1 + 0.04 * max(match.box[2] - match.box[0], match.box[3] - match.box[1]) * min(window.scale)
-        soft = cv2.GaussianBlur(expected, (0, 0), spread)
-        prior = PRIOR * _log_odds(0.8 * soft)
-        prior[soft < 0.03] = NEVER
-        cut = expected > 0.5
-        for _ in range(3):
-            recalled = self._colours.evidence(bins, expected, 1.0 - cut)
-            cut = tidy(min_cut(prior + recalled, lab, SMOOTHNESS))
-        return window.put(cut, now), _score(recalled, cut, window)
-
-
-def _trust(forth: np.ndarray, back: np.ndarray, lab_a: np.ndarray, lab_b: np.ndarray) -> np.ndarray:
-    """Confidence (h, w) 0..1 in the flow from b to a: forward-backward consistency, similarity, inside the window."""
-    there = pixels(back.shape) + back
-    slip = np.linalg.norm(back + sample(forth, there), axis=2) / (1.0 + 0.1 * np.linalg.norm(back, axis=2))
-    change = np.abs(lab_b.astype(np.float32) - sample(lab_a, there).astype(np.float32)).sum(2)
-    trust = np.exp(-(slip**2) - (cv2.blur(change, (3, 3)) / 60.0) ** 2)
-    height, width = back.shape[:2]
-    trust[(there < -0.5).any(2) | (there[..., 0] > width - 0.5) | (there[..., 1] > height - 0.5)] = 0
-    return trust
-
-
-def _nearby(
-    bins_a: np.ndarray, bins_b: np.ndarray, inside: np.ndarray, weight: np.ndarray, forth: np.ndarray
-) -> np.ndarray:
-    """Log-odds within +-3 of b's pixels by the colours of a's labelled pixels, moved by the flow."""
-    height, width = inside.shape
-    target = pixels(inside.shape) + forth + 0.5
-    grid = ColourGrid(cells=8)
-    grid.add(bins_a, target[..., 0] / width, target[..., 1] / height, inside, weight)
-    own, other = grid.look(bins_b, *places(inside.shape))
-    return np.clip(np.log((own + 0.5) / (other + 0.5)), -3, 3)
-
-
-def _score(evidence: np.ndarray, cut: np.ndarray, window: Window) -> float:
-    """Score of a mask: colour evidence summed over its pixels, in units of frame pixels."""
-    return float(evidence[cut].sum()) / (window.scale[0] * window.scale[1])
-
-
-def _log_odds(chance: np.ndarray) -> np.ndarray:
-    return np.log((chance + 0.02) / (1.02 - chance))
-
-
-def _placed(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel coordinates x, y, (h, w) each, relative to the extent's box enlarged by a fifth: 0..1 inside it."""
-    x0, y0, x1, y1 = _box_or_frame(extent > 0.3)
-    grid = pixels(extent.shape)
-    width, height = max(x1 - x0, 1) * 1.2, max(y1 - y0, 1) * 1.2
-    return (grid[..., 0] - (x0 + x1) / 2) / width + 0.5, (grid[..., 1] - (y0 + y1) / 2) / height + 0.5
-
-
-def _centre(weight: np.ndarray) -> tuple[float, float]:
-    """Centre of mass (x, y); the image centre if all weights are 0."""
-    total = float(weight.sum())
-    if total <= 0:
-        return weight.shape[1] / 2, weight.shape[0] / 2
-    columns, rows = np.arange(weight.shape[1]), np.arange(weight.shape[0])
-    return float(weight.sum(0) @ columns) / total, float(weight.sum(1) @ rows) / total
-
-
-def _box_or_frame(mask: np.ndarray) -> PixelBox:
-    """The bounding box of a mask; the whole frame if it is empty."""
-    box = bounding_box(mask)
-    return box if box[2] else (0, 0, mask.shape[1], mask.shape[0])
+    def _joined(self, anchors: list[int]) -> dict[int, _Found]:
+        """For every frame the mask of one direction."""
+        found = {i: _Found(encode(self._anchors[i]), self._scores[i]) for i in anchors}
+        found.update((i, self._back[i]) for i in range(anchors[0]))
+        found.update((i, self._ahead[i]) for i in range(anchors[-1] + 1, len(self._clip)))
+        for a, b in pairwise(anchors):
+            frames = range(a + 1, b)
+            ahead = np.array([0.0, *(self._ahead[i].confidence for i in frames)])
+            back = np.array([0.0, *(self._back[i].confidence for i in frames)])
+            total = ahead.cumsum() + back.sum() - back.cumsum()
+            # surest together; of equal ones the middle
+            best = min(np.flatnonzero(total >= total.max() - 1e-9), key=lambda k: (abs(2 * k - len(frames)), k))
+            found.update((i, (self._ahead if k < best else self._back)[i]) for k, i in enumerate(frames))
+        return found

@@ -20,7 +20,7 @@ def write_preview(path: Path, scene: Scene, progress: Callable[[str, int, int], 
     Left: the clip with the visible mask tinted and the amodal mask outlined. Right: the completed object on a
     checkerboard. H.264, at most 960 pixels on the longer side. Raises OSError if it cannot be written.
     """
-    encode(path / NAME, _pictures(path, scene, progress), scene.clip.fps, scene.clip.times)
+    encode(path / NAME, _pictures(path, scene, progress), scene.clip.fps, scene.clip.times, scene.clip.signal)
 
 
 def _pictures(path: Path, scene: Scene, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:

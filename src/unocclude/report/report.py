@@ -1,7 +1,5 @@
 """Write report.html, a page that shows a result and the provenance of its pixels."""
 
-import base64
-import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, doubtful_spans
 from unocclude.masks import DOUBTFUL
+from unocclude.media.contact_sheet import choose
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
 from unocclude.report.draw import fit_size, overlay, shrink
+from unocclude.report.embed import for_script, nearest, png_address, webp_address
 from unocclude.scene import Scene
 
 NAME = "report.html"
@@ -50,9 +48,9 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         "fps": info["fps"],
     }
     page = template.render(
-        title=_title(info["input"]),
+        title=title(info["input"]),
         info=info,
-        data=_for_script(data),
+        data=for_script(data),
         shown=shown,
         hypotheses=[folder.name for folder in samples],
         legend=list(zip(PROVENANCE_NAMES[1:], PROVENANCE_PALETTE[1:].tolist(), strict=True)),
@@ -66,7 +64,7 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
     write_bytes(path / NAME, page.encode(errors="backslashreplace"))  # file names may be invalid Unicode
 
 
-def _title(input: str | None) -> str:
+def title(input: str | None) -> str:
     """The name of a file, or of a folder with its parent, because a folder is often just called `frames`."""
     if input is None:
         return "frames in memory"
@@ -74,31 +72,18 @@ def _title(input: str | None) -> str:
     return f"{path.absolute().parent.name}/{path.name}" if path.is_dir() else path.name
 
 
-def choose(count: int, most: int) -> list[int]:
-    """Choose at most `most` of the frames 0 to count - 1, evenly spaced, including the first and the last."""
-    if count <= most:
-        return list(range(count))
-    return [round(k * (count - 1) / (most - 1)) for k in range(most)]
-
-
-def _for_script(data: dict[str, Any]) -> str:
-    """JSON escaped for a script element, so that it cannot end the element."""
-    text = json.dumps(data, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
 def _pictures(path: Path, scene: Scene, shown: list[int], samples: list[str]) -> dict[str, list[str]]:
     """Images of the shown frames by panel, as data URLs."""
     size = fit_size(scene.height, scene.width, LONG_SIDE)
     small = fit_size(scene.height, scene.width, HYPOTHESIS_SIDE)
     makers: dict[str, Callable[[int], str]] = {
-        "overlay": lambda i: _webp(_overlay(path, scene, i, size)),
-        "amodal": lambda i: _png(shrink(_read(path, "amodal_masks", i) > 127, size).astype(np.uint8) * 255),
-        "rgba": lambda i: _webp(shrink(_read(path, "rgba", i), size)),
-        "provenance": lambda i: _png(_nearest(_read(path, "provenance", i), size), PROVENANCE_PALETTE),
+        "overlay": lambda i: webp_address(_overlay(path, scene, i, size)),
+        "amodal": lambda i: png_address(shrink(_read(path, "amodal_masks", i) > 127, size).astype(np.uint8) * 255),
+        "rgba": lambda i: webp_address(shrink(_read(path, "rgba", i), size)),
+        "provenance": lambda i: png_address(nearest(_read(path, "provenance", i), size), PROVENANCE_PALETTE),
     }
     if samples:
-        makers["disagreement"] = lambda i: _png(shrink(_read(path, "disagreement", i), size))
+        makers["disagreement"] = lambda i: png_address(shrink(_read(path, "disagreement", i), size))
     for name in samples:
         makers[f"hypothesis-{name}"] = partial(_hypothesis, path / "hypotheses" / name, small)
     with ThreadPoolExecutor(2) as pool:
@@ -110,36 +95,12 @@ def _read(folder: Path, kind: str, i: int) -> np.ndarray:
 
 
 def _hypothesis(folder: Path, size: tuple[int, int], i: int) -> str:
-    return _webp(shrink(_read(folder, "rgba", i), size))
+    return webp_address(shrink(_read(folder, "rgba", i), size))
 
 
 def _overlay(path: Path, scene: Scene, i: int, size: tuple[int, int]) -> np.ndarray:
     amodal = shrink(_read(path, "amodal_masks", i) > 127, size)
     return overlay(shrink(scene.frame(i), size), shrink(scene.visible(i), size), amodal)
-
-
-def _nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-def _webp(image: np.ndarray) -> str:
-    """A lossy data URL of an RGB or RGBA image."""
-    return _address("webp", Image.fromarray(image), quality=78, method=1)
-
-
-def _png(image: np.ndarray, palette: np.ndarray | None = None) -> str:
-    """A lossless data URL of a grey or palette image."""
-    picture = Image.fromarray(image)
-    if palette is not None:
-        picture.putpalette(palette.tobytes())
-        return _address("png", picture, transparency=0)
-    return _address("png", picture, optimize=True)
-
-
-def _address(kind: str, picture: Image.Image, **options: Any) -> str:
-    data = io.BytesIO()
-    picture.save(data, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def occlusion_chart(rates: list[float]) -> str:
@@ -185,8 +146,14 @@ def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("occluded", f"{len(occluded)} frames, at most {max(occluded, default=0):.0%}"),
         *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
         *([("doubtful", f"{doubtful} frames")] if doubtful else []),
+        *_cleaning(info),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
     ]
+
+
+def _cleaning(info: dict[str, Any]) -> list[tuple[str, str]]:
+    done = info.get("mask_cleaning", {"pixels": 0})
+    return [("masks cleaned", f"{done['pixels']} pixels in {done['frames']} frames")] if done["pixels"] else []
 
 
 def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:

@@ -26,9 +26,9 @@ class DatasetSpec:
     """Everything that determines a generated data set; picklable, for worker processes.
 
     frames, size (width, height): None for the kind's default. sources, refused: usable source clips, and why others are
-    not. occluders: for `carve`, the clips whose masks are removed, if not those of the sources. protocol: for
-    `worlds`, the layout and motion of another data set (`kubric_layout.PROTOCOLS`). data, weights: for
-    `pseudo`, a data set with amodal boxes, and the checkpoint.
+    not. occluders: for `carve`, the clips whose masks are removed, if not those of the sources. protocol: for `worlds`,
+    the layout and motion of another data set (`kubric_layout.PROTOCOLS`). photos: for `footage`, a folder of
+    photographs. data, weights: for `pseudo`, a data set with amodal boxes, and the checkpoint.
     """
 
     kind: str
@@ -39,6 +39,7 @@ class DatasetSpec:
     refused: dict[str, str] = field(default_factory=dict)
     occluders: list[SourceClip] = field(default_factory=list)
     protocol: str = ""
+    photos: Path | None = None
     data: str = ""
     weights: str | None = None
 
@@ -51,13 +52,15 @@ class DatasetSpec:
             same["protocol"] = self.protocol
         if self.occluders:
             same["occluders"] = [[s.name, s.dataset, s.first, s.last] for s in self.occluders]
+        same |= {"photos": str(self.photos)} if self.photos is not None else {}
         return same | ({"data": self.data, "weights": self.weights} if self.data else {})
 
     @property
     def inputs(self) -> list[Path]:
         """The folders that clips are made from."""
-        made_from = (source.folder for source in (*self.sources, *self.occluders))
-        return [*made_from, *([root_of(self.data)] if self.data else [])]
+        made_from = [source.folder for source in (*self.sources, *self.occluders)]
+        photos = [self.photos] if self.photos is not None else []
+        return [*made_from, *photos, *([root_of(self.data)] if self.data else [])]
 
     def make(self, index: int) -> list[World]:
         """The worlds of clip `index`: one, or for `worlds` one per object of the scene."""
@@ -122,13 +125,28 @@ def prepare_dataset_spec(
         if kind == "composite":
             found = caption(found, weights)
         return DatasetSpec(kind, seed, frames, size, found, refused, carving)
+    if size is not None and min(size) < 16:
+        raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
+    if kind == "footage":
+        return _prepare_footage(seed, frames, size, sources)
     if sources:
         raise InputError(f"`synth {kind}` makes everything itself; leave out --sources")
     if kind == "worlds" and find_spec("mujoco") is None:
         raise InputError("`synth worlds` needs MuJoCo; install it with: pip install 'unocclude[worlds]'")
-    if size is not None and min(size) < 16:
-        raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
     return DatasetSpec(kind, seed, frames, size, protocol=protocol)
+
+
+def _prepare_footage(
+    seed: int, frames: int | None, size: tuple[int, int] | None, photos: Sequence[str | Path]
+) -> DatasetSpec:
+    from unocclude.synthesis.footage import read_photographs
+
+    if len(photos) > 1:
+        raise InputError("`synth footage` takes one folder of photographs; give --sources once")
+    folder = Path(photos[0]) if photos else None
+    if folder is not None:
+        read_photographs(folder)
+    return DatasetSpec("footage", seed, frames, size, photos=folder)
 
 
 def _prepare_pseudo(
@@ -160,6 +178,12 @@ def _sprites(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.sprites import sprite_world
 
     return [sprite_world(seed, spec.frames or 24, *(spec.size or (256, 256)))]
+
+
+def _footage(spec: DatasetSpec, index: int, seed: int) -> list[World]:
+    from unocclude.synthesis.footage import footage_world
+
+    return [footage_world(seed, spec.frames or 24, *(spec.size or (256, 256)), photos=spec.photos)]
 
 
 def _rigid(spec: DatasetSpec, index: int, seed: int) -> list[World]:
@@ -212,6 +236,7 @@ def _pseudo(spec: DatasetSpec, index: int, seed: int) -> list[World]:
 FROM_SOURCES = ("composite", "carve")
 MAKERS: dict[str, Maker] = {
     "sprites": _sprites,
+    "footage": _footage,
     "rigid": _rigid,
     "worlds": _worlds,
     "composite": _composite,

@@ -4,6 +4,9 @@ Images here are premultiplied RGBA, (H, W, 4) float32, 0 to 255, so that composi
 addition.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -15,6 +18,8 @@ from unocclude.synthesis.plates import TEXTURES, colours, octaves, texture
 BANK = 40
 """Number of patterns. Clips recolour some of them, which is much faster than generating new ones."""
 _SIDE = 256
+PHOTOGRAPHIC = 0.6
+"""Share of surfaces cut from photographs, where there are some."""
 
 
 @lru_cache(maxsize=BANK)
@@ -34,6 +39,43 @@ def _pattern(k: int) -> np.ndarray:
     return np.clip(255 * (level - low) / (high - low), 0, 255).astype(np.uint8)
 
 
+_photographs: ContextVar[Sequence[np.ndarray]] = ContextVar("photographs", default=())
+
+
+@contextmanager
+def textures_from(photographs: Sequence[np.ndarray]) -> Iterator[None]:
+    """Within this context, `cloth` cuts most of its surfaces from photographs, (H, W, 3) uint8 RGB each, if there are
+    any."""
+    token = _photographs.set(photographs)
+    try:
+        yield
+    finally:
+        _photographs.reset(token)
+
+
+def cutting(photograph: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A random part of a photograph, mirrored or not, scaled to (height, width, 3) uint8; it keeps the aspect."""
+    largest = min(photograph.shape[0] / height, photograph.shape[1] / width)
+    scale = largest * rng.uniform(0.35, 1.0)
+    h, w = max(1, int(height * scale)), max(1, int(width * scale))
+    top = int(rng.integers(photograph.shape[0] - h + 1))
+    left = int(rng.integers(photograph.shape[1] - w + 1))
+    way = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    part = cv2.resize(photograph[top : top + h, left : left + w], (width, height), interpolation=way)
+    return part[:, ::-1].copy() if rng.uniform() < 0.5 else part
+
+
+def _photographic(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A surface cut from one of the photographs of this context, with another light and tint."""
+    photographs = _photographs.get()
+    part = (
+        cutting(photographs[int(rng.integers(len(photographs)))], height, width, rng)
+        * rng.uniform(0.6, 1.3)
+        * rng.uniform(0.85, 1.15, 3)
+    )
+    return np.clip(np.rint(part), 4, 251).astype(np.uint8)
+
+
 def cloth(
     height: int, width: int, hue: float, vivid: float, rng: np.random.Generator, contrast: float | None = None
 ) -> np.ndarray:
@@ -41,6 +83,8 @@ def cloth(
 
     hue: central hue, 0 to 1. vivid: saturation, 0 to 1. contrast: of the pattern, 0 (plain) to 1; random if None.
     """
+    if _photographs.get() and rng.uniform() < PHOTOGRAPHIC:
+        return _photographic(height, width, rng)
     if contrast is None:
         contrast = rng.uniform(0.25, 0.9)
     pattern = _pattern(int(rng.integers(BANK)))

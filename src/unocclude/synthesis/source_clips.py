@@ -14,7 +14,8 @@ from unocclude import weights as checkpoints
 from unocclude.datasets import DATASETS, open_dataset, root_of
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, read_masks
+from unocclude.mask_files import read_masks
+from unocclude.masks import MaskTrack
 from unocclude.media.files import natural_key
 from unocclude.media.folder import image_files
 from unocclude.media.images import image_size, read_image

@@ -48,12 +48,12 @@ def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> Worl
     floor = height * r_object.uniform(0.72, 0.98)
     camera = Camera.draw(frames, width, height, r_camera)
     kind = str(r_object.choice(KINDS, p=[0.22, 0.2, 0.1, 0.24, 0.07, 0.17]))
-    object_ = _sprite(kind, tall, floor, 0.5, camera, r_object)
+    object_ = moving_sprite(kind, tall, floor, 0.5, camera, r_object)
     backdrop = Backdrop(camera, floor - 0.3 * tall, r_back)
     behind = []
     for _ in range(int(r_back.integers(0, 3))):
         size, place = tall * r_back.uniform(0.4, 0.9), r_back.uniform()
-        behind.append(_sprite(_other(r_back), size, floor - 0.15 * tall, place, camera, r_back))
+        behind.append(moving_sprite(other_kind(r_back), size, floor - 0.15 * tall, place, camera, r_back))
     in_front = _occluders(object_, floor, camera, r_front)
     grain = Grain(float(r_noise.choice([0.0, 1.0, 2.5])), height, width, r_noise)
     light = 1 + r_light.uniform(0, 0.12) * np.sin(np.arange(frames) * r_light.uniform(0.05, 0.3))
@@ -63,20 +63,20 @@ def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> Worl
     for i in range(frames):
         scene = backdrop.render(i)
         for thing in behind:
-            _put(scene, thing.render(i, height, width))
-        at, own = _put(scene, object_.render(i, height, width))
+            put(scene, thing.render(i, height, width))
+        at, own = put(scene, object_.render(i, height, width))
         opacity = np.zeros((len(in_front), height, width), np.uint8)
         for k, thing in enumerate(in_front):
-            where, drawn = _put(scene, thing.render(i, height, width))
+            where, drawn = put(scene, thing.render(i, height, width))
             opacity[k][where] = np.rint(drawn[..., 3])
         shade = light[i] * tint
-        frame = grain.develop(_tinted(scene, shade))
+        frame = grain.develop(tinted(scene, shade))
         amodal, visible = np.zeros((2, height, width), bool)
         amodal[at] = own[..., 3] >= 127.5
         visible[at] = amodal[at] & (opacity[:, *at] < 128).all(0)
         # the object's own colours; where visible, the frame's, with its light and noise
         rgb = np.zeros((height, width, 3), np.uint8)
-        colour = np.clip(_tinted(own, shade) * (255 / np.maximum(own[..., 3:], 1)), 0, 255)
+        colour = np.clip(tinted(own, shade) * (255 / np.maximum(own[..., 3:], 1)), 0, 255)
         np.copyto(rgb[at], np.rint(colour), where=amodal[at][..., None], casting="unsafe")
         np.copyto(rgb[at], frame[at], where=visible[at][..., None])
         world.frames.append(frame)
@@ -91,12 +91,12 @@ def _draw(seed: int, attempt: int, frames: int, width: int, height: int) -> Worl
     return world
 
 
-def _tinted(scene: np.ndarray, shade: np.ndarray) -> np.ndarray:
+def tinted(scene: np.ndarray, shade: np.ndarray) -> np.ndarray:
     scalar: Any = (*shade.tolist(), 1.0)
     return cv2.multiply(scene[..., :3], scalar)
 
 
-def _put(scene: np.ndarray, patch: Patch) -> tuple[tuple[slice, slice], np.ndarray]:
+def put(scene: np.ndarray, patch: Patch) -> tuple[tuple[slice, slice], np.ndarray]:
     """Composite a patch over the scene; returns its position and image there."""
     where, picture = patch.cut(*scene.shape[:2])
     if picture.size:
@@ -113,17 +113,17 @@ FIGURES: dict[str, Callable[[int, Generator], Figure]] = {
 KINDS = [*FIGURES, "shape"]
 
 
-def _other(rng: Generator) -> str:
+def other_kind(rng: Generator) -> str:
     return str(rng.choice(KINDS, p=[0.22, 0.18, 0.1, 0.24, 0.08, 0.18]))
 
 
-def _wave(camera: Camera, low: float, high: float, rng: Generator) -> np.ndarray:
+def wave(camera: Camera, low: float, high: float, rng: Generator) -> np.ndarray:
     """A smooth oscillation between two values, (T,)."""
     cycles, phase = rng.uniform(0.3, 1.0), rng.uniform(0, 2 * np.pi)
     return (low + high) / 2 + (high - low) / 2 * np.sin(2 * np.pi * cycles * camera.time + phase)
 
 
-def _sprite(kind: str, tall: float, floor: float, place: float, camera: Camera, rng: Generator) -> Sprite:
+def moving_sprite(kind: str, tall: float, floor: float, place: float, camera: Camera, rng: Generator) -> Sprite:
     """A sprite of a kind, `tall` pixels high, standing at `floor`.
 
     place: its horizontal position in the middle of the clip, relative to the frame's width.
@@ -136,9 +136,9 @@ def _sprite(kind: str, tall: float, floor: float, place: float, camera: Camera, 
 def _figure(figure: Figure, tall: float, floor: float, place: float, camera: Camera, rng: Generator) -> Sprite:
     count = camera.frames
     side = float(rng.choice([-1, 1]))
-    grow = _wave(camera, 1 - rng.uniform(0, 0.22), 1 + rng.uniform(0, 0.22), rng)
+    grow = wave(camera, 1 - rng.uniform(0, 0.22), 1 + rng.uniform(0, 0.22), rng)
     # turning towards the viewer shortens the figure; most keep their direction
-    face = np.cos(_wave(camera, -0.9, 0.9, rng)) if rng.uniform() < 0.35 else np.ones(count)
+    face = np.cos(wave(camera, -0.9, 0.9, rng)) if rng.uniform() < 0.35 else np.ones(count)
     size = tall * grow * (0.85 if figure.kind == "animal" else 1)
     plates, speed = figure.pose(float(size.max()))
     # feet do not slide: the rest of the motion is the camera's
@@ -146,7 +146,7 @@ def _figure(figure: Figure, tall: float, floor: float, place: float, camera: Cam
     y = np.full(count, floor)
     if figure.kind == "bird":
         steps = np.full(count, tall * rng.uniform(0.01, 0.06) * side)
-        y = camera.height * rng.uniform(0.25, 0.75) + _wave(camera, -0.1, 0.1, rng) * tall
+        y = camera.height * rng.uniform(0.25, 0.75) + wave(camera, -0.1, 0.1, rng) * tall
     way = np.cumsum(steps) - camera.pan
     x = camera.width * (place + rng.uniform(-0.12, 0.12)) + way - way[count // 2]
     x = camera.kept(x, 0.3 * tall, rng)
@@ -169,11 +169,11 @@ def _shape(tall: float, floor: float, place: float, camera: Camera, rng: Generat
         coverage = silhouette(kind, side, rng, hole=kind != "letter" and rng.uniform() < 0.2)
     shade = 0.72 + 0.28 * np.sqrt(np.clip(1 - 0.8 * (xs**2 + ys**2), 0, 1)) - 0.1 * ys
     image = plate(cloth(side, side, rng.uniform(), rng.uniform(0.2, 1), rng) * shade[..., None], coverage)
-    angle = _wave(camera, -0.6, 0.6, rng) + rng.uniform(-0.5, 0.5) + rng.normal(0, 0.8) * camera.time
-    size, narrow = _wave(camera, 0.8, 1.1, rng), np.cos(_wave(camera, -0.8, 0.8, rng))
+    angle = wave(camera, -0.6, 0.6, rng) + rng.uniform(-0.5, 0.5) + rng.normal(0, 0.8) * camera.time
+    size, narrow = wave(camera, 0.8, 1.1, rng), np.cos(wave(camera, -0.8, 0.8, rng))
     drift = rng.uniform(-0.7, 0.7) * camera.width * (camera.time - 0.5)
     x = camera.kept(camera.width * (place + rng.uniform(-0.12, 0.12)) + drift, 0.3 * tall, rng)
-    y = min(floor - tall / 2, camera.height * rng.uniform(0.35, 0.65)) + _wave(camera, -0.12, 0.12, rng) * camera.height
+    y = min(floor - tall / 2, camera.height * rng.uniform(0.35, 0.65)) + wave(camera, -0.12, 0.12, rng) * camera.height
     if rng.uniform() < 0.3:  # it bounces
         y = y - 0.2 * tall * np.abs(np.sin(np.arange(camera.frames) * rng.uniform(0.15, 0.4)))
     half = (side + 1) / 2
@@ -196,14 +196,14 @@ def _occluders(object_: Sprite, floor: float, camera: Camera, rng: Generator) ->
         kind = str(rng.choice([*STANDING, "moving"], p=[0.14, 0.12, 0.1, 0.08, 0.12, 0.09, 0.35]))
         if kind == "moving":
             near = floor + rng.uniform(0.02, 0.2) * tall
-            other = _sprite(_other(rng), tall * rng.uniform(0.5, 1.15), near, 0.5, camera, rng)
-            things.append(_crossing(other, at, i, tall, camera, rng))
+            other = moving_sprite(other_kind(rng), tall * rng.uniform(0.5, 1.15), near, 0.5, camera, rng)
+            things.append(crossing_sprite(other, at, i, tall, camera, rng))
         else:
-            things.append(_standing(kind, at, tall, i, floor, camera, rng))
+            things.append(standing_sprite(kind, at, tall, i, floor, camera, rng, STANDING))
     return things
 
 
-def _crossing(other: Sprite, at: np.ndarray, i: int, tall: float, camera: Camera, rng: Generator) -> Sprite:
+def crossing_sprite(other: Sprite, at: np.ndarray, i: int, tall: float, camera: Camera, rng: Generator) -> Sprite:
     """Another sprite, placed in front of the object in frame i."""
     way = (np.arange(camera.frames) - i) / max(camera.frames, 1) * rng.uniform(-0.7, 0.7) * camera.width
     gap = at - other.centre[i] + (rng.uniform(-0.2, 0.2) * tall, 0.1 * tall)
@@ -211,9 +211,11 @@ def _crossing(other: Sprite, at: np.ndarray, i: int, tall: float, camera: Camera
     return other
 
 
-def _standing(kind: str, at: np.ndarray, tall: float, i: int, floor: float, camera: Camera, rng: Generator) -> Sprite:
-    """A static occluder nearer than the object, which therefore moves faster than the ground."""
-    image, anchor = STANDING[kind](tall, camera, rng)
+def standing_sprite(
+    kind: str, at: np.ndarray, tall: float, i: int, floor: float, camera: Camera, rng: Generator, kinds: "Makers"
+) -> Sprite:
+    """A static occluder of one of `kinds`, nearer than the object, which therefore moves faster than the ground."""
+    image, anchor = kinds[kind](tall, camera, rng)
     near = rng.uniform(1.0, 1.35)
     x = at[0] + rng.uniform(-0.15, 0.15) * tall + near * (camera.pan[i] - camera.pan)
     foot = at[1] if kind == "sign" else max(floor, at[1]) + rng.uniform(0.03, 0.25) * tall
@@ -227,7 +229,7 @@ def _standing(kind: str, at: np.ndarray, tall: float, i: int, floor: float, came
     return Sprite(kind, [(image, places)], centre, height, sway, (0.4 if kind == "bush" else 1.5) * tall, 0.25)
 
 
-def _cut(coverage: np.ndarray, hue: float, vivid: float, rng: Generator, round_: bool = False) -> np.ndarray:
+def cut_plate(coverage: np.ndarray, hue: float, vivid: float, rng: Generator, round_: bool = False) -> np.ndarray:
     """A textured plate with a coverage (h, w) uint8; `round_` shades it like a column."""
     colour = cloth(coverage.shape[0], coverage.shape[1], hue, vivid, rng).astype(np.float32) * rng.uniform(0.6, 1.0)
     if round_:
@@ -237,11 +239,12 @@ def _cut(coverage: np.ndarray, hue: float, vivid: float, rng: Generator, round_:
 
 
 Made = tuple[np.ndarray, tuple[float, float]]
+Makers = dict[str, Callable[[float, Camera, Generator], Made]]
 
 
 def _pole(tall: float, camera: Camera, rng: Generator) -> Made:
     wide, long = max(2, round(tall * rng.uniform(0.06, 0.28))), 2 * camera.height
-    image = _cut(np.full((long, wide), 255, np.uint8), rng.uniform(), rng.uniform(0, 0.5), rng, True)
+    image = cut_plate(np.full((long, wide), 255, np.uint8), rng.uniform(), rng.uniform(0, 0.5), rng, True)
     return image, (wide / 2 + 1, long * 0.75)
 
 
@@ -251,16 +254,16 @@ def _tree(tall: float, camera: Camera, rng: Generator) -> Made:
     coverage = np.zeros((long, crown), np.uint8)
     left = (crown - trunk) // 2
     coverage[:, left : left + trunk] = 255
-    wood = _cut(coverage, 0.08, rng.uniform(0.2, 0.5), rng)
+    wood = cut_plate(coverage, 0.08, rng.uniform(0.2, 0.5), rng)
     leaves = np.zeros((long, crown), np.uint8)
-    _clumps(leaves, (0.5 * crown, 0.24 * long), 0.42 * crown, 0.22 * long, rng)
-    green = _cut(leaves, rng.uniform(0.2, 0.36), rng.uniform(0.5, 1), rng)
+    clumps(leaves, (0.5 * crown, 0.24 * long), 0.42 * crown, 0.22 * long, rng)
+    green = cut_plate(leaves, rng.uniform(0.2, 0.36), rng.uniform(0.5, 1), rng)
     both = wood.astype(np.float32)
     over(both, green.astype(np.float32))
     return np.rint(both).astype(np.uint8), (crown / 2 + 1, long + 1.0)
 
 
-def _clumps(mask: np.ndarray, centre: tuple[float, float], rx: float, ry: float, rng: Generator) -> None:
+def clumps(mask: np.ndarray, centre: tuple[float, float], rx: float, ry: float, rng: Generator) -> None:
     for _ in range(14):
         angle, far = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0, 0.6))
         at = (round(centre[0] + far * rx * np.cos(angle)), round(centre[1] + far * ry * np.sin(angle)))
@@ -276,29 +279,29 @@ def _fence(tall: float, camera: Camera, rng: Generator) -> Made:
         coverage[:, int(x) : int(x) + slat] = 255
     for share in (0.2, 0.7):
         coverage[int(share * high) : int(share * high) + max(2, slat // 2)] = 255
-    return _cut(coverage, rng.uniform(0.03, 0.15), rng.uniform(0, 0.6), rng), (wide / 2 + 1, high + 1.0)
+    return cut_plate(coverage, rng.uniform(0.03, 0.15), rng.uniform(0, 0.6), rng), (wide / 2 + 1, high + 1.0)
 
 
 def _wall(tall: float, camera: Camera, rng: Generator) -> Made:
     wide, high = round(tall * rng.uniform(0.5, 1.6)), round(tall * rng.uniform(0.4, 1.6))
     coverage = np.full((high, wide), 255, np.uint8)
-    return _cut(coverage, rng.uniform(), rng.uniform(0, 0.6), rng), (wide / 2 + 1, high + 1.0)
+    return cut_plate(coverage, rng.uniform(), rng.uniform(0, 0.6), rng), (wide / 2 + 1, high + 1.0)
 
 
 def _bush(tall: float, camera: Camera, rng: Generator) -> Made:
     wide, high = max(8, round(tall * rng.uniform(0.5, 1.3))), max(8, round(tall * rng.uniform(0.3, 0.7)))
     leaves = np.zeros((high, wide), np.uint8)
     for k in range(3):
-        _clumps(leaves, (wide * (0.25 + 0.25 * k), high * 0.62), 0.3 * wide, 0.4 * high, rng)
-    return _cut(leaves, rng.uniform(0.18, 0.38), rng.uniform(0.4, 1), rng), (wide / 2 + 1, high * 0.95)
+        clumps(leaves, (wide * (0.25 + 0.25 * k), high * 0.62), 0.3 * wide, 0.4 * high, rng)
+    return cut_plate(leaves, rng.uniform(0.18, 0.38), rng.uniform(0.4, 1), rng), (wide / 2 + 1, high * 0.95)
 
 
 def _sign(tall: float, camera: Camera, rng: Generator) -> Made:
     side = max(8, round(tall * rng.uniform(0.3, 0.65)))
     kind = str(rng.choice(list(SILHOUETTES)))
-    return _cut(silhouette(kind, side, rng), rng.uniform(), rng.uniform(0.3, 1), rng), (side / 2 + 1, side / 2 + 1)
+    return cut_plate(silhouette(kind, side, rng), rng.uniform(), rng.uniform(0.3, 1), rng), (side / 2 + 1, side / 2 + 1)
 
 
-STANDING: dict[str, Callable[[float, Camera, Generator], Made]] = {
+STANDING: Makers = {
     "pole": _pole, "tree": _tree, "fence": _fence, "wall": _wall, "bush": _bush, "sign": _sign,
 }  # fmt: skip

@@ -26,7 +26,8 @@ class World:
     The following are empty where a generator does not provide them. plate: (h, w, 4) uint8, the texture of a flat
     object, with colours also outside its silhouette. homographies: (3, 3) float64, plate to frame. camera: (3, 3)
     float64, scene (the view of a static camera) to frame. Pixel centres are at integers. depth: (H, W) float32, metres
-    along the optical axis to the visible surface, inf where there is none. about: metadata of the generator.
+    along the optical axis to the visible surface, inf where there is none. background: (H, W, 3) uint8 RGB, the scene
+    without its objects and their shadows. about: metadata of the generator.
     """
 
     frames: list[np.ndarray]
@@ -39,6 +40,7 @@ class World:
     homographies: list[np.ndarray] = field(default_factory=list)
     camera: list[np.ndarray] = field(default_factory=list)
     depth: list[np.ndarray] = field(default_factory=list)
+    background: list[np.ndarray] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -15,9 +15,17 @@ ATTEMPTS = 50
 
 
 def physics_worlds(
-    seed: int, frames: int = 24, width: int = 256, height: int = 256, still: bool = False
+    seed: int,
+    frames: int = 24,
+    width: int = 256,
+    height: int = 256,
+    *,
+    every: bool = False,
+    still: bool = False,
 ) -> list[World]:
     """Simulate one scene and return a world for each of its objects that is suitable for completion.
+
+    every: return a world for each object that is visible, if at least one of them is suitable, with `background`.
 
     Suitable objects cover 0.6 % of the frame at some time, are visible in at least half of the frames, and are more
     than 10 % but not fully hidden in an eighth of them, with varying occlusion. All worlds share one list of frames. A
@@ -41,7 +49,9 @@ def physics_worlds(
         if still and scene.path.motion == "static":
             continue
         about = {"kind": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
-        if worlds := [world for world in _film(scene, frames, width, height, about, still) if _worthwhile(world)]:
+        filmed = _film(scene, frames, width, height, about, background=every, still=still)
+        if worlds := [world for world in filmed if _worthwhile(world)]:
+            worlds = [world for world in filmed if np.any(world.visible)] if every else worlds
             for world in worlds:
                 world.about["instance"] = f"{seed}/{world.about['object']}"
             return worlds
@@ -70,9 +80,19 @@ def _play(scene: PhysicsScene, frames: int, still: bool) -> Iterator[tuple[int, 
 
 
 def _film(
-    scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any], still: bool = False
+    scene: PhysicsScene,
+    frames: int,
+    width: int,
+    height: int,
+    about: dict[str, Any],
+    *,
+    background: bool,
+    still: bool,
 ) -> list[World]:
-    """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable."""
+    """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable.
+
+    background: whether to render it without its objects as well. still: as in `physics_worlds`.
+    """
     model = scene.model
     roots = [model.body(thing.body).id for thing in scene.things]
     owner = np.full(model.ngeom + 1, -1)  # object of each geom; the last entry is for no geom
@@ -80,9 +100,10 @@ def _film(
         owner[:-1][model.body_rootid[model.geom_bodyid] == root] = k
     pictures: list[np.ndarray] = []
     depths: list[np.ndarray] = []
+    empty: list[np.ndarray] = []
     camera = {**scene.path.about(), "fovy": scene.fovy}
     worlds = [
-        World(pictures, [], [], [], [], FPS, depth=depths,
+        World(pictures, [], [], [], [], FPS, depth=depths, background=empty,
               about={**about, "object": k, "body": thing.kind, "class": thing.shape, "camera": camera})
         for k, thing in enumerate(scene.things)
     ]  # fmt: skip
@@ -94,6 +115,10 @@ def _film(
             geom, nearest = screen.labels()
             seen = owner[geom]
             pictures.append(cv2.resize(np.ascontiguousarray(samples), (width, height), interpolation=cv2.INTER_AREA))
+            if background:
+                screen.look(data, view, owner[:-1] < 0)
+                place_only = np.ascontiguousarray(screen.colour()[0])
+                empty.append(cv2.resize(place_only, (width, height), interpolation=cv2.INTER_AREA))
             depths.append(metres(_second(nearest)))
             if i == 0 or scene.path.motion != "static":
                 screen.look(data, view, owner[:-1] < 0, sky=False)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "shape-prior": "unocclude.training.shape_prior:ShapePrior",
+    "mask-network": "unocclude.training.mask_network:MaskNetwork",
     "tgvac-frame": "unocclude.training.tgvac:Frame",
     "tgvac-motion": "unocclude.training.tgvac:Motion",
     "vae": "unocclude.training.vae:VAE",

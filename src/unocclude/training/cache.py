@@ -5,16 +5,27 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from unocclude.media.files import write_bytes
 from unocclude.synthesis.parallel import unordered
-from unocclude.training.sources import ClipSource
 from unocclude.types import Progress
 
 Work = Callable[[int], list[bytes]]
 
 
-def cached(source: ClipSource, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
+class Source(Protocol):
+    """Scenes by number. spec: what they are, for the name of their folder; without: what they leave out."""
+
+    @property
+    def spec(self) -> str: ...
+    @property
+    def without(self) -> tuple[str, ...]: ...
+    @property
+    def count(self) -> int: ...
+
+
+def cached(source: Source, cache: Path, kind: str, work: Work, workers: int, progress: Progress) -> list[Path]:
     """The preprocessed files of all scenes of a source, in order; missing ones are created in worker processes.
 
     cache: folder that holds them. kind: short name of the preprocessing, part of the folder's name. work: a picklable

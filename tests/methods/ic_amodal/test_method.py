@@ -494,6 +494,9 @@ def test_recall_first_leaves_less_to_generate(weights, passed, of_passed):
     for i, own in enumerate(Recall(RecallOptions()).complete(scene)):
         assert np.array_equal(first.amodal_masks[i], own.amodal)
         same = (first.provenance[i] > 0) & (first.provenance[i] < GENERATED)
+        visible, kernel = scene.visible(i).astype(np.uint8), np.ones((5, 5), np.uint8)
+        at_edge = cv2.dilate(visible, kernel) > cv2.erode(visible, kernel, borderValue=1)
+        same &= ~at_edge  # recall replaces mixed pixels of the visible edge
         assert np.array_equal(first.rgba[i][same], own.rgba[same])
 
 
@@ -512,8 +515,8 @@ def test_what_it_lacks_is_said_in_one_line(tmp_path, monkeypatch, capsys, weight
     lost = (broken / "transformer" / sorted(set(index["weight_map"].values()))[0]).unlink
     (broken / "transformer" / "config.json").write_text(json.dumps(config | {"num_layers": 3}))
     assert main([*args, "--method", "ic-amodal", "--weights", str(broken)]) == 2
-    said = capsys.readouterr().err
-    assert "lacks transformer_blocks.2" in said and said.count("\n") == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
+    assert "lacks transformer_blocks.2" in said[0] and len(said) == 1
     (broken / "transformer" / "config.json").write_text(json.dumps(config))
     lost()
     shutil.rmtree(tmp_path / "out", ignore_errors=True)

@@ -389,7 +389,7 @@ def test_the_published_networks_answer_where_their_weights_are(monkeypatch):
     answers = {
         "tags": lambda picture: ("cat", "plant"),
         "ground": lambda picture, caption: (np.zeros((1, 4)), [caption], np.ones(1)),
-        "segment": lambda picture, cues: (np.array([np.full(SHAPE, cue.box[0] > 1) for cue in cues]), None),
+        "segment": lambda picture, cues: (np.array([np.full(SHAPE, cue.bounds[0] > 1) for cue in cues]), None),
         "choose": choose,
         "order": lambda picture, masks, query: np.eye(len(masks)) * query,
     }

@@ -422,7 +422,7 @@ def test_an_image_beyond_the_size_that_is_worked_at(weights, monkeypatch):
 def test_the_words_of_a_text_prompt_reach_the_generator(tmp_path, capsys, weights, monkeypatch, more, asked):
     _, visible, _, _ = photo(tmp_path)
     monkeypatch.setattr("unocclude.perception.prompt.check_weights", lambda text="": None)
-    monkeypatch.setattr("unocclude.run.locate", lambda *_: MaskTrack.from_masks([visible], "stand-in"))
+    monkeypatch.setattr("unocclude.run.locate", lambda *_: [MaskTrack.from_masks([visible], "stand-in")])
     log = []
     monkeypatch.setattr(
         Inpainter, "__call__", lambda self, picture, mask, prompt, *_: log.append(prompt) or np.zeros_like(picture)

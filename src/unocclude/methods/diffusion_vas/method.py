@@ -7,7 +7,8 @@ from typing import Any
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
-from unocclude.masks import MaskTrack, read_masks
+from unocclude.mask_files import read_masks
+from unocclude.masks import MaskTrack
 from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod, packaged_folder
 from unocclude.methods.diffusion_vas.options import DiffusionVASOptions
 from unocclude.methods.diffusion_vas.stages import check_folder, check_stages, find_stages, used_kinds

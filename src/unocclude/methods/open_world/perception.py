@@ -166,7 +166,7 @@ def occluders_in_concavities(image: np.ndarray, visible: np.ndarray, size: int =
     for k in range(1, count):
         row, column = np.unravel_index(np.argmax(np.where(labels == k, depth, 0)), depth.shape)
         point = (x + float(column) * w / part.shape[1], y + float(row) * h / part.shape[0])
-        found |= segment(clip, 0, Cue(points=[point]))
+        found |= segment(clip, 0, Cue(points=[point])).mask
     return found & ~visible
 
 

@@ -4,13 +4,11 @@ import cv2
 import numpy as np
 
 from unocclude.methods.inpaint import inpaint
+from unocclude.methods.recall.edges import SEAM, colour_beyond, is_mixed, seam_of
 from unocclude.methods.recall.silhouette import Silhouette
 from unocclude.motion.camera import shift
-from unocclude.motion.fill import smooth_fill
+from unocclude.motion.match import match_colours
 from unocclude.scene import Scene
-
-LARGEST_CORRECTION = 40.0
-"""Maximum correction of a copied pixel in grey levels."""
 
 MOST_SOURCES = 8
 """Maximum number of references that pixels are copied from."""
@@ -24,10 +22,10 @@ MOST_BLENDED = 5
 def recall_pixels(
     scene: Scene, i: int, visible: np.ndarray, amodal: np.ndarray, silhouette: Silhouette
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours of the hidden pixels `amodal & ~visible` of frame i.
+    """Colours of the hidden pixels `amodal & ~visible` of frame i, and of visible ones that are mixed with an occluder.
 
     visible, amodal: (H, W) bool on the canvas. Returns the colours (H, W, 3) uint8, valid on `amodal`, and a mask
-    (H, W) bool of pixels copied from other frames; the rest is inpainted from the object's own pixels.
+    (H, W) bool of pixels copied from other frames; the other hidden ones are inpainted from the object's own pixels.
     """
     frame = scene.frame(i)
     recalled = np.zeros_like(visible)
@@ -39,11 +37,13 @@ def recall_pixels(
     x, y, w, h = cv2.boundingRect(hidden.astype(np.uint8))
     reach = max(8, max(w, h) // 4)
     box = np.s_[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach]
-    wanted, seen, here = hidden[box], visible[box], frame[box].astype(np.float32)
+    seam = seam_of(visible[box], hidden[box])
+    wanted, seen, here = hidden[box] | seam, visible[box], frame[box].astype(np.float32)
     copied = here.copy()
     to_canvas = scene.evidence.work.to_canvas
     into_box = np.array([[1, 0, -box[1].start], [0, 1, -box[0].start], [0, 0, 1.0]])
-    seen = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # edge pixels are mixed with the occluder
+    # edge pixels are mixed with the occluder
+    seen = (cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~seam
     references = sorted(silhouette.references, key=lambda pair: -pair[0] * (4 if pair[1].precise else 1))
     weight = np.zeros(wanted.shape, np.float32)
     for _, aligned in references[:MOST_SOURCES]:
@@ -57,13 +57,14 @@ def recall_pixels(
         if not take.any():
             continue
         moved = cv2.warpPerspective(part.image, motion, size, flags=cv2.INTER_CUBIC)
-        moved = _meet(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
+        moved = match_colours(moved.astype(np.float32), copied, clean & (seen | (weight > 0)))
         old = weight[take][:, None]
         copied[take] = (copied[take] * old + moved[take]) / (old + 1)
         weight[take] += 1
     found = weight > 0
     result = np.clip(np.rint(copied), 0, 255).astype(np.uint8)
-    rim = wanted & ~found & (cv2.dilate(found.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0)
+    found &= ~seam | is_mixed(frame[box], result, colour_beyond(frame[box], hidden[box], SEAM))
+    rim = hidden[box] & ~found & (cv2.dilate(found.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0)
     result[rim] = _nearest(result, found | seen)[rim]
     recalled[box] = found | rim
     colour[box][found | rim] = result[found | rim]
@@ -78,17 +79,3 @@ def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     colours = np.zeros((labels.max() + 1, 3), image.dtype)
     colours[labels[known]] = image[known]
     return colours[labels]
-
-
-def _meet(moved: np.ndarray, target: np.ndarray, meet: np.ndarray) -> np.ndarray:
-    """Correct `moved` (h, w, 3) smoothly so that it matches `target` where they overlap (`meet`, (h, w) bool).
-
-    A membrane (Farbman et al. 2009) interpolates the smoothed differences in the overlap.
-    """
-    if meet.sum() < 12:
-        return moved
-    difference = np.clip(target - moved, -LARGEST_CORRECTION, LARGEST_CORRECTION)
-    # differences of single pixels are noise and misalignment; only smooth differences are gain
-    weight = cv2.GaussianBlur(meet.astype(np.float32), (0, 0), 2.0)
-    smooth = cv2.GaussianBlur(difference * meet[..., None], (0, 0), 2.0) / np.maximum(weight, 1e-6)[..., None]
-    return moved + smooth_fill(smooth, meet)

@@ -12,6 +12,7 @@ from unocclude.methods.base import DEFAULT_SETTINGS, Method, RunSettings
 from unocclude.methods.compose import compose
 from unocclude.methods.parallel_map import parallel_map
 from unocclude.methods.recall.appearance import recall_pixels
+from unocclude.methods.recall.edges import clean_rim
 from unocclude.methods.recall.options import RecallOptions
 from unocclude.methods.recall.prior import ShapePrior
 from unocclude.methods.recall.silhouette import Silhouette, Voter
@@ -44,17 +45,28 @@ class Recall(Method):
         results = []
         if len(scene.clip.shot_of(i)) == 1:
             amodal, colour, recalled = complete_still(scene, i)
-            results.append(compose(i, frame, visible, amodal, colour, recalled))
+            results.append(_compose(scene, i, frame, amodal, colour, recalled))
         else:
             for silhouette in voter.silhouettes(i):
                 amodal = upsample(scene, silhouette) | visible
                 colour, recalled = recall_pixels(scene, i, visible, amodal, silhouette)
-                results.append(compose(i, frame, visible, amodal, colour, recalled))
+                results.append(_compose(scene, i, frame, amodal, colour, recalled))
         wanted = self.settings.hypotheses
         if wanted == 1:
             return results[0]
         # with a single silhouette all hypotheses are equal
         return replace(results[0], hypotheses=results if len(results) == wanted else results[:1] * wanted)
+
+
+def _compose(
+    scene: Scene, i: int, frame: np.ndarray, amodal: np.ndarray, colour: np.ndarray, recalled: np.ndarray
+) -> FrameResult:
+    """`compose`, with visible pixels that are mixed with an occluder or with the background replaced."""
+    visible = scene.visible(i)
+    cleaned, replaced = clean_rim(frame, visible, amodal | visible)
+    colour = np.where((replaced & ~recalled)[..., None], cleaned, colour)
+    replaced |= visible & recalled
+    return compose(i, frame, visible, amodal, colour, recalled, replaced, scene.matte(i))
 
 
 def upsample(scene: Scene, silhouette: Silhouette) -> np.ndarray:

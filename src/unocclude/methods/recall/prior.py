@@ -4,10 +4,10 @@ image."""
 import cv2
 import numpy as np
 
-from unocclude.methods.recall import prior_inputs
-from unocclude.methods.recall.weights import session
+from unocclude.methods.recall import prior_inputs, weights
 from unocclude.motion.camera import shift
 from unocclude.motion.evidence import Evidence
+from unocclude.weights.shipped import session
 
 NETWORKS = {
     "shape_prior.onnx": prior_inputs.PLANES,
@@ -50,7 +50,7 @@ class ShapePrior:
         # average over a mirrored copy and both networks: one is better on real clips, the other on generated ones
         both, numbers = np.stack([planes, planes[..., ::-1]]), np.stack([numbers, numbers])
         answers = [
-            session(file).run(None, {"planes": both[:, :count], "numbers": numbers})[0]
+            session(weights.__name__, file).run(None, {"planes": both[:, :count], "numbers": numbers})[0]
             for file, count in NETWORKS.items()
         ]
         answer = answers[0][0]

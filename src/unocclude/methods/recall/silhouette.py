@@ -14,6 +14,11 @@ from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evide
 from unocclude.motion.hull import hull
 from unocclude.motion.working import FrameCache
 
+SMALLEST, SMALLEST_RIGID = 0.01, 0.002
+"""Minimum area of an added component relative to the object's, and if references are aligned precisely."""
+GAP = 5
+"""Gaps narrower than this many pixels are closed."""
+
 
 @dataclass(frozen=True)
 class Silhouette:
@@ -27,6 +32,31 @@ class Silhouette:
     soft: np.ndarray
     added: np.ndarray
     references: list[tuple[float, Aligned]]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the references of one frame say, and what the frame itself shows, in its window.
+
+    visible: (h, w) bool. labels: (h, w) uint8, occlusion labels. references: aligned references and their weights, best
+    first. votes, against: (h, w) float32, weighted votes for and against the object. rigid: the references are aligned
+    precisely. whole: confidence that the object is fully visible, 0 to 1. expected: its area in working pixels.
+    """
+
+    window: tuple[slice, slice]
+    visible: np.ndarray
+    labels: np.ndarray
+    references: list[tuple[float, Aligned]]
+    votes: np.ndarray
+    against: np.ndarray
+    rigid: bool
+    whole: float
+    expected: float
+
+    @property
+    def total(self) -> float:
+        """Sum of the references' weights."""
+        return sum(weight for weight, _ in self.references)
 
 
 class Voter:
@@ -59,68 +89,44 @@ class Voter:
         return [s for pair in zip_longest(*sides) for s in pair if s is not None]
 
     def silhouettes(self, i: int) -> list[Silhouette]:
-        """Silhouette of frame i, followed by samples of it.
+        """Silhouette of frame i, followed by samples of it, if there is a prior that has something to say.
 
-        Just one if references are aligned precisely; the visible mask if there are neither references nor a prior.
+        The visible mask if there are neither references nor a prior.
         """
-        evidence, window = self.evidence, self.evidence.window(i)
-        visible, labels = self.work.visible[i][window], evidence.labels[i]
+        votes = self.votes(i)
+        logits = None
+        if self.prior is not None and votes.labels.size:
+            logits = self.prior.logits(i, self.draws, self.seed)
+        return decide(votes, logits)
+
+    def votes(self, i: int) -> Votes:
+        """Align references with frame i and count their votes."""
+        window = self.evidence.window(i)
+        visible, labels = self.work.visible[i][window], self.evidence.labels[i]
         aligned = self._align(self.references(i), i)
         if sum(a.trusted for a in aligned) >= REFERENCES.least_trusted:
             aligned += self._align(self._half_visible(i), i)
         else:
             aligned = self._align_by_way(i) or aligned
-        if not labels.size:
-            return [Silhouette(window, visible.astype(np.float32), np.zeros_like(visible), [])]
         areas = [self.work.areas[a.source] for a in aligned]
         expected = max(float(visible.sum()), float(np.mean(areas)) if areas else 0.0)
         trusted = [a for a in aligned if a.trusted]
-        if len(trusted) >= REFERENCES.least_trusted:
-            trusted = self.aligner.settle(trusted, i)
-            references = sorted(
-                ((float(np.exp(-a.error / REFERENCES.rigid_error_scale)), a) for a in trusted),
-                key=lambda pair: -pair[0],
-            )
-            # no prior here: precisely aligned references are better
-            softs, smallest = [self._rigid(references, window, labels, visible)], 0.002
+        rigid = len(trusted) >= REFERENCES.least_trusted and labels.size > 0
+        if not labels.size:
+            aligned, weights = [], []
+        elif rigid:
+            aligned = self.aligner.settle(trusted, i)
+            weights = [float(np.exp(-a.error / REFERENCES.rigid_error_scale)) for a in aligned]
         else:
-            references = sorted(zip(self._weights(aligned), aligned, strict=True), key=lambda pair: -pair[0])
-            soft = self._articulated(i, references, window, labels, visible)
-            softs, smallest = self._with_prior(i, soft), 0.01
-        return [self._settle(soft, window, visible, expected * smallest, references) for soft in softs]
-
-    def _with_prior(self, i: int, soft: np.ndarray) -> list[np.ndarray]:
-        """Combine votes and prior by adding their log-odds; one result per sample of the prior."""
-        logits = self.prior.logits(i, self.draws, self.seed) if self.prior is not None else None
-        if logits is None:
-            return [soft]
-        votes = np.clip(soft, 0.02, 0.98)
-        votes = np.log(votes / (1 - votes))
-        votes *= np.where(votes > 0, PRIOR.for_object, PRIOR.against_object)
-        weight = 1 - (1 - PRIOR.left) * self._whole(i)
-        return [
-            1 / (1 + np.exp(-(votes + weight * np.clip(sample, -PRIOR.most_sure, PRIOR.most_sure))))
-            for sample in logits
-        ]
+            weights = self._weights(aligned)
+        references = sorted(zip(weights, aligned, strict=True), key=lambda pair: -pair[0])
+        count = self._count(references, window, self._rigid_ballots if rigid else self._ballots)
+        return Votes(window, visible, labels, references, *count, rigid, self._whole(i), expected)
 
     def _whole(self, i: int) -> float:
         """Confidence that the object is fully visible in frame i, 0 to 1."""
         evidence = self.evidence
         return float(np.clip((evidence.trajectory.ratio[i] - 0.8) / 0.15, 0, 1)) * (1 - evidence.contact[i])
-
-    @staticmethod
-    def _settle(
-        soft: np.ndarray,
-        window: tuple[slice, slice],
-        visible: np.ndarray,
-        smallest: float,
-        references: list[tuple[float, Aligned]],
-    ) -> Silhouette:
-        soft = soft.copy()
-        added = _solid((soft > 0.5) & ~visible, smallest)
-        soft[~added] = np.minimum(soft[~added], 0.49)
-        soft[visible] = 1
-        return Silhouette(window, soft, added, references)
 
     def _align(self, sources: list[int], target: int) -> list[Aligned]:
         """Align sources to `target`, in order, until enough of them are trusted."""
@@ -165,45 +171,6 @@ class Voter:
             count += weight * self.aligner.warp(ballots[a.source], a.motion, window)
         return count[..., 0] / BALLOTS.vote, count[..., 1] / BALLOTS.vote
 
-    def _rigid(
-        self,
-        references: list[tuple[float, Aligned]],
-        window: tuple[slice, slice],
-        labels: np.ndarray,
-        visible: np.ndarray,
-    ) -> np.ndarray:
-        """Share of references that show the object at a pixel, among those with evidence there."""
-        votes, against = self._count(references, window, self._rigid_ballots)
-        own = REFERENCES.guess * sum(weight for weight, _ in references)
-        share = (votes + own * self._guess(visible, labels)) / (votes + against + own)
-        return np.where(labels == BACKGROUND, share - AGREEMENT.rigid_doubt, share)
-
-    def _articulated(
-        self,
-        i: int,
-        references: list[tuple[float, Aligned]],
-        window: tuple[slice, slice],
-        labels: np.ndarray,
-        visible: np.ndarray,
-    ) -> np.ndarray:
-        if not references:
-            return visible.astype(np.float32)
-        votes, against = self._count(references, window, self._ballots)
-        total = sum(weight for weight, _ in references)
-        # a frame in which the object seems fully visible votes that nothing is hidden
-        own = REFERENCES.own * total * self._whole(i) * (labels != FOREIGN)
-        guess = REFERENCES.guess * total
-        share = (votes + guess * self._guess(visible, labels)) / (votes + against + own + guess)
-        needed = np.where(labels == STILL, AGREEMENT.still, AGREEMENT.foreign)
-        needed = needed - AGREEMENT.hull_bonus * (hull(visible) & (labels == FOREIGN))
-        soft = np.clip(0.5 + (share - needed), 0, 1).astype(np.float32)
-        soft[labels == BACKGROUND] = 0
-        return soft
-
-    def _guess(self, visible: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Guess for pixels without votes: the convex hull of the visible part, where something may occlude it."""
-        return 0.9 * (hull(visible) & (labels == FOREIGN)).astype(np.float32)
-
     def _weights(self, aligned: list[Aligned]) -> list[float]:
         """Weights of references: how well silhouette and pixels explain the frame, and how close in time they are."""
         best = max((a.score for a in aligned), default=0.0)
@@ -237,6 +204,92 @@ class Voter:
         return np.dstack([np.rint(BALLOTS.vote * layer).astype(np.uint8) for layer in (visible + deep * inner, other)])
 
 
+def decide(votes: Votes, logits: np.ndarray | None) -> list[Silhouette]:
+    """The silhouette of a frame from its votes and, if there are any, the prior's logits (K, h, w); one per sample."""
+    if not votes.labels.size:
+        return [settle(votes.visible.astype(np.float32), votes)]
+    share = rigid_share(votes) if votes.rigid else articulated_share(votes)
+    if logits is None:
+        return [settle(share, votes)]
+    combine = prior_where_unseen if votes.rigid else with_prior
+    # most of what looks like background is background
+    doubted = logits - PRIOR.static_doubt * (votes.labels == STILL)
+    return [settle(combine(share, sample, votes), votes, sample > PRIOR.sure) for sample in doubted]
+
+
+def rigid_share(votes: Votes) -> np.ndarray:
+    """Share of precisely aligned references that show the object, among those with evidence at a pixel; (h, w)."""
+    own = REFERENCES.guess * votes.total
+    share = (votes.votes + own * _guess(votes)) / (votes.votes + votes.against + own)
+    return np.where(votes.labels == BACKGROUND, share - AGREEMENT.rigid_doubt, share)
+
+
+def articulated_share(votes: Votes) -> np.ndarray:
+    """Share of the votes for the object, above 0.5 where they suffice under the pixel's label; (h, w) float32."""
+    if not votes.references:
+        return votes.visible.astype(np.float32)
+    labels = votes.labels
+    # a frame in which the object seems fully visible votes that nothing is hidden
+    own = REFERENCES.own * votes.total * votes.whole * (labels != FOREIGN)
+    guess = REFERENCES.guess * votes.total
+    share = (votes.votes + guess * _guess(votes)) / (votes.votes + votes.against + own + guess)
+    needed = np.where(labels == STILL, AGREEMENT.still, AGREEMENT.foreign)
+    needed = needed - AGREEMENT.hull_bonus * (hull(votes.visible) & (labels == FOREIGN))
+    soft = np.clip(0.5 + (share - needed), 0, 1).astype(np.float32)
+    soft[labels == BACKGROUND] = 0
+    return soft
+
+
+def _guess(votes: Votes) -> np.ndarray:
+    """Guess for pixels without votes: the convex hull of the visible part, where something may occlude it."""
+    return 0.9 * (hull(votes.visible) & (votes.labels == FOREIGN)).astype(np.float32)
+
+
+def with_prior(share: np.ndarray, logits: np.ndarray, votes: Votes) -> np.ndarray:
+    """Combine the votes' share and the prior's logits, (h, w) each, by adding their log-odds.
+
+    Where the frame agrees with the scene but the object never covered it, a static occluder looks like background, to
+    the references too: there only votes for the object count, and the prior counts in full (less `PRIOR.static_doubt`).
+    """
+    share = np.clip(share, 0.02, 0.98)
+    odds = np.log(share / (1 - share))
+    still = votes.labels == STILL
+    against = np.where(still, 0.0, PRIOR.against_object)
+    odds *= np.where(odds > 0, PRIOR.for_object, against)
+    weight = np.where(still, 1.0, 1 - (1 - PRIOR.left) * votes.whole)
+    return _sigmoid(odds + weight * np.clip(logits, -PRIOR.most_sure, PRIOR.most_sure))
+
+
+def prior_where_unseen(share: np.ndarray, logits: np.ndarray, votes: Votes) -> np.ndarray:
+    """The share of precisely aligned references, but the prior where none of them shows the object or background.
+
+    That place may be hidden in all of them, as by an occluder that stands in front of an object at rest.
+    """
+    unseen = (votes.votes < PRIOR.unseen_for * votes.total) & (votes.against < PRIOR.unseen_against * votes.total)
+    return np.where(unseen & (votes.labels != BACKGROUND), _sigmoid(logits), share)
+
+
+def _sigmoid(odds: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-odds)))
+
+
+def settle(soft: np.ndarray, votes: Votes, sure: np.ndarray | None = None) -> Silhouette:
+    """The silhouette where `soft` is above 0.5, without slivers and small components, united with the visible part.
+
+    sure: (h, w) bool, where the prior is sure of the object; narrow gaps there are closed.
+    """
+    soft = soft.copy()
+    smallest = votes.expected * (SMALLEST_RIGID if votes.rigid else SMALLEST)
+    added = _solid((soft > 0.5) & ~votes.visible, smallest)
+    if sure is not None:
+        added |= _gaps(added, votes.visible) & sure & (votes.labels != BACKGROUND)
+    added = _attached(added, votes.visible)
+    soft[added] = np.maximum(soft[added], 0.51)
+    soft[~added] = np.minimum(soft[~added], 0.49)
+    soft[votes.visible] = 1
+    return Silhouette(votes.window, soft, added, votes.references)
+
+
 def _spread(frames: list[int], count: int) -> list[int]:
     """Select `count` of `frames` (nearest first): the nearest half, and evenly spaced ones of the rest, alternately."""
     if len(frames) <= count:
@@ -256,3 +309,19 @@ def _solid(added: np.ndarray, smallest: float) -> np.ndarray:
     large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= smallest]
     kept = np.isin(parts, large)
     return kept if kept.sum() >= 3 * smallest else np.zeros_like(kept)
+
+
+def _gaps(added: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Narrow gaps between the added and the visible part, where mixed pixels at the edge vote neither way."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
+    whole = np.pad((added | visible).astype(np.uint8), GAP)
+    closed = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, kernel)[GAP:-GAP, GAP:-GAP] > 0
+    return closed & (cv2.dilate(added.astype(np.uint8), kernel) > 0) & ~visible
+
+
+def _attached(added: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """The added part without the pieces that float apart from everything visible; all of it if nothing is visible."""
+    if not visible.any():
+        return added
+    _, pieces = cv2.connectedComponents((added | visible).astype(np.uint8))
+    return added & np.isin(pieces, np.unique(pieces[visible]))

@@ -1,7 +1,8 @@
 """Completion of a single image: contour and symmetry of the visible part are continued behind possible occluders.
 
 This is weak, because nothing in a single image shows the hidden part. A pixel outside the visible mask counts as a
-possible occluder if it lies in a deep concavity of the object, and as background otherwise.
+possible occluder if it lies in a deep concavity of the object, and as background otherwise. Where other objects are
+known, they are the possible occluders instead, unless they are behind.
 """
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from unocclude.methods.inpaint import inpaint
 from unocclude.motion.hull import hull, occlusion_concavities
 from unocclude.motion.working import OBJECT_SIZE
-from unocclude.scene import Scene
+from unocclude.scene import IN_FRONT, UNDECIDED, Scene
 
 LEAST_SYMMETRY = 0.8
 """Minimum IoU of the visible part with its mirror image, outside possible occluders, for symmetry to be used."""
@@ -34,6 +35,8 @@ def complete_still(scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray, np.nda
     part = small(visible)
     if scene.given_occluders is not None:
         open_ = small(scene.occluder(i) | ~scene.inside)
+    elif scene.others:  # better than a guess from the shape alone
+        open_ = small(scene.other_objects(i, IN_FRONT, UNDECIDED) | ~scene.inside)
     else:
         open_ = occlusion_concavities(part) | small(~scene.inside)
     grown = (hull(part) | mirrored(part, open_)) & (open_ | part)
