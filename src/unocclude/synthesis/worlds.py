@@ -87,7 +87,7 @@ def _film(
     about: dict[str, Any],
     *,
     background: bool,
-    still: bool,
+    still: bool = False,
 ) -> list[World]:
     """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable.
 
