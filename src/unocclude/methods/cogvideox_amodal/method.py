@@ -7,6 +7,7 @@ from typing import Any
 from unocclude.completion import FrameResult
 from unocclude.methods.checkpoint_kind import read_kind
 from unocclude.methods.checkpoint_method import CheckpointMethod
+from unocclude.methods.cogvideox_amodal.checkpoint import check_transformer
 from unocclude.methods.cogvideox_amodal.options import CogVideoXAmodalOptions
 from unocclude.scene import Scene
 
@@ -19,6 +20,11 @@ class CogVideoXAmodal(CheckpointMethod):
     text_option = "description"
     Options = CogVideoXAmodalOptions
     options: CogVideoXAmodalOptions
+
+    @classmethod
+    def check_folder(cls, folder: Path) -> None:
+        super().check_folder(folder)
+        check_transformer(folder)
 
     @classmethod
     def recommended_options(cls, folder: Path) -> dict[str, Any]:

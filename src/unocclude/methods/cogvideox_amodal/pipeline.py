@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXP
 from transformers import AutoTokenizer, T5EncoderModel
 
 from unocclude.errors import InputError
+from unocclude.methods.cogvideox_amodal.checkpoint import check_transformer
 from unocclude.networks.loading import checked_loading, load_pretrained
 
 
@@ -25,14 +26,8 @@ class AmodalCogVideoX:
     @classmethod
     def from_pretrained(cls, folder: Path, torch_dtype: torch.dtype = torch.float32) -> "AmodalCogVideoX":
         """Load what recipe `cogvideox` wrote; raises InputError if the folder holds another network."""
-        pipeline = read_pipeline(folder, torch_dtype)
-        config = pipeline.transformer.config
-        if config.in_channels != 3 * config.out_channels:
-            raise InputError(
-                f"{folder / 'transformer'} has {config.in_channels} input channels, CogVideoX-Amodal has "
-                f"{3 * config.out_channels}; train it with recipe cogvideox"
-            )
-        return cls(pipeline)
+        check_transformer(folder)
+        return cls(read_pipeline(folder, torch_dtype))
 
     @property
     def factor(self) -> int:

@@ -24,6 +24,15 @@ class TGVAC(CheckpointMethod):
 
     _description = ""
 
+    def check(self) -> None:
+        from unocclude.methods.tgvac.checkpoint import check_motion
+        from unocclude.methods.tgvac.conditioning import conditioning_for_channels
+        from unocclude.networks.configuration import read_json
+
+        conditioning_for_channels(read_json(self.folder / "unet" / "config.json").get("in_channels", 0))
+        if self.options.motion:
+            check_motion(self.folder)
+
     def report(self) -> dict[str, Any]:
         return {"description": self._description}
 
