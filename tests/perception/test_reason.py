@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ torch.set_num_threads(1)
 from PIL import Image  # noqa: E402
 
 from support.tiny_ports import published, write_lisa  # noqa: E402
+from unocclude.cli import main  # noqa: E402
 from unocclude.networks import lisa  # noqa: E402
 from unocclude.perception import reason  # noqa: E402
 from unocclude.perception.reason import Lisa, LisaServer  # noqa: E402
@@ -196,11 +198,13 @@ class _Gradio(BaseHTTPRequestHandler):
     """LISA/app.py on Gradio 3.39, as that was seen to talk: the mask is where red is over 127."""
 
     answer = None
+    queries: ClassVar[list[str]] = []
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.path == "/api/predict" and self.headers["Content-Type"] == "application/json"
         query, picture = body["data"]
+        self.queries.append(query)
         kind, _, data = picture.partition(",")
         assert kind == "data:image/png;base64"
         red = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))[..., 0]
@@ -218,6 +222,7 @@ class _Gradio(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     _Gradio.answer = None
+    _Gradio.queries.clear()
     serving = HTTPServer(("127.0.0.1", 0), _Gradio)
     thread = threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -281,3 +286,19 @@ def test_every_text_is_put_to_the_server(server, monkeypatch, tmp_path):
     monkeypatch.delenv("UNOCCLUDE_LISA")
     with pytest.raises(InputError, match="weights fetch grounding-dino-tiny"):
         TextToMask("cpu")(picture(), "What could one drink from?")
+
+
+def test_the_published_list_goes_to_the_server(server, monkeypatch, tmp_path):
+    """The authors' list: paths from the JSON file's folder, a trailing comma; each query is put as it is."""
+    monkeypatch.setenv("UNOCCLUDE_LISA", server)
+    queries = {"spray.jpg": ["spray paint can"], "coins.jpg": ["calculator", "What is it that one eats?"]}
+    (tmp_path / "images_example").mkdir()
+    for seed, name in enumerate(queries):
+        Image.fromarray(picture(seed)).save(tmp_path / "images_example" / name)
+    entries = [{"filename": f"images_example/{name}", "labels": labels} for name, labels in queries.items()]
+    (tmp_path / "example.json").write_text(json.dumps({"annotations": entries})[:-2] + ',], "statistics": {}}')
+    (tmp_path / "names.txt").write_text("\n".join(f"images_example/{name}" for name in queries))
+    entry = f"open-world:{tmp_path / 'example.json'}?names={tmp_path / 'names.txt'}"
+    assert main(["batch", entry, "-o", str(tmp_path / "out"), "--method", "modal", "--quiet"]) == 0
+    assert sorted(_Gradio.queries) == sorted(text for labels in queries.values() for text in labels)
+    assert sorted(p.parent.name for p in tmp_path.glob("out/*/result.json")) == ["coins-0", "coins-1", "spray-0"]

@@ -14,7 +14,7 @@ def check_transformer(folder: Path) -> None:
     config = read_json(part / "config.json")
     if (found := config.get("_class_name")) != TRANSFORMER:
         raise InputError(f"{part} is a {found}, CogVideoX-Amodal needs a {TRANSFORMER}; train it with recipe cogvideox")
-    channels, own = config.get("in_channels"), config.get("out_channels")
+    channels, own = config.get("in_channels"), int(config.get("out_channels") or 0)
     if channels != 3 * own:
         raise InputError(
             f"{part} has {channels} input channels, CogVideoX-Amodal has {3 * own}; train it with recipe cogvideox"
