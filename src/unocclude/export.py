@@ -44,6 +44,7 @@ def export(
     square: int | None = None,
     background: str = "white",
     frame: int = 0,
+    frames: int | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> list[Path]:
@@ -53,17 +54,22 @@ def export(
     clip's sound. `NAME_%04d.png`, `NAME.####.exr` and the like write one file per frame. Layers are written all
     together (`layers.files.export_layers`), of which a `.psd` holds `frame`.
 
-    result: a finished OUT folder. square: write crops of this many pixels on `background` to a folder instead
-    (`layers.crops.export_crops`). overwrite: replace existing files. fps: frames per second, for a clip of images.
-    note: called with what was left out, one sentence each. Files are written atomically. Raises InputError if the
-    result is not finished, the suffix is unknown, `fps` is given for a video, or a file exists, is in the result's
-    folder, is the clip, or is being written by another process; UnoccludeError if writing fails.
+    result: a finished OUT folder. square: write crops of this many pixels on `background` to a folder instead, of
+    `frames` evenly spaced frames or of all (`layers.crops.export_crops`). overwrite: replace existing files. fps:
+    frames per second, for a clip of images. note: called with what was left out, one sentence each. Files are written
+    atomically. Raises InputError if the result is not finished, the suffix is unknown, `fps` is given for a video, or a
+    file exists, is in the result's folder, is the clip, or is being written by another process; UnoccludeError if
+    writing fails.
     """
     file = Path(file)
     if square is not None:
         from unocclude.layers.crops import export_crops
 
-        return export_crops(result, file, square, background=background, overwrite=overwrite, progress=progress)
+        return export_crops(
+            result, file, square, background=background, frames=frames, overwrite=overwrite, progress=progress
+        )
+    if frames is not None:
+        raise InputError("--frames is for square crops; give --square PIXELS as well")
     if isinstance(result, Layers) or (not isinstance(result, Completion) and (Path(result) / LAYERS_FILE).exists()):
         from unocclude.layers.files import export_layers
 

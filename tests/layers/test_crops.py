@@ -48,7 +48,16 @@ def test_the_command(scene, tmp_path, capsys):
         == 0
     )
     assert read_png(tmp_path / "one/rgb/00000.png").shape == (32, 32, 4)
-    for more, words in ((["--square", 4], "--square 4"), (["--square", 32, "--background", "sky"], "no colour"),
+    few = tmp_path / "few"
+    assert run(capsys, "export", scene.folder / "objects/2", few, "--square", 32, "--frames", 4, "--quiet")[0] == 0
+    names = [f"{k * (COUNT - 1) / 3:05.0f}.png" for k in range(4)]
+    assert sorted(path.name for path in (few / "rgb").iterdir()) == names
+    whole, some = (json.loads((folder / "crops.json").read_text()) for folder in (tmp_path / "one", few))
+    assert some["frames"] == [frame for frame in whole["frames"] if frame["name"] in names]
+    assert some["fps"] == pytest.approx(whole["fps"] * 3 / (COUNT - 1))
+    for more, words in ((["--square", 32, "--frames", COUNT + 1], f"give 1 to {COUNT}"),
+                        (["--frames", 4], "--frames is for square crops"), (["--square", 4], "--square 4"),
+                        (["--square", 32, "--background", "sky"], "no colour"),
                         (["--square", 32], "--overwrite")):  # fmt: skip
         code, _, err = run(capsys, "export", scene.folder, target, *more)
         assert code == 2

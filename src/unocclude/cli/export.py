@@ -25,6 +25,9 @@ def run(
     background: Annotated[
         str, typer.Option("--background", metavar="COLOUR", help="Of --square: white, black, grey, #rrggbb or none.")
     ] = "white",
+    frames: Annotated[
+        int | None, typer.Option("--frames", metavar="N", help="Of --square: N evenly spaced frames instead of all.")
+    ] = None,
     frame: Annotated[int, typer.Option("--frame", metavar="N", help="The frame of a .psd.")] = 0,
     overwrite: shared.OverwriteFile = False,
     fps: shared.Fps = None,
@@ -46,7 +49,7 @@ def run(
     with show_progress(quiet) as progress:
         notes: list[str] = []
         files = export(
-            out, file, overwrite=overwrite, fps=fps, square=square, background=background, frame=frame,
+            out, file, overwrite=overwrite, fps=fps, square=square, background=background, frame=frame, frames=frames,
             progress=progress, note=notes.append,
         )  # fmt: skip
     if not quiet:

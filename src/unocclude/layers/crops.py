@@ -1,7 +1,7 @@
 """Square crops around an object, with one scale for the clip: the input of multi-view generators and avatar tools."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -40,6 +40,7 @@ def export_crops(
     square: int,
     *,
     background: str = "white",
+    frames: int | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> list[Path]:
@@ -50,8 +51,10 @@ def export_crops(
     255), named as the source frames are, and crops.json: `square`, `scale` (pixels of the crop per pixel of the
     canvas), `background`, `fps`, and for each frame `name` and `box` [x0, y0, x1, y1] on the canvas. The scale is the
     same in all frames, and the object's amodal box is in the middle; where it is absent, the box stays where it was.
+    frames: write so many only, evenly spaced from the first to the last.
 
-    Raises InputError for a size or colour that does not exist, or if the folder exists or belongs to the result;
+    Raises InputError for a size or colour that does not exist, more frames than there are, or if the folder exists or
+    belongs to the result;
     UnoccludeError if writing fails.
     """
     folder = Path(folder)
@@ -60,14 +63,24 @@ def export_crops(
     colour = None if background == NONE else read_colour(COLOURS.get(background, background))
     if isinstance(result, str | Path):
         result = Layers(result) if (Path(result) / LAYERS_FILE).exists() else Completion(result)
+    chosen = _evenly(len(result), frames)
     check_target(result.folder, folder, overwrite)
     objects = {"": result} if isinstance(result, Completion) else _objects(result)
     names = _names(result)
     with writing(folder), whole_folder(folder) as part:
         for name, completion in objects.items():
-            _write(completion, part / name, square, colour, background, names, progress)
+            _write(completion, part / name, square, colour, background, names, chosen, progress)
         written = sorted(path.relative_to(part) for path in part.rglob("*") if path.is_file())
     return [folder / path for path in written]
+
+
+def _evenly(count: int, wanted: int | None) -> list[int]:
+    """`wanted` of `count` frames, evenly spaced with both ends; all for None."""
+    if wanted is None:
+        return list(range(count))
+    if not 1 <= wanted <= count:
+        raise InputError(f"--frames {wanted}: give 1 to {count}, the number of frames that the result has")
+    return [round(k * (count - 1) / max(1, wanted - 1)) for k in range(wanted)]
 
 
 def _objects(result: Layers) -> dict[str, Completion]:
@@ -82,8 +95,8 @@ def _names(result: Completion | Layers) -> list[str]:
     return stems if len(set(stems)) == len(result) else [f"{i:05d}" for i in range(len(result))]
 
 
-def crops(result: Completion, square: int) -> Iterator[Crop]:
-    """The crops of an object in all frames; see `export_crops`."""
+def crops(result: Completion, square: int, frames: Collection[int] | None = None) -> Iterator[Crop]:
+    """The crops of an object in all frames, or in those with these numbers; see `export_crops`."""
     boxes = [cv2.boundingRect(mask.astype(np.uint8)) for mask in result.amodal_masks]
     longest = max((max(w, h) for _, _, w, h in boxes), default=0)
     side = max(1, round(longest / (1 - MARGIN)))
@@ -91,7 +104,8 @@ def crops(result: Completion, square: int) -> Iterator[Crop]:
     for i, (x, y, w, h) in enumerate(boxes):
         middle = (x + w / 2, y + h / 2) if w else middle
         left, top = (round(centre - side / 2) for centre in middle)
-        yield Crop((left, top, left + side, top + side), _resized(_cut(result.rgba[i], left, top, side), square))
+        if frames is None or i in frames:
+            yield Crop((left, top, left + side, top + side), _resized(_cut(result.rgba[i], left, top, side), square))
 
 
 def _cut(rgba: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
@@ -124,24 +138,26 @@ def _write(
     colour: tuple[int, int, int] | None,
     background: str,
     names: list[str],
+    chosen: list[int],
     progress: Progress,
 ) -> None:
     for kind in ("rgb", "masks"):
         (folder / kind).mkdir(parents=True)
     boxes = []
-    progress("cropping", 0, len(result))
-    for i, crop in enumerate(crops(result, square)):
+    progress("cropping", 0, len(chosen))
+    for k, (i, crop) in enumerate(zip(chosen, crops(result, square, chosen), strict=True)):
         picture = crop.rgba if colour is None else _on(crop.rgba, colour)
         write_png(folder / "rgb" / f"{names[i]}.png", picture)
         write_png(folder / "masks" / f"{names[i]}.png", np.where(crop.rgba[..., 3] >= 128, 255, 0).astype(np.uint8))
         boxes.append(list(crop.box))
-        progress("cropping", i + 1, len(result))
+        progress("cropping", k + 1, len(chosen))
+    step = (len(result) - 1) / (len(chosen) - 1) if len(chosen) > 1 else 1.0
     about = {
         "square": square,
         "scale": square / (boxes[0][2] - boxes[0][0]),
         "background": background,
-        "fps": result.info["fps"],
-        "frames": [{"name": f"{name}.png", "box": box} for name, box in zip(names, boxes, strict=True)],
+        "fps": result.info["fps"] / step,
+        "frames": [{"name": f"{names[i]}.png", "box": box} for i, box in zip(chosen, boxes, strict=True)],
     }
     write_bytes(folder / "crops.json", (json.dumps(about, indent=1) + "\n").encode())
 
