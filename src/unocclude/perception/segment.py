@@ -20,6 +20,7 @@ from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, similarity
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.mask_network import NOWHERE, Marks, View, best_level, log_odds
+from unocclude.perception.mask_part import part_around
 from unocclude.perception.prompt import Cue
 from unocclude.perception.window import Window
 from unocclude.types import Box, Point
@@ -75,7 +76,7 @@ def segment(clip: Clip, frame: int, cue: Cue, guess: np.ndarray | None = None) -
     look = _Look(clip, frame, picture, Window.around(_bounds(marks, evidence), shape, pad=0.5), marks)
     mask = _pointed(look.window.put(_cut(look, evidence), picture), marks)
     if rough is not None:
-        mask = _pointed(_corrected(rough, mask, marks), marks)
+        mask = _pointed(_corrected(picture, rough, mask, marks), marks)
     return Segmentation(mask, _score(chance, view, mask, marks))
 
 
@@ -303,26 +304,14 @@ def _parts_with(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
     return np.isin(labels, list(wanted)) if wanted else mask
 
 
-def _corrected(rough: np.ndarray, found: np.ndarray, marks: Marks) -> np.ndarray:
-    """`rough` with those connected differences from `found` that a point asks for; without points, `found`.
-
-    A negative point removes the part that it is in, unless that is the largest part.
-    """
+def _corrected(picture: np.ndarray, rough: np.ndarray, found: np.ndarray, marks: Marks) -> np.ndarray:
+    """`rough` without the parts that negative points mark, and with those connected parts of `found` that positive
+    points ask for; without points, `found`."""
     if not marks.inside and not marks.outside:
         return found
-    mask = rough.copy()
-    _, parts = cv2.connectedComponents(rough.astype(np.uint8), connectivity=8)
-    largest = np.argmax(np.bincount(parts[rough]))
-    for x, y in marks.outside:
-        if (number := parts[int(y), int(x)]) not in (0, largest):
-            mask[parts == number] = False
-    for points, value in ((marks.inside, True), (marks.outside, False)):
-        differs = (found != rough) & (found == value)
-        _, labels = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
-        for x, y in points:
-            if number := labels[int(y), int(x)]:
-                mask[labels == number] = value
-    return mask
+    mask = rough & ~part_around(picture, rough, marks.outside, marks.inside)
+    _, labels = cv2.connectedComponents((found & ~rough).astype(np.uint8), connectivity=8)
+    return mask | np.isin(labels, [number for x, y in marks.inside if (number := labels[int(y), int(x)])])
 
 
 def _score(chance: np.ndarray, view: View, mask: np.ndarray, marks: Marks) -> float:
