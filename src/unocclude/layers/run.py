@@ -14,6 +14,7 @@ from unocclude.clip import Clip, as_clip
 from unocclude.completion import Completion, TemporaryFolder
 from unocclude.errors import InputError
 from unocclude.layers import order
+from unocclude.layers.inpaint import InpaintingFill
 from unocclude.layers.plate import Plate
 from unocclude.layers.preview import write_preview
 from unocclude.layers.report import write_report
@@ -56,6 +57,7 @@ def layers(
     settings: RunSettings | None = None,
     occluders: MaskTrack | np.ndarray | None = None,
     pad: float = 0.0,
+    plate: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -68,8 +70,9 @@ def layers(
 
     objects: what marks each object, as in `complete`: visible masks in all frames, or a `Prompt` to track; in a
     sequence, or by id; or `ObjectPrompt`s, which also have names and `in_front_of`. Each object is completed with the
-    others as its occluders where they are in front of it, and as background where they are behind it. The other
-    arguments, and what is raised, are those of `complete`; they hold for all objects.
+    others as its occluders where they are in front of it, and as background where they are behind it. plate: an
+    inpainting checkpoint (id or folder) for what no frame shows of the background; by default it is filled smoothly.
+    The other arguments, and what is raised, are those of `complete`; they hold for all objects.
 
     Example:
         scene = unocclude.layers(clip, [track_a, track_b], out="layers/")
@@ -83,6 +86,7 @@ def layers(
         method,
         occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
         pad,
+        None if plate is None else InpaintingFill(plate, method.settings.device, method.settings.seed),
     )
     keep = TemporaryFolder() if out is None else None
     if keep is not None:
@@ -117,6 +121,7 @@ class LayersRequest:
     method: Method
     occluders: MaskTrack | None = None
     pad: float = 0.0
+    plate: InpaintingFill | None = None
 
     def __post_init__(self) -> None:
         if not self.objects:
@@ -166,6 +171,7 @@ class LayersRequest:
             "occluders": self.occluders.fingerprint if self.occluders is not None else None,
             "hypotheses": settings.hypotheses,
             "pad": self.pad,
+            "plate": self.plate and self.plate.weights,
             "device": settings.device,
             "weights": settings.weights,
         }
@@ -263,7 +269,8 @@ class _Run:
         return Completion(folder)
 
     def _write_plate(self, tracks: Sequence[MaskTrack], camera: SharedCamera) -> None:
-        plate, first, count = Plate(self.clip, tracks, camera), self.folder.plates_done(), len(self.clip)
+        plate = Plate(self.clip, tracks, camera, self.request.plate)
+        first, count = self.folder.plates_done(), len(self.clip)
         self.progress("clean plate", first, count)
         height, width = self.folder.size
         margins = (height - self.clip.height) // 2, (width - self.clip.width) // 2
