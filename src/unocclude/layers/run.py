@@ -33,6 +33,7 @@ from unocclude.run import (
     Frames,
     Object,
     Request,
+    clean_masks,
     keep_masks,
     open_folder,
     run_request,
@@ -223,8 +224,10 @@ class _Run:
         if not self.folder.resumed or not record or not all(map(self.folder.masks_done, self.folder.ids)):
             return None
         tracks = [
-            tracked_before(self.clip, partial(self.folder.visible, number), record["tracks"][str(number)])
-            for number in self.folder.ids
+            clean_masks(self.clip, item.prompt, self.progress)
+            if isinstance(item.prompt, MaskTrack)
+            else tracked_before(self.clip, partial(self.folder.visible, item.id), record["tracks"][str(item.id)])
+            for item in self.objects
         ]
         return tracks, order.Relations.from_json(record["relations"], len(tracks), len(self.clip))
 
@@ -237,6 +240,7 @@ class _Run:
             self.progress("tracking", 0, len(self.clip))
             found = iter(locate(self.clip, to_track, lambda n, total: self.progress("tracking", n, total), device))
         tracks = [item.prompt if isinstance(item.prompt, MaskTrack) else next(found) for item in self.objects]
+        tracks = [clean_masks(self.clip, track, self.progress) for track in tracks]
         for item, track in zip(self.objects, tracks, strict=True):
             if not track.areas.any():
                 raise InputError(f"object {item.id} ({item.name}) was found in no frame; mark it in another one")
