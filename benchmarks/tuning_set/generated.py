@@ -22,7 +22,7 @@ def names(half: str) -> list[tuple[str, int]]:
 
 def make(half: str, kind: str, number: int, photos: Path | None) -> World:
     """Clip `number` of a generator, with its cell in `about`; photos: a folder of photographs for `footage`."""
-    sources = photos if kind == "footage" else None
+    sources = [photos] if kind == "footage" and photos is not None else []
     spec = prepare_dataset_spec(kind, 7000 + HALVES.index(half), FRAMES, SIZES.get(kind, SIZE), sources)
     world = spec.make(number)[0]
     cell = dict(world.about.get("cell", {}))

@@ -19,7 +19,16 @@ from unocclude.media.contact_sheet import choose
 from unocclude.media.files import atomic_write, write_bytes
 from unocclude.metrics.base import APPEARANCE, BOXES, MARKS, MASKS, Frame, Metric
 from unocclude.metrics.boxes import BoxPair, box_of
-from unocclude.metrics.registry import DEFAULT, WHERE_POSSIBLE, check_here, describe, direction, fits, get_metric
+from unocclude.metrics.registry import (
+    DEFAULT,
+    WHERE_POSSIBLE,
+    check_here,
+    describe,
+    direction,
+    expand,
+    fits,
+    get_metric,
+)
 from unocclude.predictions import Predictions, of_completion, read_predictions
 
 COMPARED = 16
@@ -33,8 +42,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compute all metrics of a result against the ground truth, over the clip and for every frame (under `frames`).
 
-    metrics: names of further metrics (`unocclude.metrics.METRICS`). pred: a result or its OUT folder; or a folder of
-    another tool, with `amodal_masks/` and, for metrics of appearance, `rgba/`, or with the masks alone. gt: a GT folder
+    metrics: names of further metrics (`unocclude.metrics.METRICS`) or groups of them (`GROUPS`). pred: a result or its
+    OUT folder; or a folder of another tool, with `amodal_masks/` and, for metrics of appearance, `rgba/`, or with the
+    masks alone. gt: a GT folder
     (`visible_masks/`, `amodal_masks/` and, for psnr_hidden and ssim, `amodal_rgb/`), or the ground truth of a data set.
     Keys: miou, miou_occluded_frames, miou_occ, miou_occ_published, false_area, psnr_hidden (dB), ssim,
     temporal_stability, as defined by their classes in `unocclude.metrics`; NaN if undefined. If the ground truth is
@@ -45,7 +55,7 @@ def evaluate(
     Raises InputError if the numbers, sizes or numbering of frames differ, or a metric is unknown or lacks a package or
     weights here. Warns if the visible masks of the two hardly overlap, so that they may be of different clips.
     """
-    further = [get_metric(name) for name in metrics]
+    further = [get_metric(name) for name in expand(metrics)]
     for kind in further:
         check_here(kind)
     truth = gt if isinstance(gt, Truth) else read_truth(gt)

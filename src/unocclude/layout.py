@@ -39,6 +39,7 @@ _CLIP = (
     r"\d{5,}(_\d+)?/meta\.json",
     rf"\d{{5,}}(_\d+)?/(frames|visible_masks|amodal_masks|amodal_rgb|depth)/{_FRAME}",
 )
+_SCENE = r"\d{5,}/(metadata\.json|(rgba|segmentation)_(\d+_)?\d{5,}\.png)"
 _NETWORK = r"[\w.-]+\.(safetensors|bin|pkl|pt|onnx|data|json|txt|model)"
 
 LAYOUTS = {
@@ -49,7 +50,7 @@ LAYOUTS = {
         r"(layers\.json|preview\.mp4|report\.html)",
     ),
     TRACK_FILE: (f"visible_masks/{_FRAME}", rf"objects/\d+/visible_masks/{_FRAME}", r"track\.json"),
-    SYNTH_FILE: (*_CLIP, *(rf"\.clips/{name}" for name in _CLIP), r"(\d{5,}\.tar|synth\.json)"),
+    SYNTH_FILE: (*_CLIP, _SCENE, *(rf"\.clips/{name}" for name in _CLIP), r"(\d{5,}\.tar|synth\.json)"),
     TRAIN_FILE: (
         rf"checkpoints/\d+/{_NETWORK}",
         r"tensorboard/**/(events\.out\.tfevents\..+|hparams\.yml)",

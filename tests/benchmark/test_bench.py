@@ -10,6 +10,7 @@ import urllib.request
 import numpy as np
 import pytest
 
+from unocclude.benchmark.pooling import Pooled
 from unocclude.benchmark.published import as_markdown, published_tables
 from unocclude.benchmark.serve import make_server
 from unocclude.benchmark.study import Study
@@ -139,8 +140,9 @@ def test_published_rows_are_complete_and_marked():
     assert all(len(values) == len(t.metrics) for t in tables for _, values in t.rows)
     sail = next(t for t in tables if t.data == "SAIL-VOS")
     assert dict(sail.rows)["Diffusion-VAS, Top-1"] == (77.07, 55.12)
-    text = as_markdown([sail])
-    assert "Published: SAIL-VOS" in text and "| Modal | 67.89 | - |" in text
+    text = as_markdown({"mine": [sail]}, {"mine": {"modal": {}}}, Pooled())
+    assert "| modal, ours | - | - |" in text
+    assert "Published: SAIL-VOS" in text and "| Modal, published | 67.89 | - |" in text
 
 
 def test_trials_are_halved_shuffled_and_repeatable(done):
@@ -160,7 +162,7 @@ def test_choices_are_served_logged_and_counted(done, capsys):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root, token = f"http://127.0.0.1:{server.server_port}", server.token
     try:
-        page = urllib.request.urlopen(server.address.replace("NAME", "bob")).read().decode()
+        page = urllib.request.urlopen(f"{server.address}&person=bob").read().decode()
         assert "Method 2" in page and "modal" not in page and "convex" not in page
         video = urllib.request.urlopen(f"{root}/video?token={token}&person=bob&trial=0&slot=1").read()
         assert video[4:8] == b"ftyp"

@@ -39,7 +39,7 @@ def ask(server, path, method="GET", *, token=True, body=b"", **headers):
 
 
 def test_without_its_token_nothing_is_shown(server, done):
-    assert server.address.startswith(f"http://127.0.0.1:{server.server_port}/?token={server.token}&person=")
+    assert server.address.startswith(f"http://127.0.0.1:{server.server_port}/?token={server.token}")
     assert len(server.token) > 40
     origin = {"Origin": f"http://127.0.0.1:{server.server_port}"}
     for path in (
@@ -109,8 +109,8 @@ def test_strange_requests_are_refused(server, path, status):
 def test_nothing_large_is_taken(server):
     own = f"http://127.0.0.1:{server.server_port}"
     for headers in ({"Content_Length": "99999"}, {"Transfer_Encoding": "chunked"}):
-        assert ask(server, "/choose?trial=0&slot=0", "POST", Origin=own, **headers)[0] == 413
-    assert ask(server, "/choose?trial=0&slot=0", "POST", Origin=own, Content_Length="-1")[0] == 400
+        assert ask(server, "/choose?person=ann&trial=0&slot=0", "POST", Origin=own, **headers)[0] == 413
+    assert ask(server, "/choose?person=ann&trial=0&slot=0", "POST", Origin=own, Content_Length="-1")[0] == 400
 
 
 def test_pages_cannot_be_framed_kept_or_scripted(server):
@@ -121,6 +121,9 @@ def test_pages_cannot_be_framed_kept_or_scripted(server):
     assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
     nonce = policy.partition("'nonce-")[2].partition("'")[0]
     assert nonce and f'<style nonce="{nonce}">'.encode() in page
+    assert f"script-src 'nonce-{nonce}'" in policy and page.count(b"<script") == page.count(
+        f'<script nonce="{nonce}'.encode()
+    )
     for path in ("/?person=" + "n" * 101, "/elsewhere?a=b"):
         assert ask(server, path)[1]["X-Content-Type-Options"] == "nosniff"
 
@@ -202,3 +205,39 @@ def test_videos_are_written_in_the_folder_alone(done, tmp_path):
     with pytest.raises(InputError, match="remove that link"):
         study.video(study.trials("ann")[0], "input")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_it_asks_for_a_name_before_anything_is_shown(server):
+    status, _, page = ask(server, "/?a=b")
+    assert status == 200 and b'name="person"' in page and b"<video" not in page
+    own = f"http://127.0.0.1:{server.server_port}"
+    for path, method in (("/video?trial=0&slot=0", "GET"), ("/choose?trial=0&slot=0", "POST")):
+        assert ask(server, path, method, Origin=own)[0] == 400
+        assert ask(server, path + "&person=%20", method, Origin=own)[0] == 400
+    assert b"<video" in ask(server, "/?person=ann")[2]
+
+
+def test_videos_are_of_one_size_and_length_where_the_hidden_part_is_not_known(tmp_path):
+    """SAIL-VOS has masks alone, TAO-Amodal boxes alone on a larger canvas; the object is outlined in the input."""
+    import cv2
+    import numpy as np
+
+    from support import data_layouts
+    from unocclude.benchmark.study import MARK
+
+    entries = [f"sail={data_layouts.sail_vos(tmp_path / 'sail')}", f"tao={data_layouts.tao_amodal(tmp_path / 'tao')}"]
+    assert main(["bench", *entries, "-o", str(tmp_path / "out"), "--methods", "modal,convex", "--quiet"]) == 0
+    study = Study(tmp_path / "out")
+    trials = study.trials("ann")
+    assert {trial.data for trial in trials} == {"sail", "tao"}
+    for trial in trials:
+        shapes, red = set(), []
+        for what in ("input", "truth", "modal", "convex"):
+            video = cv2.VideoCapture(str(study.video(trial, what)))
+            frames = []
+            while (read := video.read())[0]:
+                frames.append(read[1])
+            shapes.add((len(frames), *frames[0].shape))
+            red.append(sum(int((np.abs(frame.astype(int) - MARK[::-1]).max(-1) < 60).sum()) for frame in frames))
+        assert len(shapes) == 1, shapes
+        assert red[0] > 20 and red[1] > 20 and red[2] == 0

@@ -184,7 +184,7 @@ def test_rigid_worlds(tmp_path, capsys):
 
 
 def test_several_objects_of_a_scene(tmp_path, monkeypatch):
-    def physics_worlds(seed, frames, width, height):
+    def physics_worlds(seed, frames, width, height, still=False):
         return [rigid_world(seed + k, frames=frames, width=width, height=height) for k in range(2)]
 
     fake = types.SimpleNamespace(physics_worlds=physics_worlds)

@@ -9,17 +9,18 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from unocclude import weights as checkpoints
 from unocclude.benchmark.study import Study
 from unocclude.cli import main
 from unocclude.clip import Clip
-from unocclude.datasets import DATASETS, captions, get_reader, open_dataset
+from unocclude.datasets import DATASETS, captions, get_reader, lasot, open_dataset, pix2gestalt
 from unocclude.datasets.lasot import read_boxes
 from unocclude.datasets.movi import enlarged_box
 from unocclude.datasets.tabe51 import read_levels
 from unocclude.datasets.view import sequences
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
-from unocclude.synthesis import rigid_world
+from unocclude.synthesis import rigid_world, write_world
 
 FRAMES, WIDTH, HEIGHT = 4, 48, 40
 
@@ -246,7 +247,7 @@ def test_a_pickle_must_not_run_code(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_lasot_boxes_are_segmented(tmp_path):
+def test_lasot_boxes_are_segmented(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     folder = tmp_path / "cat" / "cat-3"
     truth = np.zeros((60, 80), bool)
@@ -261,9 +262,19 @@ def test_lasot_boxes_are_segmented(tmp_path):
     (sample,) = open_dataset(f"lasot:{tmp_path}")
     assert (sample.name, sample.text, sample.has_truth) == ("cat-3", "cat", False)
     masks = sample.visible
-    assert not masks[1].any()
+    assert not masks[1].any() and "without weights" in masks.origin
     for i in (0, 2):
         assert (masks[i] & truth).sum() / (masks[i] | truth).sum() > 0.9
+    asked = []
+
+    def sam(image, cues):
+        asked.append(cues[0].boxes[0])
+        return np.stack([truth & (np.arange(80) % 2 > 0)]), np.ones(1)
+
+    monkeypatch.setattr(lasot, "_sam", lambda: sam)
+    masks = open_dataset(f"lasot:{tmp_path}")[0].visible
+    assert asked == [(30, 20, 55, 40)] * 2 and "by SAM" in masks.origin
+    assert np.array_equal(masks[0], truth & (np.arange(80) % 2 > 0)) and not masks[1].any()
 
 
 def square(x0, y0, x1, y1):
@@ -313,7 +324,7 @@ def test_kins(tmp_path, keys):
         open_dataset(f"kins:{file}")
 
 
-def test_pix2gestalt(world, tmp_path):
+def test_pix2gestalt(world, tmp_path, monkeypatch):
     for k in range(2):
         save(tmp_path / f"occlusion/{k}_occlusion.png", world.frames[k])
         save(tmp_path / f"visible_object_mask/{k}_visible_mask.png", world.visible[k].astype(np.uint8) * 255)
@@ -323,6 +334,17 @@ def test_pix2gestalt(world, tmp_path):
     assert [s.name for s in samples] == ["0_occlusion", "1_occlusion"]
     assert np.array_equal(samples[1].visible[0], world.visible[1])
     assert np.array_equal(samples[1].truth.rgba(0)[..., :3], world.amodal_rgb[1])
+    assert "caption" not in samples[1].truth.notes
+    (tmp_path / "captions.json").write_text('{"1_occlusion": "a red ball"}')
+    samples = open_dataset(f"pix2gestalt:{tmp_path}?captions={tmp_path / 'captions.json'}")
+    assert captions.of_truth(samples[1].truth) == "a red ball" and captions.of_truth(samples[0].truth) == ""
+    monkeypatch.setattr(checkpoints, "resolve_checkpoint", lambda *_: tmp_path)
+    monkeypatch.setattr(pix2gestalt, "_captioner", lambda: lambda picture: f"white is {int(picture[0, 0, 0])}")
+    (first, _) = open_dataset(f"pix2gestalt:{tmp_path}?captions=blip2")
+    assert captions.of_truth(first.truth) == "white is 255"
+    (tmp_path / "captions.json").write_text('{"1_occlusion": 3}')
+    with pytest.raises(InputError, match=r"captions\.json"):
+        open_dataset(f"pix2gestalt:{tmp_path}?captions={tmp_path / 'captions.json'}")
     (tmp_path / "whole/1_whole.png").unlink()
     with pytest.raises(InputError, match="1 in whole, 2 in whole_mask; there must be as many"):
         open_dataset(f"pix2gestalt:{tmp_path}")
@@ -521,3 +543,26 @@ def test_the_colours_of_a_large_object_are_counted_in_a_part_of_it(monkeypatch):
     assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"
     monkeypatch.setattr(captions, "MAX_PIXELS", 50)
     assert captions.caption({"class": "cup"}, looks) == "a red and blue cup"
+
+
+def test_gt_folders_by_their_split(world, tmp_path):
+    for k, split in enumerate(("train", "val", "train")):
+        world.about["split"] = split
+        write_world(world, tmp_path / f"{k:05d}")
+    world.about.pop("split")
+    names = lambda query: [sample.name for sample in open_dataset(f"gt:{tmp_path}{query}")]  # noqa: E731
+    assert names("?split=train") == ["00000", "00002"] and names("?split=val") == ["00001"] and len(names("")) == 3
+    write_world(world, tmp_path / "00003")
+    for query, said in (("?split=val", "names no split"), ("?split=test", "expected one of all, train, val")):
+        with pytest.raises(InputError, match=said):
+            names(query)
+
+
+def test_long_videos_are_cut_into_sequences(tmp_path):
+    long = rigid_world(2, "affine", 11, WIDTH, HEIGHT, occluders=["pole"])
+    write_world(long, tmp_path / "clip")
+    parts = open_dataset(f"gt:{tmp_path}?sequences=5")
+    assert [part.name for part in parts] == ["clip-00000", "clip-00005"] and all(len(part.clip) == 5 for part in parts)
+    assert np.array_equal(parts[1].truth.amodal[0], long.amodal[5])
+    with pytest.raises(InputError, match="sequences is none, expected a number of frames"):
+        open_dataset(f"gt:{tmp_path}?sequences=none")

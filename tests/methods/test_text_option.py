@@ -38,7 +38,7 @@ def heard(folder):
 @pytest.mark.parametrize("name", methods.METHODS.table)
 def test_every_text_option_is_an_option_that_takes_text(name):
     method = methods.get_method(name)
-    assert (method.text_option != "") == (name in ("tgvac", "open-world"))
+    assert (method.text_option != "") == (name in ("tgvac", "cogvideox-amodal", "open-world"))
     if method.text_option:
         assert method.Options.model_fields[method.text_option].annotation is str
 

@@ -68,7 +68,8 @@ def test_bench_measures_and_tabulates_further_metrics(out, capsys):
 def test_a_metric_that_is_no_longer_installed_is_tabulated_all_the_same():
     assert describe("gone") is metrics.Metric
     figures = {"data": {"modal": {"clip": {"miou": 0.5, "gone": 0.25}}}}
-    assert "0.250" in summary.as_text(figures) and "gone" in summary.as_markdown(figures, clips=True)
+    assert "0.250" in summary.as_text(figures) and "gone" in summary.as_markdown(figures)
+    assert "| clip, modal | 0.500 | 0.250 |" in summary.clips_as_markdown(figures)
 
 
 def test_boxes_and_marks_are_not_measured_on_frames_alone():

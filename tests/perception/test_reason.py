@@ -271,12 +271,13 @@ def test_server_that_is_not_there():
             LisaServer(url)
 
 
-def test_a_question_is_put_to_the_server(server, monkeypatch, tmp_path):
+def test_every_text_is_put_to_the_server(server, monkeypatch, tmp_path):
     from unocclude.perception.text import TextToMask
 
     monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("UNOCCLUDE_LISA", server)
-    mask = TextToMask("cpu")(picture(), "What could one drink from?")
-    np.testing.assert_array_equal(mask, picture()[..., 0] > 127)
+    for text in ("What could one drink from?", "the cup"):
+        np.testing.assert_array_equal(TextToMask("cpu")(picture(), text), picture()[..., 0] > 127)
+    monkeypatch.delenv("UNOCCLUDE_LISA")
     with pytest.raises(InputError, match="weights fetch grounding-dino-tiny"):
-        TextToMask("cpu")(picture(), "the cup")
+        TextToMask("cpu")(picture(), "What could one drink from?")

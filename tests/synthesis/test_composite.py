@@ -220,7 +220,7 @@ def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
     def captions(**options):
         return [
             source.caption
-            for source in prepare_dataset_spec("composite", 0, sources=tmp_path / "in", **options).sources
+            for source in prepare_dataset_spec("composite", 0, sources=[tmp_path / "in"], **options).sources
         ]
 
     assert captions() == ["cat", "a dog that runs"]
@@ -233,3 +233,20 @@ def test_captions_by_blip2_where_its_weights_are(tmp_path, monkeypatch):
         captions(weights="blip3")
     with pytest.raises(InputError, match="uses no weights"):
         prepare_dataset_spec("sprites", 0, weights=written)
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path):
+    """One frame of a composite is kept at a time, and it is the same whatever was read before."""
+    write_source(tmp_path / "a", 0, frames=12)
+    write_source(tmp_path / "b", 1, frames=12)
+    found, _ = find_source_clips(tmp_path)
+    world = composite_world(*found, seed=3)
+    assert len(world) == 12
+    once = [world.frames[i] for i in range(12)]
+    made = world.frames._read.func.__self__.made
+    assert made[0] == 11 and len(made[1]) == 5
+    for i in (5, 0, 11):
+        assert np.array_equal(world.frames[i], once[i])
+        assert np.array_equal(world.visible[i], world.amodal[i] & (world.occluders[i][0] == 0))
+        outside = ~world.amodal[i]
+        assert not world.amodal_rgb[i][outside].any()

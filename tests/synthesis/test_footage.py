@@ -71,10 +71,10 @@ def test_photographs_give_textures(photographs, tmp_path):
     plain, photographic = footage_world(4, 2, 64, 48), footage_world(4, 2, 64, 48, photographs)
     assert not np.array_equal(plain.frames[0], photographic.frames[0])
     check_truth(photographic)
-    spec = prepare_dataset_spec("footage", 0, 2, (64, 48), photographs)
+    spec = prepare_dataset_spec("footage", 0, 2, (64, 48), [photographs])
     assert photographs in spec.inputs and spec.identity["photos"] == str(photographs)
     with pytest.raises(InputError, match="holds no images"):
-        prepare_dataset_spec("footage", 0, sources=tmp_path)
+        prepare_dataset_spec("footage", 0, sources=[tmp_path])
 
 
 def test_mask_errors_are_near_the_edge_or_specks():

@@ -168,7 +168,7 @@ def test_patches_come_back_where_they_were():
     """The regressor's unfolding against a plain loop: a decoder that gives each patch its own pixels back."""
     from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
-    from unocclude.training.videomae import _Regressor
+    from unocclude.methods.diffusion_vas.videomae import MaskRegressor
 
     model = VideoMAEForPreTraining(VideoMAEConfig(image_size=8, patch_size=4, num_frames=4, hidden_size=16,
         num_hidden_layers=1, num_attention_heads=1, intermediate_size=16, decoder_hidden_size=16,
@@ -180,7 +180,7 @@ def test_patches_come_back_where_they_were():
     ]  # fmt: skip
     model.decoder.forward = lambda tokens, count: type("Output", (), {"logits": torch.stack(patches)[None]})
     with torch.no_grad():
-        torch.testing.assert_close(_Regressor(model)(clip), clip[:, :, 0])
+        torch.testing.assert_close(MaskRegressor(model)(clip), clip[:, :, 0])
 
 
 def test_clips_as_networks_see_them():

@@ -164,6 +164,15 @@ def test_it_begins_with_stable_diffusion(tmp_path):
     assert network.config.sample_size == 8
     literal = tgvac.Frame(tgvac.FrameOptions(**options, conditioning="mask-latent"), 0).network()
     assert literal.conv_in.in_channels == 8
+    frames = tgvac.Frame(tgvac.FrameOptions(**options, conditioning="frames", cache=str(tmp_path), held=1), 0)
+    frames.prepare(1, quiet)
+    assert frames.network().conv_in.in_channels == 12
+    clip = frames.clips.held[0]
+    shown = frames._pictures(clip)["objects"]
+    assert torch.equal(shown, training_clips.to_tensor(clip.frames)) and frames.conditioning.seen == (
+        "frames",
+        "visible",
+    )
     for kind in (tgvac.Frame, tgvac.Motion):
         with pytest.raises(InputError, match="needs base"):
             kind(kind.Options(train=[SPRITES], validation=[SPRITES]), 0).network()

@@ -32,7 +32,7 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """The start page."""
-        return f"http://127.0.0.1:{self.server_port}/?{urlencode({'token': self.token})}&person=NAME"
+        return f"http://127.0.0.1:{self.server_port}/?{urlencode({'token': self.token})}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore errors such as a browser that closes the connection."""
@@ -41,8 +41,8 @@ class Server(ThreadingHTTPServer):
 def make_server(study: Study, port: int = 0, host: str = "127.0.0.1") -> Server:
     """Create a server of the study, not yet running; port 0 chooses a free one (`server.server_port`).
 
-    `/?token=TOKEN&person=NAME` shows the first trial of NAME. A choice is logged and the next trial follows. Method
-    names are never sent to the browser. Raises InputError if the port cannot be used.
+    `/?token=TOKEN` asks for a name; with `&person=NAME` it shows the first trial of NAME. A choice is logged and the
+    next trial follows. Method names are never sent to the browser. Raises InputError if the port cannot be used.
     """
     try:
         server = Server((host, port), type("Handler", (_Handler,), {"study": study, "page": _Page(study)}))
@@ -71,7 +71,7 @@ class _Page:
         query = urlencode({"token": token, "person": person, "trial": number})
         return self._template.render(
             person=person, number=number, count=len(trials), done=number >= len(trials), query=query,
-            slots=len(self.study.methods), nonce=nonce,
+            slots=len(self.study.methods), nonce=nonce, token=token, longest=MAX_NAME,
         ).encode()  # fmt: skip
 
 
@@ -110,6 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.nonce = secrets.token_urlsafe()
             self._send("text/html; charset=utf-8", self.page.render(self.server.token, person, number, self.nonce))
         elif path == "/video":
+            _require_name(person)
             trial = self.study.trials(person)[number]
             what = slot if slot in ("input", "truth") else trial.order[_number(slot)]
             with self.page.lock:  # two requests must not write the same file
@@ -125,6 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         came_from = self.headers.get("Origin") or self.headers.get("Referer") or ""
         if urlsplit(came_from)[:2] != ("http", self.headers["Host"]):
             raise _Refused(HTTPStatus.FORBIDDEN, "the request does not come from the study's page")
+        _require_name(person)
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or _number(length, 9) > MAX_REQUEST:
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the request body is too large")
@@ -147,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query, max_num_fields=8).items()}
         if not secrets.compare_digest(query.get("token", "").encode(), self.server.token.encode()):
             raise _Refused(HTTPStatus.FORBIDDEN, "use the address that `unocclude study` prints, including its token")
-        person = query.get("person", "anonymous")
+        person = query.get("person", "").strip()
         if len(person) > MAX_NAME or not person.isprintable():
             raise _Refused(HTTPStatus.BAD_REQUEST, f"a name has at most {MAX_NAME} characters on one line")
         return parts.path, person, _number(query.get("trial", "0")), query.get("slot", "")
@@ -164,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send("text/plain; charset=utf-8", f"{reason}\n".encode(), status)
 
     def end_headers(self) -> None:
-        style = f"style-src 'nonce-{self.nonce}'; " if self.nonce else ""
+        own = f"style-src 'nonce-{self.nonce}'; script-src 'nonce-{self.nonce}'; " if self.nonce else ""
         policy = "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         for name, value in (
             ("Cache-Control", "no-store"),
@@ -172,13 +174,18 @@ class _Handler(BaseHTTPRequestHandler):
             ("X-Frame-Options", "DENY"),
             ("Referrer-Policy", "same-origin"),  # the address contains the token
             ("Cross-Origin-Resource-Policy", "same-origin"),
-            ("Content-Security-Policy", f"default-src 'none'; media-src 'self'; {style}{policy}"),
+            ("Content-Security-Policy", f"default-src 'none'; media-src 'self'; {own}{policy}"),
         ):
             self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _require_name(person: str) -> None:
+    if not person:
+        raise _Refused(HTTPStatus.BAD_REQUEST, "open the page and give a name first")
 
 
 def _number(text: str, digits: int = 6) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from unocclude.benchmark.choices import append, read_choices
@@ -23,6 +24,8 @@ from unocclude.report.draw import fit_size, on_checkerboard, shrink
 
 LOG = "study.jsonl"
 LONG_SIDE = 320
+MARK, BEYOND = (255, 60, 60), 127
+"""Colour of outlines, and grey level beyond the frame."""
 HARD = 0.5
 """Mean occlusion rate of the occluded frames from which a clip counts as hard (TGVAC, section 4.2, for frames)."""
 
@@ -88,7 +91,8 @@ class Study:
         if not file.is_file():
             raise InputError(f"{file} is missing; finish the benchmark with --resume")
         try:
-            rates = [float(frame["occlusion_rate"]) for frame in json.loads(file.read_bytes())["frames"]]
+            read = [frame["occlusion_rate"] for frame in json.loads(file.read_bytes())["frames"]]
+            rates = [float(rate) for rate in read if rate is not None]  # unknown where the truth is boxes
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{file} has no readable figures; remove it and run the benchmark again") from None
         hidden = [rate for rate in rates if rate > 0.01]
@@ -127,7 +131,8 @@ class Study:
     def video(self, trial: Trial, what: str) -> Path:
         """Path of an H.264 video of the trial's clip, written on first use.
 
-        what: "input", "truth", or a method, for its completed object on a checkerboard.
+        what: "input", the frames with the object's outline; "truth", what the data set knows of the whole object; or a
+        method, for its completed object on a checkerboard. All videos of a clip have the same size and length.
         """
         path = self.folder / "study" / trial.data / trial.clip / f"{what}.mp4"
         if not path.resolve().is_relative_to(self.folder.resolve()):
@@ -139,13 +144,46 @@ class Study:
         return path
 
     def _pictures(self, trial: Trial, what: str, sample: Sample) -> Iterator[np.ndarray]:
+        run = Completion(self.folder / "runs" / trial.data / trial.clip / trial.order[0])
+        x, y = run.info["canvas"]["offset"]
+        pictures: Iterator[np.ndarray]
         if what == "input":
-            pictures: Iterator[np.ndarray] = iter(sample.clip)
+            pictures = (_padded(_outlined(f, sample.visible[i]), x, y) for i, f in enumerate(sample.clip))
         elif what == "truth":
-            pictures = (sample.truth.rgba(i) for i in range(len(sample.truth)))
+            pictures = (_truth_picture(sample, i, x, y) for i in range(len(sample.truth)))
         else:
             pictures = iter(Completion(self.folder / "runs" / trial.data / trial.clip / what).rgba)
         for picture in pictures:
             height, width = fit_size(picture.shape[0], picture.shape[1], LONG_SIDE)
             small = shrink(picture, (max(2, height // 2 * 2), max(2, width // 2 * 2)))
             yield small if small.shape[2] == 3 else on_checkerboard(small)
+
+
+def _outlined(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The frame with the mask's outline, so that people see which object is meant."""
+    width = max(2, round(2 * max(mask.shape) / LONG_SIDE))
+    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    ring = (cv2.dilate(mask.astype(np.uint8), kernel) > 0) & ~mask
+    return np.where(ring[..., None], np.array(MARK, np.uint8), frame)
+
+
+def _padded(picture: np.ndarray, x: int, y: int) -> np.ndarray:
+    """A picture of the frame on the runs' canvas."""
+    if picture.shape[2] == 4:
+        return np.pad(picture, [(y, y), (x, x), (0, 0)])
+    return np.pad(picture, [(y, y), (x, x), (0, 0)], constant_values=BEYOND)
+
+
+def _truth_picture(sample: Sample, i: int, x: int, y: int) -> np.ndarray:
+    """The object's true appearance; where the data set does not know it, the frame with its true outline or box."""
+    truth = sample.truth
+    if truth.rgb is not None and truth.amodal is not None:
+        return _padded(truth.rgba(i), x, y)
+    if truth.amodal is not None:
+        return _padded(_outlined(sample.clip[i], truth.amodal[i]), x, y)
+    assert truth.boxes is not None
+    frame = np.ascontiguousarray(_padded(sample.clip[i], x, y))
+    left, top, width, height = (round(float(value)) for value in truth.boxes[i] + np.array([x, y, 0, 0]))
+    thickness = max(2, round(2 * max(frame.shape) / LONG_SIDE))
+    cv2.rectangle(frame, (left, top), (left + width, top + height), MARK, thickness)
+    return frame

@@ -63,29 +63,34 @@ def summarise(figures: Figures) -> dict[str, dict[str, dict[str, Estimate]]]:
     }
 
 
-def as_markdown(figures: Figures, *, clips: bool = False) -> str:
-    """Format as Markdown: one table per data set with the mean and 95 % interval of each metric, one row per method.
-
-    clips: add a table of the single clips.
-    """
+def as_markdown(figures: Figures) -> str:
+    """Format as Markdown: one table per data set with the mean and 95 % interval of each metric, one row per
+    method."""
     lines = []
     for data, methods in summarise(figures).items():
         count, shown = len(next(iter(figures[data].values()))), columns(figures[data])
         lines += [
             f"### {data}, {count} clip{'s' * (count != 1)}, mean [95 % interval over clips]",
             "",
-            *_head("method", shown),
+            *head("method", shown),
         ]
         for method, estimates in methods.items():
-            lines.append(_row(method, [_with_interval(name, estimates[name]) for name in shown]))
+            lines.append(row(method, [_with_interval(name, estimates[name]) for name in shown]))
         lines.append("")
-        if clips:
-            lines += _head("clip, method", shown)
-            for clip in next(iter(figures[data].values())):
-                for method in methods:
-                    values = figures[data][method][clip]
-                    lines.append(_row(f"{clip}, {method}", [_number(name, values[name]) for name in shown]))
-            lines.append("")
+    return "\n".join(lines)
+
+
+def clips_as_markdown(figures: Figures) -> str:
+    """Format the metrics of the single clips as Markdown, one table per data set."""
+    lines = []
+    for data, methods in figures.items():
+        shown = columns(methods)
+        lines += [f"### {data}, each clip", "", *head("clip, method", shown)]
+        for clip in next(iter(methods.values())):
+            for method in methods:
+                values = methods[method][clip]
+                lines.append(row(f"{clip}, {method}", [number(name, values[name]) for name in shown]))
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -96,24 +101,24 @@ def as_text(figures: Figures) -> str:
         width, shown = max(12, *(len(method) for method in methods)), columns(figures[data])
         lines += [data, " " * (width + 2) + "".join(f"{name:>20}" for name in shown)]
         for method, estimates in methods.items():
-            cells = "".join(f"{_number(name, estimates[name].mean):>20}" for name in shown)
+            cells = "".join(f"{number(name, estimates[name].mean):>20}" for name in shown)
             lines.append(f"  {method:<{width}}{cells}")
     return "\n".join(lines)
 
 
-def _head(first: str, shown: Sequence[str]) -> list[str]:
-    return [_row(first, shown), "|---" * (len(shown) + 1) + "|"]
+def head(first: str, shown: Sequence[str]) -> list[str]:
+    return [row(first, shown), "|---" * (len(shown) + 1) + "|"]
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
+def row(name: str, cells: Sequence[str]) -> str:
     return "| " + " | ".join([name, *cells]) + " |"
 
 
 def _with_interval(name: str, value: Estimate) -> str:
     if not value.count:
         return "-"
-    return f"{_number(name, value.mean)} [{_number(name, value.low)}, {_number(name, value.high)}]"
+    return f"{number(name, value.mean)} [{number(name, value.low)}, {number(name, value.high)}]"
 
 
-def _number(name: str, value: float) -> str:
+def number(name: str, value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.{min(MOST_DECIMALS, describe(name).decimals)}f}"

@@ -23,16 +23,30 @@ def run(
     ],
     out: shared.Out,
     methods: Annotated[
-        str, typer.Option("--methods", metavar="A,B,...", help="The methods to run; '' for none.")
-    ] = "modal,convex,convex-r,recall",
+        str | None,
+        typer.Option(
+            "--methods",
+            metavar="A,B,...",
+            help="The rows: methods, or LABEL=METHOD to run one several times. By default modal, convex, convex-r and "
+            "recall, or all rows of --table; '' for none.",
+        ),
+    ] = None,
+    table: Annotated[
+        str,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="A table of a paper, as ic-amodal-ablation or tgvac-3: its rows and its metrics (docs/reproduce.md).",
+        ),
+    ] = "",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="METHOD.KEY=VALUE", help="An option of one method; repeatable."),
+        typer.Option("--set", metavar="METHOD.KEY=VALUE", help="An option of a method or row; repeatable."),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            "--weights", metavar="METHOD=DIR", help="The checkpoint of a method: a folder or an id; repeatable."
+            "--weights", metavar="METHOD=DIR", help="The checkpoint of a method or row: a folder or an id; repeatable."
         ),
     ] = None,
     predictions: Annotated[
@@ -46,8 +60,14 @@ def run(
     ] = None,
     metrics: Annotated[
         str,
-        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+        typer.Option("--metrics", metavar="A,B,...", help=shared.METRICS_HELP),
     ] = "",
+    hypotheses: Annotated[
+        int,
+        typer.Option(
+            "--hypotheses", metavar="K", min=0, help="Samples per clip for Top-1 to Top-K, of methods that sample."
+        ),
+    ] = 0,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Use only the first N clips of each data set.")
     ] = None,
@@ -64,7 +84,7 @@ def run(
     """
     options: dict[str, dict[str, object]] = {}
     for key, value in shared.read_pairs(settings).items():
-        method, dot, own = key.partition(".")
+        method, dot, own = key.rpartition(".")
         if not dot:
             raise InputError(f"--set {key}={value}: expected METHOD.KEY=VALUE, as in recall.references=8")
         options.setdefault(method, {})[own] = value
@@ -86,8 +106,9 @@ def run(
         sets[name] = open_dataset(path, limit)
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, shared.names(methods), options, weights=folders, predictions=others,
-            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, progress=progress,
+            sets, out, None if methods is None else shared.names(methods), options, table=table, weights=folders,
+            predictions=others, metrics=shared.names(metrics), hypotheses=hypotheses, seed=seed,
+            partial=limit is not None, resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))

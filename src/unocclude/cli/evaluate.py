@@ -30,7 +30,7 @@ def run(
     ],
     metrics: Annotated[
         str,
-        typer.Option("--metrics", metavar="A,B,...", help="Further metrics to measure, as boundary_f,lpips."),
+        typer.Option("--metrics", metavar="A,B,...", help=shared.METRICS_HELP),
     ] = "",
     json_file: Annotated[
         Path | None,

@@ -62,6 +62,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing unless somet
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback on failure.")]
 
 
+METRICS_HELP = (
+    "Further metrics: names, as lpips, miou_hard or miou_visible, or groups: masks, appearance, paper:vas, "
+    "paper:tgvac, paper:ic-amodal."
+)
+
+
 def read_pairs(
     values: list[str] | None, option: str = "--set", form: str = "KEY=VALUE; `unocclude methods` lists the keys"
 ) -> dict[str, object]:

@@ -28,8 +28,8 @@ def run(
 ) -> None:
     """Serve a preference study on this machine, or print its results.
 
-    Choices are appended to BENCH/study.jsonl. Give each person the printed address, with NAME replaced by their own
-    name; the page is shown only to those who have its token.
+    Choices are appended to BENCH/study.jsonl. The page asks for a name, and is shown only to those who have the printed
+    address with its token.
     """
     from unocclude.benchmark.study import Study
 

@@ -41,12 +41,20 @@ def run(
         ),
     ] = None,
     sources: Annotated[
-        Path | None,
+        list[str] | None,
         typer.Option(
             "--sources",
-            metavar="FOLDER",
-            help="For composite and carve: the source clips; for footage, optional: photographs to cut textures from; "
-            "for pseudo: a data set, KIND:PATH.",
+            metavar="PATH",
+            help="For composite and carve: a folder of source clips, or a data set as davis:PATH; repeatable. For "
+            "footage, optional: a folder of photographs to cut textures from. For pseudo: a data set, KIND:PATH.",
+        ),
+    ] = None,
+    occluders: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--occluders",
+            metavar="PATH",
+            help="For carve: where the removed masks come from, as --sources; by default those of --sources.",
         ),
     ] = None,
     weights: Annotated[
@@ -61,6 +69,14 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="W", min=1, help="Number of worker processes (one per CPU core).")
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            metavar="NAME",
+            help="For worlds: kubric-static (only the camera moves) or kubric-dynamic, written as a Kubric export.",
+        ),
+    ] = "",
     shards: Annotated[
         bool, typer.Option("--shards", help="Write WebDataset shards of 100 clips instead of folders.")
     ] = False,
@@ -78,12 +94,15 @@ def run(
     The same seed gives the same clips, whatever the number of workers.
     """
     if sheet is not None:
+        if protocol:
+            raise InputError("--sheet draws our own layout; leave it out with --protocol")
         if sheet.suffix.lower() != ".png":
             raise InputError(f"--sheet {sheet}: give a file name that ends in .png")
         shared.check_file(sheet)
     from unocclude.outfolder import check_out
 
-    check_out(out, resume=resume, overwrite=overwrite, inputs=(sources, sheet))
+    places = [Path(source) for source in (*(sources or ()), *(occluders or ())) if Path(source).exists()]
+    check_out(out, resume=resume, overwrite=overwrite, inputs=(*places, sheet))
 
     from unocclude.cli.progress import show_progress
     from unocclude.synthesis import statistics
@@ -91,7 +110,9 @@ def run(
     from unocclude.synthesis.dataset_spec import prepare_dataset_spec, read_size
     from unocclude.synthesis.sheet import write_sheet
 
-    recipe = prepare_dataset_spec(kind, seed, frames, read_size(size) if size else None, sources, weights)
+    recipe = prepare_dataset_spec(
+        kind, seed, frames, read_size(size) if size else None, sources or (), weights, occluders or (), protocol
+    )
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
             recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,

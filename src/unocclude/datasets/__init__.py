@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unocclude.datasets.base import Sample, Truth
+from unocclude.datasets.view import sequences
 from unocclude.errors import InputError
 from unocclude.registry import Registry
 
+SEQUENCES = "sequences"
 DATASETS = Registry(
     "unocclude.datasets",
     "data set",
@@ -47,18 +49,22 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
     """Open a data set and return its samples; frames and masks are read later.
 
     spec: `[KIND:]PATH[?OPTION=VALUE&...]`, with KIND one of `DATASETS` (default "gt") and the options of its reader.
+    The option `sequences=N` of every kind cuts clips into sequences of N frames within their shots (`view.sequences`).
     limit: maximum number of samples. Raises InputError for an unknown kind or option, for missing files, and if there
     are no samples.
     """
     kind, path, options = _parse(str(spec))
     read = get_reader(kind)
+    length = _length(options.pop(SEQUENCES, ""), spec)
     known = [name for name in inspect.signature(read).parameters if name != "root"]
     for name in options:
         if name not in known:
-            raise InputError(f"{kind} has no option {name}; it has {', '.join(known) or 'none'}")
+            raise InputError(f"{kind} has no option {name}; it has {', '.join([*known, SEQUENCES])}")
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     samples = read(path, **options)
+    if length:
+        samples = [part for sample in samples for part in sequences(sample, length)]
     if not samples:
         raise InputError(f"{path} holds no sample of {kind}")
     name, count = Counter(sample.name for sample in samples).most_common(1)[0]
@@ -68,6 +74,13 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
     for sample in samples:
         sample.origin = str(spec)
     return samples
+
+
+def _length(text: str, spec: str | Path) -> int:
+    """The number of frames in the option `sequences`; 0 without it."""
+    if text and not (text.isascii() and text.isdigit() and int(text[:6]) > 0):
+        raise InputError(f"{spec}: sequences is {text}, expected a number of frames, as 25")
+    return int(text[:6]) if text else 0
 
 
 def root_of(spec: str) -> Path:

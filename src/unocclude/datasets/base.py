@@ -1,10 +1,11 @@
 """The interface of data sets: samples, each a clip with one object, its visible masks and its ground truth."""
 
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -106,8 +107,8 @@ class Sample:
     """One object of one clip. `clip`, `visible` and `truth` are read on first access.
 
     name: unique within its data set, and a valid file name. text: a description of the object, used as prompt if there
-    are no masks. pad: padding of the canvas for objects that extend beyond the frame, as in `--pad`. origin: the
-    argument of `open_dataset`.
+    are no masks. pad: padding of the canvas for objects that extend beyond the frame, as in `--pad`. options: options
+    of methods, by method, that the published evaluation on this data set uses. origin: the argument of `open_dataset`.
     """
 
     def __init__(
@@ -119,7 +120,9 @@ class Sample:
         *,
         text: str | None = None,
         pad: float = 0.0,
+        options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ):
+        self.options = options
         self.name, self.text, self.pad, self.origin = safe_name(name), text, pad, ""
         self._clip, self._visible, self._truth = clip, visible, truth
 

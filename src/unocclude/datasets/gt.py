@@ -31,13 +31,27 @@ class _Notes(Entry):
     name: Text | None = Field(None, alias="class")
 
 
-def read(root: Path) -> list[Sample]:
-    """Read the sample in `root`, or the samples in its sub-folders in natural order."""
+SPLITS = ("all", "train", "val")
+
+
+def read(root: Path, split: str = "all") -> list[Sample]:
+    """Read the sample in `root`, or the samples in its sub-folders in natural order.
+
+    split: "train" or "val" reads the clips whose meta.json names that split, as `synth composite` writes it (TGVAC's 80
+    and 20 % of the objects).
+    """
+    if split not in SPLITS:
+        raise InputError(f"split is {split}, expected one of {', '.join(SPLITS)}")
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; give a GT folder or a folder of them")
     folders = [root] if _is_truth(root) else [path for path in root.iterdir() if _is_truth(path)]
     if not folders:
         raise InputError(f"{root} holds no GT folder (frames/, visible_masks/, amodal_masks/)")
+    if split != "all":
+        splits = {folder: _read_notes(folder / "meta.json").get("split") for folder in folders}
+        if None in splits.values():
+            raise InputError(f"{root}: a clip's meta.json names no split; leave out ?split=, or make it with synth")
+        folders = [folder for folder, own in splits.items() if own == split]
     return [
         Sample(
             folder.name,

@@ -5,11 +5,13 @@
 groundtruth.txt has a line x,y,w,h per frame, 1-based; the other two have 0 or 1 per frame, separated by commas.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from unocclude import weights as checkpoints
 from unocclude.clip import Clip
 from unocclude.datasets.base import Sample, image_clip, read_lines, require, shorten
 from unocclude.errors import InputError
@@ -19,6 +21,7 @@ from unocclude.perception.prompt import Cue
 from unocclude.perception.segment import segment
 
 FPS = 30.0
+SAM = "sam-vit-huge"
 MAX_COORDINATE = 1e6
 """Maximum absolute coordinate of a box in pixels."""
 
@@ -69,7 +72,8 @@ def _read_numbers(file: Path) -> np.ndarray:
 
 
 def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
-    """Segment the object in the box of each frame, as for a box prompt (`perception.segment`)."""
+    """Segment the object in the box of each frame, by SAM where its weights are present, as TGVAC does, else as for a
+    box prompt without weights (`perception.segment`)."""
     opened, boxes = clip(), read_boxes(folder)
     if len(boxes) != len(opened):
         raise InputError(f"{folder}: {len(boxes)} boxes for {len(opened)} frames; download it again")
@@ -77,6 +81,19 @@ def _visible(folder: Path, clip: partial[Clip]) -> MaskTrack:
     def mask(i: int) -> np.ndarray:
         if np.isnan(boxes[i]).any():
             return np.zeros((opened.height, opened.width), bool)
-        return segment(opened, i, Cue(boxes=[tuple(boxes[i].tolist())])).mask
+        cue = Cue(boxes=[tuple(boxes[i].tolist())])
+        return segment(opened, i, cue).mask if sam is None else np.asarray(sam(opened[i], [cue])[0][0])
 
-    return MaskTrack.from_masks((mask(i) for i in range(len(opened))), origin="segmented in LaSOT's boxes")
+    sam = _sam()
+    how = "by SAM" if sam else "without weights"
+    return MaskTrack.from_masks((mask(i) for i in range(len(opened))), origin=f"segmented in LaSOT's boxes {how}")
+
+
+@lru_cache(maxsize=1)
+def _sam() -> Any:
+    """SAM, if its weights are present."""
+    if not checkpoints.is_present(SAM):
+        return None
+    from unocclude.perception.sam import Sam
+
+    return Sam()

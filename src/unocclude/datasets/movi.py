@@ -93,7 +93,7 @@ def _cropped(sample: Sample, size: int) -> Sample:
         whole = sample.truth
         assert whole.amodal is not None
         visible, amodal = (view_track(track, seen(), cut) for track in (whole.visible, whole.amodal))
-        return Truth(f"{whole.where}, cropped", visible, amodal)
+        return Truth(f"{whole.where}, cropped", visible, amodal, notes=whole.notes)
 
     return Sample(
         sample.name,

@@ -6,23 +6,38 @@ Images of the occluded scene, the object's visible mask, the whole object and it
 folders, sorted by name, belong together. Each clip has one frame.
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from unocclude.datasets.base import Sample, Truth, image_clip, require
+from unocclude import weights as checkpoints
+from unocclude.datasets.base import FileName, Sample, Text, Truth, image_clip, read_json, require, validate
 from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 from unocclude.media.folder import image_files
 from unocclude.media.images import read_image
 from unocclude.media.label_images import read_label_map
+from unocclude.perception.caption import DEFAULT
 
 PARTS = ("occlusion", "visible_object_mask", "whole", "whole_mask")
 
 
-def read(root: Path) -> list[Sample]:
-    """Read every pair; samples are named after the occluded image."""
+BLIP2 = "blip2"
+Captions = dict[FileName, Text]
+
+
+def read(root: Path, captions: str = "") -> list[Sample]:
+    """Read every pair; samples are named after the occluded image.
+
+    captions: a JSON file of {image name without suffix: caption}, or "blip2" to caption the whole objects with BLIP-2,
+    as TGVAC's training needs them; by default there are none.
+    """
+    known = validate(Captions, read_json(Path(captions)), captions) if captions not in ("", BLIP2) else {}
+    if captions == BLIP2:
+        checkpoints.resolve_checkpoint(DEFAULT)
     found = [sorted(image_files(require(root / part))) for part in PARTS]
     if len({len(files) for files in found}) > 1:
         counts = ", ".join(f"{len(files)} in {part}" for part, files in zip(PARTS, found, strict=True))
@@ -32,7 +47,7 @@ def read(root: Path) -> list[Sample]:
             picture.stem,
             partial(image_clip, [picture], 1.0),
             partial(_track, visible),
-            partial(_truth, visible, whole, mask),
+            partial(_truth, visible, whole, mask, _captioned if captions == BLIP2 else known.get(picture.stem, "")),
         )
         for picture, visible, whole, mask in zip(*found, strict=True)
     ]
@@ -43,7 +58,18 @@ def _track(file: Path) -> MaskTrack:
     return MaskTrack.from_masks([read_label_map(file) > 127])
 
 
-def _truth(visible: Path, whole: Path, mask: Path) -> Truth:
+def _captioned(picture: np.ndarray) -> str:
+    return str(_captioner()(picture))
+
+
+@lru_cache(maxsize=1)
+def _captioner() -> Any:
+    from unocclude.perception.caption import Captioner
+
+    return Captioner()
+
+
+def _truth(visible: Path, whole: Path, mask: Path, caption: str | Callable[[np.ndarray], str]) -> Truth:
     amodal = _track(mask)
 
     def rgb(i: int) -> np.ndarray:
@@ -52,4 +78,5 @@ def _truth(visible: Path, whole: Path, mask: Path) -> Truth:
             raise InputError(f"{whole} is not {amodal.width}x{amodal.height} like {mask}")
         return picture
 
-    return Truth(str(mask), _track(visible), amodal, rgb=rgb)
+    said = caption(np.where(amodal[0][..., None], rgb(0), 255).astype(np.uint8)) if callable(caption) else caption
+    return Truth(str(mask), _track(visible), amodal, rgb=rgb, notes={"caption": said} if said else {})

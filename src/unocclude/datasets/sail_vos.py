@@ -27,6 +27,9 @@ from unocclude.datasets.base import (
 from unocclude.errors import InputError
 
 FPS = 8.0
+PUBLISHED = {"diffusion-vas": {"framing": "squeeze", "fps": 8, "binarise": "before"}}
+"""The released evaluation shows the whole frame, tells the network 8 frames per second, and cuts masks off before
+resizing."""
 
 
 class _Clip(Entry):
@@ -50,6 +53,7 @@ def read(root: Path, images: str | None = None) -> list[Sample]:
                 partial(image_clip, pictures, FPS),
                 partial(track_from_rles, f"{root}, clip {k}", clip.visible_mask),
                 partial(_truth, f"{root}, clip {k}", clip),
+                options=PUBLISHED,
             )
         )
     return samples

@@ -33,6 +33,9 @@ from unocclude.errors import InputError
 from unocclude.masks import MaskTrack
 
 FPS = 2.0
+PUBLISHED = {"diffusion-vas": {"framing": "squeeze", "fps": 2, "binarise": "after"}}
+"""The released evaluation shows the whole frame, tells the network 2 frames per second, and cuts masks off after
+resizing."""
 PROTOCOLS = {"padded": 0.25, "plain": 0.0}
 MAX_COORDINATE = 1e7
 """Maximum absolute coordinate of a box in pixels."""
@@ -65,6 +68,7 @@ def read(root: Path, images: str | None = None, protocol: str = "padded") -> lis
             partial(_visible, root, track),
             partial(_truth, root, track),
             pad=PROTOCOLS[protocol],
+            options=PUBLISHED,
         )
         for track in validate(Many[_Track], read_json(root), root)
     ]

@@ -20,6 +20,7 @@ METHODS = Registry(
         "ic-amodal": "unocclude.methods.ic_amodal.method:ICAmodal",
         "ic-amodal-plus": "unocclude.methods.ic_amodal.method:ICAmodalPlus",
         "tgvac": "unocclude.methods.tgvac.method:TGVAC",
+        "cogvideox-amodal": "unocclude.methods.cogvideox_amodal.method:CogVideoXAmodal",
         "pix2gestalt": "unocclude.methods.pix2gestalt.method:Pix2Gestalt",
         "open-world": "unocclude.methods.open_world.method:OpenWorld",
         "modal": "unocclude.methods.baselines:Modal",
@@ -100,7 +101,9 @@ def create(name: str, options: dict[str, Any], settings: "RunSettings") -> "Meth
         raise InputError(f"method {name} takes no weights; leave out --weights")
     if lacking := cls.missing(settings.weights):
         raise InputError(f"method {name} cannot run here: {lacking}")
-    return cls(cls.resolve_options(chosen, settings.weights), settings)
+    method = cls(cls.resolve_options(chosen, settings.weights), settings)
+    method.check()
+    return method
 
 
 def _has_cuda() -> bool:

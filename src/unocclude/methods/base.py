@@ -52,6 +52,11 @@ class Method(ABC):
         self.options = options
         self.settings = settings
 
+    @property
+    def can_sample(self) -> bool:
+        """Whether several hypotheses can be drawn with these options and this checkpoint."""
+        return type(self).samples
+
     @classmethod
     def missing(cls, weights: str | None = None) -> str:
         """One line saying what this method lacks on this machine; empty if it can run."""
@@ -64,6 +69,9 @@ class Method(ABC):
         Raises InputError if the checkpoint names an option that the method does not have.
         """
         return options
+
+    def check(self) -> None:  # noqa: B027 (optional)
+        """Raise InputError if options, settings and checkpoint do not fit each other; called before anything runs."""
 
     @abstractmethod
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from unocclude import weights as checkpoints
 from unocclude.errors import InputError
 from unocclude.methods import loadable_methods, read_options
 from unocclude.methods.base import Method, MethodOptions
+from unocclude.methods.checkpoint_kind import check_method
 from unocclude.networks import device_for
 
 OPTIONS_FILE = "options.json"
@@ -60,16 +61,24 @@ class CheckpointMethod(Method):
 
     @classmethod
     def resolve_options(cls, options: MethodOptions, weights: str | None) -> MethodOptions:
-        file = cls.checkpoint_folder(weights) / OPTIONS_FILE
-        if not file.is_file():
+        folder = cls.checkpoint_folder(weights)
+        recommended = cls.recommended_options(folder)
+        if not recommended:
             return options
-        from unocclude.networks.configuration import read_json
-
-        recommended = read_json(file)
         try:
             return read_options(cls, recommended | options.model_dump(exclude_unset=True))
         except InputError as error:
-            raise InputError(f"{file}: {error}") from error
+            raise InputError(f"{folder / OPTIONS_FILE}: {error}") from error
+
+    @classmethod
+    def recommended_options(cls, folder: Path) -> dict[str, Any]:
+        """The options that suit a checkpoint, where they differ from the defaults; those of its options.json."""
+        file = folder / OPTIONS_FILE
+        if not file.is_file():
+            return {}
+        from unocclude.networks.configuration import read_json
+
+        return read_json(file)
 
     @classmethod
     def checkpoint_folder(cls, weights: str | None = None) -> Path:
@@ -85,7 +94,15 @@ class CheckpointMethod(Method):
                     "`unocclude train` makes one, docs/training.md says how"
                 )
             folder = cls.mini
-        return checkpoints.resolve_checkpoint(folder, cls.checkpoint)
+        found = checkpoints.resolve_checkpoint(folder)
+        check_method(found, cls.name)
+        cls.check_folder(found)
+        return found
+
+    @classmethod
+    def check_folder(cls, folder: Path) -> None:
+        """Raise InputError if the folder does not hold a checkpoint that this method runs."""
+        checkpoints.get_checkpoint(cls.checkpoint).check(folder)
 
     @property
     def folder(self) -> Path:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError, UnoccludeError
+from unocclude.methods.checkpoint_kind import check_method
 from unocclude.networks import device_for
 from unocclude.networks.configuration import read_json
 
@@ -75,6 +76,7 @@ class Inpainter:
 def checkpoint_folder(weights: str | Path | None) -> Path:
     """The folder of a checkpoint with a pipeline; raises InputError saying what is missing."""
     folder = checkpoints.resolve_checkpoint(DEFAULT if weights is None else weights)
+    check_method(folder, "open-world")
     read_index(folder)
     return folder
 

@@ -8,6 +8,7 @@ from unocclude.completion import FrameResult
 from unocclude.media.nearest_fill import fill_edges
 from unocclude.methods.compose import compose
 from unocclude.methods.framing import Framing
+from unocclude.methods.network_inputs import foreground
 from unocclude.scene import Scene
 
 SampledFrame = tuple[np.ndarray, np.ndarray]
@@ -29,6 +30,18 @@ def paste_back(framing: Framing, mask: np.ndarray, picture: np.ndarray, clean: b
 def restrict(scene: Scene, i: int, amodal: np.ndarray, within: str) -> np.ndarray:
     """Restrict the amodal mask (H, W) bool of frame i to its completion mask if the option `within` says so."""
     return amodal & scene.completion_mask(i) if within == "completion" else amodal
+
+
+def majority(pictures: np.ndarray, white: float) -> tuple[np.ndarray, np.ndarray]:
+    """Combine K draws of a frame, (K, h, w, 3) float32 in [0, 1], each showing the object on white.
+
+    Returns the mask (h, w) bool where at least half of the draws have the object (see `foreground`), and the mean
+    colour (h, w, 3) uint8 of the draws that do.
+    """
+    found = foreground(pictures, white)
+    counted = found | ~found.any(0)
+    mean = (pictures * counted[..., None]).sum(0) / counted.sum(0)[..., None]
+    return found.mean(0) >= 0.5, (mean * 255).round().astype(np.uint8)
 
 
 def compose_hypotheses(scene: Scene, shot: range, samples: Sequence[Iterator[SampledFrame]]) -> Iterator[FrameResult]:

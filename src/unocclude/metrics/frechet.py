@@ -1,7 +1,7 @@
 """FVD: Fréchet distance between the distributions of completed and true clips."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,10 +36,11 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 class ClipPair(NamedTuple):
-    """A completed clip and the true one, RGBA (T, H, W, 4) uint8; T at least 9, sizes may differ."""
+    """A completed clip and the true one, RGBA (T, H, W, 4) uint8, also as sequences of frames that are decoded on
+    access; T at least 9, sizes may differ."""
 
-    pred: np.ndarray
-    truth: np.ndarray
+    pred: np.ndarray | Sequence[np.ndarray]
+    truth: np.ndarray | Sequence[np.ndarray]
 
 
 class FVD(Metric[ClipPair]):
@@ -77,7 +78,7 @@ class FVD(Metric[ClipPair]):
             return math.nan
         return frechet_distance(*(np.stack(features) for features in self._features))
 
-    def _score(self, clip: np.ndarray) -> np.ndarray:
+    def _score(self, clip: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         import torch
 
         from unocclude.networks.i3d import SIZE, SMALLEST_LENGTH

@@ -1,8 +1,10 @@
 """Splits of frames as in the papers: easy and hard frames, and bins of visibility, for any metric."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,9 @@ class Selected(Metric[Frame]):
 
     Metrics over pairs of frames use only consecutive frames that are both kept.
     """
+
+    base: type[Metric[Any]]
+    """The class of the metric, for subclasses made by `restricted`."""
 
     def __init__(self, metric: Metric[Frame], keep: Callable[[Frame], bool], label: str):
         self.metric, self.keep = metric, keep
@@ -67,26 +72,66 @@ def occluded(metric: Metric[Frame]) -> Selected:
     return Selected(metric, lambda frame: frame.is_occluded, "occluded")
 
 
-def by_visibility(
-    make: Callable[[], Metric[Frame]], edges: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)
-) -> list[Selected]:
+EDGES = (0, 0.2, 0.4, 0.6, 0.8, 1)
+VISIBILITY_BINS = tuple(pairwise(EDGES))
+"""Bins of visibility. Figure 3 of Diffusion-VAS compares methods in bins that it does not state; these are ours."""
+
+
+def by_visibility(make: Callable[[], Metric[Frame]], edges: Sequence[float] = EDGES) -> list[Selected]:
     """One metric per bin of visibility |M| / |A|. Bins are half-open; the last one includes its upper edge.
 
-    make: creates a metric for each bin. Frames without an object are in no bin. Figure 3 of Diffusion-VAS compares
-    methods this way but does not state its bins; the five equal ones are ours.
+    make: creates a metric for each bin. Frames without an object are in no bin.
     """
+    bins = list(pairwise(edges))
+    return [Selected(make(), between(low, high, high == edges[-1]), f"visible_{low:g}_{high:g}") for low, high in bins]
 
-    def between(low: float, high: float) -> Callable[[Frame], bool]:
-        def keep(frame: Frame) -> bool:
-            area = int(np.count_nonzero(frame.truth))
-            if not area:
-                return False
-            visibility = int(np.count_nonzero(frame.visible)) / area
-            return low <= visibility < high or (high == edges[-1] == visibility)
 
-        return keep
+def between(low: float, high: float, closed: bool) -> Callable[[Frame], bool]:
+    """Whether a frame's visibility is at least `low` and below `high`, or, if `closed`, at most `high`."""
 
-    return [Selected(make(), between(low, high), f"visible_{low:g}_{high:g}") for low, high in pairwise(edges)]
+    def keep(frame: Frame) -> bool:
+        area = int(np.count_nonzero(frame.truth))
+        if not area:
+            return False
+        visibility = int(np.count_nonzero(frame.visible)) / area
+        return low <= visibility < high or (closed and visibility == high)
+
+    return keep
+
+
+_LABEL = re.compile(r"(\w+)_(easy|hard|occluded|visible_(\d(?:\.\d+)?)_(\d(?:\.\d+)?))")
+
+
+def parse_selection(name: str) -> tuple[str, str] | None:
+    """The metric and the label of a name such as "lpips_easy" or "miou_visible_0.2_0.4"; None for other names."""
+    found = _LABEL.fullmatch(name)
+    return (found[1], found[2]) if found else None
+
+
+def restricted(kind: type[Metric[Any]], label: str) -> type[Metric[Any]]:
+    """The class of a metric restricted to frames: easy, hard, occluded or visible_LOW_HIGH (see `parse_selection`)."""
+    keep = _selection(label)
+
+    class Restricted(Selected):
+        __doc__ = f"{kind.name} over {label} frames: {kind.__doc__}"
+        name, unit, higher_is_better = f"{kind.name}_{label}", kind.unit, kind.higher_is_better
+        requires, decimals, plot_range = kind.requires, kind.decimals, kind.plot_range
+        base = kind
+
+        def __init__(self) -> None:
+            super().__init__(kind(), keep, label)
+
+    return Restricted
+
+
+def _selection(label: str) -> Callable[[Frame], bool]:
+    plain: dict[str, Callable[[Frame], bool]] = {
+        "easy": is_easy, "hard": is_hard, "occluded": lambda frame: frame.is_occluded
+    }  # fmt: skip
+    if label in plain:
+        return plain[label]
+    low, high = map(float, label.split("_")[1:])
+    return between(low, high, closed=high == EDGES[-1])
 
 
 def clip_visibility(truth: np.ndarray, visible: np.ndarray) -> float:

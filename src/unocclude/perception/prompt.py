@@ -176,7 +176,7 @@ class Prompt:
                 raise InputError("give cues (boxes, points, masks) or a text, not both")
             _check_frame(self.frame, clip)
             check_text(self.description)
-            return check_weights(self.description)
+            return check_weights()
         for frame, cue in self.cues.items():
             _check_frame(frame, clip)
             cue.check(clip.height, clip.width)

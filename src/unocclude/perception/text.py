@@ -13,7 +13,7 @@ from unocclude.networks import device_for
 from unocclude.perception.grounding_dino import GroundingDino
 from unocclude.perception.prepare import HALF, normalised, resized
 from unocclude.perception.sam import Cue, Sam, Sam2
-from unocclude.perception.text_prompt import SAM, SAM2, SAM3, SERVER, check_text, check_weights, is_question
+from unocclude.perception.text_prompt import SAM, SAM2, SAM3, SERVER, check_text, check_weights, has_lisa
 
 Finder = Callable[[np.ndarray, str], np.ndarray]
 """A function of an image, (H, W, 3) uint8, and a text: the mask of the best match, (H, W) bool, empty if there is
@@ -101,8 +101,8 @@ class ReasoningSegmenter:
 class TextToMask:
     """Segments the object that a text names.
 
-    Uses SAM 3 if its weights are present, else Grounding DINO and SAM. A question (a text that ends in a question mark)
-    goes to LISA, if its weights or a server at $UNOCCLUDE_LISA are available.
+    Every text goes to LISA if its weights or a server at $UNOCCLUDE_LISA are at hand, as in Open-World Amodal
+    Appearance Completion; else to SAM 3 if its weights are present, else to Grounding DINO and SAM.
 
     Calling it raises InputError, with the command that fetches them, if weights are missing.
     """
@@ -121,7 +121,7 @@ class TextToMask:
 
     def find(self, image: np.ndarray, text: str) -> np.ndarray:
         """The mask of the best match, (H, W) bool; empty if nothing matches."""
-        return (self._reason if is_question(text) else self._name)(image, text)
+        return (self._reason if has_lisa() else self._name)(image, text)
 
     def __call__(self, image: np.ndarray, text: str) -> np.ndarray:
         """Mask (H, W) bool of the best-matching object in an image (H, W, 3) uint8 RGB.

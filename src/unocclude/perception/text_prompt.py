@@ -22,14 +22,14 @@ def check_text(text: str) -> None:
         raise InputError(f"the text has {len(text)} characters; name the object in at most {MOST_CHARACTERS}")
 
 
-def is_question(text: str) -> bool:
-    """Whether a text is a question and LISA is available to answer it."""
-    return text.rstrip().endswith("?") and (bool(os.environ.get(SERVER)) or checkpoints.is_present(LISA))
+def has_lisa() -> bool:
+    """Whether LISA is at hand: a server's address in $UNOCCLUDE_LISA, or its weights."""
+    return bool(os.environ.get(SERVER)) or checkpoints.is_present(LISA)
 
 
-def check_weights(text: str = "") -> None:
-    """Raise InputError unless the weights for this text prompt are present."""
-    if is_question(text):
+def check_weights() -> None:
+    """Raise InputError unless the weights for text prompts are present."""
+    if has_lisa():
         return
     if checkpoints.is_present(SAM3) or (
         checkpoints.is_present(GROUNDING_DINO) and any(map(checkpoints.is_present, (SAM2, SAM)))

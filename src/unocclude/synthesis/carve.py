@@ -65,7 +65,7 @@ def carve_world(
     numbers = object_.window(frames, rng)
     pictures, amodal = object_.frames(numbers, size), object_.masks(numbers, size)
     shape = amodal[0].shape[::-1]
-    others = [source for source in sources if source.name != object_.name]
+    others = [source for source in sources if source.name != object_.name] or list(sources)
     drawn = [others[int(k)] for k in rng.integers(len(others), size=ROUNDS)]
     windows = [source.window(len(numbers), rng) for source in drawn]
     masks = [source.masks(own, shape, amodal=True) for source, own in zip(drawn, windows, strict=True)]

@@ -4,10 +4,13 @@ The object of one clip is pasted over the unoccluded object of another; the grou
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 
+from unocclude.completion import LazySequence
 from unocclude.synthesis.source_clips import SourceClip
 from unocclude.synthesis.world import World
 
@@ -51,23 +54,10 @@ def composite_world(
     """
     rng = np.random.default_rng(seed)
     numbers = object_.window(frames, rng)
-    pictures, amodal = object_.frames(numbers, size), object_.masks(numbers, size)
-    own = occluder.window(len(numbers), rng)
-    cut = _cut_out(occluder, own)
-    ways = _aim(amodal, cut, rng)
-    world = World([], [], [], [], [], object_.fps)
-    for picture, mask, thing, way in zip(pictures, amodal, cut, ways, strict=True):
-        height, width = mask.shape
-        laid = cv2.warpAffine(thing, way, (width, height), flags=cv2.INTER_LINEAR)
-        opacity = np.where(laid[..., 3] >= 128, laid[..., 3], 0).astype(np.uint8)
-        share = opacity[..., None].astype(np.float32) / 255
-        colour = laid[..., :3] * (255 / np.maximum(laid[..., 3:], 1))
-        frame = np.clip(np.rint(colour * share + picture * (1 - share)), 0, 255).astype(np.uint8)
-        world.frames.append(frame)
-        world.amodal.append(mask)
-        world.visible.append(mask & (opacity == 0))
-        world.amodal_rgb.append(np.where(mask[..., None], picture, 0).astype(np.uint8))
-        world.occluders.append(opacity[None])
+    cut = _CutOut(occluder, occluder.window(len(numbers), rng))
+    laid = _Composite(object_, numbers, size, cut, rng)
+    parts: Any = [LazySequence(len(numbers), partial(laid.part, k)) for k in range(5)]
+    world = World(parts[0], parts[1], parts[2], parts[3], parts[4], object_.fps)
     world.about.update(
         kind="composite", seed=seed, caption=object_.caption, dataset=object_.dataset, instance=object_.name,
         occluder={"class": occluder.label, "instance": occluder.name},
@@ -76,29 +66,84 @@ def composite_world(
     return world
 
 
-def _cut_out(source: SourceClip, numbers: np.ndarray) -> list[np.ndarray]:
-    """The object alone, premultiplied RGBA (h, w, 4) uint8, cropped to its box over all frames, with a margin."""
-    masks = source.masks(numbers, None)
-    union = np.logical_or.reduce(masks)
-    ys, xs = np.flatnonzero(union.any(1)), np.flatnonzero(union.any(0))
-    box = (slice(int(ys[0]), int(ys[-1]) + 1), slice(int(xs[0]), int(xs[-1]) + 1))
-    out = []
-    for picture, mask in zip(source.frames(numbers, None), masks, strict=True):
-        inside = np.pad(mask[box], 2)
-        # soft only inwards, because outside the mask is the source's background
-        alpha = np.where(inside, cv2.GaussianBlur(inside.astype(np.uint8) * 255, (3, 3), 0), 0).astype(np.uint8)
-        rgb = np.pad(picture[box], ((2, 2), (2, 2), (0, 0)), mode="edge")
+class _Composite:
+    """The frames of a composite, made one by one, so that memory does not grow with the clip."""
+
+    def __init__(
+        self,
+        object_: SourceClip,
+        numbers: np.ndarray,
+        size: tuple[int, int] | None,
+        cut: "_CutOut",
+        rng: np.random.Generator,
+    ):
+        self.object_, self.numbers, self.size, self.cut = object_, numbers, size, cut
+        masks = LazySequence(len(numbers), self._mask)
+        self.ways = _aim(masks, cut, rng)
+        self.made: tuple[int, tuple[np.ndarray, ...]] = (-1, ())
+
+    def _mask(self, k: int) -> np.ndarray:
+        return self.object_.masks(self.numbers[k : k + 1], self.size)[0]
+
+    def part(self, which: int, k: int) -> np.ndarray:
+        """Part `which` of frame k, in the order of `World`'s fields; the last frame is kept."""
+        if self.made[0] != k:
+            self.made = (k, self._make(k))
+        return self.made[1][which]
+
+    def _make(self, k: int) -> tuple[np.ndarray, ...]:
+        picture, mask = self.object_.frames(self.numbers[k : k + 1], self.size)[0], self._mask(k)
+        height, width = mask.shape
+        laid = cv2.warpAffine(self.cut[k], self.ways[k], (width, height), flags=cv2.INTER_LINEAR)
+        opacity = np.where(laid[..., 3] >= 128, laid[..., 3], 0).astype(np.uint8)
+        share = opacity[..., None].astype(np.float32) / 255
+        colour = laid[..., :3] * (255 / np.maximum(laid[..., 3:], 1))
+        frame = np.clip(np.rint(colour * share + picture * (1 - share)), 0, 255).astype(np.uint8)
+        whole = np.where(mask[..., None], picture, 0).astype(np.uint8)
+        return frame, mask & (opacity == 0), mask, whole, opacity[None]
+
+
+class _CutOut:
+    """The occluder alone in each frame, premultiplied RGBA (h, w, 4) uint8, cropped to its box over all frames, with a
+    margin."""
+
+    def __init__(self, source: SourceClip, numbers: np.ndarray):
+        self.source, self.numbers = source, numbers
+        low, high = np.full(2, np.iinfo(int).max), np.zeros(2, int)
+        for k in range(len(numbers)):
+            mask = self._mask(k)
+            for axis in (0, 1):
+                found = np.flatnonzero(mask.any(1 - axis))
+                if len(found):
+                    low[axis], high[axis] = min(low[axis], found[0]), max(high[axis], found[-1] + 1)
+        self.box = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def _mask(self, k: int) -> np.ndarray:
+        return self.source.masks(self.numbers[k : k + 1], None)[0]
+
+    def alpha(self, k: int) -> np.ndarray:
+        """Opacity in frame k, (h, w) uint8; soft only inwards, because outside the mask is the source's background."""
+        inside = np.pad(self._mask(k)[self.box], 2)
+        return np.where(inside, cv2.GaussianBlur(inside.astype(np.uint8) * 255, (3, 3), 0), 0).astype(np.uint8)
+
+    def __getitem__(self, k: int) -> np.ndarray:
+        alpha = self.alpha(k)
+        picture = self.source.frames(self.numbers[k : k + 1], None)[0]
+        rgb = np.pad(picture[self.box], ((2, 2), (2, 2), (0, 0)), mode="edge")
         share = alpha[..., None].astype(np.float32) / 255
-        out.append(np.dstack([np.rint(rgb * share).astype(np.uint8), alpha]))
-    return out
+        return np.dstack([np.rint(rgb * share).astype(np.uint8), alpha])
 
 
-def _aim(amodal: list[np.ndarray], cut: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+def _aim(amodal: Sequence[np.ndarray], cut: _CutOut, rng: np.random.Generator) -> np.ndarray:
     """The occluder's trajectory (T, 2, 3), maps from cut-out to frame pixels, with an occlusion rate near a random
     target."""
     wanted = rng.uniform(0.05, 0.65)
     middles, reach = _middles(amodal)
-    tops, tall = _middles([thing[..., 3] > 127 for thing in cut])
+    things = [cut.alpha(k) for k in range(len(cut))]
+    tops, tall = _middles([thing > 127 for thing in things])
     # candidates are evaluated on small masks
     small = min(1.0, 72 / max(amodal[0].shape))
     size = tuple(max(1, round(side * small)) for side in amodal[0].shape[::-1])
@@ -108,10 +153,10 @@ def _aim(amodal: list[np.ndarray], cut: list[np.ndarray], rng: np.random.Generat
     for _ in range(CANDIDATES):
         ways = _way(middles, reach, tops, tall, rng)
         hidden = []
-        for mask, thing, way in zip(masks, cut, ways, strict=True):
+        for mask, thing, way in zip(masks, things, ways, strict=True):
             here = way * small
             here[:, 2] += (small - 1) / 2
-            hidden.append(int((mask & (cv2.warpAffine(thing[..., 3], here, size) >= 128)).sum()))
+            hidden.append(int((mask & (cv2.warpAffine(thing, here, size) >= 128)).sum()))
         rate = float((np.array(hidden) / areas).mean())
         if abs(rate - wanted) < gap and (rate > 0 or not np.isfinite(gap)):
             best, gap = ways, abs(rate - wanted)

@@ -11,16 +11,18 @@ from typing import Any
 import cv2
 import numpy as np
 
+from unocclude.errors import InputError
 from unocclude.layout import SYNTH_FILE, remove_below
 from unocclude.media import files
 from unocclude.media.images import read_png
 from unocclude.outfolder import OutFolder
 from unocclude.synthesis import statistics
 from unocclude.synthesis.dataset_spec import DatasetSpec
+from unocclude.synthesis.kubric_layout import write_scene
 from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
-from unocclude.synthesis.world import write_world
+from unocclude.synthesis.world import World, write_meta, write_world
 from unocclude.types import Progress
 from unocclude.version import __version__
 
@@ -50,6 +52,8 @@ def make_dataset(
 
     Raises InputError if `out` cannot be used (see `outfolder.check_out`), and the exceptions of the spec.
     """
+    if spec.protocol and shards:
+        raise InputError("--shards packs our own layout; leave it out with --protocol")
     identity = {"verb": "synth", **spec.identity, "count": count, "shards": shards}
     folder = OutFolder(out, identity, resume=resume, overwrite=overwrite, result=SYNTH_FILE, inputs=spec.inputs)
     if folder.finished:
@@ -104,6 +108,9 @@ class _Make:
 
     def __call__(self, index: int) -> int:
         worlds = self.spec.make(index)
+        if self.spec.protocol:
+            self._write_scene(index, worlds)
+            return index
         names = [f"{index:05d}"] if len(worlds) == 1 else [f"{index:05d}_{k}" for k in range(len(worlds))]
         for name, world in zip(names, worlds, strict=True):
             world.about.update(statistics.measure(world), index=index, objects=len(worlds))
@@ -113,6 +120,17 @@ class _Make:
             part.rename(self.out / name)
             files.sync(self.out)
         return index
+
+    def _write_scene(self, index: int, worlds: list[World]) -> None:
+        """Write a scene as a Kubric export, and beside it a meta.json for the data set's statistics."""
+        whole = self.out / f"{index:05d}"
+        part = files.temporary(whole)
+        write_scene(worlds, part)
+        worlds[0].about.update(statistics.measure(worlds[0]), index=index, objects=1)
+        write_meta(worlds[0], part)
+        files.sync(part)
+        part.rename(whole)
+        files.sync(self.out)
 
 
 def _shard(out: Path, group: int) -> Path:

@@ -1,7 +1,7 @@
 """Specification of a generated data set: its kind and what determines its clips."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy as np
 
 from unocclude.datasets import root_of
 from unocclude.errors import InputError
-from unocclude.synthesis.source_clips import SourceClip, caption, find_source_clips
+from unocclude.synthesis.kubric_layout import PROTOCOLS
+from unocclude.synthesis.source_clips import SourceClip, caption, find_sources
 from unocclude.synthesis.world import World
 
 
@@ -25,8 +26,9 @@ class DatasetSpec:
     """Everything that determines a generated data set; picklable, for worker processes.
 
     frames, size (width, height): None for the kind's default. sources, refused: usable source clips, and why others are
-    not. photos: for `footage`, a folder of photographs. data, weights: for `pseudo`, a data set with amodal boxes, and
-    the checkpoint.
+    not. occluders: for `carve`, the clips whose masks are removed, if not those of the sources. protocol: for `worlds`,
+    the layout and motion of another data set (`kubric_layout.PROTOCOLS`). photos: for `footage`, a folder of
+    photographs. data, weights: for `pseudo`, a data set with amodal boxes, and the checkpoint.
     """
 
     kind: str
@@ -35,6 +37,8 @@ class DatasetSpec:
     size: tuple[int, int] | None = None
     sources: list[SourceClip] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    occluders: list[SourceClip] = field(default_factory=list)
+    protocol: str = ""
     photos: Path | None = None
     data: str = ""
     weights: str | None = None
@@ -44,14 +48,19 @@ class DatasetSpec:
         """What must be equal for a run to be resumed."""
         sources = [[s.name, s.dataset, s.label, s.caption, s.first, s.last] for s in self.sources]
         same = {"kind": self.kind, "seed": self.seed, "frames": self.frames, "size": self.size, "sources": sources}
+        if self.protocol:
+            same["protocol"] = self.protocol
+        if self.occluders:
+            same["occluders"] = [[s.name, s.dataset, s.first, s.last] for s in self.occluders]
         same |= {"photos": str(self.photos)} if self.photos is not None else {}
         return same | ({"data": self.data, "weights": self.weights} if self.data else {})
 
     @property
     def inputs(self) -> list[Path]:
         """The folders that clips are made from."""
-        folders = [*(source.folder for source in self.sources), *([self.photos] if self.photos is not None else [])]
-        return [*folders, *([root_of(self.data)] if self.data else [])]
+        made_from = [source.folder for source in (*self.sources, *self.occluders)]
+        photos = [self.photos] if self.photos is not None else []
+        return [*made_from, *photos, *([root_of(self.data)] if self.data else [])]
 
     def make(self, index: int) -> list[World]:
         """The worlds of clip `index`: one, or for `worlds` one per object of the scene."""
@@ -71,13 +80,17 @@ def prepare_dataset_spec(
     seed: int,
     frames: int | None = None,
     size: tuple[int, int] | None = None,
-    sources: Path | None = None,
+    sources: Sequence[str | Path] = (),
     weights: str | Path | None = None,
+    occluders: Sequence[str | Path] = (),
+    protocol: str = "",
 ) -> DatasetSpec:
     """A specification whose requirements are checked.
 
-    weights: for `composite`, the BLIP-2 that captions the objects whose meta.json has no caption (see `caption`); for
-    `pseudo`, the Diffusion-VAS that completes the objects.
+    sources: folders of source clips, or data sets as KIND:PATH (`find_sources`); for `pseudo` one data set with amodal
+    boxes. occluders: for `carve`, the same for the clips whose masks are removed, such as the released list of complete
+    objects of SAIL-VOS. weights: for `composite`, the BLIP-2 that captions the objects that have no caption (see
+    `caption`); for `pseudo`, the Diffusion-VAS that completes the objects.
 
     Raises InputError for an unknown kind, sources that are missing, not used or too few, or a missing package or
     missing weights.
@@ -88,56 +101,74 @@ def prepare_dataset_spec(
         raise InputError(f"--seed {seed}: give 0 or more")
     if weights is not None and kind not in ("composite", "pseudo"):
         raise InputError(f"`synth {kind}` uses no weights; leave out --weights")
+    if protocol and kind != "worlds":
+        raise InputError(f"`synth {kind}` has no protocols; leave out --protocol")
+    if protocol and protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol {protocol}; known are {', '.join(PROTOCOLS)}")
+    if occluders and kind != "carve":
+        raise InputError(f"`synth {kind}` carves nothing; leave out --occluders")
     if kind == "pseudo":
         return _prepare_pseudo(seed, frames, size, sources, weights)
     if kind in FROM_SOURCES:
-        if sources is None:
-            raise InputError(f"`synth {kind}` needs --sources FOLDER: clips with frames/ and visible_masks/")
-        found, refused = find_source_clips(sources)
-        if len(found) < 2:
+        if not sources:
+            raise InputError(
+                f"`synth {kind}` needs --sources: a folder of clips with frames/ and visible_masks/, or a data set as "
+                "davis:PATH"
+            )
+        found, refused = find_sources(sources)
+        carving, others = find_sources(occluders)
+        refused |= others
+        if len(found) < (1 if carving else 2):
             why = "; ".join(f"{name}: {reason}" for name, reason in refused.items()) or "there is only this one"
-            raise InputError(f"{sources}: two unoccluded objects or more are needed, found {len(found)} ({why})")
+            places = ", ".join(map(str, sources))
+            raise InputError(f"{places}: two unoccluded objects or more are needed, found {len(found)} ({why})")
         if kind == "composite":
             found = caption(found, weights)
-        return DatasetSpec(kind, seed, frames, size, found, refused)
+        return DatasetSpec(kind, seed, frames, size, found, refused, carving)
     if size is not None and min(size) < 16:
         raise InputError(f"--size {size[0]}x{size[1]}: give 16x16 or more")
     if kind == "footage":
         return _prepare_footage(seed, frames, size, sources)
-    if sources is not None:
+    if sources:
         raise InputError(f"`synth {kind}` makes everything itself; leave out --sources")
     if kind == "worlds" and find_spec("mujoco") is None:
         raise InputError("`synth worlds` needs MuJoCo; install it with: pip install 'unocclude[worlds]'")
-    return DatasetSpec(kind, seed, frames, size)
+    return DatasetSpec(kind, seed, frames, size, protocol=protocol)
 
 
-def _prepare_footage(seed: int, frames: int | None, size: tuple[int, int] | None, photos: Path | None) -> DatasetSpec:
+def _prepare_footage(
+    seed: int, frames: int | None, size: tuple[int, int] | None, photos: Sequence[str | Path]
+) -> DatasetSpec:
     from unocclude.synthesis.footage import read_photographs
 
-    if photos is not None:
-        read_photographs(photos)
-    return DatasetSpec("footage", seed, frames, size, photos=photos)
+    if len(photos) > 1:
+        raise InputError("`synth footage` takes one folder of photographs; give --sources once")
+    folder = Path(photos[0]) if photos else None
+    if folder is not None:
+        read_photographs(folder)
+    return DatasetSpec("footage", seed, frames, size, photos=folder)
 
 
 def _prepare_pseudo(
     seed: int,
     frames: int | None,
     size: tuple[int, int] | None,
-    sources: Path | None,
+    sources: Sequence[str | Path],
     weights: str | Path | None,
 ) -> DatasetSpec:
     from unocclude.methods import create
     from unocclude.methods.base import RunSettings
     from unocclude.synthesis.pseudo import METHOD, box_samples
 
-    if sources is None:
-        raise InputError("`synth pseudo` needs --sources KIND:PATH, a data set with amodal boxes, as tao-amodal:PATH")
+    if len(sources) != 1:
+        raise InputError("`synth pseudo` needs --sources KIND:PATH, one data set with amodal boxes, as tao-amodal:PATH")
+    data = str(sources[0])
     if frames is not None or size is not None:
         raise InputError("`synth pseudo` keeps the clips as they are; leave out --frames and --size")
     chosen = str(weights) if weights is not None else None
     create(METHOD, {}, RunSettings(weights=chosen))
-    box_samples(str(sources))
-    return DatasetSpec("pseudo", seed, data=str(sources), weights=chosen)
+    box_samples(data)
+    return DatasetSpec("pseudo", seed, data=data, weights=chosen)
 
 
 Maker = Callable[[DatasetSpec, int, int], list[World]]
@@ -174,7 +205,7 @@ def _worlds(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.worlds import physics_worlds
 
     width, height = spec.size or (256, 256)
-    return physics_worlds(seed, spec.frames or 24, width, height)
+    return physics_worlds(seed, spec.frames or 24, width, height, still=PROTOCOLS.get(spec.protocol, False))
 
 
 def _composite(spec: DatasetSpec, index: int, seed: int) -> list[World]:
@@ -190,7 +221,7 @@ def _carve(spec: DatasetSpec, index: int, seed: int) -> list[World]:
     from unocclude.synthesis.carve import carve_world, choose_object
 
     object_ = choose_object(spec.sources, index, spec.seed)
-    return [carve_world(object_, spec.sources, seed, spec.frames or 25, spec.size or (256, 128))]
+    return [carve_world(object_, spec.occluders or spec.sources, seed, spec.frames or 25, spec.size or (256, 128))]
 
 
 def _pseudo(spec: DatasetSpec, index: int, seed: int) -> list[World]:

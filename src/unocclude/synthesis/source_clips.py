@@ -1,8 +1,9 @@
 """Source clips for pseudo-occluded data: clips with masks, and the frames in which their object is unoccluded."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 
 from unocclude import weights as checkpoints
+from unocclude.datasets import DATASETS, open_dataset, root_of
+from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.mask_files import read_masks
 from unocclude.masks import MaskTrack
@@ -62,9 +65,43 @@ class SourceClip:
     ) -> list[np.ndarray]:
         """Masks (H, W) bool: the visible ones or, with `amodal`, the amodal ones if the source has any."""
         has = amodal and (self.folder / "amodal_masks").is_dir()
-        track = read_masks(self.folder / ("amodal_masks" if has else "visible_masks"))
+        track = _masks(self.folder / ("amodal_masks" if has else "visible_masks"))
         read = {int(i): _sized(track[int(i)].astype(np.uint8) * 255, size) > 127 for i in np.unique(numbers)}
         return [read[int(i)] for i in numbers]
+
+
+@dataclass(frozen=True)
+class SampleClip(SourceClip):
+    """A source that is an object of a data set. spec: the argument of `open_dataset`; key: the sample's name."""
+
+    spec: str = ""
+    key: str = ""
+
+    def frames(self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int] | None) -> list[np.ndarray]:
+        clip = _opened(self.spec)[self.key].clip
+        read = {int(i): _sized(clip[int(i)], size) for i in np.unique(numbers)}
+        return [read[int(i)] for i in numbers]
+
+    def masks(
+        self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int] | None, amodal: bool = False
+    ) -> list[np.ndarray]:
+        sample = _opened(self.spec)[self.key]
+        whole = sample.truth.amodal if amodal and sample.has_truth else None
+        track = sample.visible if whole is None else whole
+        read = {int(i): _sized(track[int(i)].astype(np.uint8) * 255, size) > 127 for i in np.unique(numbers)}
+        return [read[int(i)] for i in numbers]
+
+
+@lru_cache(maxsize=8)
+def _masks(folder: Path) -> MaskTrack:
+    """The masks in a folder, read once in each process; run-length encoded they are small."""
+    return read_masks(folder)
+
+
+@lru_cache(maxsize=8)
+def _opened(spec: str) -> dict[str, Sample]:
+    """The samples of a data set by name, opened once in each process."""
+    return {sample.name: sample for sample in open_dataset(spec)}
 
 
 def _sized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
@@ -72,6 +109,51 @@ def _sized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
         return image
     smaller = image.shape[1] > size[0] or image.shape[0] > size[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def find_sources(specs: Sequence[str | Path]) -> tuple[list[SourceClip], dict[str, str]]:
+    """The source clips of several places, and why other clips were left out, by name.
+
+    specs: folders of clips (see `find_source_clips`), or data sets as KIND:PATH, every object of which is a source
+    where it is unoccluded. Raises InputError if there is none.
+    """
+    sources: list[SourceClip] = []
+    refused: dict[str, str] = {}
+    for spec in map(str, specs):
+        kind, colon, _ = spec.partition(":")
+        found, others = find_sample_clips(spec) if colon and kind in DATASETS else find_source_clips(spec)
+        sources += found
+        refused |= others
+    return sources, refused
+
+
+def find_sample_clips(spec: str) -> tuple[list[SourceClip], dict[str, str]]:
+    """The objects of a data set, each cut to its longest unoccluded run, and why others were left out, by name."""
+    kind, root = spec.partition(":")[0], root_of(spec)
+    sources: list[SourceClip] = []
+    refused: dict[str, str] = {}
+    for sample in _opened(spec).values():
+        notes = sample.truth.notes if sample.has_truth else {}
+        whole = sample.truth.amodal if sample.has_truth else None
+        name = f"{kind}/{sample.name}"
+        run = longest_run(is_unoccluded(sample.visible, whole, notes))
+        if reason := _too_short(run, len(sample.visible)):
+            refused[name] = reason
+            continue
+        label = str(notes.get("class") or sample.text or sample.name)
+        sources.append(
+            SampleClip(
+                name, root if root.is_dir() else root.parent, kind, label, str(notes.get("caption") or label), *run,
+                sample.clip.fps, spec, sample.name,
+            )
+        )  # fmt: skip
+    return sources, refused
+
+
+def _too_short(run: tuple[int, int], count: int) -> str:
+    """Why a run of unoccluded frames cannot be used; "" if it can."""
+    length = run[1] - run[0]
+    return f"unoccluded for {length} frames in a row at most" if length < min(SHORTEST, count) else ""
 
 
 def find_source_clips(folder: str | Path) -> tuple[list[SourceClip], dict[str, str]]:
@@ -139,8 +221,8 @@ def _inspect(folder: Path, name: str, dataset: str) -> SourceClip | str:
     if image_size(files[0]) != (track.height, track.width):
         raise InputError(f"{folder}: the masks are {track.width}x{track.height}, the frames are not")
     first, last = longest_run(unoccluded(folder, track, meta))
-    if last - first < min(SHORTEST, len(track)):
-        return f"unoccluded for {last - first} frames in a row at most"
+    if reason := _too_short((first, last), len(track)):
+        return reason
     label = str(meta.get("class") or meta.get("object") or folder.name)
     source = SourceClip(name, folder.absolute(), str(meta.get("dataset") or dataset), label, label, first, last,
                     float(meta.get("fps") or 24))  # fmt: skip
@@ -160,13 +242,22 @@ def _meta(folder: Path) -> dict[str, Any]:
 def unoccluded(folder: Path, track: MaskTrack, meta: dict[str, Any]) -> np.ndarray:
     """In which frames the object is unoccluded, (T,) bool.
 
-    By amodal_masks/ or the "occlusion_rate" in meta.json if present. Otherwise a guess from the visible mask: in one
-    piece, hardly touching the frame's border, and not suddenly smaller than in neighbouring frames.
+    By amodal_masks/ or the "occlusion_rate" in meta.json if present, else a guess (see `is_unoccluded`).
     """
-    if (folder / "amodal_masks").is_dir():
-        whole = read_masks(folder / "amodal_masks")
-        if len(whole) != len(track):
-            raise InputError(f"{folder} has {len(whole)} amodal and {len(track)} visible masks; give one a frame")
+    whole = read_masks(folder / "amodal_masks") if (folder / "amodal_masks").is_dir() else None
+    if whole is not None and len(whole) != len(track):
+        raise InputError(f"{folder} has {len(whole)} amodal and {len(track)} visible masks; give one a frame")
+    return is_unoccluded(track, whole, meta)
+
+
+def is_unoccluded(track: MaskTrack, whole: MaskTrack | None, meta: Mapping[str, Any]) -> np.ndarray:
+    """In which frames an object is unoccluded, (T,) bool.
+
+    track: its visible masks. whole: its amodal masks, if known; else the "occlusion_rate" in `meta` decides. Without
+    either it is a guess from the visible mask: in one piece, hardly touching the frame's border, and not suddenly
+    smaller than in neighbouring frames.
+    """
+    if whole is not None:
         return (track.areas > 0) & (track.areas >= VISIBILITY * whole.areas)
     rates = meta.get("occlusion_rate")
     if isinstance(rates, list) and len(rates) == len(track):

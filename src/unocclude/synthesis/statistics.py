@@ -21,8 +21,11 @@ ROWS = {
 def coverage_rate(amodal: Sequence[np.ndarray], visible: Sequence[np.ndarray]) -> float:
     """|∪ᵢ (Aᵢ ∩ Oᵢ)| / |∪ᵢ Aᵢ| of a clip (TGVAC section 3.2): the fraction of the area ever covered by the object
     that is hidden at least once. Masks (H, W) bool; 0 without an object."""
-    object_ = np.logical_or.reduce(list(amodal))
-    hidden = np.logical_or.reduce([a & ~v for a, v in zip(amodal, visible, strict=True)])
+    object_ = np.zeros_like(amodal[0])
+    hidden = np.zeros_like(amodal[0])
+    for whole, seen in zip(amodal, visible, strict=True):
+        object_ |= whole
+        hidden |= whole & ~seen
     return float(hidden.sum() / object_.sum()) if object_.any() else 0.0
 
 

@@ -15,7 +15,8 @@ from unocclude.media.images import write_png
 
 @dataclass(frozen=True)
 class World:
-    """A clip of T frames with the ground truth of one object; every list has T entries.
+    """A clip of T frames with the ground truth of one object; every list has T entries. Generators append to them; a
+    generator of long clips may give sequences that are computed on access instead.
 
     frames: (H, W, 3) uint8 RGB. amodal: (H, W) bool, the amodal mask. visible: (H, W) bool, the visible mask.
     amodal_rgb: (H, W, 3) uint8, the object's own colours on `amodal` (without sensor noise and without background in
@@ -52,17 +53,22 @@ class World:
         return [1 - float(m.sum() / a.sum()) if a.any() else 0.0 for m, a in pairs]
 
 
-PARTS: dict[str, Callable[[World], list[np.ndarray]]] = {
-    "frames": lambda world: world.frames,
-    "visible_masks": lambda world: [mask.astype(np.uint8) * 255 for mask in world.visible],
-    "amodal_masks": lambda world: [mask.astype(np.uint8) * 255 for mask in world.amodal],
-    "amodal_rgb": lambda world: world.amodal_rgb,
-    "depth": lambda world: [_millimetres(depth) for depth in world.depth],
-}
+def _grey(mask: np.ndarray) -> np.ndarray:
+    return mask.astype(np.uint8) * np.uint8(255)
 
 
 def _millimetres(depth: np.ndarray) -> np.ndarray:
     return np.where(depth < 65.535, np.rint(1000 * np.minimum(depth, 65.535)), 0).astype(np.uint16)
+
+
+PARTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "frames": ("frames", np.asarray),
+    "visible_masks": ("visible", _grey),
+    "amodal_masks": ("amodal", _grey),
+    "amodal_rgb": ("amodal_rgb", np.asarray),
+    "depth": ("depth", _millimetres),
+}
+"""Folder of a GT folder → the field of `World` that it shows, and how a frame of it is stored."""
 
 
 def write_world(world: World, folder: str | Path) -> None:
@@ -75,15 +81,23 @@ def write_world(world: World, folder: str | Path) -> None:
     """
     folder = Path(folder)
     (folder / "meta.json").unlink(missing_ok=True)
-    for part, images in PARTS.items():
-        arrays = images(world)
-        if arrays or (folder / part).exists():
+    counts = {part: len(getattr(world, name)) for part, (name, _) in PARTS.items()}
+    for part, count in counts.items():
+        if count or (folder / part).exists():
             (folder / part).mkdir(parents=True, exist_ok=True)
-        names = [f"{i:05d}.png" for i in range(len(arrays))]
-        for name, image in zip(names, arrays, strict=True):
-            write_png(folder / part / name, image)
-        for old in set((folder / part).glob("[0-9]" * 5 + ".png")) - {folder / part / name for name in names}:
+    for i in range(len(world)):  # all parts of a frame at once, as a world may compute them on access
+        for part, (name, stored) in PARTS.items():
+            if counts[part]:
+                write_png(folder / part / f"{i:05d}.png", stored(getattr(world, name)[i]))
+    for part, count in counts.items():
+        names = {folder / part / f"{i:05d}.png" for i in range(count)}
+        for old in set((folder / part).glob("[0-9]" * 5 + ".png")) - names:
             old.unlink()
+    write_meta(world, folder)
+
+
+def write_meta(world: World, folder: Path) -> None:
+    """Write a world's meta.json: `about`, fps, occlusion_rate and homographies."""
     meta = {
         **world.about,
         "fps": world.fps,

@@ -1,5 +1,6 @@
 """Physics worlds: falling objects and walking creatures, simulated and rendered by MuJoCo."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -14,7 +15,13 @@ ATTEMPTS = 50
 
 
 def physics_worlds(
-    seed: int, frames: int = 24, width: int = 256, height: int = 256, every: bool = False
+    seed: int,
+    frames: int = 24,
+    width: int = 256,
+    height: int = 256,
+    *,
+    every: bool = False,
+    still: bool = False,
 ) -> list[World]:
     """Simulate one scene and return a world for each of its objects that is suitable for completion.
 
@@ -22,7 +29,8 @@ def physics_worlds(
 
     Suitable objects cover 0.6 % of the frame at some time, are visible in at least half of the frames, and are more
     than 10 % but not fully hidden in an eighth of them, with varying occlusion. All worlds share one list of frames. A
-    scene without a suitable object is generated again from a derived seed.
+    scene without a suitable object is generated again from a derived seed. still: the objects stand still, as in frame
+    0, and only the camera moves.
 
     Masks are counted over 2x2 samples per pixel: `amodal` where the object alone, above the ground, covers at least two
     of them, `visible` where more than half of these are visible (a pixel that two objects share equally is visible for
@@ -38,8 +46,10 @@ def physics_worlds(
         raise ValueError(f"{frames} frames of {width}x{height}, expected 1 or more, 16x16 or larger")
     for attempt in range(ATTEMPTS):
         scene = build(frames, 2 * width, 2 * height, np.random.default_rng([seed, 2, attempt]))
+        if still and scene.path.motion == "static":
+            continue
         about = {"kind": "worlds", "seed": seed, "attempt": attempt, "width": width, "height": height}
-        filmed = _film(scene, frames, width, height, about, every)
+        filmed = _film(scene, frames, width, height, about, background=every, still=still)
         if worlds := [world for world in filmed if _worthwhile(world)]:
             worlds = [world for world in filmed if np.any(world.visible)] if every else worlds
             for world in worlds:
@@ -58,12 +68,30 @@ def _worthwhile(world: World) -> bool:
     return len(world) == 1 or bool(np.ptp(rates[area > 0]) > 0.05)
 
 
+def _play(scene: PhysicsScene, frames: int, still: bool) -> Iterator[tuple[int, Any]]:
+    """The state of the simulation in every frame; with `still`, that of frame 0 in all."""
+    played = scene.play(frames)
+    if not still:
+        yield from played
+        return
+    for _, data in played:
+        yield from ((i, data) for i in range(frames))
+        return
+
+
 def _film(
-    scene: PhysicsScene, frames: int, width: int, height: int, about: dict[str, Any], background: bool
+    scene: PhysicsScene,
+    frames: int,
+    width: int,
+    height: int,
+    about: dict[str, Any],
+    *,
+    background: bool,
+    still: bool = False,
 ) -> list[World]:
     """Simulate and render a scene: a world for each of its objects; none if the simulation becomes unstable.
 
-    background: whether to render it without its objects as well.
+    background: whether to render it without its objects as well. still: as in `physics_worlds`.
     """
     model = scene.model
     roots = [model.body(thing.body).id for thing in scene.things]
@@ -80,7 +108,7 @@ def _film(
         for k, thing in enumerate(scene.things)
     ]  # fmt: skip
     with Offscreen(model, 2 * width, 2 * height) as screen:
-        for i, data in scene.play(frames):
+        for i, data in _play(scene, frames, still):
             view = scene.path.at(i)
             screen.look(data, view)
             samples, _ = screen.colour()

@@ -1,18 +1,16 @@
 """The baseline CogVideoX-Amodal (TGVAC, section A and table 6): CogVideoX conditioned on a clip and its masks."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
 from pydantic import Field
 from torch.nn import functional
-from transformers import AutoTokenizer, T5EncoderModel
 
-from unocclude.errors import InputError
+from unocclude.methods.checkpoint_kind import CheckpointKind
+from unocclude.methods.cogvideox_amodal.pipeline import AmodalCogVideoX, read_pipeline
 from unocclude.networks.expand_conv_in import expand_conv
-from unocclude.networks.loading import checked_loading, load_pretrained, quiet
+from unocclude.networks.loading import quiet
 from unocclude.training import recipe, training_clips
 from unocclude.training.object_on_white import ObjectOnWhiteRecipe
 from unocclude.training.recipe import Batch
@@ -43,10 +41,8 @@ class CogVideoX(ObjectOnWhiteRecipe):
 
     def network(self) -> torch.nn.Module:
         self.pipeline = read_pipeline(Path(self.options.base))
-        self.pipeline.set_progress_bar_config(disable=True)
-        factor = self.pipeline.vae_scale_factor_temporal
-        if self.options.frames % factor != 1 % factor:
-            raise InputError(f"frames = {self.options.frames}; the VAE takes a multiple of {factor}, plus 1")
+        self.generator = AmodalCogVideoX(self.pipeline)
+        self.generator.check_frames(self.options.frames)
         self.schedule = self.pipeline.scheduler
         for part in (self.pipeline.vae, self.pipeline.text_encoder):
             part.requires_grad_(False)
@@ -63,102 +59,40 @@ class CogVideoX(ObjectOnWhiteRecipe):
         texts = [clip.caption if rng.uniform() >= self.options.dropout else "" for clip in drawn]
         kinds = ("frames", "visible", "wholes")
         clips = {kind: torch.stack([training_clips.to_tensor(getattr(clip, kind)) for clip in drawn]) for kind in kinds}
-        return {**clips, "tokens": self._tokens(texts)}
+        return {**clips, "tokens": self.generator.tokenize(texts)}
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """Mean squared error of v (Salimans and Ho 2022), CogVideoX's training target."""
         with torch.no_grad():
-            whole = self._encode(batch["wholes"], sample=True)
-            condition = self._condition(batch["frames"], batch["visible"])
-            text_embeddings = self._embed(batch["tokens"])
+            whole = self.generator.encode(batch["wholes"], sample=True)
+            condition = self.generator.condition(batch["frames"], batch["visible"])
+            text_embeddings = self.generator.embed(batch["tokens"])
         time = torch.randint(self.schedule.config.num_train_timesteps, (len(whole),)).to(whole.device)
         noise = torch.randn_like(whole)
         noisy = self.schedule.add_noise(whole, noise, time)
-        answer = self._run(network, noisy, condition, text_embeddings, time)
+        answer = self.generator.predict(network, noisy, condition, text_embeddings, time)
         return functional.mse_loss(answer, self.schedule.get_velocity(whole, noise, time)), {}
-
-    def _run(
-        self,
-        network: Any,
-        noisy: torch.Tensor,
-        condition: torch.Tensor,
-        text_embeddings: torch.Tensor,
-        time: torch.Tensor,
-    ) -> torch.Tensor:
-        """The network's output for noisy latents (N, f, C, h, w), float32."""
-        config = self.pipeline.transformer.config
-        positions = None
-        if config.use_rotary_positional_embeddings:
-            factor = self.pipeline.vae_scale_factor_spatial
-            height, width = (side * factor for side in noisy.shape[-2:])
-            positions = self.pipeline._prepare_rotary_positional_embeddings(height, width, noisy.shape[1], noisy.device)
-        answer: torch.Tensor = network(
-            hidden_states=torch.cat([noisy, condition], 2), encoder_hidden_states=text_embeddings, timestep=time,
-            image_rotary_emb=positions, return_dict=False,
-        )[0]  # fmt: skip
-        return answer.float()
-
-    def _encode(self, clips: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """Encode (N, F, 3, H, W) in [-1, 1] to scaled latents (N, f, C, h, w)."""
-        vae = self.pipeline.vae.to(clips.device)
-        latents = vae.encode(clips.transpose(1, 2)).latent_dist
-        scaled: torch.Tensor = (latents.sample() if sample else latents.mode()) * vae.config.scaling_factor
-        return scaled.transpose(1, 2)
-
-    def _condition(self, frames: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self._encode(frames), self._encode(visible)], 2)
-
-    def _tokens(self, texts: list[str]) -> torch.Tensor:
-        longest = self.pipeline.transformer.config.max_text_seq_length
-        found: torch.Tensor = self.pipeline.tokenizer(
-            texts, padding="max_length", truncation=True, max_length=longest, return_tensors="pt"
-        ).input_ids
-        return found
-
-    def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        embedded: torch.Tensor = self.pipeline.text_encoder.to(tokens.device)(tokens)[0]
-        return embedded
 
     @torch.no_grad()
     def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
         """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]."""
+        self.pipeline.register_modules(transformer=network)
         device = next(network.parameters()).device
-        condition = self._condition(
-            *(training_clips.to_tensor(getattr(clip, kind))[None].to(device) for kind in ("frames", "visible"))
-        )
-        text_embeddings = self._embed(self._tokens(["", clip.caption]).to(device))
-        shape = (*condition.shape[:2], condition.shape[2] // 2, *condition.shape[3:])
-        latents = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device)
-        self.schedule.set_timesteps(self.options.sampled)
-        for time in self.schedule.timesteps:
-            noisy, conditions = (part.repeat(2, 1, 1, 1, 1) for part in (latents, condition))
-            without, with_ = self._run(network, noisy, conditions, text_embeddings, time.repeat(2).to(device)).chunk(2)
-            guided = without + self.options.guidance * (with_ - without)
-            latents = self.schedule.step(guided, time, latents, return_dict=False)[0]
         self.pipeline.vae.to(device)
-        decoded = self.pipeline.decode_latents(latents)[0].float().cpu()
-        return (decoded / 2 + 0.5).clamp(0, 1).permute(1, 2, 3, 0)
+        frames, visible = (training_clips.to_tensor(part)[None] for part in (clip.frames, clip.visible))
+        return self.generator(
+            frames, visible, clip.caption,
+            num_inference_steps=self.options.sampled, guidance_scale=self.options.guidance,
+            generator=torch.Generator().manual_seed(seed), device=device,
+        )  # fmt: skip
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
         self.pipeline.register_modules(transformer=network)
         with quiet():
             self.pipeline.save_pretrained(folder / FOLDER)
+        options = self.options
+        CheckpointKind(
+            recipe=self.name, methods=("cogvideox-amodal",), conditions=("frames", "visible"), target="wholes",
+            size=options.size, frames=options.frames, crop=options.crop,
+        ).write(folder / FOLDER)  # fmt: skip
         return [folder / FOLDER]
-
-
-def read_pipeline(folder: Path) -> CogVideoXPipeline:
-    """Load CogVideoX from a folder in diffusers' format; raises InputError if a part is missing or does not fit."""
-    with checked_loading(folder / "scheduler", "scheduler of diffusers"):
-        scheduler = CogVideoXDDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
-    with checked_loading(folder / "tokenizer", "T5 tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True, trust_remote_code=False)
-    transformer = load_pretrained(CogVideoXTransformer3DModel, folder / "transformer", "CogVideoX transformer")
-    if transformer.config.patch_size_t is not None:
-        raise InputError(f"{folder} is CogVideoX 1.5, which patchifies in time; give CogVideoX 2B or 5B")
-    return CogVideoXPipeline(
-        tokenizer=tokenizer,
-        text_encoder=load_pretrained(T5EncoderModel, folder / "text_encoder", "T5 encoder"),
-        vae=load_pretrained(AutoencoderKLCogVideoX, folder / "vae", "VAE of CogVideoX"),
-        transformer=transformer,
-        scheduler=scheduler,
-    )

@@ -12,11 +12,20 @@ import torch
 from pydantic import Field
 
 from unocclude.errors import InputError
+from unocclude.methods.checkpoint_kind import CheckpointKind
 from unocclude.methods.diffusion_vas.checkpoint import load_components
-from unocclude.methods.diffusion_vas.completer import FPS, MOTION, NOISE, object_pixels
+from unocclude.methods.diffusion_vas.conditioning import token_rows
 from unocclude.methods.diffusion_vas.options import THRESHOLD, THRESHOLD_DESCRIPTION
-from unocclude.methods.diffusion_vas.pipeline import LATENTS, DiffusionVASPipeline, PerFrameEmbeddings, clip_embeddings
+from unocclude.methods.diffusion_vas.pipeline import (
+    FPS,
+    MOTION,
+    DiffusionVASPipeline,
+    PerFrameEmbeddings,
+    clip_embeddings,
+)
+from unocclude.methods.diffusion_vas.segmentation import object_pixels
 from unocclude.methods.diffusion_vas.small_pipeline import small_components
+from unocclude.methods.diffusion_vas.stages import LATENTS, METHOD
 from unocclude.networks.expand_conv_in import expand_conv_in
 from unocclude.networks.group_norm import apply_config_groups
 from unocclude.training import clip_metrics, object_on_white, recipe, training_clips
@@ -25,6 +34,8 @@ from unocclude.training.training_clips import TrainingClip
 
 FOLDER = "pipeline"
 TRAINED = ("temporal_transformer_block", "conv_in")
+PLACES = ("first", "second", "third")
+"""Conditioning clips as the pipeline calls them, in the order of the input channels."""
 
 
 class VASOptions(recipe.RecipeOptions, training_clips.ClipOptions):
@@ -36,8 +47,8 @@ class VASOptions(recipe.RecipeOptions, training_clips.ClipOptions):
     vae: str = Field("", description="without base: folder of a VAE trained with recipe vae")
     widths: list[int] = Field([32, 64], description="without base: channels per level of the network")
     pretrained: bool = Field(True, description="false: the base's architecture with random weights (table 6)")
-    second: Literal["none", "depth", "frames", "amodal"] = Field(
-        "none", description="second conditioning clip (table 3)"
+    second: Literal["none", "depth", "frames", "frames+depth"] = Field(
+        "none", description="conditioning clips after the first (table 3); frames is RGB"
     )
     zero: bool = Field(True, description="initialise new input channels with zeros (table 4)")
     trained: Literal["published", "all"] = Field(
@@ -56,11 +67,11 @@ class VASOptions(recipe.RecipeOptions, training_clips.ClipOptions):
 
 
 class MaskDepthOptions(VASOptions):
-    second: Literal["none", "depth", "frames", "amodal"] = "depth"
+    second: Literal["none", "depth", "frames", "frames+depth"] = "depth"
 
 
 class ContentOptions(VASOptions):
-    second: Literal["none", "depth", "frames", "amodal"] = "amodal"
+    second: Literal["amodal"] = "amodal"  # type: ignore[assignment]
 
 
 class RegressionOptions(MaskDepthOptions):
@@ -74,11 +85,28 @@ class VAS(training_clips.ClipRecipe):
     options: VASOptions
     first: str
     """Names of the first condition and of the training target, fields of `TrainingClip`."""
-    target: str
+    target: Literal["amodal", "wholes"]
+
+    @property
+    def conditions(self) -> list[str]:
+        """Names of the conditioning clips, fields of `TrainingClip`, in the order of the input channels."""
+        others = [] if self.options.second == "none" else self.options.second.split("+")
+        return [self.first, *others]
+
+    @property
+    def kind(self) -> CheckpointKind:
+        """What the trained network is."""
+        options = self.options
+        return CheckpointKind.model_validate(
+            {
+                "recipe": self.name, "methods": (METHOD,), "conditions": self.conditions, "target": self.target,
+                "one_step": options.regression, "tokens": options.tokens, "size": options.size,
+                "frames": options.frames, "crop": options.crop,
+            }
+        )  # fmt: skip
 
     def network(self) -> torch.nn.Module:
         options = self.options
-        clips = 1 if options.second == "none" else 2
         if options.base:
             self.parts = load_components(Path(options.base), torch.float32)
             if not options.pretrained:
@@ -91,7 +119,9 @@ class VAS(training_clips.ClipRecipe):
             raise InputError(f"recipe {self.name} needs base, a pipeline to start from, or vae, the VAE of a new one")
         for name in ("vae", "image_encoder"):
             self.parts[name].requires_grad_(False)
-        network: torch.nn.Module = expand_conv_in(self.parts["unet"], LATENTS * (1 + clips), zero=options.zero)
+        network: torch.nn.Module = expand_conv_in(
+            self.parts["unet"], LATENTS * (1 + len(self.conditions)), zero=options.zero
+        )
         if options.trained == "published":
             for name, value in network.named_parameters():
                 value.requires_grad_(any(part in name for part in TRAINED))
@@ -100,10 +130,11 @@ class VAS(training_clips.ClipRecipe):
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         drawn = [self.clips.draw(rng) for _ in range(size)]
-        batch = {"first": self._stack(drawn, self.first), "target": self._stack(drawn, self.target)}
-        if self.options.second != "none":
-            batch["second"] = self._stack(drawn, self.options.second)
-        return batch
+        return {"target": self._stack(drawn, self.target), **self._conditions(drawn)}
+
+    def _conditions(self, clips: list[TrainingClip]) -> dict[str, torch.Tensor]:
+        """The conditioning clips, (N, F, 3, H, W) each, by the names of the pipeline's arguments."""
+        return {place: self._stack(clips, name) for place, name in zip(PLACES, self.conditions, strict=False)}
 
     @staticmethod
     def _stack(clips: list[TrainingClip], field: str) -> torch.Tensor:
@@ -117,7 +148,7 @@ class VAS(training_clips.ClipRecipe):
             conditions = torch.cat(
                 [
                     self._encode(clip + strength.view(-1, 1, 1, 1, 1) * torch.randn_like(clip), sample=True)
-                    for clip in self._conditions(batch)
+                    for clip in (batch[place] for place in PLACES if place in batch)
                 ],
                 2,
             )
@@ -132,22 +163,16 @@ class VAS(training_clips.ClipRecipe):
         loss = edm_loss(answer, noisy, target, sigma)
         return loss, {"squared": float(((edm_denoised(answer, noisy, sigma) - target) ** 2).mean().detach())}
 
-    def _conditions(self, batch: Batch) -> list[torch.Tensor]:
-        return [batch[name] for name in ("first", "second") if name in batch]
-
     def _run(
         self, network: torch.nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, conditions: torch.Tensor,
         rows: torch.Tensor, strength: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
         """The network output F of equation 1, float32, for noisy latents (N, F, 4, h, w)."""
-        count, frames = noisy.shape[:2]
+        count = len(noisy)
         wide = sigma.to(noisy).view(-1, 1, 1, 1, 1)
         ids = torch.tensor([[FPS - 1.0, MOTION, 0.0]], device=noisy.device).repeat(count, 1)
         ids[:, 2] = strength
-        if self.options.tokens == "all":
-            rows = rows.view(count, 1, frames, -1).expand(count, frames, frames, -1).flatten(0, 1)
-        else:
-            rows = rows.view(count * frames, 1, -1)
+        rows = token_rows(rows, self.options.tokens)
         inputs = torch.cat([noisy / (wide**2 + 1).sqrt(), conditions], 2)
         answer: torch.Tensor = network(
             inputs, 0.25 * sigma.to(noisy).log(), PerFrameEmbeddings(rows), added_time_ids=ids
@@ -175,18 +200,14 @@ class VAS(training_clips.ClipRecipe):
     def answer(self, network: torch.nn.Module, clip: TrainingClip, seed: int = 0) -> torch.Tensor:
         """The network's output for a clip, (F, H, W, 3) float32 in [0, 1]."""
         pipeline = self._pipeline(network).to(next(network.parameters()).device)
-        batch = {"first": self._stack([clip], self.first)}
-        if self.options.second != "none":
-            batch["second"] = self._stack([clip], self.options.second)
+        conditions = self._conditions([clip])
         if self.options.regression:
-            batch = {name: value.to(pipeline.device) for name, value in batch.items()}
-            conditions = torch.cat([self._encode(clip, sample=False) for clip in self._conditions(batch)], 2)
-            blank = torch.zeros_like(conditions[:, :, :LATENTS])
-            rows, strength = self._embed(batch["first"]), torch.full((1,), NOISE)
-            latents = self._run(network, blank, torch.ones(1), conditions, rows, strength).cpu()
+            latents = pipeline.predict_in_one_step(
+                [list(part[0]) for part in conditions.values()], tokens=self.options.tokens, window=None, overlap=None
+            )
             return torch.cat(list(pipeline.decode(latents)))
         generator = torch.Generator().manual_seed(seed)
-        frames = pipeline(**batch, num_inference_steps=self.options.sampled, generator=generator).frames
+        frames = pipeline(**conditions, num_inference_steps=self.options.sampled, generator=generator).frames
         assert frames is not None
         return frames[0]
 
@@ -212,6 +233,7 @@ class VAS(training_clips.ClipRecipe):
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
         self._pipeline(network).save_pretrained(folder / FOLDER)
+        self.kind.write(folder / FOLDER)
         return [folder / FOLDER]
 
 
@@ -247,6 +269,7 @@ class Mask(VAS):
     summary = "Diffusion-VAS, stage 1a: visible masks to amodal masks"
     Options: ClassVar[type[recipe.RecipeOptions]] = VASOptions
     first, target = "visible", "amodal"
+    needs_content = False
 
     def frame_metrics(self, clip: TrainingClip, answer: np.ndarray) -> clip_metrics.FrameMetrics:
         return clip_metrics.mask_metrics(clip, object_pixels(answer, self.options.threshold))

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from unocclude.errors import InputError
+from unocclude.methods.checkpoint_kind import CheckpointKind
 from unocclude.methods.ic_amodal.completer import ALONE, BESIDE
 from unocclude.methods.ic_amodal.grid import Grid, SubImage
 from unocclude.methods.ic_amodal.inputs import BACKGROUNDS, silhouette
@@ -156,6 +157,11 @@ class FluxFill(training_clips.ClipRecipe):
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
         self.pipeline.register_modules(transformer=network)
         self.pipeline.save_pretrained(folder / FOLDER)
+        options = self.options
+        CheckpointKind(
+            recipe=self.name, methods=("ic-amodal", "ic-amodal-plus", "open-world"), conditions=("objects",),
+            target="wholes", size=options.size, frames=options.frames, crop=options.crop,
+        ).write(folder / FOLDER)  # fmt: skip
         return [folder / FOLDER]
 
 

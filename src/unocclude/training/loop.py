@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -44,7 +44,15 @@ class LoopOptions(BaseModel):
     steps: int = Field(1000, ge=1, description="optimiser steps")
     batch: int = Field(32, ge=1, description="samples per batch and device")
     accumulate: int = Field(1, ge=1, description="batches per optimiser step")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate; decays by cosine to 1 % of it")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine",
+        description="cosine: the learning rate decays to 1 % of its peak; constant: it stays, as in the papers",
+    )
+    checkpointing: bool = Field(
+        False,
+        description="gradient checkpointing: activations are computed again, which takes less memory and more time",
+    )
     warmup: int = Field(100, ge=0, description="steps of linear learning-rate warm-up")
     weight_decay: float = Field(0.01, ge=0, description="weight decay of AdamW")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
@@ -115,6 +123,8 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
     network = recipe.network()
     if options.init_from:
         _init_from(network, Path(options.init_from))
+    if options.checkpointing:
+        _checkpoint_gradients(recipe, network)
     # created before accelerate wraps the network for mixed precision
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
     average.to(accelerator.device)
@@ -180,9 +190,11 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
 
 
 def _lr_factor(step: int, options: LoopOptions) -> float:
-    """Learning rate as a fraction of its peak: linear warm-up, then cosine decay to 0.01."""
+    """Learning rate as a fraction of its peak: linear warm-up, then cosine decay to 0.01, or 1."""
     if step < options.warmup:
         return (step + 1) / options.warmup
+    if options.schedule == "constant":
+        return 1.0
     share = (step - options.warmup) / max(1, options.steps - options.warmup)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
@@ -198,6 +210,16 @@ def _batches(recipe: Recipe, options: LoopOptions, accelerator: Accelerator, don
     )  # fmt: skip
     for batch in loader:
         yield {name: value.to(accelerator.device) for name, value in batch.items()}
+
+
+def _checkpoint_gradients(recipe: Recipe, network: torch.nn.Module) -> None:
+    """Turn on gradient checkpointing; raises InputError for a network that has none."""
+    enable = getattr(network, "enable_gradient_checkpointing", None)
+    if enable is None:
+        raise InputError(
+            f"the network of recipe {recipe.name} has no gradient checkpointing; set checkpointing = false"
+        )
+    enable()
 
 
 def _init_from(network: torch.nn.Module, earlier: Path) -> None:

@@ -29,11 +29,13 @@ class ClipSource:
 
     spec: `synth:KIND?count=N&seed=S&frames=T&size=WxH` for clips generated as by `unocclude synth`; `shards:FOLDER` for
     the output of `unocclude synth --shards`; else a data set as in `unocclude.datasets.open_dataset`. without: classes
-    to exclude, for example to hold them out for evaluation.
+    to exclude, for example to hold them out for evaluation. content: whether the objects' hidden content is needed; a
+    data set that does not have it is then refused.
     """
 
     spec: str
     without: tuple[str, ...] = ()
+    content: bool = False
 
     @property
     def count(self) -> int:
@@ -42,7 +44,7 @@ class ClipSource:
             return _recipe(self.spec)[1]
         if self.spec.startswith(SHARDS):
             return len(_shard_clips(self.spec))
-        return len(_samples(self.spec))
+        return len(self._known_samples())
 
     def make(self, i: int) -> list[World]:
         """The worlds of scene i, except those of a class in `without`."""
@@ -51,8 +53,17 @@ class ClipSource:
         elif self.spec.startswith(SHARDS):
             worlds = [_from_shard(*_shard_clips(self.spec)[i])]
         else:
-            worlds = [_from_sample(_samples(self.spec)[i])]
+            worlds = [_from_sample(self._known_samples()[i], self.content)]
         return [world for world in worlds if world.about.get("class") not in self.without]
+
+    def _known_samples(self) -> list[Sample]:
+        samples = _samples(self.spec)
+        if self.content and samples[0].truth.rgb is None:
+            raise InputError(
+                f"{self.spec}: {samples[0].name} has no hidden content to train on; use a data set with amodal RGB, as "
+                "`unocclude synth carve` makes from this one"
+            )
+        return samples
 
 
 @lru_cache(maxsize=16)
@@ -69,7 +80,7 @@ def _recipe(spec: str) -> tuple[Any, int]:
     if count < 1:
         raise InputError(f"{spec}: give count=N, 1 or more")
     size = read_size(options["size"]) if "size" in options else None
-    sources = Path(options["sources"]) if "sources" in options else None
+    sources = [options["sources"]] if "sources" in options else []
     return prepare_dataset_spec(kind, seed, frames or None, size, sources), count
 
 
@@ -82,8 +93,10 @@ def _samples(spec: str) -> list[Sample]:
     return samples
 
 
-def _from_sample(sample: Sample) -> World:
+def _from_sample(sample: Sample, content: bool) -> World:
     truth, clip = sample.truth, sample.clip
+    if content and truth.rgb is None:
+        raise InputError(f"{sample.origin}: {sample.name} has no hidden content to train on; leave it out")
     if truth.amodal is None:
         raise InputError(f"{sample.name} has only boxes as ground truth; training needs masks")
     numbers = range(len(clip))

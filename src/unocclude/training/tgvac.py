@@ -9,6 +9,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from unocclude.errors import InputError
+from unocclude.methods.checkpoint_kind import CheckpointKind
 from unocclude.methods.tgvac.checkpoint import load_components, save_components
 from unocclude.methods.tgvac.conditioning import CONDITIONINGS, LATENTS, conditioning_for_channels
 from unocclude.methods.tgvac.motion import LENGTH, Network, inflate, run
@@ -43,9 +44,10 @@ class TGVACOptions(recipe.RecipeOptions, training_clips.ClipOptions):
 class FrameOptions(TGVACOptions):
     vae: str = Field("", description="without base: folder of a VAE trained with recipe vae, temporal = false")
     widths: list[int] = Field([32, 64], description="without base: channels per level of the network")
-    conditioning: Literal["visible", "mask-latent"] = Field(
+    conditioning: Literal["visible", "mask-latent", "frames"] = Field(
         "visible",
-        description="visible: latents of the visible object, and its mask; mask-latent: as in equation 2",
+        description="visible: latents of the visible object, and its mask; mask-latent: as in equation 2; frames: "
+        "latents of the frames and of the mask, as in equation 5",
     )
     prediction: Literal["epsilon", "v_prediction"] = Field(
         "epsilon",
@@ -101,16 +103,22 @@ class Frame(ObjectOnWhiteRecipe):
     def _load_segment(self, drawn: training_clips.ClipSegment) -> tuple[Batch, str]:
         """Images of a segment, or their cached latents, (F, ...) each; and its caption."""
         if not self.options.keep_latents:
-            clip = training_clips.load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
-            return _pictures(clip), clip.caption
+            clip = training_clips.load_segment(drawn)
+            return self._pictures(clip), clip.caption
         key = drawn.file, drawn.mirrored
         if key not in self.kept:
-            clip = training_clips.load_maybe_mirrored(*key)
+            clip = training_clips.load(drawn.file)
+            clip = clip.mirrored() if drawn.mirrored else clip
             with torch.no_grad():
-                whole, condition = self._latents(_pictures(clip), sample=False)
+                whole, condition = self._latents(self._pictures(clip), sample=False)
             self.kept[key] = {"latents": whole.half(), "condition": condition.half()}, clip.caption
         latents, caption = self.kept[key]
         return {name: part[drawn.frames].float() for name, part in latents.items()}, caption
+
+    def _pictures(self, clip: TrainingClip) -> Batch:
+        """Images of a clip, (F, 3, h, w) in [-1, 1] each."""
+        shown = {"objects": getattr(clip, self.conditioning.picture), "masks": clip.visible, "wholes": clip.wholes}
+        return {name: training_clips.to_tensor(part) for name, part in shown.items()}
 
     def _latents(self, clip: Batch, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents of the whole object and the conditioning channels of n frames, (n, C, h, w) each."""
@@ -152,8 +160,9 @@ class Frame(ObjectOnWhiteRecipe):
         pipeline = TGVACPipeline(**self.parts | {"unet": network}).to(next(network.parameters()).device)
         pipeline.set_progress_bar_config(disable=True)
         text = clip.caption if caption is None else caption
+        shown = self._pictures(clip)
         frames = pipeline(
-            training_clips.to_tensor(clip.objects)[None], training_clips.to_tensor(clip.visible)[None],
+            shown["objects"][None], shown["masks"][None],
             text if self.options.text else "",
             num_inference_steps=self.options.sampled, guidance_scale=self.options.guidance,
             generator=torch.Generator().manual_seed(seed),
@@ -162,14 +171,16 @@ class Frame(ObjectOnWhiteRecipe):
         return frames[0]
 
     def export(self, network: Any, folder: Path) -> list[Path]:
-        save_components(folder / FOLDER, self.parts | {"unet": network})
-        return [folder / FOLDER]
+        return self._save(folder / FOLDER, self.parts | {"unet": network})
 
-
-def _pictures(clip: TrainingClip) -> Batch:
-    """Images of a clip, (F, 3, h, w) in [-1, 1] each."""
-    shown = {"objects": clip.objects, "masks": clip.visible, "wholes": clip.wholes}
-    return {name: training_clips.to_tensor(part) for name, part in shown.items()}
+    def _save(self, folder: Path, parts: dict[str, Any], motion: Any | None = None) -> list[Path]:
+        save_components(folder, parts, motion)
+        options = self.options
+        CheckpointKind(
+            recipe=self.name, methods=("tgvac",), conditions=self.conditioning.seen, target="wholes",
+            size=options.size, frames=options.frames, crop=options.crop,
+        ).write(folder)  # fmt: skip
+        return [folder]
 
 
 class Motion(Frame):
@@ -195,5 +206,4 @@ class Motion(Frame):
         return torch.randint(steps, (count,))
 
     def export(self, network: Any, folder: Path) -> list[Path]:
-        save_components(folder / FOLDER, self.parts, network)
-        return [folder / FOLDER]
+        return self._save(folder / FOLDER, self.parts, network)

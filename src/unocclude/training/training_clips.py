@@ -1,10 +1,11 @@
 """Training clips of the diffusion recipes: cropped and scaled like the methods' inputs, cached on disk."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from unocclude.datasets import captions
 from unocclude.errors import InputError
 from unocclude.geometry import round_out
 from unocclude.masks import MaskTrack
-from unocclude.methods.framing import Framing
+from unocclude.methods.framing import Framing, whole_canvas
 from unocclude.methods.network_inputs import WHITE, NetworkInputs, object_framings, tensor
 from unocclude.scene import Scene
 from unocclude.synthesis.world import World
@@ -62,7 +63,8 @@ class ClipMaker:
     """Makes the training clips of scene i of a source.
 
     size: (width, height). crop: "object", one crop around the visible object in all frames, as the methods do;
-    "follow", a crop that follows the object; "amodal", each frame cropped to its amodal box. depth_weights: folder of
+    "follow", a crop that follows the object; "amodal", each frame cropped to its amodal box; "whole", the whole frame,
+    aspect ratio not kept. depth_weights: folder of
     Depth Anything V2; without it the depth is the layers' order.
     """
 
@@ -98,8 +100,11 @@ class ClipMaker:
         )
 
     def _framings(self, scene: Scene, world: World) -> list[Framing]:
+        canvas = (scene.width, scene.height)
+        if self.crop == "whole":
+            return [whole_canvas(canvas, self.size)] * len(world)
         if self.crop == "amodal":
-            canvas, track = (scene.width, scene.height), MaskTrack.from_masks(world.amodal)
+            track = MaskTrack.from_masks(world.amodal)
             return [
                 Framing(round_out(track.boxes[i] if track.areas[i] else (0, 0, *canvas)), self.size, canvas)
                 for i in range(len(world))
@@ -116,31 +121,38 @@ class ClipOptions(BaseModel):
     cache: str = Field("cache", description="folder for preprocessed clips")
     size: tuple[int, int] = Field((64, 64), description="width and height of the network input")
     frames: int = Field(8, ge=1, description="frames per training clip")
-    crop: Literal["object", "follow", "amodal"] = Field(
+    crop: Literal["object", "follow", "amodal", "whole"] = Field(
         "object",
-        description="object: one crop around it in all frames; follow: a crop that follows it; amodal: its amodal box",
+        description="object: one crop around it in all frames; follow: a crop that follows it; amodal: its amodal box; "
+        "whole: the whole frame, aspect ratio not kept, as in Diffusion-VAS",
+    )
+    augment: bool = Field(
+        True, description="mirror clips and speed them up at random; false: neither, as in the papers"
     )
     depth_weights: str = Field("", description="folder of Depth Anything V2; without it depth is the layers' order")
     held: int = Field(16, ge=1, description="number of validation clips, of `frames` frames each")
 
 
 class ClipSet:
-    """Training clips to sample from, and `held`, the validation clips."""
+    """Training clips to sample from, and `held`, the validation clips.
 
-    def __init__(self, options: ClipOptions, workers: int, progress: Progress):
+    content: whether sources must have the objects' hidden content.
+    """
+
+    def __init__(self, options: ClipOptions, workers: int, progress: Progress, content: bool = False):
         self.options = options
         cache = Path(options.cache)
         depth = "-depth" if options.depth_weights else ""
-        kind = f"captioned-{options.crop}-{options.size[0]}x{options.size[1]}{depth}"
+        kind = f"by-frame-{options.crop}-{options.size[0]}x{options.size[1]}{depth}"
 
         def made(spec: str, without: tuple[str, ...]) -> list[Path]:
-            source = ClipSource(spec, without)
+            source = ClipSource(spec, without, content)
             work = ClipMaker(source, options.size, options.crop, options.depth_weights)
             return cached(source, cache, kind, work, workers, progress)
 
         self.files = [path for spec in options.train for path in made(spec, tuple(options.without))]
-        held = [load(path) for spec in options.validation for path in made(spec, ())[: options.held]]
-        self.held = [clip.select(slice(0, options.frames)) for clip in held]
+        held = [path for spec in options.validation for path in made(spec, ())[: options.held]]
+        self.held = [load(path, range(min(options.frames, _length(path)))) for path in held]
         if not self.files or not self.held:
             raise InputError("no clip of the sources shows its object; give other sources, or more clips")
 
@@ -155,17 +167,16 @@ class ClipSet:
 
     def draw(self, rng: np.random.Generator) -> TrainingClip:
         """A random part of a random training clip, sometimes mirrored or sped up."""
-        drawn = self.draw_segment(rng)
-        return load_maybe_mirrored(drawn.file, drawn.mirrored).select(drawn.frames)
+        return load_segment(self.draw_segment(rng))
 
     def draw_segment(self, rng: np.random.Generator) -> "ClipSegment":
         """The random choice behind `draw`."""
         file, count = self.files[int(rng.integers(len(self.files)))], self.options.frames
         length = _length(file)
-        step = int(rng.integers(1, max(2, min(3, length // count + 1))))
+        step = int(rng.integers(1, max(2, min(3, length // count + 1)))) if self.options.augment else 1
         start = int(rng.integers(max(1, length - step * (count - 1))))
         chosen = np.minimum(start + step * np.arange(count), length - 1)
-        return ClipSegment(file, chosen, mirrored=rng.uniform() < 0.5)
+        return ClipSegment(file, chosen, mirrored=self.options.augment and rng.uniform() < 0.5)
 
 
 class ClipSegment(NamedTuple):
@@ -179,8 +190,11 @@ class ClipSegment(NamedTuple):
 class ClipRecipe(Recipe):
     """A recipe that trains on `TrainingClip`s."""
 
+    needs_content: ClassVar[bool] = True
+    """Whether the object's hidden content is a target, so that a source without it is refused."""
+
     def prepare(self, workers: int, progress: Progress) -> None:
-        self.clips = ClipSet(self.options, workers, progress)
+        self.clips = ClipSet(self.options, workers, progress, self.needs_content)
 
 
 def to_tensor(clip: np.ndarray) -> torch.Tensor:
@@ -195,26 +209,34 @@ def side_by_side(clip: torch.Tensor) -> np.ndarray:
 
 
 def serialise(clip: TrainingClip) -> bytes:
-    """The clip as the content of an .npz file."""
+    """The clip as the content of an .npz file, with one array per field and frame, so that frames can be read alone."""
     buffer = io.BytesIO()
-    arrays = {name: getattr(clip, name) for name in IMAGE_FIELDS}
+    arrays = {_member(name, i): getattr(clip, name)[i] for name in IMAGE_FIELDS for i in range(len(clip))}
     np.savez_compressed(buffer, **arrays, caption=np.array(clip.caption))
     return buffer.getvalue()
 
 
-def load_maybe_mirrored(path: Path, mirrored: bool) -> TrainingClip:
-    """Load a file's clip and mirror it if asked."""
-    clip = load(path)
-    return clip.mirrored() if mirrored else clip
+def _member(name: str, i: int) -> str:
+    return f"{name}-{i:06d}"
+
+
+def load_segment(segment: ClipSegment) -> TrainingClip:
+    """Read the frames of a segment, and mirror them if it says so."""
+    clip = load(segment.file, segment.frames)
+    return clip.mirrored() if segment.mirrored else clip
 
 
 @cache
 def _length(path: Path) -> int:
+    """Number of frames of a file, from its table of contents."""
     with np.load(path, allow_pickle=False) as data:
-        return len(data["visible"])
+        return sum(name.startswith("visible-") for name in data.files)
 
 
-def load(path: Path) -> TrainingClip:
-    """Read a file written with `serialise`."""
+def load(path: Path, frames: Iterable[int] | None = None) -> TrainingClip:
+    """Read a file written with `serialise`; frames: their numbers, by default all. No other frame is decompressed."""
+    chosen = [int(i) for i in (range(_length(path)) if frames is None else frames)]
     with np.load(path, allow_pickle=False) as data:
-        return TrainingClip(**{name: data[name] for name in IMAGE_FIELDS}, caption=str(data["caption"]))
+        read = {name: {i: data[_member(name, i)] for i in set(chosen)} for name in IMAGE_FIELDS}
+        fields = {name: np.stack([by_number[i] for i in chosen]) for name, by_number in read.items()}
+        return TrainingClip(**fields, caption=str(data["caption"]))

@@ -9,11 +9,12 @@ from torch.nn import functional
 from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 from unocclude.errors import InputError
-from unocclude.networks.loading import load_pretrained
+from unocclude.methods.checkpoint_kind import CheckpointKind
+from unocclude.methods.diffusion_vas.stages import METHOD
+from unocclude.methods.diffusion_vas.stages import VIDEOMAE as FOLDER
+from unocclude.methods.diffusion_vas.videomae import MaskRegressor
 from unocclude.training import clip_metrics, recipe, training_clips
 from unocclude.training.recipe import Batch
-
-FOLDER = "videomae"
 
 
 class VideoMAEOptions(recipe.RecipeOptions, training_clips.ClipOptions):
@@ -30,17 +31,16 @@ class VideoMAE(training_clips.ClipRecipe):
     summary = "VideoMAE, supervised: visible masks to amodal masks in one step (baseline of Diffusion-VAS)"
     Options = VideoMAEOptions
     options: VideoMAEOptions
+    needs_content = False
 
     def network(self) -> torch.nn.Module:
         options = self.options
         half = max(8, options.width // 2)
         if options.base:
-            network = load_pretrained(VideoMAEForPreTraining, Path(options.base), "VideoMAE for pre-training")
-            config = network.config
-            expected = (config.image_size, config.image_size), config.num_frames
-            if (options.size, options.frames) != expected:
-                raise InputError(f"{options.base} takes size {list(expected[0])} and frames {expected[1]}")
-            return _Regressor(network.train())
+            network = MaskRegressor.from_pretrained(Path(options.base))
+            if (options.size, options.frames) != (network.size, network.frames):
+                raise InputError(f"{options.base} takes size {list(network.size)} and frames {network.frames}")
+            return network.train()
         if options.size[0] != options.size[1] or options.size[0] % options.patch or options.frames % 2:
             raise InputError(f"videomae: size must be square and divisible by patch ({options.patch}), frames even")
         config = VideoMAEConfig(
@@ -50,7 +50,7 @@ class VideoMAE(training_clips.ClipRecipe):
             decoder_intermediate_size=4 * half, decoder_num_hidden_layers=2,
             decoder_num_attention_heads=max(1, half // 32),
         )  # fmt: skip
-        return _Regressor(VideoMAEForPreTraining(config))
+        return MaskRegressor(VideoMAEForPreTraining(config))
 
     def batch(self, number: int, size: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
@@ -85,24 +85,11 @@ class VideoMAE(training_clips.ClipRecipe):
 
     def export(self, network: torch.nn.Module, folder: Path) -> list[Path]:
         """Save as a VideoMAEForPreTraining in transformers' format."""
-        assert isinstance(network, _Regressor)
+        assert isinstance(network, MaskRegressor)
         network.model.save_pretrained(folder / FOLDER)
+        options = self.options
+        CheckpointKind(
+            recipe=self.name, methods=(METHOD,), conditions=("visible",), target="amodal", one_step=True,
+            size=options.size, frames=options.frames, crop=options.crop,
+        ).write(folder / FOLDER)  # fmt: skip
         return [folder / FOLDER]
-
-
-class _Regressor(torch.nn.Module):
-    """(N, F, 3, H, W) in [-1, 1] to logits (N, F, H, W). No patch is masked, so the decoder predicts all of them."""
-
-    def __init__(self, model: VideoMAEForPreTraining):
-        super().__init__()
-        self.model = model
-
-    def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        model, config = self.model, self.model.config
-        tokens = model.encoder_to_decoder(model.videomae(clips).last_hidden_state)
-        patches = model.decoder(tokens + model.position_embeddings.to(tokens), 0).logits
-        count, frames, _, height, width = clips.shape
-        deep, side = config.tubelet_size, int(config.patch_size)  # type: ignore[arg-type]
-        shape = (count, frames // deep, height // side, width // side, deep, side, side, config.num_channels)
-        video = patches.view(shape).mean(-1)  # all channels of a mask are equal
-        return video.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, frames, height, width)

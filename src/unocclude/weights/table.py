@@ -202,6 +202,23 @@ CHECKPOINTS = {
             ),
         ),
         Checkpoint(
+            "cogvideox-amodal",
+            "CogVideoX-Amodal",
+            (
+                Part(
+                    "",
+                    (
+                        "transformer/config.json",
+                        "vae/config.json",
+                        "text_encoder/config.json",
+                        "tokenizer/tokenizer_config.json",
+                        "scheduler/scheduler_config.json",
+                    ),
+                    "the pipeline/ that recipe cogvideox writes (nobody has published any)",
+                ),
+            ),
+        ),
+        Checkpoint(
             "stable-diffusion-v1-5",
             "TGVAC, to start from",
             (

@@ -64,7 +64,7 @@ def test_a_factor_of_zero_hides_a_block():
     generator = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(1, 12, 2, 8, generator=generator) for _ in range(3))
     factors = torch.tensor([1.0] * 4 + [0.0] * 4 + [1.0] * 4)
-    found = attend(query, key, value, Modulation(12, factors))
+    found = attend(query, key, value, Modulation(12, factors, "renormalised"))
     rest = [0, 1, 2, 3, 8, 9, 10, 11]
     assert torch.allclose(found, attend(query, key[:, rest], value[:, rest], None), atol=1e-6)
 

@@ -6,6 +6,7 @@ import pytest
 from skimage.morphology import disk, erosion
 
 from support.plain_open_world import canvas, plain_crop, plain_touched
+from unocclude.methods.feather import feathered
 from unocclude.methods.open_world import blend, crop, segments
 from unocclude.methods.open_world.rules import Parity, Progressive, Repaired
 
@@ -197,19 +198,19 @@ def test_the_repaired_blend_leaves_no_step_and_no_visible_pixel_changed():
     drawn = np.clip(original + np.array([40, -25, 15]), 0, 255).astype(np.uint8)
     visible = np.zeros((80, 90), bool)
     visible[:, :45] = True
-    result = blend.feathered(drawn, original, visible, width=12)
+    result = feathered(drawn, original, visible, width=12)
     assert np.array_equal(result[visible], original[visible])
     assert np.array_equal(result[:, 57:], drawn[:, 57:])
     step = np.abs(result[:, 45].astype(int) - original[:, 45]).mean()  # the truth continues the visible part
     assert step < 2 < 20 < np.abs(drawn[:, 45].astype(int) - original[:, 45]).mean()
     off = np.abs(result.astype(int) - original).mean((0, 2))[45:57]
     assert (np.diff(off) > 0).all()  # a ramp
-    same = blend.feathered(original, original, visible)
+    same = feathered(original, original, visible)
     assert np.array_equal(same, original)
-    assert np.array_equal(blend.feathered(drawn, original, np.zeros_like(visible)), drawn)
+    assert np.array_equal(feathered(drawn, original, np.zeros_like(visible)), drawn)
     alone = np.zeros_like(visible)
     alone[3, 3] = True
-    assert np.array_equal(blend.feathered(drawn, original, alone)[3, 3], original[3, 3])
+    assert np.array_equal(feathered(drawn, original, alone)[3, 3], original[3, 3])
 
 
 def test_the_inpainting_mask_runs_over_visible_pixels_only_as_published():

@@ -4,6 +4,7 @@ import json
 import re
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ from unocclude import InputError
 from unocclude.cli import main
 from unocclude.completion import Completion
 from unocclude.masks import MaskTrack
+from unocclude.methods import description
 from unocclude.methods.framing import crop_around, crop_following
 from unocclude.methods.postprocess import paste_back
 from unocclude.synthesis import rigid_world
@@ -165,3 +167,43 @@ def test_motion_is_asked_for_where_it_is_absent(world, tmp_path):
     with pytest.raises(InputError, match=r"has no motion/.*motion=false"):
         complete(world, alone)
     assert complete(world, alone, motion=False).amodal_masks[0].any()
+
+
+def test_a_network_of_equation_5_sees_the_frames(world, tmp_path):
+    """What is around the object changes nothing for the others, but does for this one."""
+    near = [cv2.dilate(mask.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0 for mask in world.visible]
+    frames = [np.where(n[..., None], frame, 255 - frame) for n, frame in zip(near, world.frames, strict=True)]
+    for channels, sees in ((9, False), (12, True)):
+        weights = write_checkpoint(tmp_path / str(channels), channels=channels)
+        plain, other = (arrays(complete(world, weights, given))[1] for given in (world.frames, frames))
+        assert np.array_equal(plain, other) != sees
+
+
+def test_without_a_description_it_is_captioned_or_a_line_says_so(world, weights, monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("UNOCCLUDE_WEIGHTS", str(tmp_path))
+    silent = complete(world, weights, description="")
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "tgvac has no description" in said and "blip2-opt-2.7b" in said and "\n" not in said
+    assert silent.info["method"]["report"] == {"description": ""}
+    caplog.clear()
+    assert complete(world, weights, text=False).info["method"]["report"] == {"description": ""} and not caplog.records
+    seen = []
+
+    class Captioner:
+        def __init__(self, device):
+            pass
+
+        def __call__(self, picture):
+            seen.append(picture)
+            return "a red ball"
+
+    monkeypatch.setattr(description.checkpoints, "is_present", lambda name: name == "blip2-opt-2.7b")
+    monkeypatch.setattr(description.caption, "Captioner", Captioner)
+    captioned = complete(world, weights, description="")
+    assert captioned.info["method"]["report"] == {"description": "a red ball"}
+    assert np.array_equal(arrays(captioned)[1], arrays(complete(world, weights))[1])
+    best = int(np.argmax([mask.sum() for mask in world.visible]))
+    rows, columns = np.nonzero(world.visible[best].any(1))[0], np.nonzero(world.visible[best].any(0))[0]
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    expected = np.where(world.visible[best][..., None], world.frames[best], 255)[box]
+    assert np.array_equal(seen[0], expected)

@@ -115,7 +115,7 @@ def test_attention_between_frames_adds_a_number_for_their_distance(frames):
         torch.testing.assert_close(found[n], plain, rtol=1e-4, atol=1e-5)
 
 
-def test_conditioning_in_both_readings():
+def test_conditioning_in_all_readings():
     objects, masks = (part[0] for part in clip(2))
     masks = masks.clone()
     masks[0, :, :8, :3] = 1.0
@@ -129,7 +129,10 @@ def test_conditioning_in_both_readings():
     assert (
         conditioning_for_channels(9) is CONDITIONINGS["visible"]
         and conditioning_for_channels(8) is CONDITIONINGS["mask-latent"]
+        and conditioning_for_channels(12) is CONDITIONINGS["frames"]
     )
+    told = CONDITIONINGS["frames"](encode, objects, masks)
+    assert torch.equal(told, torch.cat([encode(objects), encode(masks)], 1)) and told.shape == (2, 8, 4, 4)
     with pytest.raises(InputError, match="4 input channels"):
         conditioning_for_channels(4)
 

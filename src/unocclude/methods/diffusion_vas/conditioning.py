@@ -59,3 +59,14 @@ def get_conditioning_order(name: str) -> ConditioningOrder:
     if name not in ORDERS:
         raise InputError(f"conditioning_order is {name!r}, expected one of {', '.join(ORDERS)}")
     return ORDERS[name]
+
+
+def token_rows(embeddings: torch.Tensor, tokens: str) -> torch.Tensor:
+    """CLIP embeddings (N, F, D) as each frame attends to them in training, without guidance.
+
+    tokens: "own", the frame's own, (N F, 1, D); "all", those of all frames, (N F, F, D), as in the published training.
+    """
+    count, frames = embeddings.shape[:2]
+    if tokens == "all":
+        return embeddings[:, None].expand(count, frames, frames, -1).flatten(0, 1)
+    return embeddings.flatten(0, 1)[:, None]

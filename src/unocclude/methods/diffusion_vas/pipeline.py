@@ -18,11 +18,17 @@ from transformers import CLIPVisionModelWithProjection
 
 from unocclude.errors import InputError
 from unocclude.methods.diffusion_vas import checkpoint
-from unocclude.methods.diffusion_vas.conditioning import ConditioningOrder, get_conditioning_order
+from unocclude.methods.diffusion_vas.conditioning import (
+    Aligned,
+    ConditioningOrder,
+    get_conditioning_order,
+    token_rows,
+)
+from unocclude.methods.diffusion_vas.stages import LATENTS
 from unocclude.methods.windows import blend, split_windows
 
-LATENTS = 4
-"""Channels of a latent frame, and of each conditioning clip."""
+FPS, MOTION, NOISE = 8, 127, 0.02
+"""Frame rate, motion bucket and noise augmentation that the published code tells the network."""
 ENCODED = 8
 """Frames encoded per batch."""
 
@@ -51,11 +57,11 @@ class PerFrameEmbeddings:
 
 
 class DiffusionVASPipeline(DiffusionPipeline):
-    """Denoises a clip conditioned on one or two clips.
+    """Denoises a clip conditioned on one to three clips.
 
-    Segmentation: first = visible masks, second = pseudo-depth. Completion: first = the visible object on white,
-    second = amodal masks. The U-Net's input channels are noisy latents, first and second, in this order; a U-Net
-    with 8 input channels (mask-only stage) takes no second clip.
+    Segmentation: first = visible masks, second = pseudo-depth or RGB frames. Completion: first = the visible object on
+    white, second = amodal masks. The U-Net's input channels are noisy latents, first and second, in this order; a U-Net
+    with 8 input channels (mask-only stage) takes no second clip, one with 16 takes a third (table 3).
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -89,6 +95,7 @@ class DiffusionVASPipeline(DiffusionPipeline):
         self,
         first: torch.Tensor,
         second: torch.Tensor | None = None,
+        third: torch.Tensor | None = None,
         num_inference_steps: int = 25,
         min_guidance_scale: float = 1.5,
         max_guidance_scale: float = 1.5,
@@ -102,7 +109,8 @@ class DiffusionVASPipeline(DiffusionPipeline):
         window: int | None = None,
         overlap: int | None = None,
     ) -> DiffusionVASOutput:
-        """first, second: (1, F, 3, H, W) float in [-1, 1], any F from 1 on, H and W divisible by the VAE's factor (8).
+        """first, second, third: (1, F, 3, H, W) float in [-1, 1], any F from 1 on, H and W divisible by the VAE's
+        factor (8).
 
         min_guidance_scale, max_guidance_scale: guidance scale of the first and of the last frame, linear in between;
         guidance is on if the latter exceeds 1. conditioning_order: "parity" (as published) or "aligned". generator:
@@ -112,7 +120,7 @@ class DiffusionVASPipeline(DiffusionPipeline):
 
         Raises InputError for inputs of another shape.
         """
-        conditions = [clip for clip in (first, second) if clip is not None]
+        conditions = [clip for clip in (first, second, third) if clip is not None]
         self._check(conditions)
         denoised = self.denoise(
             [list(clip[0].float().cpu()) for clip in conditions], num_inference_steps=num_inference_steps,
@@ -143,6 +151,7 @@ class DiffusionVASPipeline(DiffusionPipeline):
         overlap: int | None,
     ) -> torch.Tensor:
         """Denoised latents (1, F, 4, h, w); options as in `__call__`. Only latents are kept for all frames."""
+        self._check_number(conditions)
         count = len(conditions[0])
         guided = guidance[1] > 1
         latents, embeddings = self._encode(conditions[0], how, noise_aug_strength, generator, embed=True)
@@ -159,9 +168,7 @@ class DiffusionVASPipeline(DiffusionPipeline):
         latents = randn_tensor((1, count, LATENTS, height, width), generator=generator, dtype=dtype)
         latents = latents * self.scheduler.init_noise_sigma
         scale = torch.linspace(*guidance, count).to(dtype).view(1, count, 1, 1, 1)
-        length = min(count, window or count)
-        stride = max(1, length - (length // 2 if overlap is None else overlap))
-        parts = split_windows(count, length, stride)
+        parts = _windows(count, window, overlap)
         with self.progress_bar(total=num_inference_steps) as bar:
             for t in self.scheduler.timesteps:
                 noisy = self.scheduler.scale_model_input(latents, t)
@@ -188,6 +195,32 @@ class DiffusionVASPipeline(DiffusionPipeline):
         return latents
 
     @torch.no_grad()
+    def predict_in_one_step(
+        self, conditions: Sequence[Pictures], *, tokens: str, window: int | None, overlap: int | None
+    ) -> torch.Tensor:
+        """Latents (1, F, 4, h, w) that a network trained as a regressor predicts, from zeros in place of noise.
+
+        tokens: see `token_rows`. window, overlap: as in `__call__`.
+        """
+        self._check_number(conditions)
+        latents, embeddings = self._encode(conditions[0], Aligned(), None, None, embed=True)
+        assert embeddings is not None
+        others = [self._encode(clip, Aligned(), None, None, embed=False)[0] for clip in conditions[1:]]
+        encoded = torch.cat([torch.zeros_like(latents), latents, *others], 2).to(embeddings.dtype)
+        device = self._execution_device
+        ids = torch.tensor([[FPS - 1, MOTION, NOISE]], dtype=embeddings.dtype, device=device)
+
+        def predict(part: range) -> torch.Tensor:
+            span = slice(part.start, part.stop)
+            rows = token_rows(embeddings[None, span], tokens).to(device)
+            time = torch.zeros((), device=device)
+            answer = self.unet(encoded[:, span].to(device), time, PerFrameEmbeddings(rows), added_time_ids=ids)
+            return answer.sample.float().cpu()
+
+        count = len(conditions[0])
+        return blend(predict, count, _windows(count, window, overlap))
+
+    @torch.no_grad()
     def decode(self, latents: torch.Tensor, chunk: int = 8) -> Iterator[torch.Tensor]:
         """Decode latents (1, F, 4, h, w) to (n, H, W, 3) float32 in [0, 1] on the CPU, `chunk` frames at a time.
 
@@ -200,10 +233,16 @@ class DiffusionVASPipeline(DiffusionPipeline):
             yield (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
 
     def _encode(
-        self, frames: Pictures, how: ConditioningOrder, strength: float, generator: torch.Generator | None, embed: bool
+        self,
+        frames: Pictures,
+        how: ConditioningOrder,
+        strength: float | None,
+        generator: torch.Generator | None,
+        embed: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Encode a conditioning clip: latents (1, F, 4, h, w), modes, not scaled, of the frames with noise added.
 
+        strength: of the noise; None for none.
         embed: also return the CLIP embeddings (F, D) of the frames without noise.
         """
         upcast = self.vae.dtype == torch.float16 and self.vae.config.force_upcast
@@ -219,18 +258,23 @@ class DiffusionVASPipeline(DiffusionPipeline):
                     )
                 )
             seen = torch.stack([how.frame(frame) for frame in part])
-            # drawn frame by frame, which gives the same numbers as drawing all at once
-            noise = torch.cat([randn_tensor((1, *seen.shape[1:]), generator=generator) for _ in part])
-            noisy = (seen + strength * noise).to(self._execution_device, self.vae.dtype)
-            latents.append(self.vae.encode(noisy).latent_dist.mode().cpu())
+            if strength is not None:
+                # drawn frame by frame, which gives the same numbers as drawing all at once
+                noise = torch.cat([randn_tensor((1, *seen.shape[1:]), generator=generator) for _ in part])
+                seen = seen + strength * noise
+            seen = seen.to(self._execution_device, self.vae.dtype)
+            latents.append(self.vae.encode(seen).latent_dist.mode().cpu())
         if upcast:
             self.vae.to(torch.float16)
         return torch.cat(latents)[None], torch.cat(embeddings) if embed else None
 
-    def _check(self, conditions: Sequence[torch.Tensor]) -> None:
+    def _check_number(self, conditions: Sequence[Any]) -> None:
         expected = self.unet.config.in_channels // LATENTS - 1
         if len(conditions) != expected:
             raise InputError(f"this network takes {expected} conditioning clips, {len(conditions)} were given")
+
+    def _check(self, conditions: Sequence[torch.Tensor]) -> None:
+        self._check_number(conditions)
         shape = conditions[0].shape
         for clip in conditions:
             if clip.ndim != 5 or clip.shape[0] != 1 or clip.shape[2] != 3 or clip.shape != shape:
@@ -239,6 +283,12 @@ class DiffusionVASPipeline(DiffusionPipeline):
             raise InputError(
                 f"{shape[1]} frames of {shape[4]}x{shape[3]}: at least one frame, sides divisible by {self.factor}"
             )
+
+
+def _windows(count: int, window: int | None, overlap: int | None) -> list[range]:
+    length = min(count, window or count)
+    stride = max(1, length - (length // 2 if overlap is None else overlap))
+    return split_windows(count, length, stride)
 
 
 def clip_embeddings(encoder: Any, extractor: Any, images: torch.Tensor, device: torch.device) -> torch.Tensor:

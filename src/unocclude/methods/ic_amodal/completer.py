@@ -13,6 +13,8 @@ from unocclude import weights as checkpoints
 from unocclude.completion import RECALLED, FrameResult
 from unocclude.methods.base import RunSettings
 from unocclude.methods.compose import compose
+from unocclude.methods.feather import feathered
+from unocclude.methods.ic_amodal.completion_masks import choose_completion_mask
 from unocclude.methods.ic_amodal.frame_selection import choose_collaborator, choose_exemplar, is_occluded
 from unocclude.methods.ic_amodal.grid import Grid, SubImage
 from unocclude.methods.ic_amodal.inputs import FrameInput, ShotInputs
@@ -54,6 +56,7 @@ class ICAmodalCompleter:
     def __init__(self, scene: Scene, folder: Path, options: ICAmodalOptions, settings: RunSettings, blended: bool):
         self.scene, self.options, self.settings, self.blended = scene, options, settings, blended
         self.generator = GridFiller.from_folder(folder, options, device_for("ic-amodal", settings.device))
+        self.masks, self.completion_mask = choose_completion_mask(scene, options, settings.device)
         self.recall = Recall(RecallOptions.model_validate({}), RunSettings(seed=settings.seed))
         self.by_frame: dict[int, int] = {}
         self.exemplars: list[dict[str, Any]] = []
@@ -66,6 +69,7 @@ class ICAmodalCompleter:
             "calls_by_frame": self.by_frame,
             "exemplars": self.exemplars,
             "prompts": self.prompts,
+            "completion_masks": self.masks,
         }
 
     def complete(self, shot: range, start: int = 0) -> Iterator[FrameResult]:
@@ -74,7 +78,9 @@ class ICAmodalCompleter:
         if not any(self.scene.track.areas[i] for i in shot):
             yield from empty_results(self.scene, wanted)
             return
-        inputs = ShotInputs(self.scene, shot, self.options.cell, self.generator.side, self.options.ground)
+        inputs = ShotInputs(
+            self.scene, shot, self.options.cell, self.generator.side, self.options.ground, self.completion_mask
+        )
         seeds = range(self.settings.seed, self.settings.seed + self.settings.hypotheses)
         exemplar = self._exemplar_of(inputs, shot)
         what = self._describe(exemplar[0])
@@ -92,6 +98,8 @@ class ICAmodalCompleter:
 
     def _needed(self, frame: FrameInput) -> bool:
         """Whether anything has to be generated in a frame."""
+        if not self.options.skip:
+            return True
         if self.options.recall:
             return bool(frame.hole.sum() > LEAST * (frame.hole | frame.known).sum())
         return bool(frame.hole.any()) and is_occluded(self.scene, frame.recalled)
@@ -159,8 +167,8 @@ class ICAmodalCompleter:
         return found | {a.index: s.sub_image(p, 4) for a, s, p in zip(needed, grids, filled, strict=True)}
 
     def _result(self, inputs: ShotInputs, frame: FrameInput, completed: np.ndarray | None) -> FrameResult:
-        """Result of a frame. With `blended` (IC-Amodal+) visible pixels are the frame's own; otherwise all pixels are
-        the network's and count as generated."""
+        """Result of a frame. With `blended` (IC-Amodal+) visible pixels are the frame's own; otherwise mask and pixels
+        are the network's, and count as generated."""
         image, visible, own = self.scene.frame(frame.index), self.scene.visible(frame.index), frame.recalled
         recalled, amodal, colour = np.zeros_like(visible), visible, image
         if self.options.recall:
@@ -169,9 +177,13 @@ class ICAmodalCompleter:
             return compose(frame.index, image, visible, amodal, colour, recalled)
         back = inputs.framing.uncrop
         if not self.options.recall:
-            grown = back(inputs.object_mask(completed, frame).astype(np.float32)) > 0.5
-            amodal = visible | (grown & self.scene.completion_mask(frame.index))
+            drawn = inputs.object_mask if self.blended else inputs.own_mask
+            amodal = back(drawn(completed, frame).astype(np.float32)) > 0.5
+            if self.blended:
+                amodal = visible | (amodal & frame.open_)
         colour = np.where(recalled[..., None], colour, back(completed))
+        if self.blended and self.options.blend == "soft":
+            colour = np.where(recalled[..., None], colour, feathered(colour, image, visible))
         seen = visible if self.blended else np.zeros_like(visible)
         return compose(frame.index, image, seen, amodal, colour, recalled)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from unocclude.completion import RECALLED, FrameResult
 from unocclude.methods.framing import Framing, crop_around
+from unocclude.methods.ic_amodal.completion_masks import CompletionMask
 from unocclude.methods.network_inputs import object_boxes
 from unocclude.scene import Scene
 
@@ -24,8 +25,8 @@ class FrameInput:
     """One frame as input of the network; arrays have a sub-image's size, (h, w) bool or (h, w, 3) uint8.
 
     recalled: recall's result for the frame. frame: X_k. known: mask of the known part of the object. object_image:
-    I_m,k, the known part alone on the background. hole: the region to fill. start: recall's completion on the
-    background, if its pixels count as known.
+    I_m,k, the known part alone on the background. hole: the region to fill. open_: the same on the canvas. start:
+    recall's completion on the background, if its pixels count as known.
     """
 
     recalled: FrameResult
@@ -33,6 +34,7 @@ class FrameInput:
     known: np.ndarray
     object_image: np.ndarray
     hole: np.ndarray
+    open_: np.ndarray
     start: np.ndarray | None = None
 
     @property
@@ -43,8 +45,8 @@ class FrameInput:
 class ShotInputs:
     """Makes the inputs for the frames of a shot, all with the same crop of the canvas, so that they align."""
 
-    def __init__(self, scene: Scene, shot: range, side: int, token: int, ground: str):
-        self.scene = scene
+    def __init__(self, scene: Scene, shot: range, side: int, token: int, ground: str, mask: CompletionMask):
+        self.scene, self.mask = scene, mask
         self.framing = frame_shot(scene, shot, side, token)
         self.ground = BACKGROUNDS[ground] if ground in BACKGROUNDS else self._unlike(shot)
 
@@ -63,13 +65,19 @@ class ShotInputs:
             image = np.where(visible[..., None], image, recalled.rgba[..., :3])
             start = self._on_ground(image, recalled.amodal)
         else:
-            hole = scene.completion_mask(i) & ~visible
+            hole = self.mask(recalled) & ~visible
         small = cut(known) > 127
-        return FrameInput(recalled, frame, small, self._on_ground(image, known), (cut(hole) > 127) & ~small, start)
+        cell = (cut(hole) > 127) & ~small
+        return FrameInput(recalled, frame, small, self._on_ground(image, known), cell, hole, start)
 
     def object_mask(self, completed: np.ndarray, frame: FrameInput) -> np.ndarray:
-        """The object's mask in a completed sub-image, (h, w) bool."""
+        """The object's mask in a completed sub-image, (h, w) bool: the known part and what was filled."""
         return silhouette(completed, frame.known, frame.hole, self.ground)
+
+    def own_mask(self, completed: np.ndarray, frame: FrameInput) -> np.ndarray:
+        """The object's mask in a completed sub-image, (h, w) bool, by what the network drew there alone."""
+        nothing = np.zeros_like(frame.known)
+        return silhouette(completed, nothing, ~nothing, self.ground, beside=frame.known)
 
     def _on_ground(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Crop of a canvas-sized object alone on the background; scaling mixes its edge with the background."""
@@ -86,21 +94,23 @@ class ShotInputs:
         return max(likeness, key=lambda ground: likeness[ground])
 
 
-def silhouette(completed: np.ndarray, known: np.ndarray, hole: np.ndarray, ground: int) -> np.ndarray:
+def silhouette(
+    completed: np.ndarray, known: np.ndarray, hole: np.ndarray, ground: int, beside: np.ndarray | None = None
+) -> np.ndarray:
     """The object's mask (h, w) bool in a completed sub-image (h, w, 3) uint8.
 
-    The known part, and filled pixels that differ from the background and are connected to it; if nothing is known, the
-    largest connected component.
+    The known part, and filled pixels that differ from the background and are connected to it, or to `beside`, where the
+    object is known to be; if nothing is known, the largest connected component.
     """
+    beside = known if beside is None else beside
     soft = cv2.GaussianBlur(completed, (0, 0), 1.0).astype(np.int16)
     found = known | (hole & (np.abs(soft - ground).max(-1) > DIFFERENT))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
     if count < 2:
         return found
-    if known.any():
-        near = cv2.dilate(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        chosen = np.setdiff1d(np.unique(labels[near & found]), 0)
-    else:
+    near = cv2.dilate(beside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    chosen = np.setdiff1d(np.unique(labels[near & found]), 0)
+    if not len(chosen):
         chosen = np.array([1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
     kept: np.ndarray = np.isin(labels, chosen)
     return kept

@@ -1,11 +1,13 @@
 """The methods IC-Amodal and IC-Amodal+."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unocclude.completion import FrameResult
 from unocclude.errors import InputError
 from unocclude.methods.base import DEFAULT_SETTINGS, RunSettings
+from unocclude.methods.checkpoint_kind import read_kind
 from unocclude.methods.checkpoint_method import CheckpointMethod
 from unocclude.methods.ic_amodal.options import ICAmodalOptions
 from unocclude.scene import Scene
@@ -33,7 +35,15 @@ class ICAmodal(CheckpointMethod):
             raise InputError("strength below 1 starts from recall's completion; add --set recall=true")
         if options.reuse and options.ablation == "a1":
             raise InputError("reuse needs an exemplar, which ablation=a1 does not have; leave out one of them")
+        if options.blend == "soft" and not self.blended:
+            raise InputError("blend=soft blends visible pixels, which ic-amodal does not paste; use ic-amodal-plus")
         self._completer: ICAmodalCompleter | None = None
+
+    @classmethod
+    def recommended_options(cls, folder: Path) -> dict[str, Any]:
+        kind = read_kind(folder)
+        trained = {"cell": kind.size[0]} if kind and kind.size else {}
+        return trained | super().recommended_options(folder)
 
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         from unocclude.methods.ic_amodal.completer import ICAmodalCompleter

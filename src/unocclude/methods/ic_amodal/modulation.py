@@ -20,13 +20,13 @@ KeyValue = tuple[torch.Tensor, torch.Tensor]
 class Modulation:
     """Multiplies the attention of the last `queries` tokens to key n by `factors[n]`, (N,) float32.
 
-    mode: "renormalised", weights sum to one afterwards (log(factor) is added to the logits); "unnormalised", the
-    softmax weights are multiplied without normalisation, which equals multiplying the values.
+    mode: "unnormalised", the softmax weights are multiplied and the others stay unchanged, as the text says, which
+    equals multiplying the values; "renormalised", they sum to one afterwards (log(factor) is added to the logits).
     """
 
     queries: int
     factors: torch.Tensor
-    mode: Mode = "renormalised"
+    mode: Mode = "unnormalised"
 
 
 @dataclass

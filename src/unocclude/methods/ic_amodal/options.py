@@ -18,14 +18,30 @@ class ICAmodalOptions(MethodOptions):
     guidance: float = Field(30.0, ge=0, description="guidance scale of guidance-distilled networks")
     lambda_up: float = Field(1.5, ge=0, description="factor of attention to the completed exemplar")
     lambda_down: float = Field(0.7, ge=0, description="factor of attention to both left sub-images")
-    mode: Literal["renormalised", "unnormalised"] = Field(
-        "renormalised", description="whether modulated attention is renormalised to sum to one"
+    mode: Literal["unnormalised", "renormalised"] = Field(
+        "unnormalised",
+        description="unnormalised: attention weights are multiplied and the others stay unchanged, as published; "
+        "renormalised: they sum to one afterwards",
     )
     blocks: Literal["double", "all"] = Field(
         "double", description="blocks to modulate; double: the multimodal ones; all: the single-stream ones as well"
     )
     queries: Literal["cell", "hole"] = Field(
         "cell", description="tokens whose attention is modulated: the whole sub-image, or its hole"
+    )
+    completion: Literal["auto", "networks", "evidence", "wide"] = Field(
+        "auto",
+        description="where the object may continue; networks: occluders by RAM++, Grounding DINO, SAM and InstaOrder, "
+        "as published; evidence: what no frame shows to be background, near recall's silhouette; wide: all of that; "
+        "auto: networks if their weights are present, else evidence",
+    )
+    skip: bool = Field(
+        True, description="false: generate every frame, also those in which nothing is hidden, as the tables need"
+    )
+    blend: Literal["exact", "soft"] = Field(
+        "exact",
+        description="ic-amodal-plus; soft: as in the open-world system, also adapts the completion's colours near the "
+        "visible pixels",
     )
     apart: float = Field(
         0.2, ge=0, le=1, description="minimum distance of exemplar and collaborator, as a fraction of the shot"

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from unocclude.geometry import mask_iou
+from unocclude.methods.feather import feathered
 from unocclude.methods.open_world import blend, segments
 from unocclude.methods.open_world.crop import GAP, SIDES, touched_sides
 
@@ -145,7 +146,7 @@ class Repaired(Parity):
         return super().inpainting_mask(mask, iteration, visible) & ~visible
 
     def accept(self, drawn: np.ndarray, original: np.ndarray, visible: np.ndarray) -> np.ndarray:
-        return blend.feathered(drawn, original, visible)
+        return feathered(drawn, original, visible)
 
     def select_mask(
         self, candidates: Sequence[np.ndarray], query: np.ndarray, visible: np.ndarray, allowed: np.ndarray

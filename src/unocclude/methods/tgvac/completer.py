@@ -8,9 +8,17 @@ import torch
 
 from unocclude.completion import FrameResult
 from unocclude.methods.base import RunSettings
+from unocclude.methods.description import describe_object
 from unocclude.methods.framing import Framing
-from unocclude.methods.network_inputs import NetworkInputs, foreground, object_framings
-from unocclude.methods.postprocess import SampledFrame, compose_hypotheses, empty_results, paste_back, restrict
+from unocclude.methods.network_inputs import NetworkInputs, object_framings
+from unocclude.methods.postprocess import (
+    SampledFrame,
+    compose_hypotheses,
+    empty_results,
+    majority,
+    paste_back,
+    restrict,
+)
 from unocclude.methods.tgvac.options import TGVACOptions
 from unocclude.methods.tgvac.pipeline import TGVACPipeline
 from unocclude.networks import device_for
@@ -26,6 +34,7 @@ class TGVACCompleter:
         device = device_for("tgvac", settings.device)
         pipeline = TGVACPipeline.from_pretrained(folder, dtype_for(device), options.motion)
         self.pipeline: TGVACPipeline = prepare_pipeline(pipeline, device)
+        self.description = describe_object(scene, options.description, "tgvac", device) if options.text else ""
 
     def complete(self, shot: range) -> Iterator[FrameResult]:
         """Yield the results of a shot's frames, in order."""
@@ -51,24 +60,13 @@ class TGVACCompleter:
 
     def _denoise(self, inputs: NetworkInputs, generator: torch.Generator) -> torch.Tensor:
         options = self.options
+        picture = inputs.frame if self.pipeline.conditioning.picture == "frames" else inputs.object_on_white
         return self.pipeline.denoise(
-            inputs.tensors(inputs.object_on_white), inputs.tensors(inputs.visible_mask),
-            options.description if options.text else "",
+            inputs.tensors(picture), inputs.tensors(inputs.visible_mask),
+            self.description,
             num_inference_steps=options.steps, guidance_scale=options.guidance, window=options.window,
             stride=options.stride, together=options.together, generator=generator,
         )  # fmt: skip
 
     def _decoded(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
         return (frame.numpy() for chunk in self.pipeline.decode(latents) for frame in chunk)
-
-
-def majority(pictures: np.ndarray, white: float) -> tuple[np.ndarray, np.ndarray]:
-    """Combine K draws of a frame, (K, h, w, 3) float32 in [0, 1], each showing the object on white.
-
-    Returns the mask (h, w) bool where at least half of the draws have the object (see `foreground`), and the mean
-    colour (h, w, 3) uint8 of the draws that do.
-    """
-    found = foreground(pictures, white)
-    counted = found | ~found.any(0)
-    mean = (pictures * counted[..., None]).sum(0) / counted.sum(0)[..., None]
-    return found.mean(0) >= 0.5, (mean * 255).round().astype(np.uint8)

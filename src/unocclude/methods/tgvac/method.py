@@ -1,6 +1,7 @@
 """The method TGVAC."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from unocclude.completion import FrameResult
 from unocclude.methods.checkpoint_method import MINI_ADVICE, CheckpointMethod, packaged_folder
@@ -21,10 +22,16 @@ class TGVAC(CheckpointMethod):
     Options = TGVACOptions
     options: TGVACOptions
 
+    _description = ""
+
+    def report(self) -> dict[str, Any]:
+        return {"description": self._description}
+
     def complete(self, scene: Scene, start: int = 0) -> Iterator[FrameResult]:
         from unocclude.methods.tgvac.completer import TGVACCompleter
 
         completer = TGVACCompleter(scene, self.folder, self.options, self.settings)
+        self._description = completer.description
         for shot in scene.shots:
             if shot.stop > start:
                 yield from (result for result in completer.complete(shot) if result.index >= start)

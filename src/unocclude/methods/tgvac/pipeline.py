@@ -95,7 +95,8 @@ class TGVACPipeline(DiffusionPipeline):
         output_type: str = "pt",
     ) -> TGVACOutput:
         """objects, masks: (1, F, 3, H, W) float in [-1, 1], any F from 1 on, H and W divisible by the VAE's factor: the
-        visible object on white and its mask. The other options are those of `denoise`. output_type: "pt" or "latent".
+        visible object on white, or the frames (see `conditioning.picture`), and its mask. The other options are those
+        of `denoise`. output_type: "pt" or "latent".
 
         Raises InputError for inputs of another shape.
         """

@@ -1,0 +1,1 @@
+"""CogVideoX-Amodal, the video baseline of TGVAC (section A, table 6)."""
