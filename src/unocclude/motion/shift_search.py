@@ -39,10 +39,9 @@ class ShiftSearch:
         shape = self._small(silhouette)
         there = self._small(picture) / COLOUR_SPREAD
         parts = [shape, shape * (there**2).sum(2), *(shape * there[..., c] for c in range(3))]
-        total = sum(
-            cv2.mulSpectrums(spectrum, self._spectrum(part), 0, conjB=True)
-            for spectrum, part in zip(self._spectra, parts, strict=True)
-        )
+        total = np.zeros(self._size, np.float32)
+        for spectrum, part in zip(self._spectra, parts, strict=True):
+            total += cv2.mulSpectrums(spectrum, self._spectrum(part), 0, conjB=True)
         side = 2 * self.reach + 1
         score = cv2.idft(total, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)[:side, :side]
         dy, dx = np.mgrid[-self.reach : self.reach + 1, -self.reach : self.reach + 1]
