@@ -81,10 +81,13 @@ def test_it_follows_the_light():
 def test_edges_are_the_frames_own():
     clip, tracks, _, masks = world()
     edges = Plate(clip, tracks)[6].edges
-    beside = edges[..., 3] > 0
-    near = cv2.dilate(masks[6].astype(np.uint8), np.ones((2 * EDGE + 1,) * 2, np.uint8)) > 0
-    assert beside.any() and not (beside & masks[6]).any() and not (beside & ~near).any()
-    assert np.array_equal(edges[beside, :3], clip[6][beside])
+    kept, mask = edges[..., 3] > 0, masks[6]
+    kernel = np.ones((2 * EDGE + 1,) * 2, np.uint8)
+    near = cv2.dilate(mask.astype(np.uint8), kernel) > 0
+    core = cv2.erode(mask.astype(np.uint8), kernel, borderValue=1) > 0
+    assert (kept & ~mask).any() and not (kept & ~near).any()
+    assert np.array_equal(kept & mask, mask & ~core)
+    assert np.array_equal(edges[kept, :3], clip[6][kept])
 
 
 def test_one_frame_and_no_object_in_it():

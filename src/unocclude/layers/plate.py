@@ -47,9 +47,9 @@ Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 @dataclass(frozen=True, eq=False)
 class PlateFrame:
     """The clean plate of one frame. rgb: (H, W, 3) uint8, the input frame's own pixels where provenance is 1 (seen).
-    provenance: (H, W) uint8, 1 seen, 2 recalled, 3 generated. edges: (H, W, 4) uint8, the frame's own pixels beside
-    objects (within `EDGE`), opaque; nothing elsewhere. They are no part of the plate, because they are mixed with the
-    objects, but make a composition of unedited layers exact.
+    provenance: (H, W) uint8, 1 seen, 2 recalled, 3 generated. edges: (H, W, 4) uint8, the frame's own pixels within
+    `EDGE` of an object's edge, opaque; nothing elsewhere. They are no part of the plate, because they are mixed with
+    the objects, but make a composition of unedited layers exact.
     """
 
     rgb: np.ndarray
@@ -151,8 +151,11 @@ class Plate:
         return np.any(masks, axis=0) if masks else np.zeros((self._clip.height, self._clip.width), bool)
 
     def _edges(self, i: int) -> np.ndarray:
-        beside = ~self._free[i] & ~self._objects(i)
-        return np.where(beside[..., None], np.dstack([self._clip[i], np.full(beside.shape, 255, np.uint8)]), 0)
+        near = ~self._free[i] & ~self._objects(i)
+        for mask in (track[i] for track in self._tracks if track.areas[i]):
+            inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * EDGE + 1,) * 2, np.uint8), borderValue=1)
+            near |= mask & (inner == 0)  # a method may replace mixed pixels of an object's rim
+        return np.where(near[..., None], np.dstack([self._clip[i], np.full(near.shape, 255, np.uint8)]), 0)
 
     # A camera that stands ---------------------------------------------------------------------------------------
 
