@@ -143,6 +143,10 @@ def test_metrics_of_sets_see_all_clips(two, capsys, monkeypatch):
     assert_one_line(err, "fvd needs clips of at least 9 frames; a has 4")
     for name in "ab":
         small_clip.make(two / "data" / name, 9)
+    alone = ("bench", two / "data", "-o", two / "out", "--methods", "modal", "--metrics", "fvd", "--limit", "1")
+    code, _, err = run(capsys, *alone)
+    assert code == 2 and not (two / "out").exists()
+    assert_one_line(err, "fvd compares sets of clips; give two clips or more")
     state, text = bench(capsys, two, "--methods", "modal", "--metrics", "fvd")
     differences = []
     for sample in open_dataset(str(two / "data")):

@@ -1,9 +1,7 @@
 """Metrics that need published weights: names, shapes and numbers of the published sources, on weights drawn from each
 entry's own name (`fixtures/metric_networks.json` says which commits); a tiny CLIP; the errors where weights lack."""
 
-import json
 import math
-import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,41 +14,7 @@ from unocclude import InputError, metrics, weights
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # two test processes on two cores
 functional = torch.nn.functional
-FACTS = json.loads((Path(__file__).parents[1] / "fixtures" / "metric_networks.json").read_text())
-
-
-def random_tensors(shapes):
-    """Weights drawn from their names, as the fixture's figures were computed with."""
-    state = {}
-    for name, shape in shapes.items():
-        rng = np.random.default_rng(zlib.crc32(name.encode()))
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.zeros(shape, dtype=torch.int64)
-            continue
-        if name.endswith(("running_var", "bn.weight")) or name.startswith("lin"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif len(shape) > 1:
-            value = rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape)
-        else:
-            value = rng.normal(0, 0.1, shape)
-        state[name] = torch.tensor(value, dtype=torch.float32)
-    return state
-
-
-def features_file(net):
-    return {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}[net]
-
-
-def write_lpips(folder, net):
-    """The two published files; torchvision's classifier at its real names, emptied to keep the file small."""
-    folder.mkdir(parents=True)
-    facts = FACTS[f"lpips-{net}"]
-    trunk = random_tensors({k: v for k, v in facts["torchvision"].items() if k.startswith("features.")})
-    rest = {k: torch.zeros(0) for k in facts["torchvision"] if k.startswith("classifier.")}
-    assert rest
-    torch.save(trunk | rest, folder / features_file(net))
-    torch.save(random_tensors(facts["lpips"]), folder / f"{net}.pth")
-    return folder
+from support.tiny_metric_networks import FACTS, features_file, random_tensors, write_i3d, write_lpips  # noqa: E402
 
 
 @pytest.fixture
@@ -138,16 +102,6 @@ def test_i3d_gives_what_the_published_network_gives():
     assert scores.shape == (400,)
     assert scores[:8].tolist() == pytest.approx(FACTS["i3d"]["logits"], abs=1e-3)
     assert float(scores.norm()) == pytest.approx(FACTS["i3d"]["norm"], abs=1e-2)
-
-
-def write_i3d(folder):
-    """As the conversion from TensorFlow writes it: batch norms without their counter."""
-    folder.mkdir(parents=True)
-    state = random_tensors(FACTS["i3d"]["names"])
-    kept = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    assert len(kept) < len(state)
-    torch.save(kept, folder / "i3d_pretrained_400.pt")
-    return state
 
 
 def clip_pairs():

@@ -55,6 +55,20 @@ def tao_amodal(folder, seed=3):
     return f"tao-amodal:{folder / 'tracks.json'}"
 
 
+def movi(folder, seed=5):
+    """One instance of MOVi, as EoRaS exported it."""
+    world = rigid_world(seed, **WORLD)
+    scene = folder / "test/v7"
+    for i, frame in enumerate(world.frames):
+        _save(scene / f"rgba_full_{i:05d}.png", np.dstack([frame, np.full(frame.shape[:2], 255, np.uint8)]))
+        _save(scene / f"segmentation_full_{i:05d}.png", world.visible[i].astype(np.uint8))
+        _save(scene / f"segmentation_0_{i:05d}.png", world.amodal[i].astype(np.uint8))
+    about = {"metadata": {"num_frames": len(world)}, "instances": [{"category": "teapot"}]}
+    (scene / "metadata.json").write_text(json.dumps(about))
+    np.save(folder / "test/instance_list.npy", np.array(["v7-0"]))
+    return f"movi:{folder}"
+
+
 def davis(folder, seeds=(11, 12)):
     """Videos of DAVIS with one object each, unoccluded, in colours of their own."""
     (folder / "ImageSets/2017").mkdir(parents=True)

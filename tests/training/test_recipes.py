@@ -33,7 +33,8 @@ def test_a_configuration_is_valid_and_says_its_command(file):
     options, loop = read_config(file, get_recipe(command[3]))
     if "paper" in file.parts:
         assert loop.schedule == "constant" and not options.augment
-        assert "diffusion-vas" not in file.parts or options.crop == "whole"
+        crop = "amodal" if file.stem.startswith("amodal-") else "whole"
+        assert "diffusion-vas" not in file.parts or options.crop == crop
 
 
 def test_every_row_of_the_tables_has_one():
@@ -42,6 +43,7 @@ def test_every_row_of_the_tables_has_one():
     assert {"neither", "two-stage", "zero-conv", "mask-depth"} <= names, "table 4"
     assert {"mask", "mask-random", "3d-unet", "3d-unet-random"} <= names, "table 6"
     assert {"content", "one-stage", "videomae"} <= names, "tables 7 and 1"
+    assert {"amodal-mask", "amodal-mask-depth", "videomae-pseudo"} <= names, "table 8"
 
 
 def test_the_rate_can_be_constant():

@@ -20,9 +20,11 @@ def set_metric(name: str) -> type[Metric[Any]]:
 
 
 def check_clips(names: Sequence[str], samples: Sequence[Sample]) -> None:
-    """Raise InputError, before anything runs, for a clip that is too short for one of the metrics."""
+    """Raise InputError, before anything runs, for a set or a clip that is too small for one of the metrics."""
     if "fvd" not in names:
         return
+    if len(samples) < 2:
+        raise InputError("fvd compares sets of clips; give two clips or more, or leave it out of --metrics")
     from unocclude.networks.i3d import SMALLEST_LENGTH
 
     for sample in samples:

@@ -1,6 +1,7 @@
 """What a benchmark evaluates: the results of a row's method, or what another tool predicted."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from unocclude.completion import Completion
 from unocclude.datasets import captions
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
-from unocclude.media.files import safe_name
+from unocclude.media.files import safe_name, write_bytes
 from unocclude.methods import with_description
 from unocclude.predictions import Predictions, read_predictions
 from unocclude.run import complete
+
+TRUE_BOXES = "truth"
+"""The option `boxes` with this value crops every clip to its true amodal boxes."""
 
 
 class Source(Protocol):
@@ -40,12 +44,21 @@ class MethodRuns:
     def result(self, data: str, sample: Sample) -> Completion:
         kind, row, own = type(self.run.method), self.run.row, self.run.arguments
         options = {**sample.options.get(row.method, {}), **own["options"]}
+        if options.get("boxes") == TRUE_BOXES:
+            options["boxes"] = str(self._write_boxes(data, sample))
         if kind.text_option:
             options = with_description(kind, options, captions.of_truth(sample.truth))
         return complete(
             sample.clip, sample.visible, method=row.method, out=self.folder(data, sample), pad=sample.pad, resume=True,
             pictures=False, **{**own, "options": options},
         )  # fmt: skip
+
+    def _write_boxes(self, data: str, sample: Sample) -> Path:
+        """The sample's true amodal boxes as a file for the option `boxes`."""
+        path = (self.out / "boxes" / data / f"{sample.name}.json").absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, json.dumps(sample.truth.amodal_boxes.tolist()).encode())
+        return path
 
 
 @dataclass(frozen=True)

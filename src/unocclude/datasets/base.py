@@ -96,6 +96,19 @@ class Truth:
     def __len__(self) -> int:
         return len(self.visible)
 
+    @property
+    def amodal_boxes(self) -> np.ndarray:
+        """The object's amodal box in every frame, (T, 4) float: x0, y0, x1, y1, ends exclusive, at least a pixel wide.
+
+        Where amodal masks are empty it is the whole frame. Raises InputError if the whole object is not known.
+        """
+        if self.boxes is not None:
+            return np.concatenate([self.boxes[:, :2], self.boxes[:, :2] + np.maximum(self.boxes[:, 2:], 1)], 1)
+        if self.amodal is None:
+            raise InputError(f"{self.where} has neither amodal boxes nor amodal masks")
+        frame = [0, 0, self.amodal.width, self.amodal.height]
+        return np.where(self.amodal.areas[:, None] > 0, self.amodal.boxes, frame).astype(float)
+
     def rgba(self, i: int) -> np.ndarray:
         """The object's true appearance in frame i, (H, W, 4) uint8, alpha its amodal mask."""
         if self.rgb is None or self.amodal is None:

@@ -4,8 +4,6 @@ import json
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from unocclude.datasets import open_dataset
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
@@ -26,14 +24,15 @@ def box_samples(spec: str) -> list[Sample]:
 def pseudo_world(sample: Sample, seed: int, weights: str | None) -> World:
     """A sample with masks and colours predicted by Diffusion-VAS on frames cropped to their amodal boxes.
 
+    Where a box leaves the frame, the network sees what the padded protocol of TAO-Amodal shows there: no mask, and the
+    nearest depth. The masks are those inside the frame.
+
     Raises InputError if the method cannot run.
     """
-    boxes = sample.truth.boxes
-    assert boxes is not None
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + np.maximum(boxes[:, 2:], 1)], 1)
+    corners = sample.truth.amodal_boxes.tolist()
     with tempfile.TemporaryDirectory(prefix="unocclude-") as folder:
         path = Path(folder) / "boxes.json"
-        path.write_text(json.dumps(corners.tolist()))
+        path.write_text(json.dumps(corners))
         result = complete(
             sample.clip, sample.visible, method=METHOD, options={"boxes": str(path)}, seed=seed, weights=weights,
             pictures=False,
@@ -49,5 +48,5 @@ def pseudo_world(sample: Sample, seed: int, weights: str | None) -> World:
         occluders=[],
         fps=sample.clip.fps,
     )
-    world.about.update(kind="pseudo", seed=seed, instance=sample.name, dataset=sample.origin, boxes=corners.tolist())
+    world.about.update(kind="pseudo", seed=seed, instance=sample.name, dataset=sample.origin, boxes=corners)
     return world

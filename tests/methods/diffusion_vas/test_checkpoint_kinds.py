@@ -11,6 +11,7 @@ from support.generative_cases import arrays, completes
 from unocclude import InputError
 from unocclude.cli import main
 from unocclude.clip import Clip
+from unocclude.datasets import open_dataset
 from unocclude.masks import MaskTrack
 from unocclude.media.images import write_png
 from unocclude.methods.checkpoint_kind import CheckpointKind, read_kind
@@ -21,9 +22,7 @@ from unocclude.synthesis import rigid_world, write_world
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
-from diffusers import AutoencoderKLTemporalDecoder  # noqa: E402
-
-from support.training_cases import config  # noqa: E402
+from support.saved_checkpoints import RUNS, save_all  # noqa: E402
 from unocclude.methods.diffusion_vas import DiffusionVASPipeline  # noqa: E402
 from unocclude.methods.diffusion_vas.videomae import MaskRegressor  # noqa: E402
 from unocclude.methods.network_inputs import NetworkInputs, object_framings, tensor  # noqa: E402
@@ -32,35 +31,11 @@ torch.set_num_threads(1)
 SMALL = {"steps": 2, "threshold": 382}
 complete = completes("diffusion-vas", SMALL)
 
-RUNS = {
-    "mask": ("vas-mask", {}),
-    "mask+rgb": ("vas-mask-depth", {"second": "frames"}),
-    "mask+depth": ("vas-mask-depth", {}),
-    "mask+rgb+depth": ("vas-mask-depth", {"second": "frames+depth"}),
-    "content": ("vas-content", {}),
-    "one-stage": ("vas-one-stage", {}),
-    "3d-unet": ("3d-unet", {"tokens": "all"}),
-    "videomae": ("videomae", {"width": 32, "layers": 1}),
-}
-
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A checkpoint of each recipe, saved by the recipe itself; name -> folder."""
-    torch.manual_seed(0)
-    root = tmp_path_factory.mktemp("saved")
-    AutoencoderKLTemporalDecoder(
-        down_block_types=("DownEncoderBlock2D",) * 2, block_out_channels=(32, 32), layers_per_block=1
-    ).save_pretrained(root / "vae")
-    found = {}
-    for name, (recipe, options) in RUNS.items():
-        if recipe != "videomae":
-            options = {"vae": str(root / "vae"), "widths": [32, 32], "sampled": 1, **options}
-        loop = {"steps": 1, "evaluate_every": 9}
-        file = config(root / name, options | {"cache": str(root / "cache"), "held": 1}, loop)
-        assert main(["train", recipe, "--config", str(file), "-o", str(root / name / "out"), "--quiet"]) == 0
-        found[name] = root / name / "out" / ("videomae" if recipe == "videomae" else "pipeline")
-    return found
+    return save_all(tmp_path_factory.mktemp("saved"))
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +330,29 @@ def test_bench_uses_the_settings_of_the_released_evaluation(saved, tmp_path):
         ("tao", "mine"): ("squeeze", 5, "after"),
         ("sail", "mine"): ("squeeze", 5, "before"),
     }
+
+
+def test_bench_crops_each_clip_to_its_true_boxes(saved, tmp_path):
+    """Boxes of TAO-Amodal as they are; those of SAIL-VOS from its amodal masks."""
+    entries = {"tao": data_layouts.tao_amodal(tmp_path / "tao"), "sail": data_layouts.sail_vos(tmp_path / "sail")}
+    args = ["bench", *(f"{name}={entry}" for name, entry in entries.items()), "-o", str(tmp_path / "out"), "--quiet"]
+    args += ["--table", "vas-8", "--methods", "Amodal-cropped", "--set", "Amodal-cropped.steps=1"]
+    assert main([*args, "--weights", f"diffusion-vas={saved['mask']}"]) == 0
+    for name, entry in entries.items():
+        (sample,) = open_dataset(entry)
+        if name == "tao":
+            boxes = [[x, y, x + w, y + h] for x, y, w, h in sample.truth.boxes.tolist()]
+        else:
+            found = [np.nonzero(mask) for mask in sample.truth.amodal]
+            boxes = [[int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1] for y, x in found]
+        (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+        options = {"content": "inpaint", "boxes": str(tmp_path / "boxes.json"), "steps": 1}
+        expected = unocclude.complete(
+            sample.clip, sample.visible, method="diffusion-vas", weights=str(saved["mask"]), pictures=False,
+            options=sample.options["diffusion-vas"] | options, pad=sample.pad,
+        )  # fmt: skip
+        (run,) = (tmp_path / "out" / "runs" / name).glob("*/Amodal-cropped")
+        assert np.array_equal(arrays(unocclude.Completion(run))[0], arrays(expected)[0])
 
 
 def test_a_regressor_beside_a_sampler_in_one_top_k_bench(saved, world, tmp_path):

@@ -1,6 +1,5 @@
 """pix2gestalt: its published file format, and figures that the published code gave on the same small weights."""
 
-import gzip
 import json
 from pathlib import Path
 
@@ -16,34 +15,12 @@ from unocclude.synthesis import rigid_world
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 from support.tiny_diffusion_vas import random_tensors  # noqa: E402
+from support.tiny_pix2gestalt import shapes, write_checkpoint  # noqa: E402
 from unocclude.methods.pix2gestalt.checkpoint import converted  # noqa: E402
 from unocclude.methods.pix2gestalt.pipeline import Pix2GestaltPipeline  # noqa: E402
 
 torch.set_num_threads(1)
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-
-
-def shapes(name):
-    """Names and shapes that the published code has, from its own state dict."""
-    lines = gzip.decompress((FIXTURES / f"pix2gestalt_{name}.txt.gz").read_bytes()).decode().splitlines()[1:]
-    pairs = (line.split(" ") for line in lines)
-    return {name: tuple(int(n) for n in shape.split(",") if n != "-") for name, shape in pairs}
-
-
-class Callback:
-    """Such as a Lightning file holds besides tensors."""
-
-    def __init__(self, best):
-        self.best = best
-
-
-def write_checkpoint(folder, change=lambda state: None):
-    folder.mkdir(parents=True, exist_ok=True)
-    state = random_tensors(shapes("tiny"), 3)
-    change(state)
-    content = {"state_dict": state, "epoch": 5, "callbacks": {Callback: {"best": Callback(3)}}}
-    torch.save(content, folder / "epoch=000005.ckpt")
-    return folder
 
 
 @pytest.fixture(scope="module")

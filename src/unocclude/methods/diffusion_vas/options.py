@@ -68,5 +68,6 @@ class DiffusionVASOptions(SampledMaskOptions):
     )  # fmt: skip
     boxes: Path | None = Field(
         None,
-        description="JSON list of the object's amodal box in every frame, [x0, y0, x1, y1]; frames are cropped to it",
+        description="JSON list of the object's amodal box in every frame, [x0, y0, x1, y1]; frames are cropped to it; "
+        "in `bench`, truth: the boxes of the ground truth",
     )
