@@ -155,7 +155,7 @@ class MaskTrack:
         """This track with other masks in some frames. counts: what `encode` returns, by frame number."""
         merged = [counts.get(i, given) for i, given in enumerate(self._counts)]
         track = self._of(merged, self.height, self.width, self.origin, self.confidence)
-        track.path, track.notes, track._mattes = self.path, self.notes, self._mattes
+        track.path, track.notes, track.cleaned, track._mattes = self.path, self.notes, self.cleaned, self._mattes
         return track
 
     def rle(self, i: int) -> dict:

@@ -169,8 +169,7 @@ def open_folder(request: Request, out: str | Path, *, resume: bool, overwrite: b
 
 
 def keep_masks(request: Request, track: MaskTrack, folder: PictureFolder) -> None:
-    """Write an object's visible masks to the OUT folder of a request, so that they need not be tracked again."""
-    track = clean(track, request.clip.shots)
+    """Write an object's visible masks to the OUT folder of a request, so that they need not be found again."""
     with folder.working():
         folder.claim(tracker_info(track))
         folder.write_visible(request.scene(track).visible(i) for i in range(len(track)))
@@ -201,7 +200,7 @@ def stream(
     if isinstance(track, Prompt):
         device = request.method.settings.device
         track = locate(request.clip, [track], lambda done, total: progress("tracking", done, total), device)[0]
-    return _stream(request, _clean(request.clip, track, progress), progress)
+    return _stream(request, clean_masks(request.clip, track, progress), progress)
 
 
 def _stream(request: Request, track: MaskTrack, progress: Progress) -> Iterator[FrameResult]:
@@ -307,7 +306,7 @@ def _locate(
 ) -> MaskTrack:
     """The object's visible masks, cleaned: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
-        return _clean(clip, prompt, progress)
+        return clean_masks(clip, prompt, progress)
     if folder.masks_done():
         return tracked_before(clip, folder.visible, folder.tracked)
     with timed(timings, "tracking"):
@@ -315,7 +314,7 @@ def _locate(
         device = folder.identity.get("device", "auto")
         track = locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
     track.notes = prompt.notes
-    return _clean(clip, track, progress)
+    return clean_masks(clip, track, progress)
 
 
 def tracker_info(track: MaskTrack) -> dict[str, Any]:
@@ -342,8 +341,13 @@ def tracked_before(clip: Clip, visible: Callable[[int], np.ndarray], tracked: di
     return track
 
 
-def _clean(clip: Clip, track: MaskTrack, progress: Progress) -> MaskTrack:
-    """Remove specks from masks, and steady the edges of given ones if they wobble; a tracker's follow the image."""
+def clean_masks(clip: Clip, track: MaskTrack, progress: Progress) -> MaskTrack:
+    """Remove specks from masks, and steady the edges of given ones if they wobble; a tracker's follow the image.
+
+    Masks that were cleaned before stay as they are.
+    """
+    if track.cleaned is not None:
+        return track
     cleaned = clean(track, clip.shots)
     if track.origin != "given":
         return cleaned

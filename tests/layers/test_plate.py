@@ -81,10 +81,13 @@ def test_it_follows_the_light():
 def test_edges_are_the_frames_own():
     clip, tracks, _, masks = world()
     edges = Plate(clip, tracks)[6].edges
-    beside = edges[..., 3] > 0
-    near = cv2.dilate(masks[6].astype(np.uint8), np.ones((2 * EDGE + 1,) * 2, np.uint8)) > 0
-    assert beside.any() and not (beside & masks[6]).any() and not (beside & ~near).any()
-    assert np.array_equal(edges[beside, :3], clip[6][beside])
+    kept, mask = edges[..., 3] > 0, masks[6]
+    kernel = np.ones((2 * EDGE + 1,) * 2, np.uint8)
+    near = cv2.dilate(mask.astype(np.uint8), kernel) > 0
+    core = cv2.erode(mask.astype(np.uint8), kernel, borderValue=1) > 0
+    assert (kept & ~mask).any() and not (kept & ~near).any()
+    assert np.array_equal(kept & mask, mask & ~core)
+    assert np.array_equal(edges[kept, :3], clip[6][kept])
 
 
 def test_one_frame_and_no_object_in_it():
@@ -106,3 +109,35 @@ def test_nothing_is_recalled_across_a_cut():
     recalled = plate[i].provenance == RECALLED
     low, high = before.min(0)[recalled], before.max(0)[recalled]
     assert ((plate[i].rgb[recalled] >= low) & (plate[i].rgb[recalled] <= high)).all()
+
+
+@pytest.mark.parametrize("pan", [0, 3])
+def test_a_network_fills_what_no_frame_shows_once_for_a_shot(pan):
+    """The object stands still in the scene, so no frame shows what is behind it."""
+    _, _, truth, _ = world(pan=pan, count=12)
+    frames, masks = [], []
+    for i in range(12):
+        mask = np.zeros((HEIGHT, WIDTH), bool)
+        mask[40:60, 70 - pan * i : 90 - pan * i] = True
+        frame = truth[i].copy()
+        frame[mask] = (250, 30, 30)
+        frames.append(frame)
+        masks.append(mask)
+    asked = []
+
+    def paint(image, known):
+        asked.append(known)
+        filled = image.copy()
+        ys, xs = np.nonzero(~known)
+        filled[ys, xs] = np.column_stack([7 * (ys - ys.min()), 7 * (xs - xs.min()), 0 * ys]).astype(np.uint8)
+        return filled
+
+    clip = Clip.from_frames(frames, shots=[range(12)])
+    plate = Plate(clip, [MaskTrack.from_masks(masks)], inpaint=paint)
+    found = [plate[i] for i in (11, 0, 5)]
+    assert len(asked) == 1
+    inner = [cv2.erode(m.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0 for m in (masks[11], masks[0], masks[5])]
+    drawn = [frame.rgb[mask] for frame, mask in zip(found, inner, strict=True)]
+    assert all((frame.provenance[mask] == GENERATED).all() for frame, mask in zip(found, inner, strict=True))
+    for colours in drawn:  # what was drawn goes with the camera
+        assert colours[:, 2].max() <= 12 and np.abs(colours.astype(int) - drawn[0]).mean() < 4

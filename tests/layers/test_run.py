@@ -187,3 +187,23 @@ def test_objects_file_with_the_users_order(finished, tmp_path):
     layers = Layers(out)
     assert {r.ids for r in layers.order} == {(1, 2)} and [o.name for o in layers.objects] == ["a", "b"]
     assert layers.objects[0].completion.info["tracker"] != "given"
+
+
+def test_masks_that_are_cleaned_are_those_that_are_written_and_completed(tmp_path, monkeypatch):
+    from unocclude import run as single
+    from unocclude.masks import encode
+
+    def narrower(clip, track, progress):
+        calls.append(track)
+        return track.replaced({i: encode(track[i] & np.roll(track[i], 2, 1)) for i in range(len(track))})
+
+    calls: list = []
+    monkeypatch.setattr(single, "steady", narrower)
+    clip, tracks = clip_and_tracks()
+    scene = unocclude.layers(clip, tracks, out=tmp_path / "out", method="modal")
+    assert len(calls) == len(tracks)  # once for each object
+    for track, layer in zip(tracks, scene.objects, strict=True):
+        for i in range(COUNT):
+            want = track[i] & np.roll(track[i], 2, 1)
+            assert np.array_equal(layer.completion.visible_masks[i], want)
+            assert np.array_equal(layer.completion.amodal_masks[i], want)

@@ -6,7 +6,7 @@ import pytest
 from support.small_layers import COUNT, clip_and_tracks
 from unocclude import InputError, MaskTrack, Scene
 from unocclude.motion.camera import SharedCamera
-from unocclude.motion.evidence import BACKGROUND, FOREIGN
+from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL
 from unocclude.scene import BEHIND, IN_FRONT, UNDECIDED, OtherObject
 
 
@@ -22,6 +22,14 @@ def test_labels_follow_the_known_order(side, label):
     window = scene.evidence.window(5)
     there = scene.evidence.work.shrink(other[5])[window]
     assert there.any() and (scene.evidence.labels[5][there] == label).all()
+
+
+def test_what_stands_still_is_background_where_the_objects_are_known():
+    scene, _ = scene_with(UNDECIDED)
+    clip, (_, standing) = clip_and_tracks()
+    alone = Scene(clip, standing)
+    assert (alone.evidence.labels[1] == STILL).any()
+    assert not (scene.evidence.labels[1] == STILL).any() and (scene.evidence.labels[1] == BACKGROUND).any()
 
 
 def test_the_completion_mask_covers_what_is_in_front_and_not_what_is_behind():

@@ -189,7 +189,7 @@ def test_pickled_weights_of_the_libraries_run_no_code(tmp_path):
     ],
 )
 def test_parts_of_a_pipeline_are_of_known_libraries(tmp_path, entry, monkeypatch):
-    from unocclude.methods.open_world.pipeline import read_index
+    from unocclude.methods.inpainter import read_index
 
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
     monkeypatch.syspath_prepend(tmp_path)

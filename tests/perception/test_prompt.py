@@ -67,6 +67,8 @@ def test_what_is_refused(make, words: str) -> None:
 def test_tracking_starts_where_the_object_is_best_defined() -> None:
     point, box, hidden = Cue(points=[(1, 1)]), Cue(boxes=[(1, 1, 3, 3)]), Cue(hidden=True)
     assert start_frame({4: box, 2: box, 0: point}) == 2
+    two = Cue(points=[(1, 1), (2, 2)])
+    assert start_frame({0: point, 5: two, 7: two}) == 5 and start_frame({4: point, 2: point}) == 4
     assert start_frame({3: point, 1: hidden, 0: Cue(points=[(1, 1)], labels=[False])}) == 3
 
 

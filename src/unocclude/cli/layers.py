@@ -28,6 +28,16 @@ Text = Annotated[
     typer.Option("--text", metavar="WORDS", help='Descriptions, as in "a dog. a person"; needs downloaded weights.'),
 ]
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A method option, as in `complete`; or plate=ID_OR_DIR, an inpainting checkpoint for what no frame shows "
+        "of the background.",
+    ),
+]
+
 
 def run(
     input: shared.Input,
@@ -41,7 +51,7 @@ def run(
         typer.Option("--occluders", metavar="PATH", help="Masks of what is in front and is none of the objects."),
     ] = None,
     method: shared.MethodName = "recall",
-    settings: shared.Settings = None,
+    settings: Settings = None,
     hypotheses: shared.Hypotheses = 1,
     pad: shared.Pad = 0.0,
     seed: shared.Seed = 0,
@@ -80,6 +90,8 @@ def run(
     from unocclude.methods import create
     from unocclude.methods.base import RunSettings
 
+    checkpoint = pairs.pop("plate", None)
+    plate = None if checkpoint is None else str(checkpoint)
     chosen = create(method, pairs, RunSettings(seed, hypotheses, device, weights))
     clip = unocclude.open(input, fps=fps, start=start, end=end)
     items = _read(clip, masks, objects, text, frame)
@@ -87,8 +99,8 @@ def run(
     notes = notes_of(clip, *(item.prompt for item in items), in_front)
     with show_progress(quiet, notes=notes) as progress:
         result = layers(
-            clip, items, method=chosen, occluders=in_front, pad=pad, out=out, resume=resume, overwrite=overwrite,
-            progress=progress,
+            clip, items, method=chosen, occluders=in_front, pad=pad, plate=plate, out=out, resume=resume,
+            overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if not quiet:
         infos = [layer.completion.info | {"name": layer.name} for layer in result.objects]

@@ -148,10 +148,12 @@ class Composer:
         if (changed & grown(own)).any():
             rgba[..., :3] = np.where(changed[..., None], _clean(rgba[..., :3], amodal, own, gone), rgba[..., :3])
         alpha[own & ~changed] = 255
-        beside = grown(own) & ~seen & ~changed
-        if beside.any():
-            rgba[beside, :3] = self.layers.edges[i][beside, :3]
-            alpha[beside] = 255
+        near = (own | (grown(own) & ~seen)) & ~changed
+        if near.any():
+            edges = self.layers.edges[i]
+            near &= edges[..., 3] > 0
+            rgba[near, :3] = edges[near, :3]
+            alpha[near] = 255
         rgba[..., 3] = alpha
         return _Placed(rgba, 0, 0)
 

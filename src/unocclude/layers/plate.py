@@ -2,7 +2,7 @@
 
 Pixels near an object are taken from frames of the shot that show what is behind it: the median over evenly spaced
 frames if the camera stands, else the median of the nearest frames, moved by the camera motion. What no frame shows is
-filled smoothly.
+filled smoothly, or by a network in one frame of the shot and carried to the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,9 +47,9 @@ Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 @dataclass(frozen=True, eq=False)
 class PlateFrame:
     """The clean plate of one frame. rgb: (H, W, 3) uint8, the input frame's own pixels where provenance is 1 (seen).
-    provenance: (H, W) uint8, 1 seen, 2 recalled, 3 generated. edges: (H, W, 4) uint8, the frame's own pixels beside
-    objects (within `EDGE`), opaque; nothing elsewhere. They are no part of the plate, because they are mixed with the
-    objects, but make a composition of unedited layers exact.
+    provenance: (H, W) uint8, 1 seen, 2 recalled, 3 generated. edges: (H, W, 4) uint8, the frame's own pixels within
+    `EDGE` of an object's edge, opaque; nothing elsewhere. They are no part of the plate, because they are mixed with
+    the objects, but make a composition of unedited layers exact.
     """
 
     rgb: np.ndarray
@@ -71,7 +71,8 @@ class PlateFrame:
 class Plate:
     """The clean plate of a clip, frame by frame; `plate[i]` is a `PlateFrame` of the size of the frames.
 
-    tracks: the visible masks of all objects. A frame's plate does not depend on which frames were computed before.
+    tracks: the visible masks of all objects. inpaint: fills what no frame shows, for example `InpaintingFill`; None to
+    fill it smoothly. A frame's plate does not depend on which frames were computed before.
     """
 
     def __init__(
@@ -79,14 +80,15 @@ class Plate:
         clip: Clip,
         tracks: Sequence[MaskTrack],
         camera: SharedCamera | None = None,
-        fill: Fill = smooth_fill,
+        inpaint: Fill | None = None,
     ):
-        self._clip, self._tracks, self._fill = clip, tracks, fill
+        self._clip, self._tracks, self._inpaint = clip, tracks, inpaint
         self._camera = camera or SharedCamera(clip, tracks)
         self._still = FrameCache(self._still_picture, keep=1)
         self._stands: dict[int, bool] = {}
         self._light = FrameCache(self._light_of, keep=1 << 20)
         self._free = FrameCache(self._background, keep=2 * TRIED)
+        self._drawn = FrameCache(self._draw, keep=1)
 
     def __len__(self) -> int:
         return len(self._clip)
@@ -105,10 +107,12 @@ class Plate:
             return PlateFrame(rgb, provenance, edges)
         rgb, recalled = self._recalled(i, shot)
         provenance[recalled] = RECALLED
+        known = free | recalled
+        if self._inpaint and not known.all():
+            known |= self._carry(i, shot, rgb, known)
         box = _around(~free, frame.shape[:2])
-        known = (free | recalled)[box]
         if not known.all():
-            rgb[box] = self._fill(np.ascontiguousarray(rgb[box]), known)
+            rgb[box] = smooth_fill(np.ascontiguousarray(rgb[box]), known[box])
         return PlateFrame(rgb, provenance, edges)
 
     def stands(self, shot: range) -> bool:
@@ -147,8 +151,11 @@ class Plate:
         return np.any(masks, axis=0) if masks else np.zeros((self._clip.height, self._clip.width), bool)
 
     def _edges(self, i: int) -> np.ndarray:
-        beside = ~self._free[i] & ~self._objects(i)
-        return np.where(beside[..., None], np.dstack([self._clip[i], np.full(beside.shape, 255, np.uint8)]), 0)
+        near = ~self._free[i] & ~self._objects(i)
+        for mask in (track[i] for track in self._tracks if track.areas[i]):
+            inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * EDGE + 1,) * 2, np.uint8), borderValue=1)
+            near |= mask & (inner == 0)  # a method may replace mixed pixels of an object's rim
+        return np.where(near[..., None], np.dstack([self._clip[i], np.full(near.shape, 255, np.uint8)]), 0)
 
     # A camera that stands ---------------------------------------------------------------------------------------
 
@@ -171,7 +178,7 @@ class Plate:
             picture[late] = self._clip[i][late] - self._light[i]
             sampled |= late
         picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-        return (picture if seen.all() else self._fill(picture, seen)), seen
+        return (picture if seen.all() else (self._inpaint or smooth_fill)(picture, seen)), seen
 
     def _medians(self, frames: Sequence[int], ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
         """Median of the background over frames, in the light of the shot's first one, at these pixels: (N, 3) float32;
@@ -235,6 +242,29 @@ class Plate:
         recalled = np.zeros_like(free)
         recalled[box] = found
         return rgb, recalled
+
+    def _draw(self, start: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The frame of the shot from `start` that shows most of the objects, inpainted.
+
+        Its number, (H, W, 3) uint8, and which pixels were drawn, (H, W) bool.
+        """
+        assert self._inpaint
+        shot = self._clip.shot_of(start)
+        i = max(shot, key=lambda k: sum(int(track.areas[k]) for track in self._tracks))
+        rgb, recalled = self._recalled(i, shot)
+        known = self._free[i] | recalled
+        return i, self._inpaint(rgb, known), ~known
+
+    def _carry(self, i: int, shot: range, rgb: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Write what was drawn for the shot into frame i, where nothing is known; returns these pixels, (H, W) bool."""
+        source, picture, drawn = self._drawn[shot.start]
+        size = known.shape[::-1]
+        motion = np.eye(3) if source == i else self._camera.between(source, i)
+        there = cv2.warpPerspective(drawn.astype(np.uint8) * 255, motion, size, flags=cv2.INTER_NEAREST) > 0
+        moved = cv2.warpPerspective(picture, motion, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        take: np.ndarray = there & ~known
+        rgb[take] = moved[take]
+        return take
 
 
 def grown(mask: np.ndarray) -> np.ndarray:

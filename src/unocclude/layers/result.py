@@ -102,8 +102,8 @@ class Layers:
 
     objects: the layers, in the order in which they were given. order: ranges of frames with the ids back to front.
     background[i]: the clean plate, (H, W, 3) uint8. background_provenance[i]: (H, W) uint8, 1 seen, 2 recalled, 3
-    generated. edges[i]: (H, W, 4) uint8, the clip's own pixels beside objects. info: the content of layers.json. Raises
-    InputError if the folder is not a finished result.
+    generated. edges[i]: (H, W, 4) uint8, the clip's own pixels at objects' edges. info: the content of layers.json.
+    Raises InputError if the folder is not a finished result.
     """
 
     def __init__(self, folder: str | Path, keep: TemporaryFolder | None = None, info: LayersInfo | None = None):

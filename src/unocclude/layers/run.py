@@ -14,6 +14,7 @@ from unocclude.clip import Clip, as_clip
 from unocclude.completion import Completion, TemporaryFolder
 from unocclude.errors import InputError
 from unocclude.layers import order
+from unocclude.layers.inpaint import InpaintingFill
 from unocclude.layers.plate import Plate
 from unocclude.layers.preview import write_preview
 from unocclude.layers.report import write_report
@@ -32,6 +33,7 @@ from unocclude.run import (
     Frames,
     Object,
     Request,
+    clean_masks,
     keep_masks,
     open_folder,
     run_request,
@@ -56,6 +58,7 @@ def layers(
     settings: RunSettings | None = None,
     occluders: MaskTrack | np.ndarray | None = None,
     pad: float = 0.0,
+    plate: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -68,8 +71,9 @@ def layers(
 
     objects: what marks each object, as in `complete`: visible masks in all frames, or a `Prompt` to track; in a
     sequence, or by id; or `ObjectPrompt`s, which also have names and `in_front_of`. Each object is completed with the
-    others as its occluders where they are in front of it, and as background where they are behind it. The other
-    arguments, and what is raised, are those of `complete`; they hold for all objects.
+    others as its occluders where they are in front of it, and as background where they are behind it. plate: an
+    inpainting checkpoint (id or folder) for what no frame shows of the background; by default it is filled smoothly.
+    The other arguments, and what is raised, are those of `complete`; they hold for all objects.
 
     Example:
         scene = unocclude.layers(clip, [track_a, track_b], out="layers/")
@@ -83,6 +87,7 @@ def layers(
         method,
         occluders if occluders is None or isinstance(occluders, MaskTrack) else MaskTrack.from_masks(occluders),
         pad,
+        None if plate is None else InpaintingFill(plate, method.settings.device, method.settings.seed),
     )
     keep = TemporaryFolder() if out is None else None
     if keep is not None:
@@ -117,6 +122,7 @@ class LayersRequest:
     method: Method
     occluders: MaskTrack | None = None
     pad: float = 0.0
+    plate: InpaintingFill | None = None
 
     def __post_init__(self) -> None:
         if not self.objects:
@@ -166,6 +172,7 @@ class LayersRequest:
             "occluders": self.occluders.fingerprint if self.occluders is not None else None,
             "hypotheses": settings.hypotheses,
             "pad": self.pad,
+            "plate": self.plate and self.plate.weights,
             "device": settings.device,
             "weights": settings.weights,
         }
@@ -217,8 +224,10 @@ class _Run:
         if not self.folder.resumed or not record or not all(map(self.folder.masks_done, self.folder.ids)):
             return None
         tracks = [
-            tracked_before(self.clip, partial(self.folder.visible, number), record["tracks"][str(number)])
-            for number in self.folder.ids
+            clean_masks(self.clip, item.prompt, self.progress)
+            if isinstance(item.prompt, MaskTrack)
+            else tracked_before(self.clip, partial(self.folder.visible, item.id), record["tracks"][str(item.id)])
+            for item in self.objects
         ]
         return tracks, order.Relations.from_json(record["relations"], len(tracks), len(self.clip))
 
@@ -231,6 +240,7 @@ class _Run:
             self.progress("tracking", 0, len(self.clip))
             found = iter(locate(self.clip, to_track, lambda n, total: self.progress("tracking", n, total), device))
         tracks = [item.prompt if isinstance(item.prompt, MaskTrack) else next(found) for item in self.objects]
+        tracks = [clean_masks(self.clip, track, self.progress) for track in tracks]
         for item, track in zip(self.objects, tracks, strict=True):
             if not track.areas.any():
                 raise InputError(f"object {item.id} ({item.name}) was found in no frame; mark it in another one")
@@ -263,7 +273,8 @@ class _Run:
         return Completion(folder)
 
     def _write_plate(self, tracks: Sequence[MaskTrack], camera: SharedCamera) -> None:
-        plate, first, count = Plate(self.clip, tracks, camera), self.folder.plates_done(), len(self.clip)
+        plate = Plate(self.clip, tracks, camera, self.request.plate)
+        first, count = self.folder.plates_done(), len(self.clip)
         self.progress("clean plate", first, count)
         height, width = self.folder.size
         margins = (height - self.clip.height) // 2, (width - self.clip.width) // 2

@@ -11,7 +11,7 @@ from unocclude.errors import InputError
 from unocclude.methods import loadable_methods, read_options
 from unocclude.methods.base import Method, MethodOptions
 from unocclude.methods.checkpoint_kind import check_method
-from unocclude.networks import device_for
+from unocclude.networks import require_packages
 
 OPTIONS_FILE = "options.json"
 """File in a checkpoint's folder with the options it was trained for, where they differ from the defaults."""
@@ -53,7 +53,7 @@ class CheckpointMethod(Method):
     @classmethod
     def missing(cls, weights: str | None = None) -> str:
         try:
-            device_for(cls.name, transformers=True, extra="diffusion")
+            require_packages(cls.name, "torch", "transformers", extra="diffusion")
             cls.checkpoint_folder(weights)
         except InputError as error:
             return f"{error}{cls.advice}"

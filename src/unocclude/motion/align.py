@@ -11,15 +11,13 @@ import cv2
 import numpy as np
 
 from unocclude.motion.camera import follow, is_tame, shift
-from unocclude.motion.evidence import BACKGROUND, STILL, Evidence, largest_difference
+from unocclude.motion.evidence import Evidence, largest_difference
 from unocclude.motion.fill import smooth_fill
+from unocclude.motion.shift_search import ShiftSearch
 from unocclude.motion.working import FrameCache
 
 SEARCH = 0.2
 """A transplant is shifted by at most this fraction of the box."""
-
-COLOUR_SPREAD = 100.0
-"""RGB distance in grey levels from which a visible pixel no longer supports a shift."""
 
 ERROR_CAP = 60.0
 """Maximum error of a pixel in grey levels."""
@@ -81,6 +79,7 @@ class Aligner:
         self._features = FrameCache(self._find_features)
         self._object_only = FrameCache(self._make_object_only)
         self._held_back = FrameCache(self._hold_back, keep=16)
+        self._shift_search = FrameCache(self._search_shifts, keep=16)
 
     def align(self, source: int, target: int, start: np.ndarray | None = None) -> Aligned:
         """The best motion of the object from frame `source` to frame `target`; `start` is an optional initial guess."""
@@ -162,35 +161,18 @@ class Aligner:
         move = (box[:2] + box[2:]) / 2 - scale * (box_source[:2] + box_source[2:]) / 2
         motion = shift(*move) @ np.diag([scale, scale, 1.0])
 
-        visible, labels = self.work.visible[target][window], self.evidence.labels[target]
-        worth = np.select([visible, labels == BACKGROUND, labels == STILL], [1, -1, -0.6], 0).astype(np.float32)
-        half = (max(1, worth.shape[1] // 2), max(1, worth.shape[0] // 2))
-
-        def small(image: np.ndarray) -> np.ndarray:
-            return cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-        silhouette = small(self.warp(self.work.visible[source], motion, window).astype(np.float32))
+        silhouette = self.warp(self.work.visible[source], motion, window)
         if not silhouette.any():
             return motion, -1.0
-        reach = max(2, round(SEARCH * float(size.max()) / 2))
-        seen = small(visible.astype(np.float32))
-        here = small(self.evidence.frames[target][window][..., :3]) / COLOUR_SPREAD
-        there = small(self.warp(self.evidence.frames[source], motion, window)[..., :3]) / COLOUR_SPREAD
+        moved = self.warp(self.evidence.frames[source], motion, window)
+        shifted, score = self._shift_search[target].best(silhouette, moved[..., :3])
+        return shift(*shifted) @ motion, score
 
-        def shifted(image: np.ndarray, template: np.ndarray) -> np.ndarray:
-            padded = cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
-            return cv2.matchTemplate(padded, template, cv2.TM_CCORR)
-
-        score = shifted(small(worth), silhouette)
-        if seen.any():
-            score -= shifted(seen * (here**2).sum(2), silhouette) + shifted(seen, silhouette * (there**2).sum(2))
-            for c in range(3):
-                score += 2 * shifted(seen * here[..., c], silhouette * there[..., c])
-        dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-        total = float(silhouette.sum())
-        score = score / total - 0.15 * (dx**2 + dy**2) / reach**2
-        y, x = np.unravel_index(np.argmax(score), score.shape)
-        return shift(2.0 * (x - reach), 2.0 * (y - reach)) @ motion, float(score[y, x])
+    def _search_shifts(self, target: int) -> ShiftSearch:
+        window, box = self.evidence.window(target), self.evidence.expected_box[target]
+        reach = max(2, round(SEARCH * float((box[2:] - box[:2]).max()) / 2))
+        picture = self.evidence.frames[target][window][..., :3]
+        return ShiftSearch(self.work.visible[target][window], self.evidence.labels[target], picture, reach)
 
     def warp(self, image: np.ndarray, motion: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
         """Warp a working image or mask (bool stays bool) by `motion` and crop it to `window`."""

@@ -3,7 +3,7 @@
 After compensation of camera motion, a pixel is *background* if it agrees with other frames and the object covered that
 place in one of them; *still* if it agrees but the object never covered it, which includes static occluders; *foreign*
 if other frames show something else there; otherwise unknown. Where other objects are known, those in front are foreign,
-those behind are background, and no object is compared with.
+those behind are background, and no object is compared with; what is still is background, unless it is one of them.
 """
 
 import cv2
@@ -87,6 +87,8 @@ class Evidence:
         same = known_here & (agree >= 0.5 * seen)
         labels[same] = np.where(covered[same], BACKGROUND, STILL)
         labels[known_here & (agree <= 0.25 * seen)] = FOREIGN
+        if self.scene.others:  # an occluder that stands still would be one of them
+            labels[labels == STILL] = BACKGROUND
         labels[work.behind[i][window]] = BACKGROUND
         labels[work.occluder[i][window] | ~work.inside[window]] = FOREIGN
         return labels

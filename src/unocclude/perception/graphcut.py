@@ -1,8 +1,6 @@
 """Exact two-label segmentation of an image by a minimum cut."""
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 CERTAIN = 6.0  # log-odds at which a pixel is fixed and left out of the graph
 _SCALE = 256  # capacities are integers
@@ -19,6 +17,9 @@ def min_cut(logit: np.ndarray, lab: np.ndarray, smoothness: float = 2.0) -> np.n
     `logit` is (H, W) float, log-odds of object against background; pixels at +-CERTAIN or beyond are fixed.
     `lab` is (H, W, 3) uint8, any colour space. Returns (H, W) bool. Deterministic.
     """
+    from scipy.sparse import csr_matrix  # slow to import
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
     height, width = logit.shape
     labels = logit > 0
     free = np.abs(logit) < CERTAIN

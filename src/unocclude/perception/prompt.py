@@ -184,14 +184,17 @@ class Prompt:
 
 
 def start_frame(cues: Mapping[int, Cue]) -> int:
-    """The frame that tracking starts from: the first with a mask or a box, else the first with a point on the object.
+    """The frame that tracking starts from: the first with a mask or a box, else the one with most points on the object.
 
-    Raises InputError if no cue tells what the object is.
+    Of several with as many points it is the one that was given first. Raises InputError if no cue tells what the object
+    is.
     """
-    for known in (lambda cue: cue.bounds is not None, lambda cue: cue.defines):
-        if frames := [frame for frame, cue in cues.items() if known(cue)]:
-            return min(frames)
-    raise InputError("the prompt marks no object; give a box, a point on it, or a mask in at least one frame")
+    if known := [frame for frame, cue in cues.items() if cue.bounds is not None]:
+        return min(known)
+    points = {frame: len(cue.inside) for frame, cue in cues.items() if cue.inside}
+    if not points:
+        raise InputError("the prompt marks no object; give a box, a point on it, or a mask in at least one frame")
+    return max(points, key=lambda frame: points[frame])
 
 
 def _check_frame(frame: int, clip: Clip) -> None:

@@ -20,6 +20,7 @@ from unocclude.perception.colours import ColourGrid, colour_bins
 from unocclude.perception.flow import dense_flow, pixels, places, similarity
 from unocclude.perception.graphcut import min_cut
 from unocclude.perception.mask_network import NOWHERE, Marks, View, best_level, log_odds
+from unocclude.perception.mask_part import part_around
 from unocclude.perception.prompt import Cue
 from unocclude.perception.window import Window
 from unocclude.types import Box, Point
@@ -35,6 +36,7 @@ ROUNDS = 2  # cuts, each with the colours of the one before
 _PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, relative to the box's longer side
 _SIZES = (0.14, 0.25, 0.45, 0.8, 1.4)  # views around points, relative to the frame's longer side
 _USUAL = (0.5, 0.8, 1.0, 1.0, 0.9)  # how usual objects of their sizes are
+LEAST_PART = 0.1  # smaller parts, relative to the rough mask, are hardly more than the dot of a point
 _DOT = 2.0  # radius around a point, in window pixels, that is as the point says
 
 
@@ -74,8 +76,8 @@ def segment(clip: Clip, frame: int, cue: Cue, guess: np.ndarray | None = None) -
     evidence = view.put(answer - _odds(best_level(chance)), shape, NOWHERE)
     look = _Look(clip, frame, picture, Window.around(_bounds(marks, evidence), shape, pad=0.5), marks)
     mask = _pointed(look.window.put(_cut(look, evidence), picture), marks)
-    if rough is not None:
-        mask = _pointed(_corrected(rough, mask, marks), marks)
+    if rough is not None and (cue.inside or cue.outside):
+        mask = _pointed(_corrected(clip, frame, rough, mask, marks), marks)
     return Segmentation(mask, _score(chance, view, mask, marks))
 
 
@@ -280,7 +282,8 @@ def _pointed(mask: np.ndarray, marks: Marks) -> np.ndarray:
     if marks.boxes:
         mask = mask & _area(marks.boxes, mask.shape)
     elif marks.inside and marks.rough is None:
-        mask = _parts_with(mask, marks.inside)
+        parts = _parts_with(mask, marks.inside)
+        mask = parts if parts.any() else mask
     if not mask.any() and marks.boxes:
         mask = _ellipses(marks.boxes, mask.shape)
     mask = mask.copy()
@@ -297,31 +300,26 @@ def _ellipses(boxes: Sequence[Box], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _parts_with(mask: np.ndarray, points: Sequence[Point]) -> np.ndarray:
-    """The connected parts of a mask that contain points; all of it if none does."""
+    """The connected parts of a mask that contain points."""
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     wanted = {int(labels[int(y), int(x)]) for x, y in points} - {0}
-    return np.isin(labels, list(wanted)) if wanted else mask
+    return np.isin(labels, list(wanted))
 
 
-def _corrected(rough: np.ndarray, found: np.ndarray, marks: Marks) -> np.ndarray:
-    """`rough` with those connected differences from `found` that a point asks for; without points, `found`.
+def _corrected(clip: Clip, frame: int, rough: np.ndarray, found: np.ndarray, marks: Marks) -> np.ndarray:
+    """`rough` without the parts that negative points mark, and with those that positive points mark.
 
-    A negative point removes the part that it is in, unless that is the largest part.
+    The part of a positive point is the one of `found`, what the rough mask and all points give together; if that is
+    hardly more than a dot, it is what the point gives alone.
     """
-    if not marks.inside and not marks.outside:
-        return found
-    mask = rough.copy()
-    _, parts = cv2.connectedComponents(rough.astype(np.uint8), connectivity=8)
-    largest = np.argmax(np.bincount(parts[rough]))
-    for x, y in marks.outside:
-        if (number := parts[int(y), int(x)]) not in (0, largest):
-            mask[parts == number] = False
-    for points, value in ((marks.inside, True), (marks.outside, False)):
-        differs = (found != rough) & (found == value)
-        _, labels = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
-        for x, y in points:
-            if number := labels[int(y), int(x)]:
-                mask[labels == number] = value
+    mask = rough & ~part_around(clip[frame], rough, marks.outside, marks.inside)
+    for point in marks.inside:
+        if not rough[int(point[1]), int(point[0])]:
+            part = _parts_with(found & ~rough, [point])
+            if part.sum() < LEAST_PART * rough.sum():
+                cue = Cue([point, *marks.outside], [True] + [False] * len(marks.outside))
+                part = part | segment(clip, frame, cue).mask
+            mask |= part
     return mask
 
 

@@ -105,6 +105,8 @@ class _Steadier:
             crop = self._crop(i)
             here = self._distances[i][crop]
             edge = np.abs(here) < 1.5
+            if not edge.any():  # the object fills the frame
+                continue
             there = sample(self._distances[i + 1], self._moved(_grid(crop), i, 1))
             found.append(float(np.median(np.abs(there - here)[edge])))
         return float(np.median(found)) if found else 0.0

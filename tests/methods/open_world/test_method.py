@@ -16,9 +16,9 @@ from unocclude.clip import Clip
 from unocclude.masks import MaskTrack
 from unocclude.media.images import read_png, write_png
 from unocclude.methods.base import RunSettings
+from unocclude.methods.inpainter import Inpainter
 from unocclude.methods.open_world import OpenWorld
 from unocclude.methods.open_world.perception import occluders_from_evidence, occluders_in_concavities
-from unocclude.methods.open_world.pipeline import Inpainter
 from unocclude.scene import Scene
 
 torch = pytest.importorskip("torch")

@@ -13,12 +13,12 @@ from unocclude.errors import InputError
 from unocclude.media.images import MAX_PIXELS, read_image
 from unocclude.methods.base import DEFAULT_SETTINGS, Method, RunSettings
 from unocclude.methods.compose import compose
+from unocclude.methods.inpainter import Inpainter, checkpoint_folder
 from unocclude.methods.open_world.crop import crop_region, put, resized
 from unocclude.methods.open_world.iteration import CompletedObject, complete_image
 from unocclude.methods.open_world.networks import load_published
 from unocclude.methods.open_world.options import OpenWorldOptions
 from unocclude.methods.open_world.perception import ObjectPerception, PerceptionNetworks, occluders_from_evidence
-from unocclude.methods.open_world.pipeline import Inpainter, checkpoint_folder
 from unocclude.methods.open_world.rules import RULES
 from unocclude.scene import Scene
 

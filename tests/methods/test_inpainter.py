@@ -9,7 +9,7 @@ import pytest
 from support.small_clip import assert_one_line, run
 from unocclude import InputError
 from unocclude.errors import UnoccludeError
-from unocclude.methods.open_world.pipeline import Inpainter, load_pipeline
+from unocclude.methods.inpainter import Inpainter, load_pipeline
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
