@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -155,6 +156,11 @@ def test_metrics_of_sets_see_all_clips(two, capsys, monkeypatch):
             np.mean([sample.truth.rgba(i)[..., 0].mean() - run_.rgba[i][..., 0].mean() for i in range(len(run_))])
         )
     assert state["pooled"]["toys"]["modal"]["fvd"] == pytest.approx(np.mean(differences)) and "fvd" in text
+    for name in "ab":
+        shutil.copytree(two / "out/runs/toys" / name / "modal", two / "theirs" / name)
+        (two / "theirs" / name / "result.json").unlink()
+    given = ("--methods", "", "--predictions", f"theirs={two / 'theirs'}", "--metrics", "fvd", "--overwrite")
+    assert bench(capsys, two, *given)[0]["pooled"]["toys"]["theirs"] == state["pooled"]["toys"]["modal"]
 
 
 @pytest.mark.parametrize(("name", "words"), [("paper:tgvac", "clip-vit"), ("paper:ic-amodal", "lpips"), ("fvd", "i3d")])
@@ -190,8 +196,8 @@ def test_a_table_runs_its_rows(two, capsys, monkeypatch):
 
 
 def test_published_rows_stand_beside_the_same_data_and_protocol_only():
-    def shown(name, origin, partial=False):
-        return {table.source for table in comparable({name: origin}, partial).get(name, [])}
+    def shown(name, origin, partial=False, made=""):
+        return {table.source for table in comparable({name: origin}, partial, made).get(name, [])}
 
     assert any("table 1" in source for source in shown("SAIL-VOS", "sail-vos:val.json"))
     assert not shown("SAIL-VOS", "/data/toys") and not shown("SAIL-VOS", "gt:/data/sail-vos")
@@ -200,7 +206,11 @@ def test_published_rows_stand_beside_the_same_data_and_protocol_only():
     assert all("table 5" in source for source in shown("MOVi-B", "movi:/data/movi?protocol=full"))
     assert any("table 2" in source for source in shown("x", "movi:/data/MOVi-D?protocol=crop2x"))
     assert not shown("Kubric-Static", "/data/stand-in") and shown("Kubric-Static", "kubric:/data/k")
+    assert not any("table 8" in source for source in shown("SAIL-VOS", "sail-vos:val.json", made="vas-3"))
+    assert any("table 8" in source for source in shown("SAIL-VOS", "sail-vos:val.json", made="vas-8"))
+    assert shown("Kubric-Dynamic", "kubric:k") < shown("Kubric-Dynamic", "kubric:k", made="ic-amodal-ablation")
     for table in published_tables():
+        assert table.table in ("", *tables())
         assert not table.kind or len(table.ours) == len(table.scale) == len(table.metrics)
         assert all(name in SETS or get_metric(name) for name in table.ours if name)
 

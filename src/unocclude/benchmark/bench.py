@@ -106,7 +106,7 @@ def bench(
         runners = {label: MethodRuns(folder.path, run) for label, run in runs.items()}
         sources: dict[str, Source] = {**runners, **given}
         figures, pooled = _measure_all(folder.path, data, sources, names, progress)
-        _write_tables(folder.path, figures, pooled, published.comparable(origins, partial))
+        _write_tables(folder.path, figures, pooled, published.comparable(origins, partial, table))
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures), **pooled.as_json()}))
     finally:
         folder.release()

@@ -19,7 +19,8 @@ class PublishedTable:
 
     source: paper and table. data: the data set. rows: the name of a method and its value of each of `metrics`, in the
     units of the paper; NaN if it gives none. kind, protocol: how our reader opens this data set the way the paper did;
-    without a kind, the data set was never published. ours: our metric for each of `metrics` ("" for none), times
+    without a kind, the data set was never published. table: our table whose rows it is compared with; "" for any rows.
+    ours: our metric for each of `metrics` ("" for none), times
     `scale`.
     """
 
@@ -29,6 +30,7 @@ class PublishedTable:
     rows: tuple[tuple[str, tuple[float, ...]], ...]
     kind: str = ""
     protocol: str = ""
+    table: str = ""
     ours: tuple[str, ...] = ()
     scale: tuple[float, ...] = ()
 
@@ -67,6 +69,7 @@ def published_tables() -> list[PublishedTable]:
             tuple((name, tuple(float(value) for value in values)) for name, *values in table["rows"]),
             table.get("kind", ""),
             table.get("protocol", ""),
+            table.get("table", ""),
             tuple(table.get("ours", ())),
             tuple(map(float, table.get("scale", ()))),
         )
@@ -74,16 +77,16 @@ def published_tables() -> list[PublishedTable]:
     ]
 
 
-def comparable(origins: Mapping[str, str], partial: bool = False) -> Comparable:
+def comparable(origins: Mapping[str, str], partial: bool = False, made: str = "") -> Comparable:
     """The published tables for each data set, given with the argument that it was opened with.
 
-    partial: whether only a part of the data is measured; then nothing is comparable.
+    partial: whether only a part of the data is measured; then nothing is comparable. made: the table of a paper that is
+    made (`rows.tables`).
     """
     if partial:
         return {}
-    found = {
-        name: [table for table in published_tables() if table.fits(name, origin)] for name, origin in origins.items()
-    }
+    tables = [table for table in published_tables() if table.table in ("", made)]
+    found = {name: [table for table in tables if table.fits(name, origin)] for name, origin in origins.items()}
     return {name: tables for name, tables in found.items() if tables}
 
 
