@@ -12,7 +12,8 @@ from support import data_layouts, small_clip
 from support.small_clip import assert_one_line, run
 from unocclude import InputError, metrics
 from unocclude.benchmark import set_metrics
-from unocclude.benchmark.published import comparable, published_tables
+from unocclude.benchmark.pooling import Pooled
+from unocclude.benchmark.published import as_markdown, comparable, published_tables
 from unocclude.benchmark.rows import Row, choose_rows, get_table, tables
 from unocclude.completion import Completion
 from unocclude.datasets import open_dataset
@@ -227,3 +228,14 @@ def test_published_rows_and_ours_share_a_table(tmp_path, capsys):
     out = tmp_path / "part"
     run(capsys, "bench", f"TAO-Amodal={entry}", "-o", out, "--methods", "modal", "--limit", "1", "--quiet")
     assert "Published" not in (out / "table.md").read_text()
+
+
+def test_the_best_of_k_stands_beside_the_published_one():
+    pooled = Pooled()
+    frames = [{"miou_published": 0.25}, {"miou_published": 0.5}]
+    hypotheses = {"miou_published": [[0.25, 0.5], [0.75, 0.125], [0.5, 0.25]]}
+    pooled.add("SAIL-VOS", "Ours", {"miou_published": 0.375, "frames": frames, "hypotheses": hypotheses})
+    pooled.add("SAIL-VOS", "Modal", {"miou_published": 0.375, "frames": frames})
+    figures = {"SAIL-VOS": {"Ours": {}, "Modal": {}}}
+    text = as_markdown(comparable({"SAIL-VOS": "sail-vos:val.json"}), figures, pooled)
+    assert "| Ours, ours | 37.5 | - |\n| Ours, Top-3, ours | 62.5 | - |\n| Modal, ours | 37.5 | - |\n" in text

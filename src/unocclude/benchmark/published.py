@@ -99,13 +99,19 @@ def as_markdown(tables: Comparable, figures: summary.Figures, pooled: Pooled) ->
             for name, values in table.rows:
                 lines.append(summary.row(f"{name}, published", [_shown(value) for value in values]))
             for label in figures[data]:
-                ours = [
-                    _shown(scale * pooled.value(data, label, key)) if key else "-"
-                    for key, scale in zip(table.ours, table.scale, strict=True)
-                ]
-                lines.append(summary.row(f"{label}, ours", ours))
+                values = [pooled.value(data, label, key) if key else math.nan for key in table.ours]
+                lines.append(_ours(label, table, values))
+                curves = [pooled.curve(data, label, key) for key in table.ours]
+                if (count := max(map(len, curves))) > 1:
+                    best = [curve[-1] if len(curve) else math.nan for curve in curves]
+                    lines.append(_ours(f"{label}, Top-{count}", table, best))
             lines.append("")
     return "\n".join(lines)
+
+
+def _ours(label: str, table: PublishedTable, values: Sequence[float]) -> str:
+    cells = [_shown(scale * value) for scale, value in zip(table.scale, values, strict=True)]
+    return summary.row(f"{label}, ours", cells)
 
 
 def _shown(value: float) -> str:
