@@ -99,8 +99,8 @@ def as_markdown(tables: Comparable, figures: summary.Figures, pooled: Pooled) ->
             for name, values in table.rows:
                 lines.append(summary.row(f"{name}, published", [_shown(value) for value in values]))
             for label in figures[data]:
-                values = [pooled.value(data, label, key) if key else math.nan for key in table.ours]
-                lines.append(_ours(label, table, values))
+                means = [pooled.value(data, label, key) if key else math.nan for key in table.ours]
+                lines.append(_ours(label, table, means))
                 curves = [pooled.curve(data, label, key) for key in table.ours]
                 if (count := max(map(len, curves))) > 1:
                     best = [curve[-1] if len(curve) else math.nan for curve in curves]
