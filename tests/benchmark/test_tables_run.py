@@ -14,10 +14,9 @@ from unocclude.synthesis.kubric_layout import write_scene
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
-from support import tiny_cogvideox, tiny_diffusion_vas, tiny_flux_fill, tiny_inpainting, tiny_tgvac  # noqa: E402
 from support.saved_checkpoints import save_all  # noqa: E402
+from support.tiny_checkpoints import SMALL, settings, write_all  # noqa: E402
 from support.tiny_metric_networks import write_metric_networks  # noqa: E402
-from support.tiny_pix2gestalt import write_checkpoint as write_pix2gestalt  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -41,23 +40,9 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    return save_all(tmp_path_factory.mktemp("saved"))
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory, saved):
+def weights(tmp_path_factory):
     """Checkpoint by method, or by kind of a checkpoint of one's own."""
-    folder = tmp_path_factory.mktemp("weights")
-    for part, seed in (("amodal-segmentation", 1), ("content-completion", 2)):
-        tiny_diffusion_vas.write_checkpoint(folder / "diffusion-vas" / part, seed)
-    tiny_tgvac.write_checkpoint(folder / "tgvac")
-    tiny_cogvideox.write_checkpoint(folder / "cogvideox-amodal", False, channels=12)
-    tiny_flux_fill.write_flux_fill(folder / "ic-amodal")
-    tiny_inpainting.write_inpainting(folder / "open-world")
-    write_pix2gestalt(folder / "pix2gestalt")
-    methods = ("diffusion-vas", "tgvac", "cogvideox-amodal", "ic-amodal", "open-world", "pix2gestalt")
-    return {method: folder / method for method in methods} | {"ic-amodal-plus": folder / "ic-amodal"} | saved
+    return write_all(tmp_path_factory.mktemp("weights")) | save_all(tmp_path_factory.mktemp("saved"))
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +52,6 @@ def home(tmp_path_factory):
     return folder
 
 
-SMALL = {
-    "diffusion-vas": {"steps": 1, "pixels": 4096, "threshold": 382},
-    "tgvac": {"steps": 1},
-    "cogvideox-amodal": {"steps": 1},
-    "ic-amodal": {"steps": 1, "cell": 32, "text_tokens": 8},
-    "ic-amodal-plus": {"steps": 1, "cell": 32, "text_tokens": 8},
-    "pix2gestalt": {"steps": 2},
-    "open-world": {"steps": 1, "size": 64},
-}
 TWO = {"VideoMAE": "videomae", "3D-UNet": "3d-unet"}
 CASES = {
     "vas-1": (("sail", "tao"), TWO),
@@ -120,7 +96,7 @@ def test_a_table_is_one_command(name, data, weights, home, monkeypatch, tmp_path
     args = ["bench", *(f"{part}={data[part]}" for part in where), "-o", tmp_path / "out", "--table", name, "--quiet"]
     for method in sorted({one.method for one in table.rows} & set(SMALL)):
         args += ["--weights", f"{method}={weights[method]}"]
-        args += [part for key, value in SMALL[method].items() for part in ("--set", f"{method}.{key}={value}")]
+        args += settings(method, method)
     args += [part for row, kind in checkpoints.items() for part in ("--weights", f"{row}={weights[kind]}")]
     code, _, err = run(capsys, *args)
     assert code == 0, err
