@@ -55,6 +55,10 @@ Weights = Annotated[
         help="Checkpoint of the method, for methods that take one: an id, a folder, or mini.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Worker processes; by default one for each core.", show_default=False),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]
 OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")]

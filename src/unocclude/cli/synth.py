@@ -1,6 +1,5 @@
 """`unocclude synth`: generate clips with exact ground truth."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -58,9 +57,7 @@ def run(
             "are the class names); for pseudo: the Diffusion-VAS checkpoint.",
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="W", min=1, help="Number of worker processes (one per CPU core).")
-    ] = None,
+    workers: shared.Workers = None,
     shards: Annotated[
         bool, typer.Option("--shards", help="Write WebDataset shards of 100 clips instead of folders.")
     ] = False,
@@ -86,6 +83,7 @@ def run(
     check_out(out, resume=resume, overwrite=overwrite, inputs=(sources, sheet))
 
     from unocclude.cli.progress import show_progress
+    from unocclude.executor.cores import cores
     from unocclude.synthesis import statistics
     from unocclude.synthesis.dataset import SHARD, make_dataset, rows
     from unocclude.synthesis.dataset_spec import prepare_dataset_spec, read_size
@@ -94,7 +92,7 @@ def run(
     recipe = prepare_dataset_spec(kind, seed, frames, read_size(size) if size else None, sources, weights)
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
-            recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,
+            recipe, out, count, workers=workers or cores(), shards=SHARD if shards else 0,
             resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if sheet is not None:

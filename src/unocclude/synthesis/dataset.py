@@ -11,13 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from unocclude.executor import open_executor, results
 from unocclude.layout import SYNTH_FILE, remove_below
 from unocclude.media import files
 from unocclude.media.images import read_png
 from unocclude.outfolder import OutFolder
 from unocclude.synthesis import statistics
 from unocclude.synthesis.dataset_spec import DatasetSpec
-from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import write_world
@@ -74,11 +74,12 @@ def _make(
     progress("making", len(done), count)
     for group, members in enumerate(groups):
         _pack(out, clips, group, members, done)
-    for i in unordered(_Make(spec, clips), todo, workers):
+    for i in results(open_executor(min(workers, len(todo))), _Make(spec, clips), todo):
         done.add(i)
         if shards:
             _pack(out, clips, i // shards, groups[i // shards], done)
         progress("making", len(done), count)
+    files.remove_temporary(clips, [files.token])  # of workers that died
     if shards:
         clips.rmdir()
     metas = [meta for _, meta in clip_metas(out)]
@@ -103,6 +104,8 @@ class _Make:
         self.spec, self.out = spec, out
 
     def __call__(self, index: int) -> int:
+        if _members(self.out, index):  # made by a worker that died right afterwards
+            return index
         worlds = self.spec.make(index)
         names = [f"{index:05d}"] if len(worlds) == 1 else [f"{index:05d}_{k}" for k in range(len(worlds))]
         for name, world in zip(names, worlds, strict=True):
