@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -106,6 +106,14 @@ class Clip:
         each other from the first frame to the last.
         """
         return cls(ArraySource(frames, fps), shots=shots)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For worker processes: without cached frames, and with the shots, so that they are not searched for again."""
+        self._known_shots = self.shots
+        return {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _cache=OrderedDict(), _lock=Lock())
 
     def __len__(self) -> int:
         return len(self._source)

@@ -62,9 +62,8 @@ class Keeps:
 
 def limits(_):
     import cv2
-    from threadpoolctl import threadpool_info
-
     import numpy  # noqa: F401
+    from threadpoolctl import threadpool_info
 
     return threads(), cv2.getNumThreads(), {pool["num_threads"] for pool in threadpool_info()}
 

@@ -46,6 +46,7 @@ class Drawing(Method):
 
     name = "drawing"
     summary = "a method for tests"
+    independent = True
     samples = True
 
     class Options(MethodOptions):

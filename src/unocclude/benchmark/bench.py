@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from unocclude.datasets import captions, root_of
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
+from unocclude.executor import Executor, Serial, Workers, executor_of
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import atomic_write, safe_name, write_bytes
 from unocclude.methods import create, with_description
@@ -39,6 +41,7 @@ def bench(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    workers: Workers = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> summary.Figures:
     """Run `methods` on all samples of all data sets (name → samples) and evaluate the results.
@@ -51,7 +54,7 @@ def bench(
     → folder with what another tool predicted, which is evaluated under this name: a sub-folder for every clip, CLIP or
     DATA/CLIP, each as `evaluate` takes it. metrics: further ones, as in `evaluate`. A method that takes a description
     of the object (`Method.text_option`) gets each clip's caption, made from the ground truth, unless its options
-    contain one. Returns data set → method → clip → metric → value.
+    contain one. workers: as in `complete`; they share the runs. Returns data set → method → clip → metric → value.
 
     Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, predictions that
     leave out a clip, or an `out` that exists and is neither resumed nor overwritten.
@@ -60,7 +63,7 @@ def bench(
     for what, given in (("options", options), ("weights", weights)):
         if unused := sorted(set(given) - set(methods)):
             raise InputError(f"{what} are given for {', '.join(unused)}, which is not one of the methods")
-    workers = {
+    chosen = {
         method: create(method, dict(options.get(method, {})), RunSettings(seed=seed, weights=weights.get(method)))
         for method in methods
     }
@@ -69,7 +72,7 @@ def bench(
     folders = _prediction_folders(data, predictions, methods)
     asked: dict[str, Any] = {
         "data": {name: [sample.name for sample in samples] for name, samples in data.items()},
-        "methods": {method: worker.options.model_dump(mode="json") for method, worker in workers.items()},
+        "methods": {method: worker.options.model_dump(mode="json") for method, worker in chosen.items()},
         "weights": dict(weights),
         "seed": seed,
         **({"metrics": list(metrics)} if metrics else {}),
@@ -91,12 +94,13 @@ def bench(
     try:
         folder.claim()
         sources: dict[str, _Source] = {}
-        for method, worker in workers.items():
+        for method, worker in chosen.items():
             own = {"options": dict(options.get(method, {})), "weights": weights.get(method), "seed": seed}
             sources[method] = partial(_complete, folder.path, method, own, type(worker))
         for name, by_clip in folders.items():
             sources[name] = partial(_read_predictions, by_clip)
-        figures = _measure_all(folder.path, data, sources, metrics, progress)
+        with executor_of(workers) as executor:
+            figures = _measure_all(executor or Serial(), folder.path, data, sources, metrics, progress)
         _write_tables(folder.path, figures)
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures)}))
     finally:
@@ -167,6 +171,7 @@ def _digest(folders: Iterable[Path]) -> str:
 
 
 def _measure_all(
+    executor: Executor,
     out: Path,
     data: Mapping[str, Sequence[Sample]],
     sources: Mapping[str, _Source],
@@ -176,27 +181,36 @@ def _measure_all(
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {
         name: {source: {} for source in sources} for name in data
     }
+    for name, samples in data.items():  # in the order of the tables
+        for source in sources:
+            figures[name][source] = {sample.name: {} for sample in samples}
     total = sum(map(len, data.values())) * len(sources)
-    done = 0
     progress("measuring", 0, total)
-    for name, samples in data.items():
-        for sample in samples:
-            for method, source in sources.items():
-                found = _measure(_figures_file(out, name, sample.name, method), name, sample, source, metrics)
-                figures[name][method][sample.name] = {k: v for k, v in found.items() if k != "frames"}
-                done += 1
-                progress("measuring", done, total)
+    runs = ((name, sample, source) for name, samples in data.items() for sample in samples for source in sources)
+    for done, outcome in enumerate(executor.run(_Measure(out, sources, metrics), runs), start=1):
+        name, sample, source = outcome.argument
+        figures[name][source][sample.name] = {k: v for k, v in outcome.result().items() if k != "frames"}
+        progress("measuring", done, total)
     return figures
 
 
-def _measure(file: Path, data: str, sample: Sample, source: _Source, metrics: Sequence[str]) -> dict[str, Any]:
-    """Metrics of one method on one clip, in `file`. It is run and evaluated unless an earlier run did."""
-    if found := _earlier(file):
-        return found
-    figures = evaluate(source(data, sample), sample.truth, metrics)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, figures)
-    return figures
+@dataclass(frozen=True)
+class _Measure:
+    """Metrics of one method on one clip, in a file. It is run and evaluated unless an earlier run did."""
+
+    out: Path
+    sources: Mapping[str, _Source]
+    metrics: Sequence[str]
+
+    def __call__(self, run: tuple[str, Sample, str]) -> dict[str, Any]:
+        data, sample, source = run
+        file = _figures_file(self.out, data, sample.name, source)
+        if found := _earlier(file):
+            return found
+        figures = evaluate(self.sources[source](data, sample), sample.truth, self.metrics)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, figures)
+        return figures
 
 
 def _complete(

@@ -52,6 +52,7 @@ def run(
         int | None, typer.Option("--limit", metavar="N", min=1, help="Use only the first N clips of each data set.")
     ] = None,
     seed: shared.Seed = 0,
+    workers: shared.Workers = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -84,14 +85,24 @@ def run(
         if name in sets:
             raise InputError(f"two data sets are called {name}; give them different names with NAME=PATH")
         sets[name] = open_dataset(path, limit)
+    names = shared.names(methods)
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, shared.names(methods), options, weights=folders, predictions=others,
-            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, progress=progress,
+            sets, out, names, options, weights=folders, predictions=others,
+            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, workers=workers or _workers(names, sum(map(len, sets.values()))),
+            progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))
         echo(out / "table.md")
+
+
+def _workers(methods: list[str], clips: int) -> int | None:
+    """The default number of workers: one, if each would load a checkpoint."""
+    from unocclude.executor.cores import useful_workers
+    from unocclude.methods import get_method
+
+    return useful_workers(clips, 2) if all(get_method(name).independent for name in methods) else None
 
 
 def _name(entry: str) -> str:

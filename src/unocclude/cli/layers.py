@@ -50,6 +50,7 @@ def run(
     end: shared.End = None,
     device: shared.Device = "auto",
     weights: shared.Weights = None,
+    workers: shared.Workers = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -75,6 +76,8 @@ def run(
     use_single_heap()
 
     import unocclude
+    from unocclude.executor.cores import useful_workers
+    from unocclude.frames import FEW
     from unocclude.layers.run import layers
     from unocclude.mask_files import cut_to, read_union
     from unocclude.methods import create
@@ -88,6 +91,7 @@ def run(
     with show_progress(quiet, notes=notes) as progress:
         result = layers(
             clip, items, method=chosen, occluders=in_front, pad=pad, out=out, resume=resume, overwrite=overwrite,
+            workers=workers or (useful_workers(len(clip) * len(items), FEW) if chosen.independent else None),
             progress=progress,
         )  # fmt: skip
     if not quiet:

@@ -57,7 +57,9 @@ Weights = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", min=1, help="Worker processes; by default one for each core.", show_default=False),
+    typer.Option(
+        "--workers", metavar="N", min=1, help="Worker processes; by default one for each core.", show_default=False
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]

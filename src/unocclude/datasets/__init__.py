@@ -3,6 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from unocclude.datasets.base import Sample, Truth
@@ -68,6 +69,16 @@ def open_dataset(spec: str | Path, limit: int | None = None) -> list[Sample]:
     for sample in samples:
         sample.origin = str(spec)
     return samples
+
+
+def find_sample(spec: str, name: str) -> Sample:
+    """The sample of a data set that has this name."""
+    return _by_name(spec)[name]
+
+
+@lru_cache(maxsize=4)
+def _by_name(spec: str) -> dict[str, Sample]:
+    return {sample.name: sample for sample in open_dataset(spec)}
 
 
 def root_of(spec: str) -> Path:

@@ -9,6 +9,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -163,6 +164,28 @@ def open_executor(workers: int) -> Executor:
     from unocclude.executor.processes import Processes
 
     return Processes(workers)
+
+
+Workers = int | Executor | None
+"""Who works: this process, with threads (None); this process on one core (1); several processes; or an executor."""
+
+
+@contextmanager
+def executor_of(workers: Workers) -> Iterator[Executor | None]:
+    """The executor for an argument `workers`, None for this process. Processes end with the context."""
+    if workers == 1:
+        from unocclude.executor.cores import limited_threads
+
+        with limited_threads(1):
+            yield None
+    elif isinstance(workers, int):
+        executor = open_executor(workers)
+        try:
+            yield executor
+        finally:
+            executor.close()
+    else:
+        yield workers
 
 
 def results(executor: Executor, call: Callable[[A], R], *queues: Iterable[A]) -> Iterator[R]:

@@ -77,3 +77,10 @@ def limited_threads(count: int) -> Iterator[None]:
             del os.environ[THREADS]
         else:
             os.environ[THREADS] = before
+
+
+def useful_workers(pieces: int, least: int = 1) -> int | None:
+    """How many worker processes to use for `pieces` of work where the user does not say: one a core, each with at least
+    `least` pieces; None for this process alone."""
+    count = min(cores(), pieces // least)
+    return count if count > 1 else None

@@ -88,6 +88,10 @@ class Plate:
         self._light = FrameCache(self._light_of, keep=1 << 20)
         self._free = FrameCache(self._background, keep=2 * TRIED)
 
+    def __reduce__(self) -> tuple[type["Plate"], tuple[object, ...]]:
+        """For worker processes, which compute what is cached again."""
+        return Plate, (self._clip, self._tracks, self._camera, self._fill)
+
     def __len__(self) -> int:
         return len(self._clip)
 

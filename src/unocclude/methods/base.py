@@ -35,7 +35,8 @@ class Method(ABC):
 
     A subclass must set `name` and implement `complete`. Optional: `summary`, one line for `unocclude methods`;
     `Options`, a pydantic class; `samples`, whether it can draw several hypotheses; `takes_weights`, whether it uses
-    `--weights`; `needs`, its requirements in a few words; `text_option`, the name of the option that takes a
+    `--weights`; `independent`, whether a frame's result needs no other frame's result, so that ranges of frames may be
+    completed in several processes (the method must then be picklable); `needs`, its requirements in a few words; `text_option`, the name of the option that takes a
     description of the object, which is filled in from `--text`, a row of `batch` or a clip's caption in `bench`.
     """
 
@@ -45,6 +46,7 @@ class Method(ABC):
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     samples: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = False
+    independent: ClassVar[bool] = False
     needs: ClassVar[str] = "a CPU; no weights"
     text_option: ClassVar[str] = ""
 
