@@ -136,9 +136,10 @@ def complete(
     to be in front; a single still mask stands for all frames. pad: enlarge the canvas by this fraction of the frame on
     every side. out: the folder to write; None for a temporary one that lives as long as the result, without preview and
     report. resume: continue an unfinished run of the same request. overwrite: replace a result. pictures: write
-    preview.mp4 and report.html. workers: None for this process, with threads; 1 for one core; a number of worker
-    processes, which share the frames if the method allows it (`Method.independent`); or an executor. They are spawned,
-    so a script must start under `if __name__ == "__main__"`. The result is the same. progress: called with a stage, the frames done and their number.
+    preview.mp4 and report.html. workers: who completes the frames, with the same result: None for this process, with
+    threads; 1 for one core of it; a number of worker processes, if the method allows it (`Method.independent`); or an
+    executor. Processes are spawned, so a script needs `if __name__ == "__main__"`. progress: called with a stage, the
+    frames done and their number.
 
     Raises InputError for bad input, before anything is written; UnoccludeError if the run fails.
     """

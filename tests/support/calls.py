@@ -62,10 +62,9 @@ class Keeps:
 
 def limits(_):
     import cv2
-    import numpy  # noqa: F401
-    from threadpoolctl import threadpool_info
+    import torch
 
-    return threads(), cv2.getNumThreads(), {pool["num_threads"] for pool in threadpool_info()}
+    return threads(), cv2.getNumThreads(), torch.get_num_threads()
 
 
 def wait_for(folder):

@@ -86,10 +86,11 @@ def run(
             raise InputError(f"two data sets are called {name}; give them different names with NAME=PATH")
         sets[name] = open_dataset(path, limit)
     names = shared.names(methods)
+    workers = workers or _workers(names, sum(map(len, sets.values())))
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
             sets, out, names, options, weights=folders, predictions=others,
-            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, workers=workers or _workers(names, sum(map(len, sets.values()))),
+            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, workers=workers,
             progress=progress,
         )  # fmt: skip
     if not quiet:

@@ -58,7 +58,11 @@ Weights = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", metavar="N", min=1, help="Worker processes; by default one for each core.", show_default=False
+        "--workers",
+        metavar="N",
+        min=1,
+        help="Worker processes; by default one a core where that pays.",
+        show_default=False,
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]

@@ -200,4 +200,9 @@ def _follow_parent(parent: int) -> None:
             os._exit(1)
     process = multiprocessing.parent_process()
     if process is not None:
-        threading.Thread(target=lambda: (process.join(), os._exit(1)), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(process,), daemon=True).start()
+
+
+def _exit_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
