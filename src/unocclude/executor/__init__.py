@@ -166,6 +166,31 @@ def open_executor(workers: int) -> Executor:
     return Processes(workers)
 
 
+def processes_for(count: int, workers: int | None, alone: bool = False) -> Executor:
+    """Worker processes for `count` calls, at least one, so that a crash costs no more than a call.
+
+    workers: how many, if the user says; else one a core, or one if each would load a checkpoint (`alone`). They share
+    the cores.
+    """
+    from unocclude.executor.cores import cores
+    from unocclude.executor.processes import Processes
+
+    wanted = workers or (1 if alone else cores())
+    used = max(1, min(wanted, count))
+    return Processes(used, threads=max(1, (cores() if alone else wanted) // used))
+
+
+def cluster(
+    address: str, needs: Resources, workers: int | None
+) -> tuple[Callable[[int], Executor], Callable[[], Executor]]:
+    """A Ray cluster for calls that need these resources: opens the executor of a driver, and that of a call which has
+    work for others."""
+    from unocclude.executor.ray_cluster import RayCluster, connect, open_helpers
+
+    connect(address)
+    return (lambda count: RayCluster(needs, workers)), open_helpers
+
+
 Workers = int | Executor | None
 """Who works: this process, with threads (None); this process on one core (1); several processes; or an executor."""
 

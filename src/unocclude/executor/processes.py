@@ -164,12 +164,13 @@ def _serve(pipe: Connection, token: str, parent: int) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             if code := pipe.recv_bytes():
-                call = _load(code)
+                call = load(code)
                 pipe.recv_bytes()
-            pipe.send_bytes(_pickled(attempt(call, pickle.loads(pipe.recv_bytes()))))
+            pipe.send_bytes(pickled(attempt(call, pickle.loads(pipe.recv_bytes()))))
 
 
-def _pickled(outcome: Outcome[Any, Any]) -> bytes:
+def pickled(outcome: Outcome[Any, Any]) -> bytes:
+    """An outcome for another process; a failure if it cannot be sent."""
     outcome = replace(outcome, argument=None)  # the parent has it
     try:
         return pickle.dumps(outcome)
@@ -178,7 +179,7 @@ def _pickled(outcome: Outcome[Any, Any]) -> bytes:
         return pickle.dumps(replace(outcome, value=None, failure=Failure(wrong, traceback.format_exc())))
 
 
-def _load(code: bytes) -> Callable[[Any], Any]:
+def load(code: bytes) -> Callable[[Any], Any]:
     """A pickled function; if it cannot be read here, a function that says why."""
     try:
         return pickle.loads(code)
