@@ -47,18 +47,23 @@ class Records:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         if storage.is_url(self.out) and storage.exists(storage.join(self.out, TABLE)):
             self._file.write_bytes(storage.read(storage.join(self.out, TABLE)))
+        for entry in self._rewrite(DONE):
+            self._done[_key(entry["name"])] = _digest(entry)
+        self._stream = self._file.open("a", encoding="utf-8", newline="")
+        self._table = csv.writer(self._stream)
+        storage.write(storage.join(self.out, ABOUT), (json.dumps({"list": source, "rows": count}) + "\n").encode())
+
+    def _rewrite(self, *states: str) -> Iterator[dict[str, str]]:
+        """Keep the last line of each row that is in one of `states`; yield them."""
         kept = self._file.with_name(f"{TABLE}.part")
         with kept.open("w", encoding="utf-8", newline="") as stream:
             table = csv.writer(stream)
             table.writerow(HEADER)
             for entry in _lines(self._file):
-                if entry["state"] == DONE:
+                if entry["state"] in states:
                     table.writerow([entry[name] for name in HEADER])
-                    self._done[_key(entry["name"])] = _digest(entry)
+                    yield entry
         kept.replace(self._file)
-        self._stream = self._file.open("a", encoding="utf-8", newline="")
-        self._table = csv.writer(self._stream)
-        storage.write(storage.join(self.out, ABOUT), (json.dumps({"list": source, "rows": count}) + "\n").encode())
 
     def is_done(self, row: Row) -> bool:
         """Whether an earlier batch finished this row, with the same arguments, and its result is still there."""
@@ -96,6 +101,8 @@ class Records:
     def finish(self) -> str:
         """Write what is made of the table; returns a sentence if something cannot be made here."""
         self._stream.close()
+        for _ in self._rewrite(DONE, FAILED):
+            pass
         if storage.is_url(self.out):
             self._upload()
         failures = storage.join(self.out, FAILURES)
@@ -150,16 +157,21 @@ def read_status(out: str) -> Status:
 
 
 def _lines(file: Path) -> Iterator[dict[str, str]]:
-    """The lines of a table; what a killed process left half-written is left out."""
+    """The last line of each row in a table; what a killed process left half-written is left out."""
+    last = {_key(entry["name"]): number for number, entry in _all_lines(file)}
+    return (entry for number, entry in _all_lines(file) if last[_key(entry["name"])] == number)
+
+
+def _all_lines(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if not file.exists():
         return
     with file.open(encoding="utf-8", newline="") as stream:
         table = csv.DictReader(stream)
         if tuple(table.fieldnames or ()) != HEADER:
             return
-        for entry in table:
+        for number, entry in enumerate(table):
             if entry["state"] in (DONE, FAILED) and entry["reason"] is not None and None not in entry:
-                yield entry
+                yield number, entry
 
 
 def _cells(row: Row) -> dict[str, str]:

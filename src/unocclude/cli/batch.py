@@ -1,7 +1,7 @@
 """`unocclude batch`: complete all objects of a list or a data set."""
 
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,7 +45,7 @@ def run(
         ),
     ] = None,
     status: Annotated[
-        Path | None, typer.Option("--status", metavar="OUT", help="Say how far the batch in OUT is, and do nothing.")
+        str | None, typer.Option("--status", metavar="OUT", help="Say how far the batch in OUT is, and do nothing.")
     ] = None,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
@@ -58,7 +58,7 @@ def run(
     if status is not None:
         from unocclude.batch.records import read_status
 
-        echo(str(read_status(str(status))))
+        echo(str(read_status(status)))
         return
     if source is None or out is None:
         raise InputError("give a LIST and the folder for the results, as in: unocclude batch rows.csv -o out")
@@ -69,17 +69,17 @@ def run(
     from unocclude.batch.records import FAILURES
     from unocclude.batch.run import run_batch
     from unocclude.cli.progress import show_progress
-    from unocclude.executor import cluster, processes_for
+    from unocclude.executor import Executor, cluster, processes_for
     from unocclude.methods import create
     from unocclude.methods.base import RunSettings
 
     run_settings = RunSettings(seed, 1, device, weights)
     chosen = create(method, pairs, run_settings)
     defaults = Defaults(method, pairs, pad, run_settings, type(chosen))
-    if ray is None:
-        executors = partial(processes_for, workers=workers, alone=not chosen.independent), None
-    else:
-        executors = cluster(ray, chosen.resources, workers)
+    executor: Callable[[int], Executor] = partial(processes_for, workers=workers, alone=not chosen.independent)
+    helpers: Callable[[], Executor] | None = None
+    if ray is not None:
+        executor, helpers = cluster(ray, chosen.resources, workers)
     failed = total = 0
     with show_progress(quiet, unit="rows") as progress:
 
@@ -93,7 +93,7 @@ def run(
                 echo(f"note: {text}", err=True)
 
         outcomes = run_batch(
-            source, out, defaults, executors[0], limit=limit, helpers=executors[1], note=note, progress=report
+            source, out, defaults, executor, limit=limit, helpers=helpers, note=note, progress=report
         )  # fmt: skip
         for outcome in outcomes:
             if outcome.failure:
