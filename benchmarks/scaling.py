@@ -49,7 +49,7 @@ def main() -> None:
     print(f"load before: {os.getloadavg()}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(folder, ["25", str(options.frames)])
+        make(folder, [25, options.frames])
         rows = folder / "rows.jsonl"
         row = {"input": str(folder / "25.mp4"), "masks": str(folder / "25")}
         rows.write_text("\n".join(json.dumps({**row, "name": f"row{k}"}) for k in range(options.rows)))

@@ -36,14 +36,7 @@ def run(
         int | None, typer.Option("--limit", metavar="N", min=1, help="Process only the first N rows.")
     ] = None,
     workers: shared.Workers = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            help="Run on a Ray cluster: its address, auto, or local for one on this machine.",
-        ),
-    ] = None,
+    ray: shared.Ray = None,
     status: Annotated[
         str | None, typer.Option("--status", metavar="OUT", help="Say how far the batch in OUT is, and do nothing.")
     ] = None,

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli.echo import echo
 from unocclude.errors import InputError
+
+if TYPE_CHECKING:
+    from unocclude.executor import Workers
 
 
 def run(
@@ -53,6 +56,7 @@ def run(
     ] = None,
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
+    ray: shared.Ray = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -86,11 +90,11 @@ def run(
             raise InputError(f"two data sets are called {name}; give them different names with NAME=PATH")
         sets[name] = open_dataset(path, limit)
     names = shared.names(methods)
-    workers = workers or _workers(names, sum(map(len, sets.values())))
+    shared_by = _workers(names, sum(map(len, sets.values())), workers, ray)
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
             sets, out, names, options, weights=folders, predictions=others,
-            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, workers=workers,
+            metrics=shared.names(metrics), seed=seed, resume=resume, overwrite=overwrite, workers=shared_by,
             progress=progress,
         )  # fmt: skip
     if not quiet:
@@ -98,12 +102,17 @@ def run(
         echo(out / "table.md")
 
 
-def _workers(methods: list[str], clips: int) -> int | None:
-    """The default number of workers: one, if each would load a checkpoint."""
+def _workers(methods: list[str], clips: int, workers: int | None, ray: str | None) -> "Workers":
+    """Who runs the methods: by default one worker, if each would load a checkpoint."""
+    from unocclude.executor import cluster
     from unocclude.executor.cores import useful_workers
     from unocclude.methods import get_method
 
-    return useful_workers(clips, 2) if all(get_method(name).independent for name in methods) else None
+    kinds = [get_method(name) for name in methods]
+    if ray is not None:
+        needs = max((kind.resources for kind in kinds), key=lambda needs: needs.memory)
+        return cluster(ray, needs, workers)[0](clips)
+    return workers or (useful_workers(clips, 2) if all(kind.independent for kind in kinds) else None)
 
 
 def _name(entry: str) -> str:

@@ -65,6 +65,12 @@ Workers = Annotated[
         show_default=False,
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="Run on a Ray cluster: its address, auto, or local for a new one here."
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run with the same arguments.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it was made by this tool.")]
 OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")]

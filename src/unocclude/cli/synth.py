@@ -58,6 +58,7 @@ def run(
         ),
     ] = None,
     workers: shared.Workers = None,
+    ray: shared.Ray = None,
     shards: Annotated[
         bool, typer.Option("--shards", help="Write WebDataset shards of 100 clips instead of folders.")
     ] = False,
@@ -83,6 +84,7 @@ def run(
     check_out(out, resume=resume, overwrite=overwrite, inputs=(sources, sheet))
 
     from unocclude.cli.progress import show_progress
+    from unocclude.executor import Resources, cluster, open_executor
     from unocclude.executor.cores import cores
     from unocclude.synthesis import statistics
     from unocclude.synthesis.dataset import SHARD, make_dataset, rows
@@ -90,9 +92,10 @@ def run(
     from unocclude.synthesis.sheet import write_sheet
 
     recipe = prepare_dataset_spec(kind, seed, frames, read_size(size) if size else None, sources, weights)
+    executor = open_executor(workers or cores()) if ray is None else cluster(ray, Resources(), workers)[0](count)
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
-            recipe, out, count, workers=workers or cores(), shards=SHARD if shards else 0,
+            recipe, out, count, executor=executor, shards=SHARD if shards else 0,
             resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if sheet is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unocclude.executor import open_executor, results
+from unocclude.executor import Executor, Serial, results
 from unocclude.layout import SYNTH_FILE, remove_below
 from unocclude.media import files
 from unocclude.media.images import read_png
@@ -35,7 +35,7 @@ def make_dataset(
     out: str | Path,
     count: int,
     *,
-    workers: int = 1,
+    executor: Executor | None = None,
     shards: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -44,7 +44,7 @@ def make_dataset(
     """Make clips 0 to count - 1 of a spec in `out` and return the content of its synth.json.
 
     Each clip is a folder in the GT layout, `out`/00000; a scene with several objects becomes `out`/00000_0, 00000_1 ...
-    shards: clips per WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json is written last and
+    executor: makes the clips; this process by default. shards: clips per WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json is written last and
     contains the version, arguments, statistics (`statistics.summarise`), and the train and validation clips if there is
     a split.
 
@@ -56,13 +56,13 @@ def make_dataset(
         return json.loads((folder.path / SYNTH_FILE).read_text())
     try:
         folder.claim()
-        return _make(folder, spec, count, workers, shards, progress)
+        return _make(folder, spec, count, executor or Serial(), shards, progress)
     finally:
         folder.release()
 
 
 def _make(
-    folder: OutFolder, spec: DatasetSpec, count: int, workers: int, shards: int, progress: Progress
+    folder: OutFolder, spec: DatasetSpec, count: int, executor: Executor, shards: int, progress: Progress
 ) -> dict[str, Any]:
     out = folder.path
     clips = out / WAITING if shards else out
@@ -74,7 +74,7 @@ def _make(
     progress("making", len(done), count)
     for group, members in enumerate(groups):
         _pack(out, clips, group, members, done)
-    for i in results(open_executor(min(workers, len(todo))), _Make(spec, clips), todo):
+    for i in results(executor, _Make(spec, clips), todo):
         done.add(i)
         if shards:
             _pack(out, clips, i // shards, groups[i // shards], done)
