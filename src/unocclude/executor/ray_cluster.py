@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.executor import ATTEMPTS, Failure, Outcome, Queues, Resources, WorkerDied, attempt
+from unocclude.executor.processes import load, pickled
+from unocclude.media import files
 
 try:
     import ray
@@ -87,7 +89,7 @@ class RayCluster:
     def run(self, call: Callable[[A], R], *queues: Iterable[A]) -> Iterator[Outcome[A, R]]:
         """See `Executor.run`."""
         todo: Queues[A] = Queues(queues)
-        code = ray.put(pickle.dumps(call))
+        code = ray.put((files.token, pickle.dumps(call)))
         running: dict[Any, _Running] = {}
         idle: list[tuple[Any, int]] = []
         started = 0
@@ -148,22 +150,20 @@ def _result(reference: Any) -> tuple[Outcome[Any, Any] | None, str]:
         return None, f"its worker or machine died ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
 
 
-def _attempt(code: bytes, argument: bytes, call: Callable[[Any], Any] | None = None) -> bytes:
-    from unocclude.executor.processes import load, pickled
-
-    return pickled(attempt(call or load(code), pickle.loads(argument)))
+def _attempt(code: tuple[str, bytes], argument: bytes) -> bytes:
+    return _Actor(code).do(argument)
 
 
 class _Actor:
     """Keeps a call between arguments."""
 
-    def __init__(self, code: bytes):
-        from unocclude.executor.processes import load
-
-        self._call = load(code)
+    def __init__(self, code: tuple[str, bytes]):
+        token, call = code
+        files.set_token(token)  # so that what it leaves if it dies is recognised
+        self._call = load(call)
 
     def do(self, argument: bytes) -> bytes:
-        return _attempt(b"", argument, self._call)
+        return pickled(attempt(self._call, pickle.loads(argument)))
 
 
 _TASK: Any = ray.remote(_attempt)

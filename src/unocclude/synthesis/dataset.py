@@ -44,9 +44,9 @@ def make_dataset(
     """Make clips 0 to count - 1 of a spec in `out` and return the content of its synth.json.
 
     Each clip is a folder in the GT layout, `out`/00000; a scene with several objects becomes `out`/00000_0, 00000_1 ...
-    executor: makes the clips; this process by default. shards: clips per WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json is written last and
-    contains the version, arguments, statistics (`statistics.summarise`), and the train and validation clips if there is
-    a split.
+    executor: makes the clips; this process by default. shards: clips per WebDataset shard, `out`/00000.tar (see
+    `shards`); 0 writes folders. synth.json is written last and contains the version, arguments, statistics
+    (`statistics.summarise`), and the train and validation clips if there is a split.
 
     Raises InputError if `out` cannot be used (see `outfolder.check_out`), and the exceptions of the spec.
     """
