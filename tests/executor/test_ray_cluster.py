@@ -131,14 +131,18 @@ def test_a_batch_of_which_a_node_and_a_worker_die(cluster, second, rows, tmp_pat
 
 
 def test_a_long_clip_is_shared(cluster, tmp_path, capsys, monkeypatch):
+    small_clip.register(monkeypatch)
     small_clip.make(tmp_path / "long", count=420)
     clip, masks = f"file://{tmp_path}/long/frames", f"file://{tmp_path}/long/visible_masks"
     monkeypatch.setenv("UNOCCLUDE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "rows.jsonl").write_text(
-        json.dumps({"input": clip, "masks": masks, "name": "long", "method": "convex"})
-    )
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"input": clip, "masks": masks, "name": "long"}))
     for name, more in (("one", ("--workers", "1")), ("out", ("--ray", "auto"))):
-        code, _, err = run(capsys, "batch", tmp_path / "rows.jsonl", "-o", tmp_path / name, "--quiet", *more)
+        (tmp_path / f"{name}-seen").mkdir()
+        code, _, err = run(
+            capsys, "batch", tmp_path / "rows.jsonl", "-o", tmp_path / name, "--quiet", *more, "--method", "noting",
+            "--set", f"folder={tmp_path / name}-seen",
+        )  # fmt: skip
         assert code == 0, err
+    assert len(list((tmp_path / "one-seen").iterdir())) == 1 < len(list((tmp_path / "out-seen").iterdir()))
     found, one = (contents(tmp_path / name / "long", *small_clip.PIXELS) for name in ("out", "one"))
     assert found == one and len(found) == 4 * 420

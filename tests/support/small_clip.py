@@ -85,6 +85,19 @@ class Failing(Drawing):
             yield result
 
 
+class Noting(Drawing):
+    """Leaves a file with the number of each process that completes frames."""
+
+    name = "noting"
+
+    class Options(Drawing.Options):
+        folder: str = "."
+
+    def complete(self, scene, start=0):
+        Path(self.options.folder, str(os.getpid())).touch()
+        return super().complete(scene, start)
+
+
 class Described(Drawing):
     """Takes a description of the object."""
 
@@ -111,7 +124,7 @@ class Crashing(Described):
 
 def register(monkeypatch):
     """Make the methods of this file known by name."""
-    for cls in (Drawing, Failing, Described, Crashing):
+    for cls in (Drawing, Failing, Noting, Described, Crashing):
         monkeypatch.setitem(methods.METHODS.table, cls.name, f"{__name__}:{cls.__name__}")
 
 
