@@ -31,8 +31,13 @@ demo: $(BASE)
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
 
-test-all: install
+test-all: install $(VENV)/.cluster
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Ray and a local S3 server, for tests that take long; the others skip theirs without it
+$(VENV)/.cluster: $(STAMP)
+	$(PIP) --editable '.[cluster]' 's3fs>=2024.6' 'moto[server]>=5'
+	touch $@
 
 lint: install
 	$(BIN)/ruff check .

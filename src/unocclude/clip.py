@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -64,8 +64,11 @@ class Clip:
     `path` is the file or folder it came from, None for frames in memory. `names` are the names of the image files
     without suffix; None for a video and for frames in memory. `notes` are plain sentences on what was assumed or may be
     wrong. `signal` has a video's tags of aspect and colour, else None. A clip that was opened in part has the frames
-    `numbers` of the `total` frames of the file; else `numbers` is None.
+    `numbers` of the `total` frames of the file; else `numbers` is None. `reopen` opens the clip on another machine,
+    which may not have the file.
     """
+
+    reopen: Callable[[], "Clip"] | None = None
 
     def __init__(
         self,
@@ -106,6 +109,17 @@ class Clip:
         each other from the first frame to the last.
         """
         return cls(ArraySource(frames, fps), shots=shots)
+
+    def __reduce__(self) -> Any:
+        return super().__reduce_ex__(2) if self.reopen is None else (self.reopen, ())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For worker processes: without cached frames, and with the shots, so that they are not searched for again."""
+        self._known_shots = self.shots
+        return {name: value for name, value in vars(self).items() if name not in ("_cache", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _cache=OrderedDict(), _lock=Lock())
 
     def __len__(self) -> int:
         return len(self._source)

@@ -1,7 +1,8 @@
 """Read the masks of objects from files, and find the frames of a clip that they belong to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def _fitted(clip: Clip, path: Path, masks: ObjectMasks, rles: list[Rle | None]) 
     if count == len(clip) and None not in rles:
         order = sorted(range(count), key=frames.__getitem__)
         read = masks.mattes
-        mattes = None if read is None else lambda i: read(first + order[i])
+        mattes = None if read is None else partial(_ordered, read, first, order)
         track = _track(path, [rles[k] for k in order], notes, mattes)
         _check_visible(track, path)
         return track
@@ -130,6 +131,10 @@ def _fitted(clip: Clip, path: Path, masks: ObjectMasks, rles: list[Rle | None]) 
     if not any(mask.any() for mask in some.values()):
         raise InputError(f"{path}: all {len(some)} masks are empty; the object must be visible in one")
     return SomeMasks(some, notes)
+
+
+def _ordered(read: Callable[[int], np.ndarray], first: int, order: Sequence[int], i: int) -> np.ndarray:
+    return read(first + order[i])
 
 
 def _track(

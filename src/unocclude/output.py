@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +122,18 @@ class LayersFolder(_ImageFolder):
         kinds = self.kinds()
         return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
 
-    def write_plate(self, i: int, rgb: np.ndarray, edges: np.ndarray, provenance: np.ndarray) -> None:
-        """Write the clean plate of frame i: (H, W, 3) and (H, W, 4) uint8, and its provenance (H, W) uint8 last."""
-        palettes = (None, None, PROVENANCE_PALETTE)
+    def write_plate(self, i: int, images: dict[str, bytes]) -> None:
+        """Write the clean plate of frame i, as `encode_plate` returns it."""
         with files.FileBatch() as batch:
-            for kind, image, palette in zip(self.kinds(), (rgb, edges, provenance), palettes, strict=True):
-                batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
+            for kind, data in images.items():
+                batch.add(self._folder(f"background/{kind}") / _name(i), data)
+
+
+def encode_plate(rgb: np.ndarray, edges: np.ndarray, provenance: np.ndarray) -> dict[str, bytes]:
+    """A clean plate, (H, W, 3) and (H, W, 4) uint8, as PNG files, with its provenance (H, W) uint8 last."""
+    palettes = (None, None, PROVENANCE_PALETTE)
+    pictures = zip(PLATE_KINDS, (rgb, edges, provenance), palettes, strict=True)
+    return {kind: png_bytes(image, palette) for kind, image, palette in pictures}
 
 
 class PictureFolder(_ImageFolder):
@@ -163,20 +170,20 @@ class PictureFolder(_ImageFolder):
 
     # Frames -----------------------------------------------------------------------------------------------------
 
-    def frames_done(self) -> int:
-        """Number of consecutive complete frames, from the first, of a resumed run."""
+    def missing_frames(self) -> list[int]:
+        """The frames that are still to be written; of a resumed run, those that are not complete."""
         if not self.resumed:
-            return 0
+            return list(range(self.count))
         kinds = self._frame_kinds()
-        return next((i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)), self.count)
+        return [i for i in range(self.count) if not all(self._is_good(kind, i) for kind in kinds)]
 
-    def write_frame(self, result: FrameResult) -> None:
+    def write_frame(self, frame: "FrameResult | EncodedFrame") -> None:
         """Write the images of one frame together in the background, provenance last.
 
         They exist when the next call of this function or of `finish` returns; these also raise exceptions of the write.
         """
         self._wait()
-        self._writing = self._writer.submit(self._write_frame, result)
+        self._writing = self._writer.submit(self._write_frame, frame)
 
     def _wait(self) -> None:
         if self._writing is not None:
@@ -191,29 +198,46 @@ class PictureFolder(_ImageFolder):
         self._writer.shutdown()
         super().release()
 
-    def _write_frame(self, result: FrameResult) -> None:
-        # a frame in which nothing was sampled is the same in all hypotheses
-        sampled = (result.hypotheses or (result,) * self.hypotheses) if self.hypotheses > 1 else ()
+    def _write_frame(self, frame: "FrameResult | EncodedFrame") -> None:
+        encoded = frame if isinstance(frame, EncodedFrame) else encode_frame(frame, self.hypotheses)
         with files.FileBatch() as batch:
-            for k, hypothesis in enumerate(sampled, start=1):
-                self._add_pictures(batch, f"hypotheses/{k}/", hypothesis)
-            if sampled:
-                self._add(batch, "disagreement", result.index, result.disagreement)
-            self._add_pictures(batch, "", result)
-
-    def _add_pictures(self, batch: files.FileBatch, prefix: str, result: FrameResult) -> None:
-        self._add(batch, prefix + KINDS[0], result.index, _grey(result.amodal))
-        self._add(batch, prefix + KINDS[1], result.index, result.rgba)
-        self._add(batch, prefix + KINDS[2], result.index, result.provenance, PROVENANCE_PALETTE)
-
-    def _add(
-        self, batch: files.FileBatch, kind: str, i: int, image: np.ndarray, palette: np.ndarray | None = None
-    ) -> None:
-        batch.add(self._folder(kind) / _name(i), png_bytes(image, palette))
+            for kind, data in encoded.images.items():
+                batch.add(self._folder(kind) / _name(encoded.index), data)
 
     def figures(self, i: int, visible_area: int) -> dict[str, Any]:
         """`frame_figures` of a frame that is already on disk."""
-        return frame_figures(read_png(self.path / "provenance" / _name(i)), visible_area)
+        return frame_figures(count_provenance(read_png(self.path / "provenance" / _name(i))), visible_area)
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """The images of a frame as PNG files.
+
+    images: kind → content, in the order of writing. provenance: (4,), as `count_provenance` returns it.
+    """
+
+    index: int
+    images: dict[str, bytes]
+    provenance: np.ndarray
+
+
+def encode_frame(result: FrameResult, hypotheses: int) -> EncodedFrame:
+    """Encode all images of a frame."""
+    images: dict[str, bytes] = {}
+    # a frame in which nothing was sampled is the same in all hypotheses
+    sampled = (result.hypotheses or (result,) * hypotheses) if hypotheses > 1 else ()
+    for k, hypothesis in enumerate(sampled, start=1):
+        _encode(images, f"hypotheses/{k}/", hypothesis)
+    if sampled:
+        images["disagreement"] = png_bytes(result.disagreement)
+    _encode(images, "", result)
+    return EncodedFrame(result.index, images, count_provenance(result.provenance))
+
+
+def _encode(images: dict[str, bytes], prefix: str, result: FrameResult) -> None:
+    images[prefix + KINDS[0]] = png_bytes(_grey(result.amodal))
+    images[prefix + KINDS[1]] = png_bytes(result.rgba)
+    images[prefix + KINDS[2]] = png_bytes(result.provenance, PROVENANCE_PALETTE)
 
 
 def _name(i: int) -> str:
@@ -224,9 +248,16 @@ def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (numbers[k : k + size] for k in range(0, len(numbers), size))
 
 
-def frame_figures(provenance: np.ndarray, visible_area: int) -> dict[str, Any]:
-    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and provenance fractions."""
-    counts = np.bincount(provenance.ravel(), minlength=len(PROVENANCE_NAMES))
+def count_provenance(provenance: np.ndarray) -> np.ndarray:
+    """Number of pixels of each provenance, (4,)."""
+    return np.bincount(provenance.ravel(), minlength=len(PROVENANCE_NAMES))
+
+
+def frame_figures(counts: np.ndarray, visible_area: int) -> dict[str, Any]:
+    """visible_area and amodal_area in pixels, occlusion_rate = 1 - |M| / |A|, and provenance fractions.
+
+    counts: as `count_provenance` returns them.
+    """
     area = int(counts[1:].sum())
     return {
         "visible_area": int(visible_area),

@@ -11,12 +11,13 @@ import numpy as np
 from unocclude import methods
 from unocclude.clip import Clip, as_clip
 from unocclude.completion import Completion, FrameResult, TemporaryFolder
-from unocclude.errors import UnoccludeError
+from unocclude.executor import Executor, Workers, executor_of
+from unocclude.frames import complete_here, complete_in
 from unocclude.masks import MaskTrack
 from unocclude.media.in_memory import to_masks
 from unocclude.methods.base import Method, RunSettings
 from unocclude.motion.working import FrameMotion
-from unocclude.output import PictureFolder, frame_figures
+from unocclude.output import EncodedFrame, PictureFolder, count_provenance, frame_figures
 from unocclude.perception.clean_masks import clean
 from unocclude.perception.locate import locate
 from unocclude.perception.prompt import Prompt
@@ -122,6 +123,7 @@ def complete(
     resume: bool = False,
     overwrite: bool = False,
     pictures: bool = True,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Completion:
     """Complete one object of a clip and write its OUT folder (docs/output-format.md).
@@ -134,7 +136,10 @@ def complete(
     to be in front; a single still mask stands for all frames. pad: enlarge the canvas by this fraction of the frame on
     every side. out: the folder to write; None for a temporary one that lives as long as the result, without preview and
     report. resume: continue an unfinished run of the same request. overwrite: replace a result. pictures: write
-    preview.mp4 and report.html. progress: called with a stage, the frames done and their number.
+    preview.mp4 and report.html. workers: who completes the frames, with the same result: None for this process, with
+    threads; 1 for one core of it; a number of worker processes, if the method allows it (`Method.independent`); or an
+    executor. Processes are spawned, so a script needs `if __name__ == "__main__"`. progress: called with a stage, the
+    frames done and their number.
 
     Raises InputError for bad input, before anything is written; UnoccludeError if the run fails.
     """
@@ -144,18 +149,28 @@ def complete(
     if keep is not None:
         out, resume, overwrite, pictures = keep.path, True, False, False
     assert out is not None
-    folder = run_request(request, out, resume=resume, overwrite=overwrite, pictures=pictures, progress=progress)
+    with executor_of(workers) as executor:
+        folder = run_request(
+            request, out, resume=resume, overwrite=overwrite, pictures=pictures, progress=progress, executor=executor
+        )
     return Completion(folder.given, keep)
 
 
 def run_request(
-    request: Request, out: str | Path, *, resume: bool, overwrite: bool, pictures: bool, progress: Progress
+    request: Request,
+    out: str | Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    pictures: bool,
+    progress: Progress,
+    executor: Executor | None = None,
 ) -> PictureFolder:
-    """Run a request, unless its OUT folder is finished; see `complete`."""
+    """Run a request, unless its OUT folder is finished; see `complete`. executor: completes the frames."""
     folder = open_folder(request, out, resume=resume, overwrite=overwrite)
     if not folder.finished:
         with folder.working():
-            _write(request, folder, pictures, progress)
+            _write(request, folder, pictures, progress, executor)
     return folder
 
 
@@ -234,24 +249,27 @@ def _track(clip: Clip, masks: Masks) -> MaskTrack:
     return MaskTrack.from_masks(to_masks(masks, (clip.height, clip.width), len(clip)))
 
 
-def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Progress) -> None:
+def _write(
+    request: Request, folder: PictureFolder, pictures: bool, progress: Progress, executor: Executor | None
+) -> None:
     """Run a request and write all that its OUT folder holds."""
     timings: dict[str, float] = {}
     clip, method, count = request.clip, request.method, len(request.clip)
-    track = _locate(clip, request.prompt, folder, progress, timings)
+    track = _locate(clip, request.prompt, folder, progress, timings, executor)
     scene = request.scene(track)
     folder.claim(tracker_info(track))
     if not folder.masks_done():
         folder.write_visible(scene.visible(i) for i in range(count))
 
-    first = folder.frames_done()
-    figures = [folder.figures(i, track.areas[i]) for i in range(first)]
+    missing = folder.missing_frames()
+    figures = {i: folder.figures(i, track.areas[i]) for i in sorted({*range(count)}.difference(missing))}
     with timed(timings, "completing"):
-        progress("completing", first, count)
-        for result in _checked(method, scene, first):
-            folder.write_frame(result)
-            figures.append(frame_figures(result.provenance, track.areas[result.index]))
-            progress("completing", result.index + 1, count)
+        progress("completing", len(figures), count)
+        for frame in _frames(method, scene, missing, executor, folder.hypotheses):
+            folder.write_frame(frame)
+            counts = frame.provenance if isinstance(frame, EncodedFrame) else count_provenance(frame.provenance)
+            figures[frame.index] = frame_figures(counts, track.areas[frame.index])
+            progress("completing", len(figures), count)
         scene.forget()
 
     info = {
@@ -260,8 +278,8 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
         "seed": method.settings.seed,
         **uneven_times(clip),
         "canvas": {"width": scene.width, "height": scene.height, "offset": list(scene.offset)},
-        "resumed_at": first,
-        "frames": [figure | confidence for figure, confidence in zip(figures, confidences(track), strict=True)],
+        "resumed_at": missing[0] if missing else count,
+        "frames": [figures[i] | confidence for i, confidence in enumerate(confidences(track))],
     }
 
     def preview(path: Path) -> None:
@@ -272,27 +290,12 @@ def _write(request: Request, folder: PictureFolder, pictures: bool, progress: Pr
     folder.finish(info, extras if pictures else [])
 
 
-def _checked(method: Method, scene: Scene, first: int) -> Iterator[FrameResult]:
-    """The results of a method from frame `first` on. What it raises gets a note on where; raises UnoccludeError where
-    frames are missing or out of order."""
-    expected = first
-    try:
-        for result in method.complete(scene, start=first):
-            if result.index != expected:
-                raise UnoccludeError(
-                    f"method {method.name} returned frame {result.index} where {expected} was due, which is a bug in it"
-                )
-            yield result
-            expected += 1
-    except UnoccludeError:
-        raise
-    except Exception as error:
-        error.add_note(f"in method {method.name}, frame {expected}")
-        raise
-    if expected != len(scene):
-        raise UnoccludeError(
-            f"method {method.name} returned {expected - first} of {len(scene) - first} frames, which is a bug in it"
-        )
+def _frames(
+    method: Method, scene: Scene, frames: Sequence[int], executor: Executor | None, hypotheses: int
+) -> Iterator[FrameResult | EncodedFrame]:
+    if executor is None or not method.independent or len(frames) < 2:
+        return complete_here(method, scene, frames)
+    return complete_in(executor, method, scene, frames, hypotheses)
 
 
 def _about(method: Method) -> dict[str, Any]:
@@ -302,11 +305,16 @@ def _about(method: Method) -> dict[str, Any]:
 
 
 def _locate(
-    clip: Clip, prompt: MaskTrack | Prompt, folder: PictureFolder, progress: Progress, timings: dict[str, float]
+    clip: Clip,
+    prompt: MaskTrack | Prompt,
+    folder: PictureFolder,
+    progress: Progress,
+    timings: dict[str, float],
+    executor: Executor | None,
 ) -> MaskTrack:
     """The object's visible masks, cleaned: given, written before this run was resumed, or tracked now."""
     if isinstance(prompt, MaskTrack):
-        return clean_masks(clip, prompt, progress)
+        return clean_masks(clip, prompt, progress, executor)
     if folder.masks_done():
         return tracked_before(clip, folder.visible, folder.tracked)
     with timed(timings, "tracking"):
@@ -314,7 +322,7 @@ def _locate(
         device = folder.identity.get("device", "auto")
         track = locate(clip, [prompt], lambda done, total: progress("tracking", done, total), device)[0]
     track.notes = prompt.notes
-    return clean_masks(clip, track, progress)
+    return clean_masks(clip, track, progress, executor)
 
 
 def tracker_info(track: MaskTrack) -> dict[str, Any]:
@@ -341,14 +349,14 @@ def tracked_before(clip: Clip, visible: Callable[[int], np.ndarray], tracked: di
     return track
 
 
-def clean_masks(clip: Clip, track: MaskTrack, progress: Progress) -> MaskTrack:
+def clean_masks(clip: Clip, track: MaskTrack, progress: Progress, executor: Executor | None = None) -> MaskTrack:
     """Remove specks from masks, and steady the edges of given ones if they wobble; a tracker's follow the image.
 
     Masks that were cleaned before stay as they are.
     """
     if track.cleaned is not None:
         return track
-    cleaned = clean(track, clip.shots)
+    cleaned = clean(track, clip.shots, executor)
     if track.origin != "given":
         return cleaned
     return steady(clip, cleaned, lambda done, total: progress("steadying edges", done, total))

@@ -64,9 +64,15 @@ class Scene:
         check_pad(clip, pad)
         self.clip, self.track, self.given_occluders = clip, track, occluders
         self.others, self.known_camera = tuple(others), camera
+        self._pad = pad
         self.height, self.width = canvas_size(clip, pad)
         self.offset = ((self.width - clip.width) // 2, (self.height - clip.height) // 2)
         self._networks: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {}
+
+    def __reduce__(self) -> tuple[type["Scene"], tuple[object, ...]]:
+        """For worker processes, which compute what is cached again."""
+        parts = (self.clip, self.track, self.given_occluders, self._pad, self.others, self.known_camera)
+        return Scene, parts
 
     def __len__(self) -> int:
         return len(self.clip)

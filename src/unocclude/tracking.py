@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unocclude.clip import Clip
+from unocclude.executor import Executor, Workers, executor_of
 from unocclude.layout import TRACK_FILE
 from unocclude.masks import MaskTrack
 from unocclude.output import TrackFolder
@@ -23,12 +24,13 @@ def track_to(
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
+    workers: Workers = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Track one object or several, write their visible masks and track.json to the folder `out`, and return the folder.
 
-    One object's masks are in `visible_masks/`, those of several in `objects/<id>/visible_masks/`. `resume`, `overwrite`
-    and the exceptions are as in `complete`.
+    One object's masks are in `visible_masks/`, those of several in `objects/<id>/visible_masks/`. `resume`,
+    `overwrite`, `workers`, which share the objects, and the exceptions are as in `complete`.
     """
     objects = None if isinstance(prompts, MaskTrack | Prompt) else list(prompts)
     asked: list[MaskTrack | Prompt]
@@ -49,8 +51,8 @@ def track_to(
         return folder.given
     timings: dict[str, float] = {}
     with folder.working():
-        with timed(timings, "tracking"):
-            tracks = _track_all(clip, asked, device, progress)
+        with timed(timings, "tracking"), executor_of(workers) as executor:
+            tracks = _track_all(clip, asked, device, progress, executor)
         folder.claim()
         folder.write(tracks)
         folder.finish(_track_info(clip, tracks, objects, arguments, timings))
@@ -58,13 +60,17 @@ def track_to(
 
 
 def _track_all(
-    clip: Clip, prompts: Sequence[MaskTrack | Prompt], device: str, progress: Progress
+    clip: Clip,
+    prompts: Sequence[MaskTrack | Prompt],
+    device: str,
+    progress: Progress,
+    executor: Executor | None,
 ) -> Sequence[MaskTrack]:
     if isinstance(prompts[0], MaskTrack):
         return [prompts[0]]
     progress("tracking", 0, len(clip))
     to_track = [prompt for prompt in prompts if isinstance(prompt, Prompt)]
-    tracks = locate(clip, to_track, lambda done, total: progress("tracking", done, total), device)
+    tracks = locate(clip, to_track, lambda done, total: progress("tracking", done, total), device, executor)
     for track, prompt in zip(tracks, to_track, strict=True):
         track.notes = prompt.notes
     return tracks

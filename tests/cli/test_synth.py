@@ -20,7 +20,6 @@ from unocclude.media.images import read_png
 from unocclude.synthesis import dataset, dataset_spec, rigid_world, sprite_world
 from unocclude.synthesis.dataset import clip_metas, make_dataset
 from unocclude.synthesis.dataset_spec import DatasetSpec, clip_seed
-from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.shards import read_shard
 
 SPRITES = ["synth", "sprites", "--count", "5", "--frames", "3", "--size", "32x24", "--quiet"]
@@ -246,8 +245,3 @@ def test_too_few_sources(tmp_path, capsys):
     assert main(["synth", "rigid", "-o", str(tmp_path / "s"), "--count", "1", "--frames", "4", "--quiet"]) == 0
     assert main(["synth", "carve", "--sources", str(tmp_path / "s"), "-o", str(tmp_path / "out")]) == 2
     assert "two unoccluded objects or more are needed" in capsys.readouterr().err
-
-
-def test_every_number_is_made_once():
-    assert sorted(unordered(abs, range(11), 2)) == list(range(11))
-    assert list(unordered(abs, [], 2)) == []

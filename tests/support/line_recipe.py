@@ -42,6 +42,15 @@ class Line(Recipe):
         return [folder / "line.json"]
 
 
+class StillLine(Line):
+    """Without noise, so that two processes see what one does."""
+
+    name = "still-line"
+
+    def loss(self, network, batch):
+        return ((network(batch["x"]) - batch["y"]) ** 2).mean(), {}
+
+
 def options(**changes):
     return LoopOptions(**{"steps": 12, "batch": 8, "learning_rate": 0.05, "warmup": 3, "ema": 0.9, "workers": 0,
                           "log_every": 2, "save_every": 4, "evaluate_every": 6, **changes})  # fmt: skip

@@ -1,6 +1,9 @@
 """A small clip with known truth, and methods to run on it, for the tests of what lies around the methods."""
 
+import faulthandler
+import os
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -46,6 +49,7 @@ class Drawing(Method):
 
     name = "drawing"
     summary = "a method for tests"
+    independent = True
     samples = True
 
     class Options(MethodOptions):
@@ -81,9 +85,46 @@ class Failing(Drawing):
             yield result
 
 
+class Noting(Drawing):
+    """Leaves a file with the number of each process that completes frames."""
+
+    name = "noting"
+
+    class Options(Drawing.Options):
+        folder: str = "."
+
+    def complete(self, scene, start=0):
+        Path(self.options.folder, str(os.getpid())).touch()
+        return super().complete(scene, start)
+
+
+class Described(Drawing):
+    """Takes a description of the object."""
+
+    name = "described"
+    text_option = "words"
+
+    class Options(Drawing.Options):
+        words: str = ""
+
+
+class Crashing(Described):
+    """Ends the process on the dog, and raises what nobody expects on the cat's second row."""
+
+    name = "crashing"
+
+    def complete(self, scene, start=0):
+        if self.options.words == "a dog":
+            faulthandler.disable()  # pytest's, which would print where
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.options.words == "the cat, again":
+            raise MemoryError
+        yield from super().complete(scene, start)
+
+
 def register(monkeypatch):
     """Make the methods of this file known by name."""
-    for cls in (Drawing, Failing):
+    for cls in (Drawing, Failing, Noting, Described, Crashing):
         monkeypatch.setitem(methods.METHODS.table, cls.name, f"{__name__}:{cls.__name__}")
 
 

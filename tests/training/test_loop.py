@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 
 import pytest
 
@@ -14,6 +15,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("tensorboard")
 
 from support.line_recipe import Line, options, run  # noqa: E402
+from support.processes import python  # noqa: E402
 from unocclude import training  # noqa: E402
 from unocclude.training.run import run_training  # noqa: E402
 
@@ -162,3 +164,45 @@ def test_bad_configurations_are_one_line(tmp_path, monkeypatch, capsys, content,
 def test_an_unknown_recipe_names_those_there_are():
     with pytest.raises(InputError, match="unknown recipe shapes; known are shape-prior"):
         training.get_recipe("shapes")
+
+
+TWO = """
+import sys
+from unocclude import training
+from unocclude.cli import main
+
+if __name__ == "__main__":
+    training.RECIPES["still-line"] = "support.line_recipe:StillLine"
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_same(tmp_path, monkeypatch):
+    """Two processes with a batch each (gloo) are one process that accumulates two batches: losses and weights."""
+    (tmp_path / "main.py").write_text(TWO)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    logs, lines = {}, {}
+    for processes in (1, 2):
+        config = tmp_path / f"{processes}.toml"
+        config.write_text(
+            f"[loop]\nsteps = 8\nbatch = 8\naccumulate = {3 - processes}\nworkers = 0\nema = 0.5\nlog_every = 1\n"
+            "learning_rate = 0.2\nwarmup = 1\n"
+        )
+        command = [
+            "-m", "torch.distributed.run", "--nproc_per_node", processes, "--master_port", port,
+            tmp_path / "main.py", "train", "still-line", "--config", config, "-o", tmp_path / f"out{processes}",
+        ]  # fmt: skip
+        process = python(*command)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        out = tmp_path / f"out{processes}"
+        logs[processes] = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+        lines[processes] = json.loads((out / "line.json").read_text())
+        assert (out / "train.json").exists()
+    assert len(logs[1]) == 8 and logs[1][-1] < logs[1][0]
+    assert logs[2] == pytest.approx(logs[1], abs=2e-6)  # rounded to 6 digits
+    assert lines[2] == pytest.approx(lines[1], abs=1e-6)

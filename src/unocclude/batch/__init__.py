@@ -1,1 +1,1 @@
-"""Many runs from one list. If a row fails or its process crashes, the other rows are not affected."""
+"""Many runs from one list, on this machine or a cluster. A row that fails does not affect the others."""

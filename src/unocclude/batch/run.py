@@ -1,61 +1,61 @@
-"""Complete all samples of a list, each into its own folder."""
+"""Complete all rows of a list, each into its own folder."""
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from unocclude.batch.isolated import Failure, run_isolated
-from unocclude.datasets import Sample
-from unocclude.errors import UnoccludeError
-from unocclude.media.files import write_bytes
-
-FAILURES = "failures.csv"
-"""File in OUT that lists the failed rows and their reasons."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """The run of one sample: its folder, and its failure, if any."""
-
-    name: str
-    folder: Path
-    failure: Failure | None = None
+from unocclude.batch import storage
+from unocclude.batch.job import Defaults, RunRow
+from unocclude.batch.records import Records
+from unocclude.batch.rows import Row, read_rows
+from unocclude.errors import InputError, UnoccludeError
+from unocclude.executor import Executor, Outcome
 
 
-def run_batch(samples: Sequence[Sample], out: Path, complete: Callable[[Sample, Path], Any]) -> Iterator[Row]:
-    """Complete all samples, each into `out`/NAME; yield each row when it is finished.
+def run_batch(
+    source: str,
+    out: str,
+    defaults: Defaults,
+    executor: Callable[[int], Executor],
+    *,
+    limit: int | None = None,
+    helpers: Callable[[], Executor] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Outcome[Row, dict[str, Any]]]:
+    """Complete all rows of a list (`rows.read_rows`), each into `out`/NAME; yield what became of each.
 
-    complete: called with a sample and its folder, in a child process. If it raises or crashes, the row has failed and
-    the run continues. The failed rows are written to `out`/failures.csv, which exists only if there are any. Raises
-    UnoccludeError if that file cannot be written.
+    out: a folder or URL. executor: opens the executor for a number of rows. helpers: opens the one that shares the
+    frames of long clips. A row that fails or crashes does not stop the others. Rows that an earlier batch finished are
+    left as they are. The records (docs/scaling.md) are in `out`.
+
+    Raises InputError for a bad list, before anything is written, and UnoccludeError if the records cannot be written.
     """
+    count = sum(1 for _ in read_rows(source, limit))
+    if not storage.is_url(out):
+        from unocclude.outfolder import resolved
 
-    def call(number: int) -> None:
-        complete(samples[number], out / samples[number].name)
-
-    failed: list[Row] = []
-    _write_failures(out, failed)
-    for number, failure in run_isolated(call, range(len(samples))):
-        row = Row(samples[number].name, out / samples[number].name, failure)
-        if failure:
-            failed.append(row)
-            _write_failures(out, failed)
-        yield row
-
-
-def _write_failures(out: Path, failed: Sequence[Row]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["name", "reason"])
-    table.writerows([row.name, row.failure.message if row.failure else ""] for row in failed)
+        if resolved(out).is_file():
+            raise InputError(f"{out} is a file; give a folder for -o")
+    records = Records(out)
     try:
-        if failed:
-            out.mkdir(parents=True, exist_ok=True)
-            write_bytes(out / FAILURES, text.getvalue().encode("utf-8", "backslashreplace"))
-        else:
-            (out / FAILURES).unlink(missing_ok=True)
+        records.start(source, count)
     except OSError as error:
-        raise UnoccludeError(f"could not write {out / FAILURES}: {error.strerror or error}") from error
+        raise UnoccludeError(f"could not write to {out}: {error.strerror or error}") from error
+    workers = executor(count)
+    done = 0
+    progress(done, count)
+    try:
+        todo = (row for row in read_rows(source, limit) if not records.is_done(row))
+        for outcome in workers.run(RunRow(out, defaults, helpers), todo):
+            records.add(outcome)
+            done += 1
+            progress(done + records.earlier, count)
+            yield outcome
+        if records.earlier == count:
+            progress(count, count)
+        if text := records.finish():
+            note(text)
+    except OSError as error:
+        raise UnoccludeError(f"could not write the records in {out}: {error.strerror or error}") from error
+    finally:
+        workers.close()

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unocclude.datasets import root_of
 from unocclude.datasets.base import Sample
 from unocclude.errors import InputError
 from unocclude.evaluation import evaluate, with_nulls, write_json
+from unocclude.executor import Executor, Serial, Workers, executor_of
 from unocclude.layout import BENCH_FILE
 from unocclude.media.files import safe_name, write_bytes
 from unocclude.metrics.registry import SETS, check_here, expand, get_metric
@@ -44,6 +46,7 @@ def bench(
     partial: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    workers: Workers = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> summary.Figures:
     """Run `methods` on all samples of all data sets (name → samples) and evaluate the results.
@@ -61,8 +64,8 @@ def bench(
     hypotheses: K of Top-K, for methods that sample; 0 for that of the table, or 1. partial: whether only a part of the
     data sets is given, which published numbers cannot be compared with. A method that takes a description of the object
     (`Method.text_option`) gets each clip's caption, made from the ground truth, unless its options contain one. Options
-    that a data set's published evaluation uses (`Sample.options`) are defaults. Returns data set → row → clip → metric
-    → value.
+    that a data set's published evaluation uses (`Sample.options`) are defaults. workers: as in `complete`; they share
+    the runs. Returns data set → row → clip → metric → value.
 
     Raises InputError for unknown methods, metrics or options, methods that cannot run here, no data, predictions that
     leave out a clip, or an `out` that exists and is neither resumed nor overwritten.
@@ -105,7 +108,8 @@ def bench(
         folder.claim()
         runners = {label: MethodRuns(folder.path, run) for label, run in runs.items()}
         sources: dict[str, Source] = {**runners, **given}
-        figures, pooled = _measure_all(folder.path, data, sources, names, progress)
+        with executor_of(workers) as executor:
+            figures, pooled = _measure_all(executor or Serial(), folder.path, data, sources, names, progress)
         _write_tables(folder.path, figures, pooled, published.comparable(origins, partial, table))
         folder.finish(with_nulls({"asked": asked, "origins": origins, **_summary(figures), **pooled.as_json()}))
     finally:
@@ -143,6 +147,7 @@ def _read_figures(out: Path) -> summary.Figures:
 
 
 def _measure_all(
+    executor: Executor,
     out: Path,
     data: Mapping[str, Sequence[Sample]],
     sources: Mapping[str, Source],
@@ -150,37 +155,51 @@ def _measure_all(
     progress: Progress,
 ) -> tuple[summary.Figures, Pooled]:
     figures: dict[str, dict[str, dict[str, dict[str, float]]]] = {name: {row: {} for row in sources} for name in data}
-    pooled = Pooled()
+    for name, samples in data.items():  # in the order of the tables
+        for row in sources:
+            figures[name][row] = {sample.name: {} for sample in samples}
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
     of_clips, of_sets = [m for m in metrics if m not in SETS], [m for m in metrics if m in SETS]
     total = sum(map(len, data.values())) * len(sources)
-    done = 0
     progress("measuring", 0, total)
-    for name, samples in data.items():
+    runs = ((name, sample, row) for name, samples in data.items() for sample in samples for row in sources)
+    for done, outcome in enumerate(executor.run(_Measure(out, sources, of_clips), runs), start=1):
+        name, sample, row = outcome.argument
+        found[name, sample.name, row] = outcome.result()
+        progress("measuring", done, total)
+    pooled = Pooled()
+    for name, samples in data.items():  # sums depend on their order
         for sample in samples:
-            for row, source in sources.items():
-                found = _measure(_figures_file(out, name, sample.name, row), name, sample, source, of_clips)
-                figures[name][row][sample.name] = {k: v for k, v in found.items() if k not in EXTRAS}
-                pooled.add(name, row, found)
-                done += 1
-                progress("measuring", done, total)
-        if of_sets:
-            for row, source in sources.items():
-                pairs = [(read_predictions(source.folder(name, sample)), sample.truth) for sample in samples]
-                pooled.add_sets(name, row, measure_sets(of_sets, pairs))
+            for row in sources:
+                values = found[name, sample.name, row]
+                figures[name][row][sample.name] = {k: v for k, v in values.items() if k not in EXTRAS}
+                pooled.add(name, row, values)
+        for row, source in sources.items() if of_sets else ():
+            pairs = [(read_predictions(source.folder(name, sample)), sample.truth) for sample in samples]
+            pooled.add_sets(name, row, measure_sets(of_sets, pairs))
     return figures, pooled
 
 
-def _measure(file: Path, data: str, sample: Sample, source: Source, metrics: Sequence[str]) -> dict[str, Any]:
-    """Metrics of one row on one clip, in `file`. It is run and evaluated unless an earlier run did."""
-    if found := _earlier(file):
-        return found
-    result = source.result(data, sample)
-    figures = evaluate(result, sample.truth, metrics)
-    if isinstance(result, Completion) and len(result.hypotheses) > 1:
-        figures["hypotheses"] = frame_values(result.hypotheses, sample.truth, figures)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, figures)
-    return figures
+@dataclass(frozen=True)
+class _Measure:
+    """Metrics of one row on one clip, in a file. It is run and evaluated unless an earlier run did."""
+
+    out: Path
+    sources: Mapping[str, Source]
+    metrics: Sequence[str]
+
+    def __call__(self, run: tuple[str, Sample, str]) -> dict[str, Any]:
+        data, sample, row = run
+        file = _figures_file(self.out, data, sample.name, row)
+        if found := _earlier(file):
+            return found
+        result = self.sources[row].result(data, sample)
+        figures = evaluate(result, sample.truth, self.metrics)
+        if isinstance(result, Completion) and len(result.hypotheses) > 1:
+            figures["hypotheses"] = frame_values(result.hypotheses, sample.truth, figures)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, figures)
+        return figures
 
 
 def _write_tables(out: Path, figures: summary.Figures, pooled: Pooled, tables: published.Comparable) -> None:

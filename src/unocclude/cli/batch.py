@@ -1,27 +1,31 @@
 """`unocclude batch`: complete all objects of a list or a data set."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli.echo import echo
+from unocclude.errors import InputError, UnoccludeError
 
 
 def run(
-    data: Annotated[
-        str,
+    source: Annotated[
+        str | None,
         typer.Argument(
-            metavar="DATA",
-            help="[KIND:]PATH[?OPTION=VALUE&...], such as open-world:QUERIES.json?names=LIST.txt, open-world:ROWS.csv "
-            "with the columns image,query[,masks], or any data set that `unocclude bench` reads.",
+            metavar="LIST",
+            help="A list with a run in each row: CSV, JSON Lines or Parquet with the columns input, name, masks, box, "
+            "point, text and any option of `complete`; or a pattern, as 'clips/*.mp4', of clips with masks beside "
+            "them; or a data set, [KIND:]PATH[?OPTION=VALUE&...]. Also URLs (s3://, gs://, az://, https:// ...).",
             show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT", help="The folder to write, with one sub-folder per object.")
-    ],
+        str | None,
+        typer.Option("-o", "--out", metavar="OUT", help="The folder or URL to write, with a sub-folder for each row."),
+    ] = None,
     method: shared.MethodName = "recall",
     settings: shared.Settings = None,
     pad: shared.PadOrData = None,
@@ -29,53 +33,68 @@ def run(
     device: shared.Device = "auto",
     weights: shared.Weights = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Process only the first N objects.")
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Process only the first N rows.")
+    ] = None,
+    workers: shared.Workers = None,
+    ray: shared.Ray = None,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="OUT", help="Say how far the batch in OUT is, and do nothing.")
     ] = None,
     quiet: shared.Quiet = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Complete all objects of a list, each into OUT/NAME. Objects that are already finished are skipped.
+    """Complete all objects of a list, each into OUT/NAME. Rows that are already finished are skipped.
 
-    If an object fails, the reason is printed and written to OUT/failures.csv, and the run continues with the next one.
+    If a row fails, the reason is printed, and the others go on. batch.csv, batch.parquet and failures.csv say what
+    became of each.
     """
-    from unocclude.cli.progress import show_progress
+    if status is not None:
+        from unocclude.batch.records import read_status
 
+        echo(str(read_status(status)))
+        return
+    if source is None or out is None:
+        raise InputError("give a LIST and the folder for the results, as in: unocclude batch rows.csv -o out")
     pairs = shared.read_pairs(settings)
 
-    import unocclude
-    from unocclude.batch.run import FAILURES, run_batch
-    from unocclude.datasets import Sample, open_dataset
-    from unocclude.errors import UnoccludeError
-    from unocclude.methods import create, with_description
+    from unocclude.batch import storage
+    from unocclude.batch.job import Defaults
+    from unocclude.batch.records import FAILURES
+    from unocclude.batch.run import run_batch
+    from unocclude.cli.progress import show_progress
+    from unocclude.executor import Executor, cluster, processes_for
+    from unocclude.methods import create
     from unocclude.methods.base import RunSettings
-    from unocclude.perception.prompt import Prompt
 
     run_settings = RunSettings(seed, 1, device, weights)
-    worker = create(method, pairs, run_settings)
-    samples = open_dataset(data, limit)
+    chosen = create(method, pairs, run_settings)
+    defaults = Defaults(method, pairs, pad, run_settings, type(chosen))
+    executor: Callable[[int], Executor] = partial(processes_for, workers=workers, alone=not chosen.independent)
+    helpers: Callable[[], Executor] | None = None
+    if ray is not None:
+        executor, helpers = cluster(ray, chosen.resources, workers)
+    failed = total = 0
+    with show_progress(quiet, unit="rows") as progress:
 
-    def complete(sample: Sample, folder: Path) -> None:
-        with show_progress(quiet) as progress:
-            unocclude.complete(
-                sample.clip,
-                sample.visible if sample.has_masks else Prompt().text(str(sample.text)),
-                method=method,
-                options=with_description(type(worker), pairs, sample.text),
-                out=folder,
-                pad=sample.pad if pad is None else pad,
-                settings=run_settings,
-                resume=True,
-                progress=progress,
-            )
+        def report(done: int, count: int) -> None:
+            nonlocal total
+            total = count
+            progress("rows", done, count)
 
-    failed = 0
-    for row in run_batch(samples, out, complete):
-        if row.failure:
-            failed += 1
-            if debug and row.failure.trace:
-                echo(row.failure.trace, err=True)
-            echo(f"{row.name}: {row.failure.message}", err=True)
-        elif not quiet:
-            echo(row.folder)
+        def note(text: str) -> None:
+            if not quiet:
+                echo(f"note: {text}", err=True)
+
+        outcomes = run_batch(
+            source, out, defaults, executor, limit=limit, helpers=helpers, note=note, progress=report
+        )  # fmt: skip
+        for outcome in outcomes:
+            if outcome.failure:
+                failed += 1
+                if debug and outcome.failure.trace:
+                    echo(outcome.failure.trace, err=True)
+                echo(f"{outcome.argument.name}: {outcome.failure.message}", err=True)
+            elif not quiet:
+                echo(storage.join(out, outcome.argument.name))
     if failed:
-        raise UnoccludeError(f"{failed} of {len(samples)} failed; the reasons are above and in {out / FAILURES}")
+        raise UnoccludeError(f"{failed} of {total} failed; the reasons are above and in {storage.join(out, FAILURES)}")

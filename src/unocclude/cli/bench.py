@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unocclude.cli import options as shared
 from unocclude.cli.echo import echo
 from unocclude.errors import InputError
+
+if TYPE_CHECKING:
+    from unocclude.executor import Workers
 
 
 def run(
@@ -72,6 +75,8 @@ def run(
         int | None, typer.Option("--limit", metavar="N", min=1, help="Use only the first N clips of each data set.")
     ] = None,
     seed: shared.Seed = 0,
+    workers: shared.Workers = None,
+    ray: shared.Ray = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -104,15 +109,39 @@ def run(
         if name in sets:
             raise InputError(f"two data sets are called {name}; give them different names with NAME=PATH")
         sets[name] = open_dataset(path, limit)
+    chosen = None if methods is None else shared.names(methods)
+    shared_by = _workers(_methods(chosen, table), sum(map(len, sets.values())), workers, ray)
     with show_progress(quiet, unit="runs") as progress:
         figures = bench(
-            sets, out, None if methods is None else shared.names(methods), options, table=table, weights=folders,
-            predictions=others, metrics=shared.names(metrics), hypotheses=hypotheses, seed=seed,
-            partial=limit is not None, resume=resume, overwrite=overwrite, progress=progress,
+            sets, out, chosen, options, table=table, weights=folders, predictions=others,
+            metrics=shared.names(metrics), hypotheses=hypotheses, seed=seed, partial=limit is not None, resume=resume,
+            overwrite=overwrite, workers=shared_by, progress=progress,
         )  # fmt: skip
     if not quiet:
         echo(as_text(figures))
         echo(out / "table.md")
+
+
+def _methods(names: list[str] | None, table: str) -> list[str]:
+    """The methods of the rows."""
+    from unocclude.benchmark.bench import DEFAULT_METHODS
+    from unocclude.benchmark.rows import choose_rows, get_table
+
+    chosen = get_table(table) if table else None
+    return [row.method for row in choose_rows(chosen, DEFAULT_METHODS if names is None and chosen is None else names)]
+
+
+def _workers(methods: list[str], clips: int, workers: int | None, ray: str | None) -> "Workers":
+    """Who runs the methods: by default one worker, if each would load a checkpoint."""
+    from unocclude.executor import cluster
+    from unocclude.executor.cores import useful_workers
+    from unocclude.methods import get_method
+
+    kinds = [get_method(name) for name in methods]
+    if ray is not None:
+        needs = max((kind.resources for kind in kinds), key=lambda needs: needs.memory)
+        return cluster(ray, needs, workers)[0](clips)
+    return workers or (useful_workers(clips, 2) if all(kind.independent for kind in kinds) else None)
 
 
 def _name(entry: str) -> str:

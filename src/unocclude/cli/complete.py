@@ -41,6 +41,7 @@ def run(
     end: shared.End = None,
     device: shared.Device = "auto",
     weights: shared.Weights = None,
+    workers: shared.Workers = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -64,6 +65,8 @@ def run(
     use_single_heap()
 
     import unocclude
+    from unocclude.executor.cores import useful_workers
+    from unocclude.frames import FEW
     from unocclude.mask_files import cut_to, read_union
     from unocclude.methods import create, get_method, with_description
     from unocclude.methods.base import RunSettings
@@ -83,6 +86,7 @@ def run(
             pad=pad,
             resume=resume,
             overwrite=overwrite,
+            workers=workers or (useful_workers(len(clip), FEW) if chosen.independent else None),
             progress=progress,
         )
     if not quiet:

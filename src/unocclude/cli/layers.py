@@ -60,6 +60,7 @@ def run(
     end: shared.End = None,
     device: shared.Device = "auto",
     weights: shared.Weights = None,
+    workers: shared.Workers = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -85,6 +86,8 @@ def run(
     use_single_heap()
 
     import unocclude
+    from unocclude.executor.cores import useful_workers
+    from unocclude.frames import FEW
     from unocclude.layers.run import layers
     from unocclude.mask_files import cut_to, read_union
     from unocclude.methods import create
@@ -100,7 +103,9 @@ def run(
     with show_progress(quiet, notes=notes) as progress:
         result = layers(
             clip, items, method=chosen, occluders=in_front, pad=pad, plate=plate, out=out, resume=resume,
-            overwrite=overwrite, progress=progress,
+            overwrite=overwrite,
+            workers=workers or (useful_workers(len(clip) * len(items), FEW) if chosen.independent else None),
+            progress=progress,
         )  # fmt: skip
     if not quiet:
         infos = [layer.completion.info | {"name": layer.name} for layer in result.objects]

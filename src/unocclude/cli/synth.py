@@ -1,6 +1,5 @@
 """`unocclude synth`: generate clips with exact ground truth."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -66,9 +65,8 @@ def run(
             "are the class names); for pseudo: the Diffusion-VAS checkpoint.",
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="W", min=1, help="Number of worker processes (one per CPU core).")
-    ] = None,
+    workers: shared.Workers = None,
+    ray: shared.Ray = None,
     protocol: Annotated[
         str,
         typer.Option(
@@ -105,6 +103,8 @@ def run(
     check_out(out, resume=resume, overwrite=overwrite, inputs=(*places, sheet))
 
     from unocclude.cli.progress import show_progress
+    from unocclude.executor import Resources, cluster, open_executor
+    from unocclude.executor.cores import cores
     from unocclude.synthesis import statistics
     from unocclude.synthesis.dataset import SHARD, make_dataset, rows
     from unocclude.synthesis.dataset_spec import prepare_dataset_spec, read_size
@@ -113,9 +113,10 @@ def run(
     recipe = prepare_dataset_spec(
         kind, seed, frames, read_size(size) if size else None, sources or (), weights, occluders or (), protocol
     )
+    executor = open_executor(workers or cores()) if ray is None else cluster(ray, Resources(), workers)[0](count)
     with show_progress(quiet, unit="clips") as progress:
         info = make_dataset(
-            recipe, out, count, workers=workers or os.cpu_count() or 1, shards=SHARD if shards else 0,
+            recipe, out, count, executor=executor, shards=SHARD if shards else 0,
             resume=resume, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     if sheet is not None:

@@ -22,6 +22,7 @@ def run(
     fps: shared.Fps = None,
     start: shared.Start = 0,
     end: shared.End = None,
+    workers: shared.Workers = None,
     resume: shared.Resume = False,
     overwrite: shared.Overwrite = False,
     quiet: shared.Quiet = False,
@@ -37,6 +38,7 @@ def run(
     check_out(out, resume=resume, overwrite=overwrite, inputs=(input, *given.files))
 
     import unocclude
+    from unocclude.executor.cores import useful_workers
     from unocclude.layout import TRACK_FILE
     from unocclude.media.jsonfile import read_json
     from unocclude.tracking import track_to
@@ -45,7 +47,10 @@ def run(
     prompt = given.read_objects() if objects else given.read(clip)
     notes = notes_of(clip, *(() if isinstance(prompt, list) else [prompt]))
     with show_progress(quiet, notes=notes) as progress:
-        folder = track_to(clip, prompt, out, device=device, resume=resume, overwrite=overwrite, progress=progress)
+        folder = track_to(
+            clip, prompt, out, device=device, resume=resume, overwrite=overwrite,
+            workers=workers or (useful_workers(len(prompt)) if isinstance(prompt, list) else None), progress=progress,
+        )  # fmt: skip
     if not quiet:
         info = read_json(folder / TRACK_FILE)
         say(tracker_line(info), err=True)

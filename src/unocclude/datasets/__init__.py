@@ -3,6 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from unocclude.datasets.base import Sample, Truth
@@ -81,6 +82,16 @@ def _length(text: str, spec: str | Path) -> int:
     if text and not (text.isascii() and text.isdigit() and int(text[:6]) > 0):
         raise InputError(f"{spec}: sequences is {text}, expected a number of frames, as 25")
     return int(text[:6]) if text else 0
+
+
+def find_sample(spec: str, name: str) -> Sample:
+    """The sample of a data set that has this name."""
+    return _by_name(spec)[name]
+
+
+@lru_cache(maxsize=4)
+def _by_name(spec: str) -> dict[str, Sample]:
+    return {sample.name: sample for sample in open_dataset(spec)}
 
 
 def root_of(spec: str) -> Path:

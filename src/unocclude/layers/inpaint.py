@@ -25,6 +25,10 @@ class InpaintingFill:
         checkpoint_folder(weights)
         self.weights, self._device, self._seed = weights, device, seed
 
+    def __reduce__(self) -> tuple[type["InpaintingFill"], tuple[str, str, int]]:
+        """For worker processes, which load the networks themselves."""
+        return InpaintingFill, (self.weights, self._device, self._seed)
+
     @cached_property
     def _inpainter(self) -> Inpainter:
         return Inpainter(self.weights, self._device)

@@ -90,6 +90,10 @@ class Plate:
         self._free = FrameCache(self._background, keep=2 * TRIED)
         self._drawn = FrameCache(self._draw, keep=1)
 
+    def __reduce__(self) -> tuple[type["Plate"], tuple[object, ...]]:
+        """For worker processes, which compute what is cached again."""
+        return Plate, (self._clip, self._tracks, self._camera, self._inpaint)
+
     def __len__(self) -> int:
         return len(self._clip)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from unocclude import weights as checkpoints
 from unocclude.clip import Clip, as_clip
 from unocclude.completion import Completion, TemporaryFolder
 from unocclude.errors import InputError
+from unocclude.executor import Executor, Workers, executor_of
+from unocclude.executor.ranges import run_ranges, short_ranges
 from unocclude.layers import order
 from unocclude.layers.inpaint import InpaintingFill
 from unocclude.layers.plate import Plate
@@ -22,7 +25,7 @@ from unocclude.layers.result import Layers, LayersInfo
 from unocclude.masks import MaskTrack
 from unocclude.methods.base import Method, RunSettings
 from unocclude.motion.camera import SharedCamera
-from unocclude.output import LayersFolder
+from unocclude.output import LayersFolder, encode_plate
 from unocclude.perception import depth
 from unocclude.perception import order as order_networks
 from unocclude.perception.locate import locate
@@ -63,6 +66,7 @@ def layers(
     resume: bool = False,
     overwrite: bool = False,
     pictures: bool = True,
+    workers: Workers = None,
     progress: Progress = no_progress,
     **more: Any,
 ) -> Layers:
@@ -98,8 +102,8 @@ def layers(
         count=len(request.clip), size=canvas_size(request.clip, pad), ids=request.ids,
     )  # fmt: skip
     if not folder.finished:
-        with folder.working():
-            _Run(request, folder, pictures, progress).write()
+        with folder.working(), executor_of(workers) as executor:
+            _Run(request, folder, pictures, progress, executor).write()
     return Layers(folder.given, keep)
 
 
@@ -186,7 +190,15 @@ class LayersRequest:
 class _Run:
     """One run of `layers`."""
 
-    def __init__(self, request: LayersRequest, folder: LayersFolder, pictures: bool, progress: Progress):
+    def __init__(
+        self,
+        request: LayersRequest,
+        folder: LayersFolder,
+        pictures: bool,
+        progress: Progress,
+        executor: Executor | None,
+    ):
+        self.executor = executor
         self.request, self.folder, self.pictures, self.progress = request, folder, pictures, progress
         self.clip, self.objects = request.clip, request.objects
 
@@ -204,7 +216,7 @@ class _Run:
         )
         if before is None:
             self._keep_masks(requests, tracks)
-        completions = [self._complete(item, request) for item, request in zip(self.objects, requests, strict=True)]
+        completions = self._complete(requests)
         self._write_plate(tracks, camera)
 
         found = order.from_completions(
@@ -224,7 +236,7 @@ class _Run:
         if not self.folder.resumed or not record or not all(map(self.folder.masks_done, self.folder.ids)):
             return None
         tracks = [
-            clean_masks(self.clip, item.prompt, self.progress)
+            clean_masks(self.clip, item.prompt, self.progress, self.executor)
             if isinstance(item.prompt, MaskTrack)
             else tracked_before(self.clip, partial(self.folder.visible, item.id), record["tracks"][str(item.id)])
             for item in self.objects
@@ -238,9 +250,11 @@ class _Run:
         found: Iterator[MaskTrack] = iter(())
         if to_track:
             self.progress("tracking", 0, len(self.clip))
-            found = iter(locate(self.clip, to_track, lambda n, total: self.progress("tracking", n, total), device))
+            found = iter(
+                locate(self.clip, to_track, lambda n, total: self.progress("tracking", n, total), device, self.executor)
+            )
         tracks = [item.prompt if isinstance(item.prompt, MaskTrack) else next(found) for item in self.objects]
-        tracks = [clean_masks(self.clip, track, self.progress) for track in tracks]
+        tracks = [clean_masks(self.clip, track, self.progress, self.executor) for track in tracks]
         for item, track in zip(self.objects, tracks, strict=True):
             if not track.areas.any():
                 raise InputError(f"object {item.id} ({item.name}) was found in no frame; mark it in another one")
@@ -264,13 +278,23 @@ class _Run:
         whole = self.request
         return Request(self.clip, tracks[k], whole.method, whole.occluders, whole.pad, others, camera)
 
-    def _complete(self, item: ObjectPrompt, request: Request) -> Completion:
-        def progress(stage: str, done: int, total: int) -> None:
-            self.progress(f"{item.name}: {stage}", done, total)
+    def _complete(self, requests: Sequence[Request]) -> list[Completion]:
+        """Complete all objects: one in each worker, or one after the other with all workers."""
+        folders = [self.folder.object(item.id) for item in self.objects]
+        if self.executor is None or len(requests) < self.executor.count:
+            for item, request, folder in zip(self.objects, requests, folders, strict=True):
+                complete = _CompleteObject(self.pictures, partial(self._progress, item.name), self.executor)
+                complete((request, folder))
+        else:
+            self.progress("completing", 0, len(requests))
+            outcomes = self.executor.run(_CompleteObject(self.pictures), zip(requests, folders, strict=True))
+            for done, outcome in enumerate(outcomes, start=1):
+                outcome.result()
+                self.progress("completing", done, len(requests))
+        return [Completion(folder) for folder in folders]
 
-        folder = self.folder.object(item.id)
-        run_request(request, folder, resume=True, overwrite=False, pictures=self.pictures, progress=progress)
-        return Completion(folder)
+    def _progress(self, name: str, stage: str, done: int, total: int) -> None:
+        self.progress(f"{name}: {stage}", done, total)
 
     def _write_plate(self, tracks: Sequence[MaskTrack], camera: SharedCamera) -> None:
         plate = Plate(self.clip, tracks, camera, self.request.plate)
@@ -278,10 +302,40 @@ class _Run:
         self.progress("clean plate", first, count)
         height, width = self.folder.size
         margins = (height - self.clip.height) // 2, (width - self.clip.width) // 2
-        for i in range(first, count):
-            frame = plate[i].padded(*margins)
-            self.folder.write_plate(i, frame.rgb, frame.edges, frame.provenance)
-            self.progress("clean plate", i + 1, count)
+        make = _MakePlate(plate, margins)
+        frames = range(first, count)
+        parts = map(make, short_ranges(frames)) if self.executor is None else run_ranges(self.executor, make, frames)
+        for done, (i, images) in enumerate(chain.from_iterable(parts), start=first + 1):
+            self.folder.write_plate(i, images)
+            self.progress("clean plate", done, count)
+
+
+@dataclass(frozen=True)
+class _CompleteObject:
+    """Completes one object, with what is known of the others."""
+
+    pictures: bool
+    progress: Progress = no_progress
+    executor: Executor | None = None
+
+    def __call__(self, run: tuple[Request, Path]) -> None:
+        request, folder = run
+        run_request(
+            request, folder, resume=True, overwrite=False, pictures=self.pictures, progress=self.progress,
+            executor=self.executor,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _MakePlate:
+    """Makes the clean plate of a range of frames. margins: rows and columns of the canvas around the frame."""
+
+    plate: Plate
+    margins: tuple[int, int]
+
+    def __call__(self, frames: range) -> list[tuple[int, dict[str, bytes]]]:
+        found = ((i, self.plate[i].padded(*self.margins)) for i in frames)
+        return [(i, encode_plate(frame.rgb, frame.edges, frame.provenance)) for i, frame in found]
 
 
 def _order_cue(device: str) -> order.OrderCue | None:

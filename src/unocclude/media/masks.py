@@ -1,8 +1,9 @@
 """Read the masks of objects from all supported formats."""
 
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,12 +88,12 @@ def read_object_masks(path: str | Path, object_id: int | None = None) -> ObjectM
 
 def _of_images(path: Path, files: list[Path], object_id: int | None) -> ObjectMasks:
     masks = _collected(path, map(read_label_image, files), object_id, [file.stem for file in files])
-    return replace(masks, mattes=lambda i: _opacity(files[i])) if masks.soft else masks
+    return replace(masks, mattes=partial(_opacity_of, files)) if masks.soft else masks
 
 
-def _opacity(file: Path) -> np.ndarray:
+def _opacity_of(files: Sequence[Path], i: int) -> np.ndarray:
     """The opacity of a soft mask image, (H, W) uint8."""
-    image = read_label_image(file)
+    image = read_label_image(files[i])
     return (image.values * (255 if image.kind == "chances" else 1)).astype(np.uint8)
 
 

@@ -90,6 +90,10 @@ class VideoFrames:
         self.signal = read_signal(first, self._stream, sideways=not self._turn[0])
         self.notes = notes(self.signal, bool(first.interlaced_frame), self.path.name)
 
+    def __reduce__(self) -> tuple[type["VideoFrames"], tuple[Path]]:
+        """For worker processes, which open the file again."""
+        return VideoFrames, (self.path,)
+
     def __len__(self) -> int:
         return self._count
 

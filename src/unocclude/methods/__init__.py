@@ -81,13 +81,13 @@ def read_options(method: "type[Method]", pairs: dict[str, object]) -> "MethodOpt
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def create(name: str, options: dict[str, Any], settings: "RunSettings") -> "Method":
+def create(name: str, options: dict[str, Any], settings: "RunSettings", kind: "type[Method] | None" = None) -> "Method":
     """A method that is ready to complete objects.
 
-    options: its own, as in `--set`. Raises InputError where the method, an option or a setting is unknown, or where it
-    cannot run here.
+    options: its own, as in `--set`. kind: its class, if that is known already. Raises InputError where the method, an
+    option or a setting is unknown, or where it cannot run here.
     """
-    cls = get_method(name)
+    cls = kind or get_method(name)
     chosen = read_options(cls, options)
     if settings.hypotheses < 1:
         raise InputError(f"hypotheses is {settings.hypotheses}, expected 1 or more")

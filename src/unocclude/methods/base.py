@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from unocclude.completion import FrameResult
+from unocclude.executor import Resources
 from unocclude.scene import Scene
 
 
@@ -35,8 +36,10 @@ class Method(ABC):
 
     A subclass must set `name` and implement `complete`. Optional: `summary`, one line for `unocclude methods`;
     `Options`, a pydantic class; `samples`, whether it can draw several hypotheses; `takes_weights`, whether it uses
-    `--weights`; `needs`, its requirements in a few words; `text_option`, the name of the option that takes a
-    description of the object, which is filled in from `--text`, a row of `batch` or a clip's caption in `bench`.
+    `--weights`; `independent`, whether ranges of frames can be completed in different processes, because no frame needs
+    the result of another (the method must be picklable then); `resources`, what a run needs on a cluster; `needs`, its
+    requirements in a few words; `text_option`, the name of the option that takes a description of the object, which is
+    filled in from `--text`, a row of `batch` or a clip's caption in `bench`.
     """
 
     name: ClassVar[str]
@@ -45,6 +48,8 @@ class Method(ABC):
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     samples: ClassVar[bool] = False
     takes_weights: ClassVar[bool] = False
+    independent: ClassVar[bool] = False
+    resources: ClassVar[Resources] = Resources(memory=1 << 30)
     needs: ClassVar[str] = "a CPU; no weights"
     text_option: ClassVar[str] = ""
 

@@ -16,6 +16,8 @@ from unocclude.scene import Scene
 class _Silhouette(Method):
     """Base of methods that only extend the silhouette; its colours are inpainted from the visible pixels."""
 
+    independent = True
+
     @abstractmethod
     def silhouette(self, scene: Scene, i: int, visible: np.ndarray) -> np.ndarray:
         """The amodal mask of frame i, (H, W) bool."""

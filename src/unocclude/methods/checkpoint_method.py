@@ -8,6 +8,7 @@ from pydantic import Field
 
 from unocclude import weights as checkpoints
 from unocclude.errors import InputError
+from unocclude.executor import Resources
 from unocclude.methods import loadable_methods, read_options
 from unocclude.methods.base import Method, MethodOptions
 from unocclude.methods.checkpoint_kind import check_method
@@ -46,6 +47,7 @@ class CheckpointMethod(Method):
 
     samples = True
     takes_weights = True
+    resources = Resources(gpus=1, memory=8 << 30, keeps=True)
     checkpoint: ClassVar[str]
     advice: ClassVar[str] = ""
     mini: ClassVar[Path | None] = None

@@ -1,6 +1,5 @@
 """A parallel map over frames that yields results in order."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,28 +7,35 @@ from typing import TypeVar
 
 import cv2
 
+from unocclude.executor.cores import threads
+
 T = TypeVar("T")
 
 
 def parallel_map(function: Callable[[int], T], frames: range, workers: int | None = None) -> Iterator[T]:
     """Yield `function(i)` for each frame, in order, computed by a pool of threads.
 
-    workers: number of threads; by default one per core available to this process, at most 8. Threads run at most
-    `workers` frames ahead of the consumer, which bounds memory. OpenCV's own threading is switched off meanwhile: it
-    slows down work on images this small.
+    workers: number of threads, by default `threads()`; with one, frames are computed when they are asked for. Threads
+    run at most `workers` frames ahead of the consumer, which bounds memory. OpenCV's own threading is switched off
+    meanwhile: it slows down work on images this small.
     """
-    workers = workers or min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-    threads = cv2.getNumThreads()
+    workers = workers or threads()
+    before = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="frame")
-    waiting: deque[Future[T]] = deque()
     try:
-        for i in frames:
-            waiting.append(pool.submit(function, i))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        if workers == 1:
+            yield from map(function, frames)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="frame") as pool:
+            try:
+                waiting: deque[Future[T]] = deque()
+                for i in frames:
+                    waiting.append(pool.submit(function, i))
+                    if len(waiting) > workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
     finally:
-        pool.shutdown(cancel_futures=True)
-        cv2.setNumThreads(threads)
+        cv2.setNumThreads(before)

@@ -8,6 +8,8 @@ it is both.
 import cv2
 import numpy as np
 
+from unocclude.executor import Executor
+from unocclude.executor.ranges import run_ranges
 from unocclude.masks import MaskTrack, encode
 from unocclude.motion.working import FrameCache
 
@@ -30,23 +32,18 @@ _SLACK, _SLACK_PIXELS = 0.04, 2
 """A piece may be this far from where another frame has it: a fraction of the object's size, plus pixels."""
 
 
-def clean(track: MaskTrack, shots: list[range]) -> MaskTrack:
+def clean(track: MaskTrack, shots: list[range], executor: Executor | None = None) -> MaskTrack:
     """Remove specks, far islands and pinholes from a track. A mask that consists of specks becomes empty.
 
     shots: the ranges of frames between cuts; only frames of one shot support each other. If nothing would be left, the
-    track is returned as it is.
+    track is returned as it is. executor: does the work, in ranges of frames.
     """
-    changes: dict[int, bytes] = {}
-    pixels = 0
-    for shot in shots:
-        support = _Support(track, shot)
-        for i in shot:
-            if track.areas[i]:
-                mask = track[i]
-                cleaned = _fill_pinholes(_without_specks(support, i, mask), support.typical[i])
-                if changed := int(np.count_nonzero(cleaned != mask)):
-                    changes[i] = encode(cleaned)
-                    pixels += changed
+    call = _Clean(track, shots)
+    whole = range(len(track))
+    found = [call(whole)] if executor is None else run_ranges(executor, call, whole)
+    cleaned = sorted(change for changes in found for change in changes)
+    changes = {i: mask for i, mask, _ in cleaned}
+    pixels = sum(changed for *_, changed in cleaned)
     cleaned_track = track.replaced(changes)
     if not cleaned_track.areas.any():
         cleaned_track, pixels, changes = track.replaced({}), 0, {}
@@ -55,6 +52,31 @@ def clean(track: MaskTrack, shots: list[range]) -> MaskTrack:
         cleaned_track.notes += (f"{some}; {pixels} pixel{'s were' if pixels > 1 else ' was'} changed",)
     cleaned_track.cleaned = pixels, len(changes)
     return cleaned_track
+
+
+class _Clean:
+    """Cleans ranges of frames; see `clean`."""
+
+    def __init__(self, track: MaskTrack, shots: list[range]):
+        self.track, self.shots = track, shots
+        self._supports: dict[range, _Support] = {}
+
+    def __call__(self, frames: range) -> list[tuple[int, bytes, int]]:
+        """The changed masks: frame, mask, and number of changed pixels."""
+        changes = []
+        for i in frames:
+            if self.track.areas[i]:
+                mask, support = self.track[i], self._support(i)
+                cleaned = _fill_pinholes(_without_specks(support, i, mask), support.typical[i])
+                if changed := int(np.count_nonzero(cleaned != mask)):
+                    changes.append((i, encode(cleaned), changed))
+        return changes
+
+    def _support(self, i: int) -> "_Support":
+        shot = next(shot for shot in self.shots if i in shot)
+        if shot not in self._supports:
+            self._supports = {shot: _Support(self.track, shot)}  # frames are in order, so one is enough
+        return self._supports[shot]
 
 
 class _Support:

@@ -2,9 +2,11 @@
 
 import importlib.util
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from unocclude import weights as checkpoints
 from unocclude.clip import Clip, as_clip
+from unocclude.executor import Executor
 from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.text_prompt import SAM2
@@ -44,9 +46,15 @@ def track(
 
 
 def locate(
-    clip: Clip, prompts: Sequence[Prompt], progress: FrameProgress | None = None, device: str = "auto"
+    clip: Clip,
+    prompts: Sequence[Prompt],
+    progress: FrameProgress | None = None,
+    device: str = "auto",
+    executor: Executor | None = None,
 ) -> list[MaskTrack]:
     """`track` for several objects: their masks, in the order of `prompts`, from one pass over the clip with SAM 2.
+
+    executor: its workers share the objects, where our own tracker is used.
 
     Raises InputError for a prompt that names nothing in the clip.
     """
@@ -57,7 +65,22 @@ def locate(
         from unocclude.perception.sam2_video import Sam2Video
 
         return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress)
-    return [track_prompt(clip, prompt, progress) for prompt in prompts]
+    if executor is None or len(prompts) < 2:
+        return [track_prompt(clip, prompt, progress) for prompt in prompts]
+    tracks: dict[int, MaskTrack] = {}
+    for outcome in executor.run(_Track(clip), enumerate(prompts)):
+        tracks[outcome.argument[0]] = outcome.result()
+        if progress:
+            progress(len(clip) * len(tracks) // len(prompts), len(clip))
+    return [tracks[k] for k in range(len(prompts))]
+
+
+@dataclass(frozen=True)
+class _Track:
+    clip: Clip
+
+    def __call__(self, numbered: tuple[int, Prompt]) -> MaskTrack:
+        return track_prompt(self.clip, numbered[1])
 
 
 def has_sam2() -> bool:

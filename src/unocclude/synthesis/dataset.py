@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from unocclude.errors import InputError
+from unocclude.executor import Executor, Serial, results
 from unocclude.layout import SYNTH_FILE, remove_below
 from unocclude.media import files
 from unocclude.media.images import read_png
@@ -19,7 +20,6 @@ from unocclude.outfolder import OutFolder
 from unocclude.synthesis import statistics
 from unocclude.synthesis.dataset_spec import DatasetSpec
 from unocclude.synthesis.kubric_layout import write_scene
-from unocclude.synthesis.parallel import unordered
 from unocclude.synthesis.shards import read_picture, read_shard, write_shard
 from unocclude.synthesis.sheet import Row, spread
 from unocclude.synthesis.world import World, write_meta, write_world
@@ -37,7 +37,7 @@ def make_dataset(
     out: str | Path,
     count: int,
     *,
-    workers: int = 1,
+    executor: Executor | None = None,
     shards: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -46,9 +46,9 @@ def make_dataset(
     """Make clips 0 to count - 1 of a spec in `out` and return the content of its synth.json.
 
     Each clip is a folder in the GT layout, `out`/00000; a scene with several objects becomes `out`/00000_0, 00000_1 ...
-    shards: clips per WebDataset shard, `out`/00000.tar (see `shards`); 0 writes folders. synth.json is written last and
-    contains the version, arguments, statistics (`statistics.summarise`), and the train and validation clips if there is
-    a split.
+    executor: makes the clips; this process by default. shards: clips per WebDataset shard, `out`/00000.tar (see
+    `shards`); 0 writes folders. synth.json is written last and contains the version, arguments, statistics
+    (`statistics.summarise`), and the train and validation clips if there is a split.
 
     Raises InputError if `out` cannot be used (see `outfolder.check_out`), and the exceptions of the spec.
     """
@@ -60,13 +60,13 @@ def make_dataset(
         return json.loads((folder.path / SYNTH_FILE).read_text())
     try:
         folder.claim()
-        return _make(folder, spec, count, workers, shards, progress)
+        return _make(folder, spec, count, executor or Serial(), shards, progress)
     finally:
         folder.release()
 
 
 def _make(
-    folder: OutFolder, spec: DatasetSpec, count: int, workers: int, shards: int, progress: Progress
+    folder: OutFolder, spec: DatasetSpec, count: int, executor: Executor, shards: int, progress: Progress
 ) -> dict[str, Any]:
     out = folder.path
     clips = out / WAITING if shards else out
@@ -78,11 +78,12 @@ def _make(
     progress("making", len(done), count)
     for group, members in enumerate(groups):
         _pack(out, clips, group, members, done)
-    for i in unordered(_Make(spec, clips), todo, workers):
+    for i in results(executor, _Make(spec, clips), todo):
         done.add(i)
         if shards:
             _pack(out, clips, i // shards, groups[i // shards], done)
         progress("making", len(done), count)
+    files.remove_temporary(clips, [files.token])  # of workers that died
     if shards:
         clips.rmdir()
     metas = [meta for _, meta in clip_metas(out)]
@@ -107,6 +108,8 @@ class _Make:
         self.spec, self.out = spec, out
 
     def __call__(self, index: int) -> int:
+        if _members(self.out, index):  # made by a worker that died right afterwards
+            return index
         worlds = self.spec.make(index)
         if self.spec.protocol:
             self._write_scene(index, worlds)

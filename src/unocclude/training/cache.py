@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from unocclude.executor import open_executor, results
 from unocclude.media.files import write_bytes
-from unocclude.synthesis.parallel import unordered
 from unocclude.types import Progress
 
 Work = Callable[[int], list[bytes]]
@@ -37,7 +37,7 @@ def cached(source: Source, cache: Path, kind: str, work: Work, workers: int, pro
     folder.mkdir(parents=True, exist_ok=True)
     count = source.count
     todo = [i for i in range(count) if not (folder / f"{i:06d}.done").exists()]
-    for n, _ in enumerate(unordered(_Keep(work, folder), todo, workers)):
+    for n, _ in enumerate(results(open_executor(min(workers, len(todo))), _Keep(work, folder), todo)):
         progress(f"preparing {kind}", count - len(todo) + n + 1, count)
     names = sorted(path.name for path in folder.glob("*.npz"))
     return [folder / name for name in names if int(name[:6]) < count]

@@ -118,9 +118,12 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
         mixed_precision=options.precision, gradient_accumulation_steps=options.accumulate,
         log_with="tensorboard", project_dir=out,
     )  # fmt: skip
-    recipe.prepare(max(1, options.workers), progress)
+    with accelerator.main_process_first():  # the others find what it has cached
+        recipe.prepare(max(1, options.workers), progress)
     set_seed(options.seed)
     network = recipe.network()
+    if accelerator.process_index:  # the same network, but noise of its own
+        set_seed(options.seed + accelerator.process_index)
     if options.init_from:
         _init_from(network, Path(options.init_from))
     if options.checkpointing:
@@ -166,7 +169,7 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
         last = step.done == options.steps
         entry: dict[str, Any] = {}
         if step.done % options.log_every == 0 or last:
-            entry = {name: round(sum(values) / len(values), 6) for name, values in sums.items()}
+            entry = {name: round(_mean(accelerator, values), 6) for name, values in sums.items()}
             entry["learning_rate"] = schedule.get_last_lr()[0]
             sums = {}
         if (step.done % options.evaluate_every == 0 or last) and accelerator.is_main_process:
@@ -187,6 +190,14 @@ def train(recipe: Recipe, options: LoopOptions, out: Path, progress: Progress) -
     accelerator.end_training()
     written = recipe.export(average.module, out) if accelerator.is_main_process else []
     return {"figures": figures, "files": [path.name for path in written], "seconds": log.seconds}
+
+
+def _mean(accelerator: Accelerator, values: list[float]) -> float:
+    """The mean over all processes."""
+    mean = sum(values) / len(values)
+    if accelerator.num_processes == 1:
+        return mean
+    return float(accelerator.reduce(torch.tensor(mean, device=accelerator.device), "mean"))
 
 
 def _lr_factor(step: int, options: LoopOptions) -> float:

@@ -24,6 +24,7 @@ class Recall(Method):
     name = "recall"
     summary = "finds the hidden part in the frames that show it; no downloads, CPU"
     samples = True
+    independent = True
     Options = RecallOptions
     options: RecallOptions
 
