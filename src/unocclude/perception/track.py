@@ -1,17 +1,18 @@
 """Tracking of objects from cues in some frames, without downloaded weights.
 
 The cues of an object give its mask in their frames, the anchors. Between two anchors the object is followed from both,
-and the clip is cut over from one to the other where they are surest together; before the first and after the last
-anchor it is followed in one direction.
+and the clip is cut over from one to the other where they are surest together. A follower is trusted less the less it
+agrees with the anchor at which it arrives. Before the first and after the last anchor there is one direction only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.geometry import mask_iou
 from unocclude.masks import MaskTrack, encode
 from unocclude.perception.follower import Follower
 from unocclude.perception.prompt import Cue, Prompt, start_frame
@@ -61,6 +62,7 @@ class _Tracker:
         self._scores: dict[int, float] = {}
         self._ahead: dict[int, _Found] = {}  # followed forward, by frame
         self._back: dict[int, _Found] = {}  # followed backward
+        self._agreement: dict[tuple[int, int], float] = {}  # of a follower from one anchor with the next, IoU
 
     def run(self) -> tuple[list[bytes], np.ndarray]:
         """Masks of all frames, and their confidence (T,) float32."""
@@ -72,9 +74,9 @@ class _Tracker:
         known = sorted(self._anchors)
         for a, b in pairwise(known):  # between anchors, the direction that the sweeps did not take
             if a >= self._start:
-                self._back.update(self._follow(b, range(b - 1, a, -1)))
+                self._follow(b, range(b - 1, a - 1, -1), self._back)
             else:
-                self._ahead.update(self._follow(a, range(a + 1, b)))
+                self._follow(a, range(a + 1, b + 1), self._ahead)
         found = self._joined(known)
         confidence = np.array([found[i].confidence for i in range(len(self._clip))], np.float32)
         return [found[i].counts for i in range(len(self._clip))], confidence
@@ -98,14 +100,19 @@ class _Tracker:
             if i in self._cues:
                 if i not in self._anchors:
                     self._fix(i, mask if mask.any() else None)
+                self._agreement[anchor, i] = mask_iou(mask, self._anchors[i], empty=1.0)
                 return i
             found[i] = one
             self._advance()
         return None
 
-    def _follow(self, anchor: int, frames: Sequence[int]) -> dict[int, _Found]:
-        """Follow the object from an anchor through `frames`, which adjoin it."""
-        return {i: one for i, one, _ in self._steps(anchor, frames)}
+    def _follow(self, anchor: int, frames: Sequence[int], found: dict[int, _Found]) -> None:
+        """Follow the object from an anchor through `frames`, which adjoin it, to another anchor, the last of them."""
+        for i, one, mask in self._steps(anchor, frames):
+            if i == frames[-1]:
+                self._agreement[anchor, i] = mask_iou(mask, self._anchors[i], empty=1.0)
+            else:
+                found[i] = one
 
     def _steps(self, anchor: int, frames: Sequence[int]) -> Iterator[tuple[int, _Found, np.ndarray]]:
         follower = self._follower(anchor)
@@ -137,10 +144,20 @@ class _Tracker:
         found.update((i, self._ahead[i]) for i in range(anchors[-1] + 1, len(self._clip)))
         for a, b in pairwise(anchors):
             frames = range(a + 1, b)
-            ahead = np.array([0.0, *(self._ahead[i].confidence for i in frames)])
-            back = np.array([0.0, *(self._back[i].confidence for i in frames)])
-            total = ahead.cumsum() + back.sum() - back.cumsum()
+            ahead = self._trusted(self._ahead, frames, a, b)
+            back = self._trusted(self._back, frames, b, a)
+            sure = np.array([[0.0, *(one.confidence for one in way)] for way in (ahead, back)])
+            total = sure[0].cumsum() + sure[1].sum() - sure[1].cumsum()
             # surest together; of equal ones the middle
             best = min(np.flatnonzero(total >= total.max() - 1e-9), key=lambda k: (abs(2 * k - len(frames)), k))
-            found.update((i, (self._ahead if k < best else self._back)[i]) for k, i in enumerate(frames))
+            found.update((i, (ahead if k < best else back)[k]) for k, i in enumerate(frames))
         return found
+
+    def _trusted(self, found: Mapping[int, _Found], frames: Sequence[int], start: int, end: int) -> list[_Found]:
+        """What was followed from one anchor to another; near `end` it is only as sure as it agrees with that anchor."""
+        lost = 1 - self._agreement[start, end]
+        part = [((i - start) / (end - start)) ** 0.5 for i in frames]
+        return [
+            replace(found[i], confidence=found[i].confidence * (1 - lost * k))
+            for i, k in zip(frames, part, strict=True)
+        ]
