@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unocclude.completion import Completion
     from unocclude.errors import InputError, UnoccludeError
     from unocclude.evaluation import evaluate
-    from unocclude.export import export
+    from unocclude.exporting import export
     from unocclude.layers.result import Layers
     from unocclude.layers.run import layers
     from unocclude.mask_files import read_masks
@@ -34,7 +34,7 @@ _WHERE = {
     "InputError": "errors",
     "UnoccludeError": "errors",
     "evaluate": "evaluation",
-    "export": "export",
+    "export": "exporting",
     "Layers": "layers.result",
     "layers": "layers.run",
     "MaskTrack": "masks",

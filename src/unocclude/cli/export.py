@@ -42,7 +42,7 @@ def run(
     timeline with a clip for each, .exr and .psd have layers, and a folder gets PNGs.
     """
     from unocclude.cli.progress import show_progress
-    from unocclude.export import export
+    from unocclude.exporting import export
 
     if file.suffix and square is None:
         shared.check_file(file)
