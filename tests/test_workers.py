@@ -69,7 +69,7 @@ def test_islands_of_finished_frames_are_kept(clip, pool, tmp_path):
     assert len(result.info["frames"]) == 22
 
 
-@pytest.mark.parametrize("victim", ["parent", "worker"])
+@pytest.mark.parametrize("victim", ["parent", pytest.param("worker", marks=pytest.mark.slow)])
 def test_after_a_kill(clip, tmp_path, victim):
     arguments = [clip / "frames", "--masks", clip / "visible_masks", "--method", "drawing", "--quiet"]
     program = ["-c", RUN, "complete", *arguments]

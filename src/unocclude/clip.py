@@ -110,8 +110,8 @@ class Clip:
         """
         return cls(ArraySource(frames, fps), shots=shots)
 
-    def __reduce__(self) -> Any:
-        return super().__reduce_ex__(2) if self.reopen is None else (self.reopen, ())
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return super().__reduce_ex__(protocol) if self.reopen is None else (self.reopen, ())
 
     def __getstate__(self) -> dict[str, Any]:
         """For worker processes: without cached frames, and with the shots, so that they are not searched for again."""

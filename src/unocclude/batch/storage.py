@@ -4,8 +4,9 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,7 @@ def write(place: str | Path, data: bytes) -> None:
         return
     system, path = _open(place)
     with _explained(place):
-        _make_parent(system, path)
-        system.pipe_file(path, data)
+        _with_folder(system, path, lambda: system.pipe_file(path, data))
 
 
 def remove(place: str | Path) -> None:
@@ -114,10 +114,13 @@ def remove(place: str | Path) -> None:
             system.rm_file(path)
 
 
-def _make_parent(system: Any, path: str) -> None:
-    """Folders exist by themselves in object stores, and have to be made elsewhere."""
-    with suppress(Exception):
+def _with_folder(system: Any, path: str, write: Callable[[], object]) -> None:
+    """Write a file; make its folder where that is necessary, which it is not in object stores."""
+    try:
+        write()
+    except FileNotFoundError:
         system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        write()
 
 
 def expand(pattern: str) -> list[str]:
@@ -146,13 +149,12 @@ def local(place: str | Path) -> Path:
     system, path = _open(place)
     system.invalidate_cache()
     with _explained(place):
-        if system.isfile(path):
-            names = [path]
-        else:
-            names = sorted(name for name in system.find(path) if not name.endswith("/"))
-            if not names:
-                raise FileNotFoundError(place)
-        state = [(name, _state(system, name)) for name in names]
+        info = system.info(path)
+        found = {path: info} if info.get("type") == "file" else system.find(path, detail=True)
+        names = sorted(name for name in found if not name.endswith("/"))
+        if not names:
+            raise FileNotFoundError(place)
+        state = [(name, _state(found[name])) for name in names]
         folder = cache_folder() / "inputs" / key(repr((system.unstrip_protocol(path), state)))
         target = folder / Path(path.rstrip("/")).name
         if not folder.exists():
@@ -162,8 +164,8 @@ def local(place: str | Path) -> Path:
     return target
 
 
-def _state(system: Any, name: str) -> str:
-    info = system.info(name)
+def _state(info: dict[str, Any]) -> str:
+    """What tells one content of a file from another."""
     known = [str(info[key]) for key in ("ETag", "etag", "md5", "content_md5", "checksum") if info.get(key)]
     times = [str(info[key]) for key in ("LastModified", "mtime", "last_modified", "updated") if info.get(key)]
     return f"{info.get('size')} {' '.join(known or times)}"
@@ -218,5 +220,4 @@ def upload(folder: Path, url: str, last: str) -> None:
     with _explained(url):
         for file in sorted(files, key=lambda file: file == folder / last):
             to = f"{path.rstrip('/')}/{file.relative_to(folder).as_posix()}"
-            _make_parent(system, to)
-            system.put_file(str(file), to)
+            _with_folder(system, to, partial(system.put_file, str(file), to))

@@ -139,10 +139,10 @@ class Sample:
         self.name, self.text, self.pad, self.origin = safe_name(name), text, pad, ""
         self._clip, self._visible, self._truth = clip, visible, truth
 
-    def __reduce__(self) -> Any:
+    def __reduce_ex__(self, protocol: Any) -> Any:
         """For worker processes, which open the data set again: readers may keep functions that cannot be sent."""
         if not self.origin:
-            return super().__reduce__()
+            return super().__reduce_ex__(protocol)
         from unocclude.datasets import find_sample
 
         return find_sample, (self.origin, self.name)
