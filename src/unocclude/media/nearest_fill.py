@@ -1,4 +1,4 @@
-"""Fill unknown pixels with the nearest known colour."""
+"""Fill unknown pixels with the nearest known value."""
 
 import cv2
 import numpy as np
@@ -17,9 +17,10 @@ def fill_edges(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def fill_nearest(image: np.ndarray, known: np.ndarray, reach: float = np.inf) -> np.ndarray:
-    """Fill pixels outside `known` with the colour of the nearest known pixel.
+    """Fill pixels outside `known` with the value of the nearest known pixel.
 
-    image: (H, W, 3) uint8. known: (H, W) bool. reach: maximum distance in pixels; pixels farther away are unchanged.
+    image: (H, W) or (H, W, C), of any dtype. known: (H, W) bool. reach: maximum distance in pixels; pixels farther
+    away are unchanged.
     Returns `image` unchanged if nothing is known.
     """
     if known.all() or not known.any():
@@ -27,7 +28,7 @@ def fill_nearest(image: np.ndarray, known: np.ndarray, reach: float = np.inf) ->
     distance, labels = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    nearest = np.zeros((labels.max() + 1, 3), np.uint8)
+    nearest = np.zeros((labels.max() + 1, *image.shape[2:]), image.dtype)
     nearest[labels[known]] = image[known]
     near = ~known & (distance <= reach)
     result = image.copy()

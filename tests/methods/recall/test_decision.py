@@ -1,5 +1,7 @@
 """What recall decides from votes and prior: static occluders, unseen places, gaps, and pieces that float."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,23 @@ def test_a_static_occluder_is_opened_by_the_prior_although_references_vote_again
     assert added_share(decide(votes, logits_of(4.0))[0]) > 0.9
     assert not decide(votes, logits_of(1.0))[0].added.any()  # most of what looks like background is background
     assert not decide(votes, None)[0].added.any()
+
+
+def test_what_sticks_to_the_scene_is_opened_sooner_and_what_moves_with_the_object_later():
+    votes = votes_of(STILL)
+    sticks, moves = (replace(votes, sticking=np.full((SIZE, SIZE), way, np.float32)) for way in (1, -1))
+    assert added_share(decide(sticks, logits_of(1.0))[0]) > 0.9
+    assert not decide(moves, logits_of(4.0))[0].added.any()
+    elsewhere = replace(votes_of(UNKNOWN), sticking=moves.sticking)
+    assert np.array_equal(
+        decide(elsewhere, logits_of(4.0))[0].added, decide(votes_of(UNKNOWN), logits_of(4.0))[0].added
+    )
+
+
+def test_votes_against_the_object_count_over_static_places_only_if_something_foreign_touches_it():
+    votes = votes_of(STILL)
+    assert added_share(decide(votes, logits_of(3.0))[0]) > 0.9
+    assert not decide(replace(votes, contact=0.3), logits_of(3.0))[0].added.any()
 
 
 def test_background_behind_the_object_stays_closed():

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from unocclude.media.nearest_fill import fill_nearest
 from unocclude.methods.inpaint import inpaint
 from unocclude.methods.recall.edges import SEAM, colour_beyond, is_mixed, seam_of
 from unocclude.methods.recall.silhouette import Silhouette
@@ -65,17 +66,7 @@ def recall_pixels(
     result = np.clip(np.rint(copied), 0, 255).astype(np.uint8)
     found &= ~seam | is_mixed(frame[box], result, colour_beyond(frame[box], hidden[box], SEAM))
     rim = hidden[box] & ~found & (cv2.dilate(found.astype(np.uint8), np.ones((2 * RIM + 1,) * 2, np.uint8)) > 0)
-    result[rim] = _nearest(result, found | seen)[rim]
+    result[rim] = fill_nearest(result, found | seen)[rim]
     recalled[box] = found | rim
     colour[box][found | rim] = result[found | rim]
     return inpaint(colour, visible | recalled, amodal), recalled
-
-
-def _nearest(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Colour of the nearest known pixel, for every pixel. image: (h, w, 3). known: (h, w) bool, not empty."""
-    _, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colours = np.zeros((labels.max() + 1, 3), image.dtype)
-    colours[labels[known]] = image[known]
-    return colours[labels]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from unocclude.methods.recall.prior import ShapePrior
+from unocclude.methods.recall.sticking import sticking
 from unocclude.methods.recall.voting import AGREEMENT, BALLOTS, PRIOR, REFERENCES
 from unocclude.motion.align import Aligned, Aligner
 from unocclude.motion.evidence import BACKGROUND, FOREIGN, STILL, UNKNOWN, Evidence
@@ -41,6 +42,8 @@ class Votes:
     visible: (h, w) bool. labels: (h, w) uint8, occlusion labels. references: aligned references and their weights, best
     first. votes, against: (h, w) float32, weighted votes for and against the object. rigid: the references are aligned
     precisely. whole: confidence that the object is fully visible, 0 to 1. expected: its area in working pixels.
+    contact: fraction of the outline that touches something foreign. sticking: (h, w) float32, see `sticking`; None if
+    it is not needed.
     """
 
     window: tuple[slice, slice]
@@ -52,6 +55,8 @@ class Votes:
     rigid: bool
     whole: float
     expected: float
+    contact: float = 0.0
+    sticking: np.ndarray | None = None
 
     @property
     def total(self) -> float:
@@ -121,7 +126,9 @@ class Voter:
             weights = self._weights(aligned)
         references = sorted(zip(weights, aligned, strict=True), key=lambda pair: -pair[0])
         count = self._count(references, window, self._rigid_ballots if rigid else self._ballots)
-        return Votes(window, visible, labels, references, *count, rigid, self._whole(i), expected)
+        sticks = sticking(self.evidence, i) if self.prior is not None and (labels == STILL).any() else None
+        contact = self.evidence.contact[i]
+        return Votes(window, visible, labels, references, *count, rigid, self._whole(i), expected, contact, sticks)
 
     def _whole(self, i: int) -> float:
         """Confidence that the object is fully visible in frame i, 0 to 1."""
@@ -213,7 +220,8 @@ def decide(votes: Votes, logits: np.ndarray | None) -> list[Silhouette]:
         return [settle(share, votes)]
     combine = prior_where_unseen if votes.rigid else with_prior
     # most of what looks like background is background
-    doubted = logits - PRIOR.static_doubt * (votes.labels == STILL)
+    doubt = PRIOR.static_doubt - PRIOR.sticking * (0.0 if votes.sticking is None else votes.sticking)
+    doubted = logits - doubt * (votes.labels == STILL)
     return [settle(combine(share, sample, votes), votes, sample > PRIOR.sure) for sample in doubted]
 
 
@@ -249,12 +257,15 @@ def with_prior(share: np.ndarray, logits: np.ndarray, votes: Votes) -> np.ndarra
     """Combine the votes' share and the prior's logits, (h, w) each, by adding their log-odds.
 
     Where the frame agrees with the scene but the object never covered it, a static occluder looks like background, to
-    the references too: there only votes for the object count, and the prior counts in full (less `PRIOR.static_doubt`).
+    the references too: there the prior counts in full (less `PRIOR.static_doubt`), and votes against the object only as
+    far as something foreign touches it, which explains what is hidden.
     """
     share = np.clip(share, 0.02, 0.98)
     odds = np.log(share / (1 - share))
     still = votes.labels == STILL
-    against = np.where(still, 0.0, PRIOR.against_object)
+    first, full = PRIOR.touched
+    touched = np.clip((votes.contact - first) / (full - first), 0, 1)
+    against = np.where(still, PRIOR.against_object * touched, PRIOR.against_object)
     odds *= np.where(odds > 0, PRIOR.for_object, against)
     weight = np.where(still, 1.0, 1 - (1 - PRIOR.left) * votes.whole)
     return _sigmoid(odds + weight * np.clip(logits, -PRIOR.most_sure, PRIOR.most_sure))

@@ -3,8 +3,9 @@
 They were chosen by hand for mIoU_occ on 34 composites, most of whose occluders moved. When votes and prior were weighed
 against each other (`PriorWeights`), generated clips and the three development composites were looked at, too, so
 figures on those are not blind. `unseen_for`, `unseen_against` and `sure` were chosen later, on the half `tune` of
-`benchmarks/tuning_set` alone. `static_doubt` was chosen on both halves: 0 is best on `tune`, but on `report` the prior
-then adds to people who are fully visible. So only the development composites are blind to these four.
+`benchmarks/tuning_set` alone. `static_doubt`, `sticking` and `touched` were chosen on both halves: a `static_doubt` of
+0 is best on `tune`, but on `report` the prior then adds to people who are fully visible. That `touched` is needed
+showed on the development composites, so they are not blind to it.
 """
 
 from collections.abc import Mapping
@@ -84,7 +85,9 @@ class PriorWeights:
     for_object, against_object: weights of votes for and against the object, relative to the prior's. Votes against are
     weaker, because a part that a frame does not show may be hidden in it too. most_sure: the prior's log-odds are
     clipped to +-`most_sure`; left: their weight where the object seems fully visible. static_doubt: subtracted from
-    the prior's log-odds where a place looks like background that the object never covered. sure: log-odds from which
+    the prior's log-odds where a place looks like background that the object never covered. sticking: added to them
+    there if the outline sticks to the scene, subtracted if it moves with the object. touched: contact with something
+    foreign from which votes against the object count there, and count in full. sure: log-odds from which
     the prior closes narrow gaps. unseen_for, unseen_against: precisely aligned references show neither the object nor
     background where their votes for and against it are below these shares of all their votes.
     """
@@ -94,6 +97,8 @@ class PriorWeights:
     most_sure: float = 6.0
     left: float = 0.3
     static_doubt: float = 2.5
+    sticking: float = 2.0
+    touched: tuple[float, float] = (0.05, 0.2)
     sure: float = 2.0
     unseen_for: float = 0.05
     unseen_against: float = 0.12
