@@ -5,9 +5,9 @@
 The clips are those of speed.py, 854x480; the rows of the batch have 25 frames each. Each run is a process with its
 children. Where other programs use the machine, compare the CPU seconds: the speed-up on idle cores is at least
 
-    CPU with 1 worker / max over processes of the CPU with N workers
+    all CPU seconds with 1 worker / (those of the driver + those of the workers / N)
 
-because the driver and its workers run beside each other; where the driver works alone, its seconds are added.
+as if the workers waited whenever the driver works.
 """
 
 import argparse
