@@ -24,6 +24,8 @@ ERROR_CAP = 60
 """Maximum error of a pixel in grey levels."""
 NEAR_INSIDE, ALONG = 5.0, 3.0
 """Standard deviations in pixels: of the mean of errors inside the object, and of that along its outline."""
+MARGIN = 12
+"""Width in pixels of the surroundings that are looked at."""
 LEAST_INSIDE = 0.02
 """Least share of comparable pixels near a pixel."""
 ENOUGH = 0.2
@@ -44,18 +46,21 @@ def sticking(evidence: Evidence, i: int) -> np.ndarray:
     if not visible.any() or visible.all() or not np.isfinite(boxes[i]).all() or not others:
         return np.zeros(visible.shape, np.float32)
     outline = (cv2.dilate(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~visible
-    here = evidence.frames[i][window]
-    into = shift(-window[1].start, -window[0].start)
+    # nothing farther away matters
+    x, y, width, height = cv2.boundingRect(visible.astype(np.uint8))
+    close = np.s_[max(0, y - MARGIN) : y + height + MARGIN, max(0, x - MARGIN) : x + width + MARGIN]
+    here, seen = evidence.frames[i][window][close], visible[close]
+    into = shift(-window[1].start - close[1].start, -window[0].start - close[0].start)
     total, weights = np.zeros((2, *visible.shape), np.float32)
     for s in others:
         with_scene = _moved(here, evidence.frames[s], into @ evidence.camera.between(s, i))
         with_object = _moved(here, evidence.frames[s], into @ box_to_box(boxes[s], boxes[i]))
-        both = (visible & with_scene.mask & with_object.mask).astype(np.float32)
+        both = (seen & with_scene.mask & with_object.mask).astype(np.float32)
         share = cv2.GaussianBlur(both, (0, 0), NEAR_INSIDE)
         gain = cv2.GaussianBlur((with_scene.error - with_object.error) * both, (0, 0), NEAR_INSIDE)
         weight = np.clip(gain / np.maximum(share, 1e-3) / CLEARLY, 0, 1) * (share > LEAST_INSIDE)
-        total += weight * (with_object.distance - with_scene.distance)
-        weights += weight
+        total[close] += weight * (with_object.distance - with_scene.distance)
+        weights[close] += weight
     lead, certain = _along(total / len(others), outline), _along(weights / len(others), outline)
     lead *= np.clip(certain / ENOUGH, 0, 1) / np.maximum(certain, ENOUGH / 2)
     return np.asarray(np.tanh(STEEPNESS * lead), np.float32)
