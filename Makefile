@@ -13,7 +13,7 @@ install: $(STAMP)
 # everything that the tests need; torch is most of it
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable '.[diffusion,evaluation,worlds,training,layers,dev]'
+	$(PIP) --editable '.[diffusion,evaluation,worlds,training,layers,app,dev]'
 	touch $(BASE) $@
 
 # the package alone, which `make install` extends

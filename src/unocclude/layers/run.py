@@ -88,14 +88,31 @@ def layers(
     if keep is not None:
         out, resume, overwrite, pictures = keep.path, True, False, False
     assert out is not None
+    run_layers(request, out, resume=resume, overwrite=overwrite, pictures=pictures, progress=progress)
+    return Layers(out, keep)
+
+
+def run_layers(
+    request: "LayersRequest",
+    out: str | Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    pictures: bool = True,
+    progress: Progress = no_progress,
+    known: Mapping[int, MaskTrack] | None = None,
+) -> None:
+    """Run a request, unless its OUT folder is finished; see `layers`.
+
+    known: by id, what `locate` gave for the prompts of this request, so that they need not be tracked again.
+    """
     folder = LayersFolder(
         out, request.identity, resume=resume, overwrite=overwrite, result=LayersInfo.FILE, inputs=request.files,
-        count=len(request.clip), size=canvas_size(request.clip, pad), ids=request.ids,
+        count=len(request.clip), size=canvas_size(request.clip, request.pad), ids=request.ids,
     )  # fmt: skip
     if not folder.finished:
         with folder.working():
-            _Run(request, folder, pictures, progress).write()
-    return Layers(folder.given, keep)
+            _Run(request, folder, pictures, progress, known or {}).write()
 
 
 def _named(objects: Objects) -> Iterator[ObjectPrompt]:
@@ -179,8 +196,16 @@ class LayersRequest:
 class _Run:
     """One run of `layers`."""
 
-    def __init__(self, request: LayersRequest, folder: LayersFolder, pictures: bool, progress: Progress):
+    def __init__(
+        self,
+        request: LayersRequest,
+        folder: LayersFolder,
+        pictures: bool,
+        progress: Progress,
+        known: Mapping[int, MaskTrack],
+    ):
         self.request, self.folder, self.pictures, self.progress = request, folder, pictures, progress
+        self.known = known
         self.clip, self.objects = request.clip, request.objects
 
     def write(self) -> None:
@@ -225,12 +250,13 @@ class _Run:
     def _analyse(self) -> tuple[list[MaskTrack], order.Relations]:
         """The visible masks of all objects, those to track tracked together, and their relations."""
         device = self.request.method.settings.device
-        to_track = [item.prompt for item in self.objects if isinstance(item.prompt, Prompt)]
+        given = {item.id: item.prompt for item in self.objects if isinstance(item.prompt, MaskTrack)} | dict(self.known)
+        to_track = [item.prompt for item in self.objects if item.id not in given and isinstance(item.prompt, Prompt)]
         found: Iterator[MaskTrack] = iter(())
         if to_track:
             self.progress("tracking", 0, len(self.clip))
             found = iter(locate(self.clip, to_track, lambda n, total: self.progress("tracking", n, total), device))
-        tracks = [item.prompt if isinstance(item.prompt, MaskTrack) else next(found) for item in self.objects]
+        tracks = [given[item.id] if item.id in given else next(found) for item in self.objects]
         for item, track in zip(self.objects, tracks, strict=True):
             if not track.areas.any():
                 raise InputError(f"object {item.id} ({item.name}) was found in no frame; mark it in another one")

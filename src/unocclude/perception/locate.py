@@ -9,7 +9,7 @@ from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.text_prompt import SAM2
 from unocclude.perception.track import track_prompt
-from unocclude.types import ArrayLike, Coordinates, FrameProgress
+from unocclude.types import ArrayLike, Coordinates, FrameProgress, MaskProgress
 
 
 def track(
@@ -44,9 +44,15 @@ def track(
 
 
 def locate(
-    clip: Clip, prompts: Sequence[Prompt], progress: FrameProgress | None = None, device: str = "auto"
+    clip: Clip,
+    prompts: Sequence[Prompt],
+    progress: FrameProgress | None = None,
+    device: str = "auto",
+    found: MaskProgress | None = None,
 ) -> list[MaskTrack]:
     """`track` for several objects: their masks, in the order of `prompts`, from one pass over the clip with SAM 2.
+
+    found: called with masks as they become known, which may still change.
 
     Raises InputError for a prompt that names nothing in the clip.
     """
@@ -56,8 +62,11 @@ def locate(
     if has_sam2():
         from unocclude.perception.sam2_video import Sam2Video
 
-        return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress)
-    return [track_prompt(clip, prompt, progress) for prompt in prompts]
+        return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress, found)
+    return [
+        track_prompt(clip, prompt, progress, found and (lambda _, i, counts, k=k: found(k, i, counts)))
+        for k, prompt in enumerate(prompts)
+    ]
 
 
 def has_sam2() -> bool:
