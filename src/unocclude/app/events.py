@@ -24,7 +24,7 @@ class EventLog:
         self._lock = Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
-    def add(self, kind: str, **content: Any) -> None:
+    def add(self, kind: str, /, **content: Any) -> None:
         """Add an event and wake the connections."""
         text = json.dumps(content)
         with self._lock:
