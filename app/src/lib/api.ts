@@ -3,16 +3,16 @@ import type { components } from "../schema";
 
 type Schemas = components["schemas"];
 export type ProjectView = Schemas["ProjectView"];
-export type PageObject = Schemas["PageObject-Output"];
+export type PageObject = Schemas["PageObject"];
 export type PageCue = Schemas["PageCue"];
-export type Settings = Schemas["Settings-Output"];
-export type PageEdit = Schemas["PageEdit-Output"];
+export type Settings = Schemas["Settings"];
+export type PageEdit = Schemas["PageEdit"];
 export type ObjectEdit = Schemas["ObjectEdit"];
 export type Job = Schemas["Job"];
 export type MethodView = Schemas["MethodView"];
 export type ResultView = Schemas["ResultView"];
 export type TrackView = Schemas["TrackView"];
-export type ExportRequest = Schemas["ExportRequest-Input"];
+export type ExportRequest = Schemas["ExportRequest"];
 
 export class Refused extends Error {
   constructor(

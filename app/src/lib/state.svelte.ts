@@ -3,6 +3,7 @@ import * as api from "./api";
 import type { ExportRequest, Job, MethodView, ObjectEdit, PageEdit, PageObject, ProjectView, ResultView, Settings } from "./api";
 import { cueAt, newObject } from "./cues";
 import { History } from "./history";
+import { picture } from "./pictures";
 import { clampFrame } from "./time";
 
 export type Tool = "point" | "brush" | "eraser";
@@ -240,18 +241,17 @@ class State {
     const cue = cueAt(item, frame);
     const track = this.track(item.id);
     const live = this.live[item.id];
-    if (cue && !live && !(track?.current && this.saved_(item))) return this.segmented(item, frame);
+    if (cue && !live && !(track?.current && this.isSaved(item))) return this.segmented(item, frame);
     if (live) return this.fetched(api.address.track(item.id, live, frame), track ? api.address.track(item.id, track.version, frame) : null);
     return track ? this.fetched(api.address.track(item.id, track.version, frame), null) : null;
   }
 
-  private saved_(item: PageObject): boolean {
+  private isSaved(item: PageObject): boolean {
     const known = this.view?.objects.find((other) => other.id === item.id);
     return JSON.stringify(known?.cues) === JSON.stringify(item.cues);
   }
 
   private async fetched(address: string, other: string | null): Promise<ImageBitmap | null> {
-    const { picture } = await import("./pictures");
     return (await picture(address)) ?? (other ? picture(other) : null);
   }
 
