@@ -73,11 +73,11 @@ class State {
 
   async start(): Promise<void> {
     await this.refresh();
-    this.methods = await api.getMethods();
     if (this.count) this.outPoint = this.count;
     this.selected = this.objects[0]?.id ?? null;
     if (this.result) this.shown = "layers";
     this.listen();
+    this.methods = (await this.guarded(api.getMethods())) ?? [];
   }
 
   /** Take over what the server has. */
@@ -110,7 +110,7 @@ class State {
       this.connected = false;
       if (source.readyState === EventSource.CLOSED) window.setTimeout(() => this.listen(), 2000);
     };
-    const soon = debounce(() => void this.refresh(), 120);
+    const soon = calmly(() => void this.refresh(), 150);
     source.addEventListener("reset", soon);
     source.addEventListener("project", (event) => {
       const { revision } = JSON.parse(event.data) as { revision: number };
@@ -333,11 +333,14 @@ class State {
   }
 }
 
-function debounce(act: () => void, wait: number): () => void {
+/** `act` at most once in a while, however often it is asked for, and after the last time. */
+function calmly(act: () => void, wait: number): () => void {
   let timer = 0;
   return () => {
-    window.clearTimeout(timer);
-    timer = window.setTimeout(act, wait);
+    timer ||= window.setTimeout(() => {
+      timer = 0;
+      act();
+    }, wait);
   };
 }
 

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from unocclude.app import project as folders
+from unocclude.app.methods import described
 from unocclude.app.pictures import frame_webp, mask_png, provenance_png
 from unocclude.app.project import ExportRequest, Job, PageEdit, Settings, remove_quietly
 from unocclude.app.results import PLATE, Run, spans
@@ -150,15 +151,7 @@ def _add_project(app: FastAPI) -> None:
     @app.get("/api/methods")
     def get_methods() -> list[MethodView]:
         """The methods, with the JSON schema of their options."""
-        from unocclude.methods import loadable_methods
-
-        return [
-            MethodView(
-                name=name, summary=cls.summary, missing=cls.missing(None), samples=cls.samples,
-                takes_weights=cls.takes_weights, options=cls.Options.model_json_schema(),
-            )
-            for name, cls in loadable_methods().items()
-        ]  # fmt: skip
+        return [MethodView(**method) for method in described()]
 
     @app.get("/api/events")
     def get_events(request: Request) -> StreamingResponse:
