@@ -58,7 +58,8 @@ def export(
 
     result: a finished OUT folder. square: write crops of this many pixels on `background` to a folder instead
     (`layers.crops.export_crops`). overwrite: replace existing files. fps: frames per second, for a clip of images.
-    start, end: the frames to write, from `start` to before `end`. note: called with what was left out, one sentence each. Files are written atomically. Raises InputError if the
+    start, end: the frames to write, from `start` to before `end`. note: called with what was left out, one sentence
+    each. Files are written atomically. Raises InputError if the
     result is not finished, the suffix is unknown, `fps` is given for a video, or a file exists, is in the result's
     folder, is the clip, or is being written by another process; UnoccludeError if writing fails.
     """
@@ -70,9 +71,7 @@ def export(
     if isinstance(result, Layers) or (not isinstance(result, Completion) and (Path(result) / LAYERS_FILE).exists()):
         from unocclude.layers.files import export_layers
 
-        return export_layers(
-            result, file, frame=frame, start=start, end=end, overwrite=overwrite, progress=progress
-        )
+        return export_layers(result, file, frame=frame, start=start, end=end, overwrite=overwrite, progress=progress)
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"{file}: unknown format {file.suffix!r}; use one of {', '.join(FORMATS)}")
     result = result if isinstance(result, Completion) else Completion(result)

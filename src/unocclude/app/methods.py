@@ -1,4 +1,7 @@
-"""The methods as the page shows them. Run as a program, it prints them: that imports torch, which the server need not."""
+"""The methods as the page shows them.
+
+Run as a program, this prints them: that imports torch, which the server need not.
+"""
 
 import json
 import subprocess

@@ -16,9 +16,11 @@ _MASK = np.array([(0, 0, 0), (255, 255, 255)], np.uint8)
 def frame_webp(frame: np.ndarray, long_side: int | None = None) -> bytes:
     """An (H, W, 3) or (H, W, 4) uint8 picture as lossy WebP, scaled down to `long_side` pixels."""
     if long_side:
-        frame = shrink(frame, fit_size(*frame.shape[:2], long_side))
+        frame = shrink(frame, fit_size(frame.shape[0], frame.shape[1], long_side))
     code = cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    _, data = cv2.imencode(".webp", cv2.cvtColor(np.ascontiguousarray(frame), code), [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    _, data = cv2.imencode(
+        ".webp", cv2.cvtColor(np.ascontiguousarray(frame), code), [cv2.IMWRITE_WEBP_QUALITY, QUALITY]
+    )
     return data.tobytes()
 
 

@@ -43,7 +43,7 @@ class PageCue(CueEntry):
 
     points: Annotated[
         list[Annotated[list[int | float], Field(min_length=2, max_length=3)]], Field(max_length=MAX_POINTS)
-    ] = []
+    ] = []  # noqa: RUF012 - pydantic copies it
     mask: Annotated[str, Field(pattern=MASK_NAME)] | None = None
 
 
@@ -51,7 +51,7 @@ class PageObject(ObjectEntry):
     """An object of the page. colour: of its mask. shown: whether its mask is drawn. locked: clicks leave it alone."""
 
     name: Annotated[str, Field(max_length=100)] = ""
-    cues: Annotated[list[PageCue], Field(max_length=MAX_CUES)] = []  # type: ignore[assignment]
+    cues: Annotated[list[PageCue], Field(max_length=MAX_CUES)] = []  # type: ignore[assignment]  # noqa: RUF012
     colour: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")] = "#e0662f"
     shown: bool = True
     locked: bool = False
@@ -129,9 +129,9 @@ class ClipRecord(BaseModel):
 class ProjectFile(BaseModel):
     """The content of project.json."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    schema_version: Literal[1] = Field(SCHEMA, alias="schema")
+    schema_version: int = Field(SCHEMA, alias="schema", serialization_alias="schema")
     revision: int = 0
     clip: ClipRecord | None = None
     objects: Annotated[list[PageObject], Field(max_length=MAX_OBJECTS)] = []
@@ -158,7 +158,7 @@ class Project:
         known = file.is_file()
         if not known and self.folder.is_dir() and any(path.name != ".lock" for path in self.folder.iterdir()):
             raise InputError(f"{folder} is no project, and not empty; give another folder for --project")
-        self.state = _read(file) if known else ProjectFile()
+        self.state = _read(file) if known else ProjectFile(schema_version=SCHEMA)
         opened = None if source is None else open_clip(source)
         if opened is not None and self.state.clip and opened.fingerprint != self.state.clip.id:
             raise InputError(f"{folder} is a project of another clip, {self.state.clip.name}; give another --project")
@@ -275,7 +275,9 @@ def _read(file: Path) -> ProjectFile:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{file}: {where}: {first['msg']}; restore it from a copy, or give another --project") from None
+        raise InputError(
+            f"{file}: {where}: {first['msg']}; restore it from a copy, or give another --project"
+        ) from None
 
 
 def cues_key(item: PageObject) -> str:

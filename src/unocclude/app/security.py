@@ -36,7 +36,7 @@ HEADERS = (
 
 
 class _TooLarge(Exception):
-    pass
+    """A request's body is too long."""
 
 
 class Guard:
@@ -70,21 +70,23 @@ class Guard:
         if not re.fullmatch("[0-9]{1,15}", length) or int(length) > most:
             await _refuse(answer, 413, "that is too large")
             return
-        started = False
+        body = _Counted(receive, most)
+        refused = False
 
         async def begun(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
+            nonlocal refused
+            if refused:
+                return
             if message["type"] == "http.response.start":
-                started = True
+                if body.too_large:  # whatever the application made of it
+                    refused = True
+                    await _refuse(answer, 413, "that is too large")
+                    return
                 if cookie:
                     message["headers"] = [*message.get("headers", []), (b"set-cookie", cookie.encode("latin-1"))]
             await answer(message)
 
-        try:
-            await self._app(scope, _counted(receive, most), begun)
-        except _TooLarge:
-            if not started:
-                await _refuse(answer, 413, "that is too large")
+        await self._app(scope, body, begun)
 
     def _check(self, scope: Scope, headers: dict[str, list[str]]) -> tuple[tuple[int, str] | None, str | None]:
         """Why a request is refused (status, reason), and the cookie to set."""
@@ -124,18 +126,20 @@ def _equal(given: str, expected: str) -> bool:
     return secrets.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
-def _counted(receive: Receive, most: int) -> Receive:
-    seen = 0
+class _Counted:
+    """A request's body, which ends in an error once it is longer than `most` bytes, whatever its header said."""
 
-    async def read() -> MutableMapping[str, Any]:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body") or b"")
-        if seen > most:
+    def __init__(self, receive: Receive, most: int):
+        self._receive, self._left = receive, most
+        self.too_large = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        self._left -= len(message.get("body") or b"")
+        if self._left < 0:
+            self.too_large = True
             raise _TooLarge
         return message
-
-    return read
 
 
 def _with_headers(send: Send) -> Send:

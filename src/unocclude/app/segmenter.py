@@ -2,13 +2,18 @@
 
 import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unocclude.clip import Clip
+from unocclude.errors import UnoccludeError
 from unocclude.perception.locate import has_sam2
 from unocclude.perception.prompt import Cue, start_frame
 from unocclude.perception.segment import Segmentation, segment
+
+if TYPE_CHECKING:
+    from unocclude.perception.sam2_video import Sam2Video
 
 REACH = 2
 """Frames on either side that `segment` looks at."""
@@ -21,14 +26,17 @@ class Segmenter:
         self._clip = clip
         self._lock = threading.Lock()
         self._shots_known = threading.Event()
-        self._sam2 = None
+        self._sam2: Sam2Video | None = None
         threading.Thread(target=self._warm, daemon=True).start()
 
     def _warm(self) -> None:
         """Load the network, then look for cuts, which reads the whole clip."""
         middle = (self._clip.width / 2, self._clip.height / 2)
-        self(0, {0: Cue(points=[middle])}, None)
-        self._clip.shots  # noqa: B018 - it is kept
+        try:
+            self(0, {0: Cue(points=[middle])}, None)
+            self._clip.shots  # noqa: B018 - it is kept
+        except UnoccludeError:  # a broken frame; who asks for it is told
+            return
         self._shots_known.set()
 
     def __call__(self, frame: int, cues: Mapping[int, Cue], tracked: np.ndarray | None) -> Segmentation:
@@ -56,7 +64,6 @@ class Segmenter:
         if self._sam2 is None:
             from unocclude.perception.sam2_video import Sam2Video
 
-            self._sam2 = Sam2Video()  # type: ignore[assignment]
-        assert self._sam2 is not None
+            self._sam2 = Sam2Video()
         track = self._sam2(self._clip[frame : frame + 1], [{0: cue}])[0]
-        return Segmentation(track[0], float(track.confidence[0]))
+        return Segmentation(track[0], 1.0 if track.confidence is None else float(track.confidence[0]))

@@ -1,5 +1,7 @@
 """The server of the page: its routes, all under /api/, and the built page itself."""
 
+import io
+import secrets
 import socket
 import zipfile
 from collections.abc import Callable
@@ -7,11 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
 
 from unocclude.app import project as folders
 from unocclude.app.methods import described
@@ -35,7 +40,6 @@ from unocclude.app.views import (
 )
 from unocclude.clip import open as open_clip
 from unocclude.errors import InputError, UnoccludeError
-from unocclude.media.files import safe_name
 from unocclude.media.images import png_bytes, read_png
 from unocclude.scene import canvas_size
 from unocclude.version import __version__
@@ -49,16 +53,14 @@ Key = Annotated[str, InPath(pattern=r"^[\w-]{1,40}$", max_length=40)]
 Number = Annotated[int, InPath(ge=0, le=2_000_000)]
 Kind = Literal["visible", "amodal", "rgba", "provenance", "disagreement"]
 _FOLDERS = {"visible": "visible_masks", "amodal": "amodal_masks"}
-Refusals: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem} for code in (400, 404, 409, 413, 422, 500)
-}
+Refusals: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 404, 409, 413, 422, 500)}
 
 
 def make_app(session: Session | None) -> FastAPI:
     """The application; without a session only its OpenAPI description can be used."""
     app = FastAPI(
         title="unocclude", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
-        responses=Refusals,
+        responses=Refusals, redirect_slashes=False,
     )  # fmt: skip
     app.add_exception_handler(UnoccludeError, _refused(session))
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -240,22 +242,18 @@ def _add_clip(app: FastAPI) -> None:
     @app.post(UPLOADS)
     async def post_clip(request: Request, name: Annotated[str, Query(min_length=1, max_length=255)]) -> Saved:
         """Upload a clip, as the request's body, to a project that has none."""
-        from starlette.concurrency import run_in_threadpool
-
         session = _session(request)
         if session.project.clip is not None:
             raise HTTPException(409, "this project has a clip; start unocclude app with another --project")
-        suffix = Path(safe_name(name)).suffix.lower()
-        suffix = suffix if suffix[1:].isalnum() and len(suffix) < 10 else ""
-        import secrets
-
+        suffix = Path(name).suffix.lower()
+        suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) < 10 else ""
         file = session.project.folder / folders.UPLOADS / f"{secrets.token_hex(8)}{suffix}"
         try:
             with file.open("xb") as target:
                 async for part in request.stream():
                     target.write(part)
             clip = await run_in_threadpool(open_clip, file)
-            _ = clip.fingerprint
+            await run_in_threadpool(lambda: clip[0])  # a broken file may open
         except UnoccludeError as error:
             remove_quietly(file)
             raise InputError(str(error).replace(str(file), name)) from None
@@ -305,11 +303,6 @@ def _add_clip(app: FastAPI) -> None:
 
 def _painted(session: Session, data: bytes) -> bytes:
     """A painted mask as we store it."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     clip = session.clip
     if len(data) > MAX_MASK:
         raise HTTPException(413, "that is too large")
@@ -463,8 +456,6 @@ class Server(uvicorn.Server):
     """A server of an application on this machine alone. address: the start page, with the token."""
 
     def __init__(self, app: Any, port: int, uploads: str = "", upload_bytes: int = 1 << 20):
-        import secrets
-
         self._socket = _listen(port)
         self.port = self._socket.getsockname()[1]
         self.token = secrets.token_urlsafe()
@@ -486,6 +477,7 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen(64)  # before the address is printed
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
@@ -496,5 +488,3 @@ def _listen(port: int) -> socket.socket:
 def make_server(session: Session, port: int = 0) -> Server:
     """The server of a session, not yet running; port 0 chooses a free one. Raises InputError if it cannot be used."""
     return Server(make_app(session), port, UPLOADS, MAX_UPLOAD)
-
-

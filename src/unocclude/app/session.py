@@ -105,7 +105,8 @@ class Session:
         return self.segmenter(frame, cues, self._tracked(item.id, frame))
 
     def cues(self, item: PageObject) -> dict[int, Cue]:
-        file, found = self.project.folder / folders.OBJECTS, {}
+        file = self.project.folder / folders.OBJECTS
+        found: dict[int, Cue] = {}
         for given in item.cues:
             cue = read_cue(file, given)
             found[given.frame] = found[given.frame].joined(cue) if given.frame in found else cue
@@ -147,9 +148,7 @@ class Session:
         if stored is not None and stored.version == version:
             return stored.track[frame], True
         if live is not None and live[0] == version and frame in live[1]:
-            one = MaskTrack.from_valid_rles(
-                [{"size": [self.clip.height, self.clip.width], "counts": live[1][frame]}]
-            )
+            one = MaskTrack.from_valid_rles([{"size": [self.clip.height, self.clip.width], "counts": live[1][frame]}])
             return one[0], False
         return None
 
@@ -205,8 +204,8 @@ class Session:
             return ""
         out, objects = self.project.folder / folders.LAYERS, self.project.folder / folders.OBJECTS
         words = ["unocclude", "layers", str(clip.path), "-o", str(out), "--objects", str(objects)]
-        for name, value in (("method", settings.method), ("seed", settings.seed), ("hypotheses", settings.hypotheses),
-                            ("pad", settings.pad), ("device", settings.device), ("weights", settings.weights)):  # fmt: skip
+        for name in ("method", "seed", "hypotheses", "pad", "device", "weights"):
+            value = getattr(settings, name)
             if value != folders.Settings.model_fields[name].default:
                 words += [f"--{name}", str(value)]
         for key, value in settings.options.items():

@@ -14,6 +14,7 @@ from unocclude.clip import Clip
 from unocclude.clip import open as open_clip
 from unocclude.masks import MaskTrack
 from unocclude.perception.objects import ObjectPrompt, ObjectsFile, objects_of
+from unocclude.perception.prompt import Prompt
 
 Report = Callable[..., None]
 """report(kind, *content): tells the server how far the work is."""
@@ -46,11 +47,11 @@ class Track:
         if not wanted:
             return {}
         report("progress", "tracking", 0, len(clip))
-        prompts = [item.prompt for item in wanted]
+        prompts = [item.prompt for item in wanted if isinstance(item.prompt, Prompt)]
         together = locate(
             clip, prompts, lambda done, total: report("progress", "tracking", done, total), self.device,
             lambda k, i, counts: report("mask", wanted[k].id, i, counts),
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
         found = {}
         for item, track in zip(wanted, together, strict=True):
             write_track(self.folder / folders.TRACKS / f"{item.id}.json", track, self.wanted[item.id])
@@ -119,14 +120,14 @@ class Export:
         def progress(stage: str, done: int, total: int) -> None:
             report("progress", stage, done, total)
 
-        span = {"start": asked.start, "end": asked.end}
+        start, end = asked.start, asked.end
         if asked.what == "composition":
-            files = write_composition(layers, file, self.edit, overwrite=True, progress=progress, **span)
+            files = write_composition(layers, file, self.edit, overwrite=True, progress=progress, start=start, end=end)
         elif asked.what == "object":
             one = layers / "objects" / str(asked.object)
-            files = export(one, file, overwrite=True, progress=progress, **span)
+            files = export(one, file, overwrite=True, progress=progress, start=start, end=end)
         else:
-            files = export(layers, file, overwrite=True, frame=asked.frame, progress=progress, **span)
+            files = export(layers, file, overwrite=True, frame=asked.frame, progress=progress, start=start, end=end)
         report("files", [path.relative_to(self.out).as_posix() for path in files])
 
 

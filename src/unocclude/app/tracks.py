@@ -40,7 +40,7 @@ def write_track(file: Path, track: MaskTrack, cues: str) -> None:
 
 
 def read_track(file: Path) -> StoredTrack | None:
-    """The masks of a file that `write_track` wrote; None if it is missing or damaged, so that they are tracked again."""
+    """The masks of a file that `write_track` wrote; None if it is missing or damaged, and is to be made again."""
     try:
         content = json.loads(file.read_bytes())
         if content["schema"] != SCHEMA:

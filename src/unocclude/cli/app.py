@@ -1,5 +1,7 @@
 """`unocclude app`: the page where objects are clicked, completed and exported."""
 
+import os
+import sys
 import threading
 import webbrowser
 from pathlib import Path
@@ -60,3 +62,5 @@ def run(
         pass
     finally:
         session.close()
+    sys.stdout.flush()
+    os._exit(0)  # a thread may still be looking for cuts, in code that cannot be interrupted

@@ -34,7 +34,9 @@ def write_composition(
     """Write layers, put together as edited, to `file`, whose suffix selects the format; returns the files written.
 
     result: a finished OUT folder of `layers`. A single frame is written as PNG or JPEG, several as in `export`. edit:
-    see `Layers.compose`. start, end: the frames to write, from `start` to before `end`. Raises InputError if the result is not finished, the edit or the suffix does not fit, or the
+    see `Layers.compose`. start, end: the frames to write, from `start` to before `end`.
+
+    Raises InputError if the result is not finished, the edit or the suffix does not fit, or the
     file exists or belongs to the result; UnoccludeError if writing fails.
     """
     file = Path(file)

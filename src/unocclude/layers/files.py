@@ -52,8 +52,8 @@ def export_layers(
     - `.psd`: `frame` alone.
     - no suffix: a folder with a folder of PNGs for each layer, named as the source frames are, and order.json.
 
-    What hides an object and is none itself is a layer "in front". start, end: the frames to write, from `start` to before
-    `end`. Raises InputError if the result is not finished, the
+    What hides an object and is none itself is a layer "in front". start, end: the frames to write, from
+    `start` to before `end`. Raises InputError if the result is not finished, the
     suffix is unknown, a package is missing, or the file exists or belongs to the result; UnoccludeError if writing
     fails.
     """

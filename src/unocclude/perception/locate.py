@@ -63,10 +63,12 @@ def locate(
         from unocclude.perception.sam2_video import Sam2Video
 
         return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress, found)
-    return [
-        track_prompt(clip, prompt, progress, found and (lambda _, i, counts, k=k: found(k, i, counts)))
-        for k, prompt in enumerate(prompts)
-    ]
+    return [track_prompt(clip, prompt, progress, _numbered(found, k)) for k, prompt in enumerate(prompts)]
+
+
+def _numbered(found: MaskProgress | None, k: int) -> MaskProgress | None:
+    """`found` for object k, when it is tracked alone."""
+    return None if found is None else lambda _, i, counts: found(k, i, counts)
 
 
 def has_sam2() -> bool:
