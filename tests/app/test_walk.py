@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from importlib.resources import files
 
 import av
@@ -50,9 +51,11 @@ class Server:
 
 def until(page, words):
     """Wait until the project, `v`, is as `words` say in JavaScript."""
-    page.wait_for_function(
-        f"fetch('/api/project').then(answer => answer.json()).then(v => {words})", polling=200, timeout=WAIT
-    )
+    ask = f"fetch('/api/project').then(answer => answer.json()).then(v => !!({words}))"
+    end = time.monotonic() + WAIT / 1000
+    while not page.evaluate(ask):
+        assert time.monotonic() < end, (words, page.evaluate("fetch('/api/project').then(answer => answer.text())"))
+        page.wait_for_timeout(100)
 
 
 def click(page, x, y, alt=False):
