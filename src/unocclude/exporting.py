@@ -11,6 +11,7 @@ import numpy as np
 from unocclude.completion import Completion
 from unocclude.errors import InputError, UnoccludeError
 from unocclude.layers.result import Layers
+from unocclude.layers.target import frame_range, times_of
 from unocclude.layout import LAYERS_FILE
 from unocclude.lock import Lock
 from unocclude.media.files import is_temporary
@@ -45,6 +46,8 @@ def export(
     background: str = "white",
     frame: int = 0,
     frames: int | None = None,
+    start: int = 0,
+    end: int | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> list[Path]:
@@ -56,10 +59,10 @@ def export(
 
     result: a finished OUT folder. square: write crops of this many pixels on `background` to a folder instead, of
     `frames` evenly spaced frames or of all (`layers.crops.export_crops`). overwrite: replace existing files. fps:
-    frames per second, for a clip of images. note: called with what was left out, one sentence each. Files are written
-    atomically. Raises InputError if the result is not finished, the suffix is unknown, `fps` is given for a video, or a
-    file exists, is in the result's folder, is the clip, or is being written by another process; UnoccludeError if
-    writing fails.
+    frames per second, for a clip of images. start, end: the frames to write, from `start` to before `end`. note: called
+    with what was left out, one sentence each. Files are written atomically. Raises InputError if the result is not
+    finished, the suffix is unknown, `fps` is given for a video, or a file exists, is in the result's folder, is the
+    clip, or is being written by another process; UnoccludeError if writing fails.
     """
     file = Path(file)
     if square is not None:
@@ -73,18 +76,19 @@ def export(
     if isinstance(result, Layers) or (not isinstance(result, Completion) and (Path(result) / LAYERS_FILE).exists()):
         from unocclude.layers.files import export_layers
 
-        return export_layers(result, file, frame=frame, overwrite=overwrite, progress=progress)
+        return export_layers(result, file, frame=frame, start=start, end=end, overwrite=overwrite, progress=progress)
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"{file}: unknown format {file.suffix!r}; use one of {', '.join(FORMATS)}")
     result = result if isinstance(result, Completion) else Completion(result)
     from unocclude.media.layers import write_layers
     from unocclude.media.signal import Signal
 
-    clip = _SourceClip(result.info)
+    part = frame_range(start, end, len(result))
+    clip = _SourceClip(result.info, part)
     if fps is not None and clip.is_video:
         raise InputError(f"{clip.path}: has its own frame rate; --fps is only for images, leave it out")
-    _check_free(result, clip, file, overwrite)
-    times = result.info.get("times") if fps is None else None
+    _check_free(result, clip, file, overwrite, len(part))
+    times = times_of(result.info.get("times") if fps is None else None, part)
     signal = Signal.from_json(result.info.get("signal", {}))
     if signal.aspect != 1 and file.suffix.lower() not in WITH_ASPECT:
         note(f"{file.name} has square pixels, the clip does not; {', '.join(WITH_ASPECT)} keep the clip's")
@@ -93,7 +97,7 @@ def export(
     try:
         _remove_abandoned(file)
         sound = clip.sound(note) if file.suffix.lower() in WITH_SOUND else None
-        return write_layers(file, _frames(result, progress), fps or result.info["fps"], times, signal, sound)
+        return write_layers(file, _frames(result, part, progress), fps or result.info["fps"], times, signal, sound)
     except OSError as error:
         raise UnoccludeError(f"could not write {file}: {error.strerror or error}") from error
     finally:
@@ -103,8 +107,8 @@ def export(
 class _SourceClip:
     """The clip that a result was made from, as far as it is still there."""
 
-    def __init__(self, info: dict[str, Any]):
-        self._info = info
+    def __init__(self, info: dict[str, Any], part: range):
+        self._info, self._part = info, part
         self.path = Path(info["input"]) if info.get("input") else None
 
     @property
@@ -115,7 +119,7 @@ class _SourceClip:
         return self.path is not None and self.path.is_file() and not is_image(self.path)
 
     def sound(self, note: Callable[[str], None]) -> "Sound | None":
-        """The sound of the frames that the result has; None if there is none, or if the clip has changed."""
+        """The sound of the frames to export; None if there is none, or if the clip has changed."""
         if self.path is not None and not self.path.exists():
             note(f"the clip's sound, if it has any, was left out: {self.path} is not there")
         if not self.is_video or self.path is None:
@@ -129,18 +133,19 @@ class _SourceClip:
             source: Any = open_source(self.path, start=start, end=end)
             if Clip(source, self.path).fingerprint != self._info["identity"]["input"]:
                 raise InputError(f"{self.path} has changed since the run")
-            return find_sound(self.path, source.origin, source.origin + source.times[-1] + 1 / source.fps)
+            first, last = (source.origin + source.times[i] for i in (self._part[0], self._part[-1]))
+            return find_sound(self.path, first, last + 1 / source.fps)
         except InputError as error:
             note(f"the clip's sound, if it has any, was left out: {error}")
             return None
 
 
-def _check_free(result: Completion, clip: _SourceClip, file: Path, overwrite: bool) -> None:
+def _check_free(result: Completion, clip: _SourceClip, file: Path, overwrite: bool, count: int) -> None:
     """Raise InputError if the export would write into the result or its clip, or over any file without `overwrite`."""
     folder = file.parent.resolve()
     if (folder / file.name).resolve().is_relative_to(result.folder.resolve()):
         raise InputError(f"{file} is in the folder of the result itself; give another one")
-    targets = _targets(file, len(result))
+    targets = _targets(file, count)
     if clip.path is not None and clip.path.exists():
         source = clip.path.resolve()
         if any(target.resolve() == source or _same(target, source) for target in targets):
@@ -177,8 +182,8 @@ def _escaped(stem: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", stem)
 
 
-def _frames(result: Completion, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
-    progress("exporting", 0, len(result))
-    for i, rgba in enumerate(result.rgba):
-        yield rgba
-        progress("exporting", i + 1, len(result))
+def _frames(result: Completion, part: range, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
+    progress("exporting", 0, len(part))
+    for done, i in enumerate(part, 1):
+        yield result.rgba[i]
+        progress("exporting", done, len(part))

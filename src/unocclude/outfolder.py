@@ -155,6 +155,13 @@ def staging_folder(out: Path) -> Path:
     return out.with_name(f".{out.name}.unocclude-new")
 
 
+def holds_run(path: str | Path, identity: dict[str, Any]) -> bool:
+    """Whether an OUT folder, or the one that is to replace it, holds a run with these arguments, finished or not."""
+    out = resolved(path)
+    records = (_read_staged(out), read_run_record(out) if out.is_dir() else None)
+    return any(record is not None and record.identity == json.loads(json.dumps(identity)) for record in records)
+
+
 def _read_staged(out: Path) -> RunRecord | None:
     """The record of the run that is to replace `out`; None if there is none. A link there is not ours."""
     stage = staging_folder(out)

@@ -28,6 +28,9 @@ def no_progress(stage: str, done: int, total: int) -> None:
 FrameProgress = Callable[[int, int], None]
 """progress(done, total): called after each frame."""
 
+MaskProgress = Callable[[int, int, bytes], None]
+"""found(k, frame, counts): called with the mask, run-length encoded, that object k has in a frame so far."""
+
 
 class SupportsArray(Protocol):
     """What NumPy can read: its own arrays, and tensors of torch and other libraries."""

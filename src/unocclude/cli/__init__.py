@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from unocclude.cli import app as page
 from unocclude.cli import (
     batch,
     bench,
@@ -45,6 +46,7 @@ app.command("batch")(batch.run)
 app.command("track")(track.run)
 app.command("layers")(layers.run)
 app.command("compose")(compose.run)
+app.command("app")(page.run)
 app.command("evaluate")(evaluate.run)
 app.command("export")(export.run)
 app.command("methods")(methods.run)

@@ -11,7 +11,7 @@ from PIL import Image
 from unocclude.errors import InputError
 from unocclude.layers.compose import Edit
 from unocclude.layers.result import Layers
-from unocclude.layers.target import check_target, writing
+from unocclude.layers.target import check_target, frame_range, times_of, writing
 from unocclude.media.files import write_bytes
 from unocclude.media.images import on_black, write_png
 from unocclude.media.layers import FORMATS, write_layers
@@ -26,22 +26,27 @@ def write_composition(
     file: str | Path,
     edit: Edit | dict[str, Any] | str | Path | None = None,
     *,
+    start: int = 0,
+    end: int | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> list[Path]:
     """Write layers, put together as edited, to `file`, whose suffix selects the format; returns the files written.
 
     result: a finished OUT folder of `layers`. A single frame is written as PNG or JPEG, several as in `export`. edit:
-    see `Layers.compose`. Raises InputError if the result is not finished, the edit or the suffix does not fit, or the
+    see `Layers.compose`. start, end: the frames to write, from `start` to before `end`.
+
+    Raises InputError if the result is not finished, the edit or the suffix does not fit, or the
     file exists or belongs to the result; UnoccludeError if writing fails.
     """
     file = Path(file)
     suffix = file.suffix.lower()
     result = result if isinstance(result, Layers) else Layers(result)
-    known = (*FORMATS, SEQUENCE, *(JPEG if len(result) == 1 else ()))
+    part = frame_range(start, end, len(result))
+    known = (*FORMATS, SEQUENCE, *(JPEG if len(part) == 1 else ()))
     if suffix not in known:
         raise InputError(f"{file}: unknown format {suffix or '(no suffix)'}; use one of {', '.join(known)}")
-    frames = result.compose(edit)
+    frames = result.compose(edit)[part.start : part.stop]
     check_target(
         result.folder,
         file,
@@ -49,10 +54,10 @@ def write_composition(
         file.with_name(f"{file.stem}.00000{file.suffix}") if suffix == SEQUENCE else None,
     )
     with writing(file):
-        if len(result) == 1 and suffix in (".png", *JPEG):
+        if len(frames) == 1 and suffix in (".png", *JPEG):
             _write_picture(file, frames[0])
             return [file]
-        return write_layers(file, _opaque(frames, progress), result.info.fps, result.info.times)
+        return write_layers(file, _opaque(frames, progress), result.info.fps, times_of(result.info.times, part))
 
 
 def _write_picture(file: Path, picture: np.ndarray) -> None:

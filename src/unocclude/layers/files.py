@@ -13,7 +13,7 @@ from PIL import Image
 from unocclude.errors import InputError
 from unocclude.layers.result import Layers
 from unocclude.layers.stack import PLATE, Stack, StackLayer
-from unocclude.layers.target import check_target, whole_folder, writing
+from unocclude.layers.target import check_target, frame_range, times_of, whole_folder, writing
 from unocclude.media.exr import linear_premultiplied
 from unocclude.media.files import write_bytes
 from unocclude.media.images import write_png
@@ -37,6 +37,8 @@ def export_layers(
     file: str | Path,
     *,
     frame: int = 0,
+    start: int = 0,
+    end: int | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> list[Path]:
@@ -50,7 +52,8 @@ def export_layers(
     - `.psd`: `frame` alone.
     - no suffix: a folder with a folder of PNGs for each layer, named as the source frames are, and order.json.
 
-    What hides an object and is none itself is a layer "in front". Raises InputError if the result is not finished, the
+    What hides an object and is none itself is a layer "in front". start, end: the frames to write, from
+    `start` to before `end`. Raises InputError if the result is not finished, the
     suffix is unknown, a package is missing, or the file exists or belongs to the result; UnoccludeError if writing
     fails.
     """
@@ -71,14 +74,14 @@ def export_layers(
         ".exr": file.with_name(f"{file.stem}.00000{file.suffix}"),
     }
     check_target(result.folder, file, overwrite, first.get(suffix))
-    stack = Stack(result)
+    stack = Stack(result, range(frame, frame + 1) if suffix == ".psd" else frame_range(start, end, len(result)))
     with writing(file):
         if suffix == ".otio":
             return _write_otio(stack, file, progress)
         if suffix == ".exr":
             return _write_exr(stack, file, progress)
         if suffix == ".psd":
-            return _write_psd(stack, file, frame)
+            return _write_psd(stack, file)
         return _write_pngs(stack, file, progress)
 
 
@@ -99,11 +102,11 @@ def _media(file: Path) -> Path:
 def _write_otio(stack: Stack, file: Path, progress: Progress) -> list[Path]:
     import opentimelineio as otio
 
-    folder, info, count = _media(file), stack.result.info, len(stack.result)
+    folder, info, count = _media(file), stack.result.info, len(stack)
     names = [f"{layer.slug}.mov" for layer in stack.layers()]
     with whole_folder(folder) as part:
         for layer, name in zip(stack.layers(), names, strict=True):
-            write_layers(part / name, _shown(stack, layer, progress), info.fps, info.times)
+            write_layers(part / name, _shown(stack, layer, progress), info.fps, times_of(info.times, stack.numbers))
 
     def clip(layer: StackLayer, start: int, end: int) -> Any:
         whole = otio.opentime.TimeRange(_time(0, info.fps), _time(count, info.fps))
@@ -131,18 +134,18 @@ def _time(frames: int, fps: float) -> Any:
 def _pieces(stack: Stack, place: int) -> Iterator[tuple[int, int, StackLayer]]:
     """The layers in one place of the stack over time, as (start, end, layer)."""
     start = 0
-    for i in range(1, len(stack.result) + 1):
-        if i == len(stack.result) or stack.at(i)[place] != stack.at(start)[place]:
+    for i in range(1, len(stack) + 1):
+        if i == len(stack) or stack.at(i)[place] != stack.at(start)[place]:
             yield start, i, stack.at(start)[place]
             start = i
 
 
 def _shown(stack: Stack, layer: StackLayer, progress: Progress) -> Iterator[np.ndarray]:
     """The frames of a layer, with progress."""
-    progress(layer.name, 0, len(stack.result))
+    progress(layer.name, 0, len(stack))
     for i, rgba in enumerate(stack.frames(layer)):
         yield rgba
-        progress(layer.name, i + 1, len(stack.result))
+        progress(layer.name, i + 1, len(stack))
 
 
 # OpenEXR ----------------------------------------------------------------------------------------------------
@@ -151,13 +154,13 @@ def _shown(stack: Stack, layer: StackLayer, progress: Progress) -> Iterator[np.n
 def _write_exr(stack: Stack, file: Path, progress: Progress) -> list[Path]:
     import OpenEXR
 
-    whole, count = stack.result.compose(), len(stack.result)
+    whole, count = stack.result.compose(), len(stack)
     names = [f"{file.stem}.{i:05d}{file.suffix}" for i in range(count)]
     progress("exporting", 0, count)
     with whole_folder(file, file.parent) as part:
         for i, name in enumerate(names):
             order = stack.at(i)
-            channels = _channels("", np.dstack([whole[i], np.full(whole[i].shape[:2], 255, np.uint8)]))
+            channels = _channels("", _opaque(whole[stack.numbers[i]]))
             for layer in order:
                 channels |= _channels(f"{layer.slug}.", stack.rgba(layer, i))
             header = {
@@ -172,6 +175,10 @@ def _write_exr(stack: Stack, file: Path, progress: Progress) -> list[Path]:
     return [file.with_name(name) for name in names]
 
 
+def _opaque(rgb: np.ndarray) -> np.ndarray:
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+
+
 def _channels(prefix: str, rgba: np.ndarray) -> dict[str, np.ndarray]:
     pixels = linear_premultiplied(rgba).astype(np.float16)
     return {f"{prefix}{name}": np.ascontiguousarray(pixels[..., c]) for c, name in enumerate("RGBA")}
@@ -180,13 +187,13 @@ def _channels(prefix: str, rgba: np.ndarray) -> dict[str, np.ndarray]:
 # Photoshop --------------------------------------------------------------------------------------------------
 
 
-def _write_psd(stack: Stack, file: Path, frame: int) -> list[Path]:
+def _write_psd(stack: Stack, file: Path) -> list[Path]:
     from psd_tools import PSDImage
 
     height, width = stack.result.size
     document = PSDImage.new("RGBA", (width, height))  # keeps the alpha of layers as transparency
-    for layer in stack.at(frame):
-        rgba = stack.rgba(layer, frame)
+    for layer in stack.at(0):
+        rgba = stack.rgba(layer, 0)
         ys, xs = np.nonzero(rgba[..., 3])
         top, left, bottom, right = (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1) if len(ys) else (0, 0, 1, 1)
         picture = Image.fromarray(np.ascontiguousarray(rgba[top:bottom, left:right]))

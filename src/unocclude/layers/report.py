@@ -15,7 +15,7 @@ from unocclude.layers.result import Layer, Layers
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
 from unocclude.report.draw import fit_size, shrink
-from unocclude.report.embed import for_script, nearest, png_address, webp_address
+from unocclude.report.embed import colours, for_script, nearest, png_address, webp_address
 from unocclude.report.report import choose, title
 
 NAME = "report.html"
@@ -44,6 +44,7 @@ def write_report(layers: Layers, clip: Clip) -> None:
         "pictures": _pictures(layers, clip, shown),
     }
     page = template.render(
+        colours=colours(),
         title=title(info.source["path"]),
         info=info,
         data=for_script(data),

@@ -97,14 +97,32 @@ def layers(
     if keep is not None:
         out, resume, overwrite, pictures = keep.path, True, False, False
     assert out is not None
+    run_layers(request, out, resume=resume, overwrite=overwrite, pictures=pictures, workers=workers, progress=progress)
+    return Layers(out, keep)
+
+
+def run_layers(
+    request: "LayersRequest",
+    out: str | Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    pictures: bool = True,
+    workers: Workers = None,
+    progress: Progress = no_progress,
+    known: Mapping[int, MaskTrack] | None = None,
+) -> None:
+    """Run a request, unless its OUT folder is finished; see `layers`.
+
+    known: by id, what `locate` gave for the prompts of this request, so that they need not be tracked again.
+    """
     folder = LayersFolder(
         out, request.identity, resume=resume, overwrite=overwrite, result=LayersInfo.FILE, inputs=request.files,
-        count=len(request.clip), size=canvas_size(request.clip, pad), ids=request.ids,
+        count=len(request.clip), size=canvas_size(request.clip, request.pad), ids=request.ids,
     )  # fmt: skip
     if not folder.finished:
         with folder.working(), executor_of(workers) as executor:
-            _Run(request, folder, pictures, progress, executor).write()
-    return Layers(folder.given, keep)
+            _Run(request, folder, pictures, progress, executor, known or {}).write()
 
 
 def _named(objects: Objects) -> Iterator[ObjectPrompt]:
@@ -197,9 +215,11 @@ class _Run:
         pictures: bool,
         progress: Progress,
         executor: Executor | None,
+        known: Mapping[int, MaskTrack],
     ):
         self.executor = executor
         self.request, self.folder, self.pictures, self.progress = request, folder, pictures, progress
+        self.known = known
         self.clip, self.objects = request.clip, request.objects
 
     def write(self) -> None:
@@ -246,14 +266,15 @@ class _Run:
     def _analyse(self) -> tuple[list[MaskTrack], order.Relations]:
         """The visible masks of all objects, those to track tracked together, and their relations."""
         device = self.request.method.settings.device
-        to_track = [item.prompt for item in self.objects if isinstance(item.prompt, Prompt)]
+        given = {item.id: item.prompt for item in self.objects if isinstance(item.prompt, MaskTrack)} | dict(self.known)
+        to_track = [item.prompt for item in self.objects if item.id not in given and isinstance(item.prompt, Prompt)]
         found: Iterator[MaskTrack] = iter(())
         if to_track:
             self.progress("tracking", 0, len(self.clip))
             found = iter(
                 locate(self.clip, to_track, lambda n, total: self.progress("tracking", n, total), device, self.executor)
             )
-        tracks = [item.prompt if isinstance(item.prompt, MaskTrack) else next(found) for item in self.objects]
+        tracks = [given[item.id] if item.id in given else next(found) for item in self.objects]
         tracks = [clean_masks(self.clip, track, self.progress, self.executor) for track in tracks]
         for item, track in zip(self.objects, tracks, strict=True):
             if not track.areas.any():

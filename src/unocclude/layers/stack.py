@@ -30,13 +30,20 @@ PLATE = StackLayer("plate")
 
 
 class Stack:
-    """The layers of a result. objects: one for each object. has_front: whether anything that is no object hides one."""
+    """The layers of a result. objects: one for each object. has_front: whether anything that is no object hides one.
 
-    def __init__(self, result: Layers):
+    frames: those to use; frame i of the stack is the i-th of them.
+    """
+
+    def __init__(self, result: Layers, frames: range | None = None):
         self.result = result
+        self.numbers = range(len(result)) if frames is None else frames
         self.objects = {layer.id: StackLayer(layer.name, layer.id) for layer in result.objects}
         self._completions = {layer.id: layer.completion for layer in result.objects}
-        self.has_front = any(self._front(i).any() for i in range(len(result)))
+        self.has_front = any(self._front(i).any() for i in self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
     def layers(self) -> list[StackLayer]:
         """All layers: plate, objects as given, and what is in front, if there is any."""
@@ -45,10 +52,11 @@ class Stack:
     def at(self, i: int) -> list[StackLayer]:
         """The layers of frame i, back to front."""
         front = [StackLayer(IN_FRONT)] if self.has_front else []
-        return [PLATE, *(self.objects[number] for number in self.result.order_at(i)), *front]
+        return [PLATE, *(self.objects[number] for number in self.result.order_at(self.numbers[i])), *front]
 
     def rgba(self, layer: StackLayer, i: int) -> np.ndarray:
         """Frame i of a layer, (H, W, 4) uint8 with straight alpha."""
+        i = self.numbers[i]
         if layer.id is not None:
             return self._completions[layer.id].rgba[i]
         plate = self.result.background[i]
@@ -71,10 +79,12 @@ class Stack:
 
     def frames(self, layer: StackLayer) -> Iterator[np.ndarray]:
         """All frames of a layer."""
-        return (self.rgba(layer, i) for i in range(len(self.result)))
+        return (self.rgba(layer, i) for i in range(len(self)))
 
     def frame_names(self) -> list[str]:
         """The names of the source frames without suffix, or their numbers."""
         names = self.result.info.source["names"]
         stems = [PurePath(name).stem for name in names or ()]
-        return stems if len(set(stems)) == len(self.result) else [f"{i:05d}" for i in range(len(self.result))]
+        if len(set(stems)) != len(self.result):
+            stems = [f"{i:05d}" for i in range(len(self.result))]
+        return [stems[i] for i in self.numbers]

@@ -1,7 +1,7 @@
 """The file or folder that layers are written to: checked first, and written by one process at a time."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,3 +59,16 @@ def whole_folder(place: Path, folder: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     files.sync(folder)
+
+
+def frame_range(start: int, end: int | None, count: int) -> range:
+    """The frames from `start` to before `end` (None: the last) of `count`; raises InputError if there are none."""
+    stop = count if end is None else end
+    if not 0 <= start < stop <= count:
+        raise InputError(f"frames {start} to before {stop} do not exist; the result has frames 0 to {count - 1}")
+    return range(start, stop)
+
+
+def times_of(times: Sequence[float] | None, frames: range) -> list[float] | None:
+    """The times of some frames, in seconds from the first of them."""
+    return None if times is None else [times[i] - times[frames.start] for i in frames]

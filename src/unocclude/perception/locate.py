@@ -11,7 +11,7 @@ from unocclude.masks import MaskTrack
 from unocclude.perception.prompt import Prompt
 from unocclude.perception.text_prompt import SAM2
 from unocclude.perception.track import track_prompt
-from unocclude.types import ArrayLike, Coordinates, FrameProgress
+from unocclude.types import ArrayLike, Coordinates, FrameProgress, MaskProgress
 
 
 def track(
@@ -51,10 +51,12 @@ def locate(
     progress: FrameProgress | None = None,
     device: str = "auto",
     executor: Executor | None = None,
+    found: MaskProgress | None = None,
 ) -> list[MaskTrack]:
     """`track` for several objects: their masks, in the order of `prompts`, from one pass over the clip with SAM 2.
 
-    executor: its workers share the objects, where our own tracker is used.
+    executor: its workers share the objects, where our own tracker is used. found: called with masks as they become
+    known, which may still change; not with an executor.
 
     Raises InputError for a prompt that names nothing in the clip.
     """
@@ -64,9 +66,9 @@ def locate(
     if has_sam2():
         from unocclude.perception.sam2_video import Sam2Video
 
-        return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress)
+        return Sam2Video(device=device)(clip, [prompt.cues for prompt in prompts], progress, found)
     if executor is None or len(prompts) < 2:
-        return [track_prompt(clip, prompt, progress) for prompt in prompts]
+        return [track_prompt(clip, prompt, progress, _numbered(found, k)) for k, prompt in enumerate(prompts)]
     tracks: dict[int, MaskTrack] = {}
     for outcome in executor.run(_Track(clip), enumerate(prompts)):
         tracks[outcome.argument[0]] = outcome.result()
@@ -81,6 +83,11 @@ class _Track:
 
     def __call__(self, numbered: tuple[int, Prompt]) -> MaskTrack:
         return track_prompt(self.clip, numbered[1])
+
+
+def _numbered(found: MaskProgress | None, k: int) -> MaskProgress | None:
+    """`found` for object k, when it is tracked alone."""
+    return None if found is None else lambda _, i, counts: found(k, i, counts)
 
 
 def has_sam2() -> bool:

@@ -36,7 +36,9 @@ _Number = int | float
 _Id = Annotated[int, Field(ge=1, le=65_535)]
 
 
-class _Cue(_Model):
+class CueEntry(_Model):
+    """What marks an object in one frame; see `read_objects`."""
+
     frame: Annotated[int, Field(ge=0)] = 0
     box: Annotated[list[_Number], Field(min_length=4, max_length=4)] | None = None
     points: list[Annotated[list[_Number], Field(min_length=2, max_length=3)]] = []
@@ -44,15 +46,19 @@ class _Cue(_Model):
     hidden: bool = False
 
 
-class _Object(_Model):
+class ObjectEntry(_Model):
+    """One object of the file."""
+
     id: _Id
     name: str = ""
-    cues: Annotated[list[_Cue], Field(min_length=1)]
+    cues: Annotated[list[CueEntry], Field(min_length=1)]
     in_front_of: list[_Id] = []
 
 
-class _File(_Model):
-    objects: Annotated[list[_Object], Field(min_length=1)]
+class ObjectsFile(_Model):
+    """What the file holds."""
+
+    objects: Annotated[list[ObjectEntry], Field(min_length=1)]
 
 
 def read_objects(path: str | Path) -> list[ObjectPrompt]:
@@ -67,11 +73,16 @@ def read_objects(path: str | Path) -> list[ObjectPrompt]:
     """
     path = Path(path)
     try:
-        read = _File.model_validate(read_json(path, MAX_BYTES, _REMEDY))
+        read = ObjectsFile.model_validate(read_json(path, MAX_BYTES, _REMEDY))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{path}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}; {_REMEDY}") from None
+    return objects_of(path, read)
+
+
+def objects_of(path: Path, read: ObjectsFile) -> list[ObjectPrompt]:
+    """The objects of a file whose content is known; masks are relative to `path`. Raises InputError as above."""
     ids = [item.id for item in read.objects]
     for item in read.objects:
         if ids.count(item.id) > 1:
@@ -81,17 +92,18 @@ def read_objects(path: str | Path) -> list[ObjectPrompt]:
     return [_parsed(path, item) for item in read.objects]
 
 
-def _parsed(path: Path, item: _Object) -> ObjectPrompt:
+def _parsed(path: Path, item: ObjectEntry) -> ObjectPrompt:
     prompt = Prompt()
     try:
         for given in item.cues:
-            prompt = prompt.cue(given.frame, _cue(path, given))
+            prompt = prompt.cue(given.frame, read_cue(path, given))
     except InputError as error:
         raise InputError(f"{path}: object {item.id}: {error}") from None
     return ObjectPrompt(item.id, item.name or f"object {item.id}", prompt, tuple(item.in_front_of))
 
 
-def _cue(path: Path, given: _Cue) -> Cue:
+def read_cue(path: Path, given: CueEntry) -> Cue:
+    """The cue of an entry of the file `path`, with its mask."""
     mask = None if given.mask is None else read_one_mask(path.parent / given.mask)
     empty = mask is not None and not mask.any()
     return Cue(

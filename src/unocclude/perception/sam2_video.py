@@ -16,7 +16,7 @@ from unocclude.perception.prepare import normalised, resized
 from unocclude.perception.prompt import Cue, start_frame
 from unocclude.perception.sam import Sam2
 from unocclude.perception.text_prompt import SAM2
-from unocclude.types import FrameProgress
+from unocclude.types import FrameProgress, MaskProgress
 
 ORIGIN = "sam2"
 
@@ -43,6 +43,7 @@ class Sam2Video:
         clip: Clip,
         objects: Sequence[Mapping[int, Cue]],
         progress: FrameProgress | None = None,
+        found: MaskProgress | None = None,
     ) -> list[MaskTrack]:
         """Visible masks of each object in all frames, with a confidence for each.
 
@@ -50,7 +51,7 @@ class Sam2Video:
         Points correct the mask that the network predicts from memory, and the frames halfway back to the cue before;
         where there are only points, the first ones define the object. Frames are processed forward from there, then
         backward; each is decoded on demand, and states outside the memory's range are freed. `progress(done, total)` is
-        called after each frame. The confidence is the network's own estimate: the
+        called after each frame, `found` with its masks. The confidence is the network's own estimate: the
         probability that the object is visible times the expected IoU, or the probability that it is hidden.
 
         Raises InputError for an object that no cue defines, or a frame not in the clip.
@@ -65,8 +66,10 @@ class Sam2Video:
         last = max((follower.start for follower in followers), default=0)
         for order in (range(start, len(clip)), range(last, -1, -1)):
             for i in order if followers else ():
-                for follower in followers:
+                for k, follower in enumerate(followers):
                     follower.step(i, backward=order.step < 0)
+                    if found and (counts := follower.counts[i]) is not None:
+                        found(k, i, counts)
                 if all(follower.counts[i] is not None for follower in followers):
                     done.add(i)
                 if progress:

@@ -17,12 +17,14 @@ from unocclude.masks import MaskTrack, encode
 from unocclude.perception.follower import Follower
 from unocclude.perception.prompt import Cue, Prompt, start_frame
 from unocclude.perception.segment import segment
-from unocclude.types import FrameProgress
+from unocclude.types import FrameProgress, MaskProgress
 
 ORIGIN = "flow+cut"
 
 
-def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = None) -> MaskTrack:
+def track_prompt(
+    clip: Clip, prompt: Prompt, progress: FrameProgress | None = None, found: MaskProgress | None = None
+) -> MaskTrack:
     """Track the object that a prompt's cues mark, in all frames.
 
     Deterministic, bit for bit. Memory does not grow with the clip's length, apart from the run-length encoded masks.
@@ -30,9 +32,11 @@ def track_prompt(clip: Clip, prompt: Prompt, progress: FrameProgress | None = No
     prompt.check(clip)
     done = 0
 
-    def advance() -> None:
+    def advance(i: int, counts: bytes) -> None:
         nonlocal done
         done = min(done + 1, len(clip))
+        if found:
+            found(0, i, counts)
         if progress:
             progress(done, len(clip))
 
@@ -52,9 +56,9 @@ class _Found:
 
 
 class _Tracker:
-    """Tracks one object. advance: called for each frame that is reached for the first time."""
+    """Tracks one object. advance: called with each frame that is reached for the first time, and its mask."""
 
-    def __init__(self, clip: Clip, cues: Mapping[int, Cue], advance: Callable[[], None]):
+    def __init__(self, clip: Clip, cues: Mapping[int, Cue], advance: Callable[[int, bytes], None]):
         self._clip, self._cues, self._advance = clip, cues, advance
         self._cuts = {shot.start for shot in clip.shots}
         self._start = start_frame(cues)
@@ -85,7 +89,7 @@ class _Tracker:
         """Make frame i an anchor: its cue, applied to `guess`, gives the mask."""
         found = segment(self._clip, i, self._cues[i], guess)
         self._anchors[i], self._scores[i] = found.mask, found.score
-        self._advance()
+        self._advance(i, encode(found.mask))
 
     def _sweep(self, step: int) -> None:
         """Follow the object from the start to one end of the clip. Cues that only correct become anchors on the way."""
@@ -103,7 +107,7 @@ class _Tracker:
                 self._agreement[anchor, i] = mask_iou(mask, self._anchors[i], empty=1.0)
                 return i
             found[i] = one
-            self._advance()
+            self._advance(i, one.counts)
         return None
 
     def _follow(self, anchor: int, frames: Sequence[int], found: dict[int, _Found]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from importlib.resources import files
 from typing import Any
 
 import cv2
@@ -14,6 +15,11 @@ def for_script(data: dict[str, Any]) -> str:
     """JSON escaped for a script element, so that it cannot end the element."""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def colours() -> str:
+    """The style sheet with the colours that reports and the page share."""
+    return (files("unocclude.report") / "colours.css").read_text("utf-8").strip()
 
 
 def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -17,7 +17,7 @@ from unocclude.media.contact_sheet import choose
 from unocclude.media.files import write_bytes
 from unocclude.media.images import read_png
 from unocclude.report.draw import fit_size, overlay, shrink
-from unocclude.report.embed import for_script, nearest, png_address, webp_address
+from unocclude.report.embed import colours, for_script, nearest, png_address, webp_address
 from unocclude.scene import Scene
 
 NAME = "report.html"
@@ -48,6 +48,7 @@ def write_report(path: Path, scene: Scene, info: dict[str, Any]) -> None:
         "fps": info["fps"],
     }
     page = template.render(
+        colours=colours(),
         title=title(info["input"]),
         info=info,
         data=for_script(data),

@@ -1,0 +1,1 @@
+"""The page: a server on this machine where people click objects, complete them and export."""
