@@ -1,14 +1,15 @@
 """One process for the heavy work, so that the page stays quick, and cancelling is ending it."""
 
 import multiprocessing
+import os
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from unocclude import workers
 from unocclude.app.tasks import Task
 from unocclude.errors import UnoccludeError
+from unocclude.executor.processes import init_worker
 from unocclude.media import files
 
 ENDED = "the process that did the work ended unexpectedly, perhaps because memory ran out; start it again"
@@ -46,7 +47,7 @@ class Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # this process has threads
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, files.token), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, files.token, os.getpid()), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -58,8 +59,8 @@ class Worker:
             self._process = None
 
 
-def _serve(pipe: Connection, token: str) -> None:
-    workers.init_worker(token)
+def _serve(pipe: Connection, token: str, parent: int) -> None:
+    init_worker(token, parent)
     while True:
         try:
             task = pipe.recv()

@@ -156,10 +156,7 @@ def _cause(code: int | None) -> str:
 
 def _serve(pipe: Connection, token: str, parent: int) -> None:
     """Main loop of a worker, until the pipe is closed."""
-    _follow_parent(parent)
-    files.set_token(token)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    init_worker(token, parent)
     call: Callable[[Any], Any] = len
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
@@ -167,6 +164,15 @@ def _serve(pipe: Connection, token: str, parent: int) -> None:
                 call = load(code)
                 pipe.recv_bytes()
             pipe.send_bytes(pickled(attempt(call, pickle.loads(pipe.recv_bytes()))))
+
+
+def init_worker(token: str, parent: int) -> None:
+    """Make this process a worker: it ends with its parent (a process id), uses its `media.files.token`, and leaves
+    Ctrl-C to it."""
+    _follow_parent(parent)
+    files.set_token(token)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def pickled(outcome: Outcome[Any, Any]) -> bytes:
