@@ -70,6 +70,7 @@ class Jobs:
             self._closed = True
             self._wake.notify()
         self._worker.end()
+        self._thread.join(10)  # it may be writing the project
 
     def _loop(self) -> None:
         while True:

@@ -2,7 +2,6 @@
 
 import io
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -17,11 +16,9 @@ def frame_webp(frame: np.ndarray, long_side: int | None = None) -> bytes:
     """An (H, W, 3) or (H, W, 4) uint8 picture as lossy WebP, scaled down to `long_side` pixels."""
     if long_side:
         frame = shrink(frame, fit_size(frame.shape[0], frame.shape[1], long_side))
-    code = cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    _, data = cv2.imencode(
-        ".webp", cv2.cvtColor(np.ascontiguousarray(frame), code), [cv2.IMWRITE_WEBP_QUALITY, QUALITY]
-    )
-    return data.tobytes()
+    data = io.BytesIO()
+    Image.fromarray(frame).save(data, "WEBP", quality=QUALITY, method=0)
+    return data.getvalue()
 
 
 def mask_png(mask: np.ndarray) -> bytes:

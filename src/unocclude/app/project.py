@@ -158,7 +158,7 @@ class Project:
         known = file.is_file()
         if not known and self.folder.is_dir() and any(path.name != ".lock" for path in self.folder.iterdir()):
             raise InputError(f"{folder} is no project, and not empty; give another folder for --project")
-        self.state = _read(file) if known else ProjectFile(schema=SCHEMA)
+        self.state = _read(file) if known else ProjectFile.model_validate({})
         opened = None if source is None else open_clip(source)
         if opened is not None and self.state.clip and opened.fingerprint != self.state.clip.id:
             raise InputError(f"{folder} is a project of another clip, {self.state.clip.name}; give another --project")
