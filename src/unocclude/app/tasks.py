@@ -109,7 +109,7 @@ class Export:
     edit: PageEdit
 
     def run(self, report: Report) -> None:
-        from unocclude.export import export
+        from unocclude import export
         from unocclude.layers.composition import write_composition
 
         asked, layers = self.request, self.folder / folders.LAYERS

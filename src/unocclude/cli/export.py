@@ -38,8 +38,8 @@ def run(
     like layer_%04d.png and layer.####.exr. Videos get the clip's sound. Layers are written together: .otio is a
     timeline with a clip for each, .exr and .psd have layers, and a folder gets PNGs.
     """
+    from unocclude import export
     from unocclude.cli.progress import show_progress
-    from unocclude.export import export
 
     if file.suffix and square is None:
         shared.check_file(file)
