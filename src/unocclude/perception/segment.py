@@ -32,7 +32,7 @@ VOTE = 0.6
 COLOURS = 0.3
 MOTION = 1.0
 ELLIPSE = 0.6  # of the ellipses inscribed in the boxes
-ROUNDS = 2  # cuts, each with the colours of the one before
+SIDE = 272  # longest side of what is cut, in pixels; a click should be answered within 300 ms
 _PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, relative to the box's longer side
 _SIZES = (0.14, 0.25, 0.45, 0.8, 1.4)  # views around points, relative to the frame's longer side
 _USUAL = (0.5, 0.8, 1.0, 1.0, 0.9)  # how usual objects of their sizes are
@@ -74,7 +74,7 @@ def segment(clip: Clip, frame: int, cue: Cue, guess: np.ndarray | None = None) -
     answer = log_odds(picture, marks, [view])[0]
     chance = _chance(answer) * view.take(_possible(marks, shape))
     evidence = view.put(answer - _odds(best_level(chance)), shape, NOWHERE)
-    look = _Look(clip, frame, picture, Window.around(_bounds(marks, evidence), shape, pad=0.5), marks)
+    look = _Look(clip, frame, picture, Window.around(_bounds(marks, evidence), shape, pad=0.5, side=SIDE), marks)
     mask = _pointed(look.window.put(_cut(look, evidence), picture), marks)
     if rough is not None and (cue.inside or cue.outside):
         mask = _pointed(_corrected(clip, frame, rough, mask, marks), marks)
@@ -194,7 +194,7 @@ def _cut(look: _Look, evidence: np.ndarray) -> np.ndarray:
         prior += VOTE * _vote(look) + ELLIPSE * _roundness(look)
     inside, outside = look.dots(look.marks.inside), look.dots(look.marks.outside)
     cut = (prior > 0) & look.allowed
-    for _ in range(ROUNDS):
+    for last in (False, True):  # the colours of a first guess, then the cut
         grid = ColourGrid()
         grid.add(bins, x, y, cut.astype(np.float32), np.ones(cut.shape))
         own, other = (grid.look(bins, x, y)[side] * 1e4 / max(grid.totals[side], 1) for side in (0, 1))
@@ -203,7 +203,8 @@ def _cut(look: _Look, evidence: np.ndarray) -> np.ndarray:
             logit += MOTION * _motion_evidence(flow, cut, look.allowed) / len(flows)
         logit[~look.allowed | outside] = NEVER
         logit[inside & ~outside] = -NEVER
-        cut = (tidy(min_cut(logit, lab)) | inside) & ~outside
+        found = min_cut(logit, lab) if last else cv2.GaussianBlur(logit, (0, 0), 1.0) > 0
+        cut = (tidy(found) | inside) & ~outside
     return cut
 
 
