@@ -25,7 +25,7 @@ def asked(clip, monkeypatch):
     """A stand-in for the trackers: it notes the prompts and returns a square and a known confidence for each."""
     prompts = []
 
-    def locate(_, given, progress=None, device="auto"):
+    def locate(_, given, *__):
         prompts.extend(given)
         masks = np.zeros((COUNT, HEIGHT, WIDTH), bool)
         masks[:, 4:20, 4:24] = True
@@ -139,7 +139,7 @@ def test_complete_takes_one_of_several_objects(clip, asked, tmp_path, capsys):
 
 @pytest.mark.parametrize("verb", ["track", "complete"])
 def test_ctrl_c_while_tracking_does_not_promise_anything(clip, tmp_path, capsys, monkeypatch, verb):
-    def interrupted(_, given, progress, device="auto"):
+    def interrupted(_, given, progress, *__):
         progress(2, COUNT)
         raise KeyboardInterrupt
 

@@ -107,7 +107,8 @@ def test_threads_of_libraries_are_limited():
 
 def test_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv(THREADS, raising=False)
+    for name in (THREADS, "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     assert threads() == min(8, cores())
     with limited_threads(3):
         assert threads() == 3 and os.environ["MKL_NUM_THREADS"] == "3"

@@ -14,9 +14,9 @@ from scipy.ndimage import binary_erosion
 import unocclude
 from support.development_data import DATA, needs_development_data
 from unocclude.clip import Clip
+from unocclude.executor.cores import THREADS
 from unocclude.masks import MaskTrack
 from unocclude.methods import get_method
-from unocclude.methods import parallel_map as ahead_module
 from unocclude.methods.base import RunSettings
 from unocclude.scene import Scene
 from unocclude.synthesis import rigid_world, write_world
@@ -47,7 +47,7 @@ def test_starting_later_gives_the_same_tail(world, whole_run, start):
 
 def test_threads_do_not_matter(world, whole_run, monkeypatch):
     for count in (1, 5):
-        monkeypatch.setattr(ahead_module.os, "sched_getaffinity", lambda _, n=count: range(n))
+        monkeypatch.setenv(THREADS, str(count))
         assert np.array_equal(results(world.frames, world.visible), whole_run)
 
 
