@@ -22,6 +22,18 @@ NOTHING, SEEN, RECALLED, GENERATED = range(4)
 PROVENANCE_NAMES = ("nothing", "seen", "recalled", "generated")
 PROVENANCE_PALETTE = np.array([(0, 0, 0), (64, 160, 80), (60, 120, 220), (240, 140, 40)], np.uint8)
 
+OCCLUDED = 0.01
+"""A frame counts as occluded if its occlusion rate is higher than this."""
+
+
+def provenance_shares(frames: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """By name, which fraction of an object's pixels has which provenance, from the `frames` of result.json."""
+    area = max(sum(frame["amodal_area"] for frame in frames), 1)
+    return {
+        name: sum(frame["amodal_area"] * frame["provenance"][name] for frame in frames) / area
+        for name in PROVENANCE_NAMES[1:]
+    }
+
 
 def doubtful_spans(frames: Sequence[dict[str, Any]]) -> list[range]:
     """The ranges of frames whose visible masks are doubtful, from the `frames` of result.json or track.json."""

@@ -283,7 +283,12 @@ def _read(file: Path) -> ProjectFile:
 def cues_key(item: PageObject) -> str:
     """A hash of an object's cues."""
     cues = sorted((cue.model_dump(mode="json") for cue in item.cues), key=lambda cue: cue["frame"])
-    return hashlib.sha256(json.dumps(cues, sort_keys=True).encode()).hexdigest()[:16]
+    return content_id(cues)
+
+
+def content_id(content: Any) -> str:
+    """A short hash of what can be written as JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def remove_quietly(path: Path) -> None:

@@ -10,13 +10,10 @@ from unocclude.clip import Clip
 from unocclude.errors import UnoccludeError
 from unocclude.perception.locate import has_sam2
 from unocclude.perception.prompt import Cue, start_frame
-from unocclude.perception.segment import Segmentation, segment
+from unocclude.perception.segment import REACH, Segmentation, segment
 
 if TYPE_CHECKING:
     from unocclude.perception.sam2_video import Sam2Video
-
-REACH = 2
-"""Frames on either side that `segment` looks at."""
 
 
 class Segmenter:

@@ -1,14 +1,12 @@
 """What the worker process does. The functions are those of the command line."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unocclude.app import project as folders
-from unocclude.app.project import ExportRequest, PageEdit, Settings
+from unocclude.app.project import ExportRequest, PageEdit, Settings, content_id
 from unocclude.app.tracks import write_track
 from unocclude.clip import Clip
 from unocclude.clip import open as open_clip
@@ -95,7 +93,7 @@ class Complete(Track):
 
 def run_id(identity: dict[str, Any]) -> str:
     """The id of a run with these arguments; runs with the same id write the same bytes."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return content_id(identity)
 
 
 @dataclass(frozen=True)

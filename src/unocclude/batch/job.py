@@ -13,12 +13,12 @@ from unocclude import clip as clips
 from unocclude.batch import storage
 from unocclude.batch.rows import Row
 from unocclude.clip import Clip
+from unocclude.completion import OCCLUDED, doubtful_spans
 from unocclude.datasets import find_sample
 from unocclude.errors import InputError
 from unocclude.executor import Executor
 from unocclude.layout import RESULT_FILE
 from unocclude.mask_files import cut_to, read_union
-from unocclude.masks import DOUBTFUL
 from unocclude.methods import create, get_method, with_description
 from unocclude.methods.base import DEFAULT_SETTINGS, Method, RunSettings
 from unocclude.perception.prompt import Prompt
@@ -164,7 +164,7 @@ def _figures(info: dict[str, Any]) -> dict[str, Any]:
         "height": info["canvas"]["height"],
         "tracker": info["tracker"],
         "mean_occlusion_rate": round(sum(rates) / len(rates), 6),
-        "occluded_frames": sum(rate > 0.01 for rate in rates),
+        "occluded_frames": sum(rate > OCCLUDED for rate in rates),
         "generated": round(sum(frame["provenance"]["generated"] for frame in frames) / len(frames), 6),
-        "doubtful_frames": sum(frame.get("confidence", 1.0) < DOUBTFUL for frame in frames),
+        "doubtful_frames": sum(map(len, doubtful_spans(frames))),
     }

@@ -15,7 +15,7 @@ import numpy as np
 
 from unocclude.benchmark.choices import append, read_choices
 from unocclude.benchmark.state import read_state
-from unocclude.completion import Completion
+from unocclude.completion import OCCLUDED, Completion
 from unocclude.datasets import Sample, open_dataset
 from unocclude.errors import InputError
 from unocclude.layout import BENCH_FILE
@@ -95,7 +95,7 @@ class Study:
             rates = [float(rate) for rate in read if rate is not None]  # unknown where the truth is boxes
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{file} has no readable figures; remove it and run the benchmark again") from None
-        hidden = [rate for rate in rates if rate > 0.01]
+        hidden = [rate for rate in rates if rate > OCCLUDED]
         return "hard" if hidden and float(np.mean(hidden)) >= HARD else "easy"
 
     def record(self, person: str, trial: int, slot: int) -> None:

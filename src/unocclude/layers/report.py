@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unocclude.clip import Clip
-from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, Completion
+from unocclude.completion import OCCLUDED, PROVENANCE_NAMES, PROVENANCE_PALETTE, Completion, provenance_shares
 from unocclude.layers.draw import colour, outlines
 from unocclude.layers.result import Layer, Layers
 from unocclude.media.files import write_bytes
@@ -82,18 +82,13 @@ def _provenance(completion: Completion, size: tuple[int, int], i: int) -> str:
 def _about(layer: Layer, k: int) -> dict[str, Any]:
     """What the page says of an object."""
     frames = layer.completion.frames
-    area = sum(frame["amodal_area"] for frame in frames)
-    shares = {
-        name: sum(f["amodal_area"] * f["provenance"][name] for f in frames) / max(area, 1)
-        for name in PROVENANCE_NAMES[1:]
-    }
     return {
         "id": layer.id,
         "name": layer.name,
         "colour": ",".join(map(str, colour(k))),
-        "occluded": sum(frame["occlusion_rate"] > 0.01 for frame in frames),
+        "occluded": sum(frame["occlusion_rate"] > OCCLUDED for frame in frames),
         "most": max(frame["occlusion_rate"] for frame in frames),
-        "shares": shares,
+        "shares": provenance_shares(frames),
     }
 
 

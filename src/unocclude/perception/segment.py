@@ -37,6 +37,7 @@ _PADS = (0.15, 0.4, 1.0)  # widths of the surroundings that vote, relative to th
 _SIZES = (0.14, 0.25, 0.45, 0.8, 1.4)  # views around points, relative to the frame's longer side
 _USUAL = (0.5, 0.8, 1.0, 1.0, 0.9)  # how usual objects of their sizes are
 LEAST_PART = 0.1  # smaller parts, relative to the rough mask, are hardly more than the dot of a point
+REACH = 2  # distance of the frames, before and after, whose motion is looked at
 _DOT = 2.0  # radius around a point, in window pixels, that is as the point says
 
 
@@ -255,7 +256,7 @@ def _flows(look: _Look) -> list[np.ndarray]:
     """Optical flow from the frame to one neighbour before and one after in its shot, within the window."""
     shot = look.clip.shot_of(look.frame)
     found = []
-    for gap in (-2, 2):
+    for gap in (-REACH, REACH):
         other = min(max(look.frame + gap, shot.start), shot.stop - 1)
         if other != look.frame:
             found.append(dense_flow(look.rgb, look.window.take(look.clip[other])))

@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from unocclude.completion import PROVENANCE_NAMES, PROVENANCE_PALETTE, doubtful_spans
+from unocclude.completion import (
+    OCCLUDED,
+    PROVENANCE_NAMES,
+    PROVENANCE_PALETTE,
+    doubtful_spans,
+    provenance_shares,
+)
 from unocclude.masks import DOUBTFUL
 from unocclude.media.contact_sheet import choose
 from unocclude.media.files import write_bytes
@@ -134,18 +140,13 @@ def _doubtful_bars(frames: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 def _summary(info: dict[str, Any]) -> list[tuple[str, str]]:
     frames = info["frames"]
-    occluded = [frame["occlusion_rate"] for frame in frames if frame["occlusion_rate"] > 0.01]
-    area = sum(frame["amodal_area"] for frame in frames)
-    shares = [
-        sum(frame["amodal_area"] * frame["provenance"][name] for frame in frames) / area if area else 0.0
-        for name in PROVENANCE_NAMES[1:]
-    ]
+    occluded = [frame["occlusion_rate"] for frame in frames if frame["occlusion_rate"] > OCCLUDED]
     doubtful = sum(map(len, doubtful_spans(frames)))
     return [
         ("frames", f"{info['frame_count']}"),
         ("canvas", f"{info['canvas']['width']}x{info['canvas']['height']}"),
         ("occluded", f"{len(occluded)} frames, at most {max(occluded, default=0):.0%}"),
-        *((name, f"{share:.1%} of the object") for name, share in zip(PROVENANCE_NAMES[1:], shares, strict=True)),
+        *((name, f"{share:.1%} of the object") for name, share in provenance_shares(frames).items()),
         *([("doubtful", f"{doubtful} frames")] if doubtful else []),
         *_cleaning(info),
         ("time", f"{sum(info['timings'].values()):.1f} s"),
